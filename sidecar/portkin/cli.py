@@ -1,0 +1,70 @@
+"""The one command, ``portkin``: finds the subcommands by entry point and loads only the one that runs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points, requires
+
+import click
+from packaging.requirements import Requirement
+
+from portkin import __version__
+from portkin.errors import PortkinError
+
+GROUP = "portkin.commands"
+
+
+class Commands(click.Group):
+    """A click group whose members are entry points, so a light install never imports what trains."""
+
+    def _found(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=GROUP)}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._found())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        point = self._found().get(cmd_name)
+        return point.load() if point else None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="portkin")
+def portkin() -> None:
+    """Which ports will a scanner touch next, and which are probed more than they should be."""
+
+
+def extra_for(module: str) -> str | None:
+    """The extra of this distribution that brings the missing top-level module; None where none does."""
+    wanted = module.partition(".")[0].replace("_", "-").lower()
+    aliases = {"ibis": "ibis-framework", "sklearn": "scikit-learn"}
+    for text in requires("portkin") or ():
+        requirement = Requirement(text)
+        if requirement.name.lower() == aliases.get(wanted, wanted) and requirement.marker:
+            for extra in ("offline", "training", "spark"):
+                if requirement.marker.evaluate({"extra": extra}):
+                    return extra
+    return None
+
+
+def main() -> None:
+    """Run the command line; errors meant for people are printed without a traceback and end with status 1."""
+    try:
+        portkin(standalone_mode=True)
+    except PortkinError as error:
+        click.echo(f"portkin: {error}", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        extra = extra_for(error.name or "")
+        if extra is None:
+            raise
+        click.echo(
+            f"portkin: this command needs {error.name}, which the {extra!r} extra brings: "
+            f"pip install 'portkin[{extra}]'",
+            err=True,
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

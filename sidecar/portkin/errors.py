@@ -1,0 +1,37 @@
+"""Every error that portkin raises on purpose.
+
+PortkinError
+├── BundleError        a table or model bundle that is missing, damaged or foreign
+├── ConfigError        a setting that cannot be used: the line, the value, the remedy
+├── InputError         a recording that cannot be read: the file, the offset, what was kept
+├── PortError          text that names no port
+└── TransportError     Zeek cannot be reached or spoke something else
+
+A message names the wrong value, where it is, and what to do; the command line prints it without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class PortkinError(Exception):
+    """Base of the errors meant for people."""
+
+
+class BundleError(PortkinError):
+    """A bundle that cannot be used."""
+
+
+class ConfigError(PortkinError):
+    """A configuration that cannot be used."""
+
+
+class InputError(PortkinError):
+    """A recording that cannot be read."""
+
+
+class PortError(PortkinError, ValueError):
+    """Text or a number that names no port."""
+
+
+class TransportError(PortkinError):
+    """The way to Zeek is closed or foreign."""

@@ -1,0 +1,1 @@
+"""Offline: ingest, port graph, tables, probing rates, replay and evaluation."""

@@ -1,0 +1,1 @@
+"""From recordings (captures, Zeek logs, columns) to probes."""
