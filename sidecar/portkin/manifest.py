@@ -1,0 +1,324 @@
+"""Bundles: folders whose manifest says what they are, and is believed only when every byte agrees.
+
+A bundle is a folder of flat files and a ``manifest.json`` with its kind, schema number, the size and sha256
+of each file, when it was made and, under ``about``, whatever its kind records (input, options, counts,
+versions). It is written aside, synced to disk and renamed, so a reader sees the old bundle or the new one,
+never half of one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import io
+import json
+import mmap
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin import __version__
+from portkin.errors import BundleError
+
+MANIFEST = "manifest.json"
+ID_DIGITS = 12
+_EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
+_AT_FDCWD = -100
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What the manifest says of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of one bundle.
+
+    ``id`` is the first 12 hex digits of the sha256 of the lines ``<sha256>  <name>`` of all files in order of
+    name: two bundles with equal content have equal ids, whenever they were made.
+    """
+
+    kind: str
+    schema: int
+    id: str
+    created: datetime
+    writer: str
+    files: Mapping[str, FileEntry]
+    about: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``."""
+        return (
+            json.dumps(
+                {
+                    "kind": self.kind,
+                    "schema": self.schema,
+                    "id": self.id,
+                    "created": self.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "writer": self.writer,
+                    "files": {name: vars(entry) for name, entry in sorted(self.files.items())},
+                    "about": self.about,
+                },
+                indent=2,
+            )
+            + "\n"
+        )
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle: its manifest, and each file mapped into memory as it was when it was verified."""
+
+    path: Path
+    manifest: Manifest
+    files: Mapping[str, memoryview] = field(repr=False)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The ``.npy`` file of that name, read-only over the mapped bytes; BundleError where it is none."""
+        if name not in self.files:
+            raise BundleError(f"{self.path}: the bundle holds no {name}; build it again")
+        view = self.files[name]
+        header = io.BytesIO(view[:4096])
+        try:
+            version = np.lib.format.read_magic(header)
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, fortran, dtype = read(header)
+            if dtype.hasobject:
+                raise ValueError("it holds Python objects")
+            flat = np.frombuffer(view, dtype, count=int(np.prod(shape)), offset=header.tell())
+        except ValueError as error:
+            raise BundleError(
+                f"{self.path / name}: not a usable .npy file ({error}); build the bundle again"
+            ) from error
+        return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def content_id(files: Mapping[str, FileEntry]) -> str:
+    """The id of a bundle with these files; see `Manifest`."""
+    lines = "".join(f"{entry.sha256}  {name}\n" for name, entry in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()[:ID_DIGITS]
+
+
+@contextmanager
+def write_bundle(
+    path: Path, *, kind: str, schema: int, about: Mapping[str, Any], created: datetime | None = None
+) -> Iterator[Path]:
+    """Write a bundle: the body fills the yielded folder with flat files, which then becomes ``path``.
+
+    An older bundle of the same kind at ``path`` is replaced (in one step where the file system can exchange
+    two names); anything else there is refused with BundleError. Nothing is left behind where the body raises.
+    ``created`` is now unless given; ``about`` must be JSON, and is read when the body has ended, so the body
+    may still add to it.
+    """
+    path = Path(path)
+    _refuse_foreign(path, kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
+    aside.mkdir()
+    try:
+        yield aside
+        entries = {}
+        for file in sorted(aside.iterdir()):
+            with file.open("rb") as opened:
+                entries[file.name] = FileEntry(
+                    os.fstat(opened.fileno()).st_size, hashlib.file_digest(opened, "sha256").hexdigest()
+                )
+                os.fsync(opened.fileno())
+        stamp = (created or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
+        manifest = Manifest(
+            kind, schema, content_id(entries), stamp, f"portkin {__version__}", entries, dict(about)
+        )
+        with (aside / MANIFEST).open("w", encoding="utf-8") as opened:
+            opened.write(manifest.to_json())
+            opened.flush()
+            os.fsync(opened.fileno())
+        _sync_folder(aside)
+        _put(aside, path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def open_bundle(path: Path, *, kind: str, schema: int) -> Bundle:
+    """Open and verify the bundle at ``path``: kind, schema, and the size and sha256 of every file.
+
+    Raises BundleError, saying what is wrong and what to do, for a bundle that is missing, damaged, of another
+    kind or of a schema that this version does not read.
+    """
+    path = Path(path)
+    text = _manifest_text(path, kind)
+    try:
+        return _verified(path, text, kind, schema)
+    except BundleError:
+        # Replaced while it was read: the files are the new bundle's, so begin again with the new manifest.
+        again = _manifest_text(path, kind)
+        if again == text:
+            raise
+        return _verified(path, again, kind, schema)
+
+
+def read_manifest(path: Path, *, kind: str, schema: int) -> Manifest:
+    """Only the manifest, without looking at the files; the errors are those of `open_bundle`."""
+    path = Path(path)
+    return _parse(path, _manifest_text(path, kind), kind, schema)
+
+
+def _manifest_text(path: Path, kind: str) -> str:
+    try:
+        return (path / MANIFEST).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        what = f"it has no {MANIFEST}" if path.is_dir() else "there is no such folder"
+        raise BundleError(
+            f"{path}: not a {kind} bundle ({what}); name the folder of one, or build it"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"{path / MANIFEST}: cannot be read ({error}); name the folder of a {kind} bundle"
+        ) from None
+
+
+def _parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
+    where = path / MANIFEST
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BundleError(f"{where}: damaged, it is not JSON ({error}); build the bundle again") from None
+    if not isinstance(fields, dict) or fields.get("kind") != kind:
+        found = fields.get("kind") if isinstance(fields, dict) else None
+        raise BundleError(
+            f"{where}: this is a bundle of kind {found!r}, not {kind!r}; name the folder of a {kind}"
+        )
+    if fields.get("schema") != schema:
+        raise BundleError(
+            f"{where}: schema {fields.get('schema')!r}, but this version of portkin ({__version__}) reads "
+            f"schema {schema}; build the bundle again with it, or install the portkin that wrote it "
+            f"({fields.get('writer', 'unknown')})"
+        )
+    try:
+        files = {
+            name: FileEntry(int(entry["bytes"]), str(entry["sha256"]))
+            for name, entry in fields["files"].items()
+        }
+        manifest = Manifest(
+            kind,
+            schema,
+            str(fields["id"]),
+            datetime.strptime(fields["created"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
+            str(fields["writer"]),
+            files,
+            dict(fields["about"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(
+            f"{where}: damaged, a field is missing or wrong ({error!r}); build the bundle again"
+        ) from None
+    for name in files:
+        if name != Path(name).name or name in ("", ".", ".."):
+            raise BundleError(f"{where}: names the file {name!r}, which is outside the bundle; do not use it")
+    if manifest.id != content_id(files):
+        raise BundleError(
+            f"{where}: damaged, its id {manifest.id} is not that of its files; build the bundle again"
+        )
+    return manifest
+
+
+def _verified(path: Path, text: str, kind: str, schema: int) -> Bundle:
+    manifest = _parse(path, text, kind, schema)
+    views = {}
+    for name, entry in manifest.files.items():
+        view = _mapped(path / name)
+        if len(view) != entry.bytes:
+            raise BundleError(
+                f"{path / name}: damaged, {len(view)} bytes where the manifest says {entry.bytes}; build the "
+                f"bundle again or copy the whole folder again"
+            )
+        digest = hashlib.sha256(view).hexdigest()
+        if digest != entry.sha256:
+            raise BundleError(
+                f"{path / name}: damaged, its sha256 is {digest[:12]}... where the manifest says "
+                f"{entry.sha256[:12]}...; build the bundle again or copy the whole folder again"
+            )
+        views[name] = view
+    return Bundle(path, manifest, views)
+
+
+def _mapped(file: Path) -> memoryview:
+    try:
+        with file.open("rb") as opened:
+            if os.fstat(opened.fileno()).st_size == 0:
+                return memoryview(b"")
+            return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+    except OSError as error:
+        raise BundleError(
+            f"{file}: cannot be read ({error.strerror}); build the bundle again or copy the whole folder"
+        ) from None
+
+
+def _refuse_foreign(path: Path, kind: str) -> None:
+    if not path.exists():
+        return
+    remedy = f"name a new folder for the {kind}"
+    if not path.is_dir():
+        raise BundleError(f"{path}: exists and is not a folder; {remedy}")
+    if not any(path.iterdir()):
+        return
+    try:
+        found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BundleError(
+            f"{path}: exists and is not a bundle of portkin, so it is not replaced; {remedy}"
+        ) from None
+    if found != kind:
+        raise BundleError(f"{path}: holds a bundle of kind {found!r}, so it is not replaced; {remedy}")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put(aside: Path, path: Path) -> None:
+    """Give the folder ``aside`` the name ``path``; what had that name ends up at ``aside``."""
+    try:
+        aside.rename(path)
+        return
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    if _exchange(aside, path):
+        return
+    # No exchange on this file system or kernel: two renames, and for an instant no bundle.
+    old = path.parent / f"{aside.name}.old"
+    path.rename(old)
+    aside.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step (renameat2(2), Linux); False where that cannot be done here."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    return renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0
