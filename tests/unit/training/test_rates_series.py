@@ -1,0 +1,119 @@
+"""Counts per port and bin, from probes and from CSV."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from portkin.errors import BundleError, InputError
+from portkin.hours import DAY, HOUR
+from portkin.ports import Port
+from portkin_training.probes import SCHEMA
+from portkin_training.rates import series
+
+BEGIN = datetime(2021, 3, 27, tzinfo=UTC)
+
+
+def probes(*rows: tuple[float, int, int]) -> ibis.Table:
+    """A probes table out of (hours since BEGIN, dport, proto)."""
+    n = len(rows)
+    columns = {name: [0] * n for name in SCHEMA.names}
+    columns |= {
+        "ts": [BEGIN + timedelta(hours=hour) for hour, _, _ in rows],
+        "dport": [dport for _, dport, _ in rows],
+        "proto": [proto for _, _, proto in rows],
+    }
+    return ibis.memtable(pa.table(columns, schema=SCHEMA))
+
+
+def test_hour_without_any_probe_is_unknown_or_zero_as_asked():
+    """A port without a probe in a watched hour is zero; an hour without any probe is what `absent` says."""
+    # hours 1 to 4 are whole (0 and 5 are the recording's ends); hour 3 holds nothing at all
+    table = probes((0.5, 22, 6), (1.1, 22, 6), (1.2, 22, 6), (2.5, 53, 17), (4.9, 22, 6), (5.0, 22, 6))
+    unknown = series.from_probes(table, width=HOUR, share=1.0)
+    assert (Port(22, "tcp"), Port(53, "udp")) == unknown.ports
+    np.testing.assert_array_equal([[2, 0], [0, 1], [np.nan, np.nan], [1, 0]], unknown.counts)
+    assert BEGIN.timestamp() + HOUR == unknown.starts[0]
+    zero = series.from_probes(table, width=HOUR, share=1.0, absent="zero")
+    np.testing.assert_array_equal([[2, 0], [0, 1], [0, 0], [1, 0]], zero.counts)
+
+
+def test_days_of_a_zone_with_daylight_saving():
+    """Local days: the one on which the clocks go forward holds 23 hours of probes."""
+    table = probes(*((float(hour) + 0.5, 22, 6) for hour in range(0, 96)))
+    days = series.from_probes(table, width=DAY, tz="Europe/Paris")
+    # BEGIN is 01:00 on the 27th in Paris; the 28th begins at hour 23 and ends at hour 46, the 29th at hour 70
+    assert [[23.0], [24.0]] == days.counts[:2].tolist()
+    assert [BEGIN.timestamp() + 23 * HOUR, BEGIN.timestamp() + 46 * HOUR] == days.starts[:2].tolist()
+
+
+def test_most_targeted_ports_are_the_fewest_that_cover_the_share():
+    """Half of 100 probes: 40 + 30 is enough, and no third port is taken."""
+    totals = np.array([30, 5, 40, 25])
+    assert [2, 0] == series.most_targeted(totals, 0.5).tolist()
+    assert [2, 0, 3, 1] == series.most_targeted(totals, 1.0).tolist()
+    with pytest.raises(ValueError, match="share 0"):
+        series.most_targeted(totals, 0)
+
+
+def test_csv_bin_without_rows_is_unknown_or_zero_as_asked(tmp_path):
+    """A missing day is unknown; a port missing in a day that has rows is zero."""
+    file = tmp_path / "days.csv"
+    file.write_text("day,dst_port,connections\n2023-03-03,445,7\n2023-03-03,23,2\n2023-03-05,445,1\n")
+    rates = series.from_csv(file, width=DAY, absent="unknown")
+    np.testing.assert_array_equal([[7, 2], [np.nan, np.nan], [1, 0]], rates.counts)
+    assert [0, 0] == series.from_csv(file, width=DAY, absent="zero").counts[1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("when,port,count\n", "no column hour or day"),
+        ("hour,port,count\nnoon,22,1\n", "'noon' is not an ISO 8601 time"),
+        ("hour,port,count\n", "no rows"),
+    ],
+)
+def test_csv_that_is_no_series_says_why(tmp_path, text, message):
+    """The message names the file and what is wrong with it."""
+    file = tmp_path / "bad.csv"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        series.from_csv(file, width=HOUR, absent="zero")
+
+
+def test_wider_bins_are_sums_and_unknown_where_a_part_is(tmp_path):
+    """Two days out of 48 hours; one unknown hour makes its day unknown; a day cut short is left out."""
+    counts = np.ones((60, 1))
+    counts[30] = np.nan
+    hours = series.Rates((Port(22, "tcp"),), np.arange(60) * HOUR, counts, HOUR)
+    days = series.coarser(hours, DAY)
+    np.testing.assert_array_equal([[24], [np.nan]], days.counts)
+    assert [0, DAY] == days.starts.tolist()
+
+
+def test_series_are_read_back_as_written_and_refused_when_damaged(tmp_path):
+    """What is loaded is what was saved; a flipped byte is refused."""
+    rates = series.Rates(
+        (Port(53, "udp"),), np.array([0, DAY]), np.array([[1.0], [np.nan]]), DAY, "Europe/Paris"
+    )
+    series.save(tmp_path / "s", rates)
+    again = series.load(tmp_path / "s")
+    assert (rates.ports, rates.width, rates.tz) == (again.ports, again.width, again.tz)
+    np.testing.assert_array_equal(rates.counts, again.counts)
+    file = tmp_path / "s" / "counts.npy"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(BundleError, match=r"counts\.npy"):
+        series.load(tmp_path / "s")
+
+
+def test_recorded_hours_hold_the_recorded_requests(shared_data):
+    """The Docker API honeypot: every request of the file is in the series, and absent hours are zero."""
+    file = shared_data / "rates" / "docker-api-hourly-2021-2023.csv"
+    rates = series.from_csv(file, width=HOUR, absent="zero")
+    total = sum(int(line.rsplit(",", 1)[1]) for line in file.read_text().splitlines()[1:])
+    assert total == int(rates.counts.sum())
+    assert not np.isnan(rates.counts).any()
