@@ -1,0 +1,212 @@
+"""How akin two ports are: probed at the same times, and by the same sources (Zakroum et al. 2022, V-A to
+V-C).
+
+Equation 2 over all pairs and lags is the expensive part. Only the lags up to L are wanted, so the series
+are cut into blocks a few L long, each block is transformed once, and per frequency the cross spectra of all
+pairs are one matrix product summed over the blocks. That is some fifty times less arithmetic than
+correlating at every lag, and it is BLAS that does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ibis
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from portkin.hours import DAY
+from portkin.ports import Port
+
+LAGS = {3_600: 168, 86_400: 31}
+"""Largest lag per bin width: a week of hours, a month of days (V-A)."""
+TILE_BYTES = 512 << 20
+"""What one tile of cross spectra may take."""
+
+Floats = NDArray[np.floating]
+
+
+def standardized(counts: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The factors of equation 2, (X - mean) / std per port, and which bins are known: both (n, p).
+
+    Unknown bins are 0 there, so that they add nothing; a port that never varies is 0 throughout.
+    """
+    known = ~np.isnan(counts)
+    number = np.maximum(known.sum(axis=0), 1)
+    centred = np.where(known, counts - np.where(known, counts, 0).sum(axis=0) / number, 0.0)
+    std = np.sqrt((centred**2).sum(axis=0) / number)
+    return centred / np.where(std > 0, std, 1.0), known
+
+
+def lagged_sums(
+    x: Floats, lags: int, visit: Callable[[int, Floats], None], *, tile_bytes: int = TILE_BYTES
+) -> None:
+    """The sums of equation 2, r[i, j, l] = sum over k of x[k, i] x[k - l, j], for all pairs and lags |l| <=
+    lags.
+
+    They come in tiles of rows, so that p^2 (2 lags + 1) numbers never lie in memory at once: `visit(first,
+    r)` gets r of shape (rows, p, 2 lags + 1), lag -lags first, for the ports from `first` on, and must not
+    keep it. Computed in single precision, as the inverse transform of the cross spectra summed over blocks.
+    """
+    n, p = x.shape
+    block = max(2 * lags, 64)
+    size = scipy.fft.next_fast_len(block + 2 * lags, real=True)
+    block = size - 2 * lags
+    blocks = -(-n // block)
+    padded = np.zeros((lags + blocks * block + lags, p), dtype=np.float32)
+    padded[lags : lags + n] = x
+    frequencies = size // 2 + 1
+    # Disjoint blocks of x[., j], and the same blocks of x[., i] with `lags` more on either side: what the
+    # circular correlation of length `size` wraps around is only padding.
+    here = np.empty((frequencies, blocks, p), dtype=np.complex64)
+    wide = np.empty((frequencies, p, blocks), dtype=np.complex64)
+    for b in range(blocks):
+        at = lags + b * block
+        here[:, b] = np.conj(scipy.fft.rfft(padded[at : at + block], n=size, axis=0))
+        wide[:, :, b] = scipy.fft.rfft(padded[at - lags : at + block + lags], n=size, axis=0)
+    rows = max(1, min(p, tile_bytes // (p * (frequencies * 8 + size * 4))))
+    for first in range(0, p, rows):
+        spectra = np.matmul(wide[:, first : first + rows], here)
+        sums = scipy.fft.irfft(spectra, n=size, axis=0, overwrite_x=True, workers=-1)
+        # index m + lags + l - m = lags + l of the circular correlation
+        visit(first, sums[: 2 * lags + 1].transpose(1, 2, 0))
+
+
+def pair_counts(known: NDArray[np.bool_], lags: int) -> NDArray[np.float64]:
+    """N - |l| of equation 2 where all bins are known; else how many pairs of known bins lag l has: (2 lags
+    + 1,).
+
+    `known` (n,): which bins were watched. Lag -lags first.
+    """
+    sums = np.correlate(known.astype(np.float64), known.astype(np.float64), mode="full")
+    middle = len(known) - 1
+    return sums[middle - lags : middle + lags + 1]
+
+
+def temporal_similarity(counts: Floats, lags: int, *, tile_bytes: int = TILE_BYTES) -> NDArray[np.float64]:
+    """Equation 1: the largest absolute lagged correlation (equation 2) of every two ports: (p, p), in [0, 1].
+
+    `counts` (n, p), NaN where unknown. Raises ValueError where the series are not longer than the lags.
+
+    Notes
+    -----
+    Equation 2 divides by the number of overlapping bins but uses the mean and deviation of the whole
+    series, so on bursty series it can exceed 1, against the "[0, 1]" of equation 1; it is cut off there.
+    Unknown bins are left out of sums and of their number. Lags at which fewer than half of the known bins
+    overlap are left out: their estimate is noise.
+    """
+    n, p = counts.shape
+    if n <= lags:
+        raise ValueError(
+            f"{n} bins are too few for lags up to {lags}: give longer series or a smaller --lags"
+        )
+    x, known = standardized(counts)
+    similarity = np.empty((p, p))
+    if (known == known[:, :1]).all():
+        number = pair_counts(known[:, 0], lags)
+        weight = np.where(number >= known[:, 0].sum() / 2, 1 / np.maximum(number, 1), 0).astype(np.float32)
+
+        def visit(first: int, sums: Floats) -> None:
+            similarity[first : first + len(sums)] = np.abs(sums * weight).max(axis=2)
+
+        lagged_sums(x, lags, visit, tile_bytes=tile_bytes)
+    else:
+        # Ports that were watched at different times: the number of overlapping bins is a correlation of its
+        # own.
+        numbers = np.empty((p, p, 2 * lags + 1), dtype=np.float32)
+        half = np.minimum.outer(known.sum(axis=0), known.sum(axis=0))[..., None] / 2
+
+        def keep(first: int, sums: Floats) -> None:
+            numbers[first : first + len(sums)] = np.rint(sums)
+
+        def divide(first: int, sums: Floats) -> None:
+            here = numbers[first : first + len(sums)]
+            enough = here >= np.maximum(half[first : first + len(sums)], 1)
+            found = np.abs(np.divide(sums, here, out=np.zeros_like(here), where=enough))
+            similarity[first : first + len(sums)] = found.max(axis=2)
+
+        lagged_sums(known.astype(np.float32), lags, keep, tile_bytes=tile_bytes)
+        lagged_sums(x, lags, divide, tile_bytes=tile_bytes)
+    # r[i, j, l] = r[j, i, -l]: equal but for rounding
+    return np.minimum(np.maximum(similarity, similarity.T), 1.0)
+
+
+def sequential_sources(
+    probes: ibis.Table, ports: tuple[Port, ...], *, sample: float = 1.0, seed: int = 0
+) -> tuple[NDArray[np.int64], int]:
+    """The sums of equations 3 and 4: how many (source, day) probed two ports one right after the other,
+    either way.
+
+    `probes` has the columns of `portkin_training.probes.SCHEMA`. Sources count that probed at least two
+    ports and were active for at most 24 hours; of these a share `sample` is drawn (the paper takes 0.05 of
+    750 million), by a hash of the address and `seed`, so that a source is in or out as a whole and on every
+    run.
+
+    Returns the counts (p, p), symmetric, zero on the diagonal, and m, the number of 24-hour subsets.
+    """
+    seconds = probes.ts.epoch_seconds()
+    base = probes.mutate(
+        source=probes.src_hi.hash() ^ (probes.src_lo ^ seed).hash(),
+        day=(seconds / DAY).floor().cast("int64"),
+        port=probes.proto.cast("int64") * 65536 + probes.dport,
+        second=seconds,
+    )
+    active = base.group_by("src_hi", "src_lo").agg(
+        ports=base.port.nunique(), span=base.second.max() - base.second.min(), draw=base.source.min()
+    )
+    drawn = active.filter((active.ports >= 2) & (active.span <= DAY))
+    if sample < 1:
+        drawn = drawn.filter((drawn.draw % 1_000_000).abs() < int(sample * 1_000_000))
+    chosen = base.semi_join(drawn, ["src_hi", "src_lo"])
+    window = ibis.window(group_by=["src_hi", "src_lo", "day"], order_by=["ts", "seq"])
+    steps = chosen.mutate(before=chosen.port.lag().over(window))
+    steps = steps.filter(steps.before.notnull() & (steps.before != steps.port))
+    pairs = steps.select(
+        "src_hi",
+        "src_lo",
+        "day",
+        low=ibis.least(steps.before, steps.port),
+        high=ibis.greatest(steps.before, steps.port),
+    ).distinct()
+    counted = pairs.group_by("low", "high").agg(n=pairs.count()).to_pyarrow()
+    days = int(base.day.nunique().execute())
+    place = {(6 if port.proto == "tcp" else 17) * 65536 + port.number: i for i, port in enumerate(ports)}
+    sums = np.zeros((len(ports), len(ports)), dtype=np.int64)
+    for low, high, n in zip(*(counted[name].to_pylist() for name in ("low", "high", "n")), strict=True):
+        if low in place and high in place:
+            sums[place[low], place[high]] = sums[place[high], place[low]] = n
+    return sums, days
+
+
+def mean_sources(sums: NDArray[np.integer], days: int) -> Floats:
+    """Equation 3: S = (1 / m) times the number of sources per day that probed both ports in sequence."""
+    return sums / days
+
+
+def log_scaled(semantic: Floats) -> Floats:
+    """Equation 5: S_l = log(1 + S)."""
+    return np.log1p(semantic)
+
+
+def normalized(log_semantic: Floats) -> Floats:
+    """Equation 6: min-max over all pairs of different ports, into [0, 1]; all zero where they are all equal.
+
+    The diagonal, which no pair of ports is, takes no part and is set to 1.
+    """
+    off = ~np.eye(len(log_semantic), dtype=bool)
+    low, high = (log_semantic[off].min(), log_semantic[off].max()) if off.any() else (0.0, 0.0)
+    scaled = (log_semantic - low) / (high - low) if high > low else np.zeros_like(log_semantic, dtype=float)
+    np.fill_diagonal(scaled, 1.0)
+    return scaled
+
+
+def semantic_similarity(sums: NDArray[np.integer], days: int) -> Floats:
+    """Equations 3, 5 and 6 in turn: (p, p), in [0, 1]."""
+    return normalized(log_scaled(mean_sources(sums, days)))
+
+
+def harmonic_affinity(temporal: Floats, semantic: Floats) -> Floats:
+    """Equation 7: A = 2 T S / (T + S); 0 where both are 0."""
+    total = temporal + semantic
+    return np.divide(2 * temporal * semantic, total, out=np.zeros_like(total), where=total > 0)
