@@ -1,0 +1,20 @@
+##! Portkin: after one probe, know the ports that come next.
+##!
+##! Loading this watches, predicts and logs what would be blocked (shadow mode).
+##! What opens a port, blocks or raises notices is a load of its own:
+##! ``portkin/websocket`` lets the sidecar in, ``portkin/broker`` does so over
+##! Broker.
+
+@load ./config
+@load ./api
+@load ./log
+@load ./request
+@load ./decide
+@load ./judge
+@load ./detect
+
+@if ( Cluster::is_enabled() )
+@load ./cluster
+@else
+@load ./standalone
+@endif

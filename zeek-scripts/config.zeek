@@ -1,0 +1,124 @@
+##! What a site tunes. Everything declared ``option`` can be changed while Zeek
+##! runs, through the configuration framework.
+
+module Portkin;
+
+export {
+	## Destinations that are watched. Empty watches every destination.
+	option protected_nets: set[subnet] = {};
+
+	## Nets without a single host: whoever sends a first packet there is a
+	## scanner at once.
+	option darknets: set[subnet] = {};
+
+	## Sources that are never judged, such as the site's own vulnerability
+	## scanners.
+	option exempt_nets: set[subnet] = {};
+
+	## Destination ports on which a failed contact is no evidence.
+	option exempt_ports: set[port] = {};
+
+	## Whether sequential hypothesis testing (Jung, Paxson, Berger and
+	## Balakrishnan: Fast portscan detection using sequential hypothesis
+	## testing, IEEE S&P 2004) judges a source.
+	option trw = T;
+
+	## TRW, theta_0: the probability that a benign source's first contact is
+	## answered.
+	option trw_benign_success = 0.8;
+
+	## TRW, theta_1: the probability that a scanner's first contact is
+	## answered.
+	option trw_scanner_success = 0.2;
+
+	## TRW, alpha: the share of benign sources that may be called scanners.
+	option trw_false_positive = 0.01;
+
+	## TRW, beta: the share of scanners that must be found.
+	option trw_detection = 0.99;
+
+	## A source that fails to reach this many distinct (host, port) within
+	## :zeek:see:`Portkin::failed_interval` is a scanner, whatever TRW says.
+	## 0 leaves the verdict to TRW alone.
+	option failed_threshold: count = 10;
+
+	## The interval in which :zeek:see:`Portkin::failed_threshold` counts.
+	option failed_interval = 5min;
+
+	## A SYN without any answer for this long has failed. It is looked at when
+	## the source sends its next first contact, so no timer runs per packet.
+	## Inbound, an answer comes from the site itself, within milliseconds.
+	option answer_timeout = 1sec;
+
+	## A source that stays silent this long is forgotten, and with it that it
+	## is a scanner.
+	option source_timeout = 1hr;
+
+	## How many sources are tracked at once. What is beyond is not judged and
+	## is counted in portkin.log's ``state_full`` lines.
+	option max_sources: count = 200000;
+
+	## How many contacts of one source are remembered until it is judged.
+	option max_contacts: count = 256;
+
+	## How many ports nearest to a probed one are predicted. The paper's
+	## trade-off between blocking ratio and usefulness is 3 (VI-C).
+	option k: count = 3;
+
+	## How long a decision holds after the last probe that caused it. The
+	## paper finds no gain beyond 20,000 s (VI-B).
+	option block_interval = 20000sec;
+
+	## How many ports one source can have decisions for at a time: bounds what
+	## a sweep over all ports can make us remember, and later block.
+	option max_ports: count = 4096;
+
+	## How many decisions are held at a time, of all sources together.
+	option max_decisions: count = 200000;
+
+	## Sources for which nothing is ever kept for blocking.
+	option never_block_nets: set[subnet] = {};
+
+	## Ports that are never kept for blocking.
+	option never_block_ports: set[port] = {};
+
+	## Whether ports on which this network was seen to offer a service may be
+	## kept for blocking.
+	option block_open_services = F;
+
+	## A service not seen for this long is open no more.
+	option service_timeout = 1day;
+
+	## What is decided when the sidecar does not answer in time.
+	type WithoutAnswer: enum {
+		## The probed port alone is kept.
+		PROBED_PORT,
+		## Nothing is kept.
+		NOTHING
+	};
+
+	## See :zeek:see:`Portkin::WithoutAnswer`.
+	option without_answer = PROBED_PORT;
+
+	## How long a question to the sidecar stays open.
+	option request_timeout = 1sec;
+
+	## How many questions may be open at once; what is beyond is decided
+	## without an answer.
+	option max_open_requests: count = 10000;
+
+	## How long reading a capture waits for the sidecar, in real time, before
+	## it goes on without predictions.
+	option sidecar_wait = 10sec;
+
+	## What becomes of what is kept.
+	type Mode: enum {
+		## It is logged.
+		SHADOW,
+		## It is asked for: :zeek:see:`Portkin::block` is raised.
+		BLOCK
+	};
+
+	## Set by the load that carries blocks out.
+	const mode = SHADOW &redef;
+}

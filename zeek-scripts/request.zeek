@@ -1,0 +1,286 @@
+##! Questions to the sidecar: what is open, what is known, and what happens
+##! without an answer. Reading a capture stops while a question is open, so that
+##! no packet overtakes an answer and every run is the same.
+
+@load base/frameworks/cluster
+@load base/frameworks/reporter
+@load ./api
+@load ./config
+@load ./log
+
+module Portkin;
+
+export {
+	## What came of a question.
+	type Nearest: record {
+		## The nearest ports, nearest first.
+		ports: vector of port &default=vector();
+		## The table they are from; empty without an answer.
+		table_id: string &default="";
+		## How the answer was had.
+		answer: Answer;
+		## How long it took, in real time.
+		latency: interval &default=0sec;
+	};
+
+	## Set where a load lets the sidecar in; without it nobody is asked.
+	const sidecar_expected = F &redef;
+
+	## Whether a sidecar has said that it is there.
+	global sidecar_up = F;
+
+	## Whether :zeek:see:`Portkin::nearest` knows the port without asking.
+	##
+	## p: the port.
+	global known: function(p: port): bool;
+
+	## The ports nearest to one that is known.
+	##
+	## p: the port.
+	global nearest: function(p: port): Nearest;
+
+	## Asks for a port; :zeek:see:`Portkin::nearest_found` brings the answer,
+	## always, one for all who asked meanwhile.
+	##
+	## p: the port.
+	global ask: function(p: port);
+
+	## Raised once per question.
+	##
+	## p: the port.
+	##
+	## found: the answer.
+	global nearest_found: event(p: port, found: Nearest);
+
+	## Raised when the sidecar has said that it is there, or is there again.
+	##
+	## sidecar: who it is.
+	##
+	## table_id: the table it answers from.
+	global sidecar_arrived: event(sidecar: string, table_id: string);
+
+	## To be raised by the load that lets the sidecar in, when it is gone.
+	global sidecar_left: event();
+}
+
+# The answers of the current table.
+type Known: record {
+	ports: vector of port;
+	# How many were asked for: a larger k asks again.
+	asked: count;
+};
+
+type Open: record {
+	p: port;
+	since: time;
+};
+
+global current_table = "";
+global cache: table[port] of Known = table();
+global open_requests: table[string] of Open = table();
+global asked_ports: set[port] = set();
+global holding = F;
+
+# A capture is held while a question is open. Its clock stands still then, so
+# real time is looked at by an event that raises itself again.
+global hold_check: event(since: time, limit: interval);
+
+function hold(limit: interval)
+	{
+	if ( holding || ! reading_traces() )
+		return;
+
+	holding = T;
+	suspend_processing();
+	event hold_check(current_time(), limit);
+	}
+
+function release()
+	{
+	if ( ! holding )
+		return;
+
+	holding = F;
+	continue_processing();
+	}
+
+function use_table(table_id: string)
+	{
+	if ( table_id == current_table )
+		return;
+
+	current_table = table_id;
+	cache = table();
+	}
+
+function known(p: port): bool
+	{
+	return p in cache && cache[p]$asked >= k;
+	}
+
+function nearest(p: port): Nearest
+	{
+	local first: vector of port = vector();
+
+	for ( i, q in cache[p]$ports )
+		if ( i < k )
+			first += q;
+
+	return Nearest($ports=first, $table_id=current_table, $answer=CACHED);
+	}
+
+function give_up(reqid: string)
+	{
+	local open = open_requests[reqid];
+	delete open_requests[reqid];
+	delete asked_ports[open$p];
+	event nearest_found(open$p, Nearest($answer=NONE,
+	    $latency=current_time() - open$since));
+	}
+
+function give_up_all()
+	{
+	local ids: vector of string = vector();
+
+	for ( reqid in open_requests )
+		ids += reqid;
+
+	for ( _, id in ids )
+		give_up(id);
+
+	release();
+	}
+
+event expire_request(reqid: string)
+	{
+	if ( reqid in open_requests )
+		give_up(reqid);
+	}
+
+function ask(p: port)
+	{
+	if ( p in asked_ports )
+		return;
+
+	if ( ! sidecar_expected || ( reading_traces() && ! sidecar_up )
+	     || |open_requests| >= max_open_requests )
+		{
+		event nearest_found(p, Nearest($answer=NONE));
+		return;
+		}
+
+	local reqid = unique_id("");
+	open_requests[reqid] = Open($p=p, $since=current_time());
+	add asked_ports[p];
+	Cluster::publish(sidecar_topic, nearest_request, reqid, p, k);
+
+	if ( reading_traces() )
+		hold(request_timeout);
+	else
+		schedule request_timeout { expire_request(reqid) };
+	}
+
+event nearest_response(reqid: string, p: port, table_id: string,
+    ports: vector of port, distances: vector of double, error: string)
+	{
+	if ( error != "" )
+		{
+		if ( reqid in open_requests )
+			{
+			Reporter::warning(fmt("portkin: the sidecar has no answer for %s: %s", p, error));
+			give_up(reqid);
+			}
+		}
+	else
+		{
+		use_table(table_id);
+		cache[p] = Known($ports=ports, $asked=k);
+
+		# A late answer, or one to another node: it is worth remembering, but
+		# nobody waits for it here.
+		if ( reqid in open_requests )
+			{
+			local latency = current_time() - open_requests[reqid]$since;
+			delete open_requests[reqid];
+			delete asked_ports[p];
+			local found = nearest(p);
+			found$answer = ASKED;
+			found$latency = latency;
+			event nearest_found(p, found);
+			}
+		}
+
+	if ( |open_requests| == 0 )
+		release();
+	}
+
+event table_changed(table_id: string, depth: count)
+	{
+	use_table(table_id);
+	}
+
+event hello_request(reqid: string, version: count, sidecar: string,
+    table_id: string, depth: count)
+	{
+	if ( Cluster::is_enabled() && Cluster::local_node_type() != Cluster::MANAGER )
+		{
+		use_table(table_id);
+		return;
+		}
+
+	Cluster::publish(sidecar_topic, hello_response, reqid, protocol,
+	    Cluster::node == "" ? "zeek" : Cluster::node, zeek_version());
+
+	if ( version != protocol )
+		{
+		Reporter::error(fmt("portkin: %s speaks version %d of the vocabulary, this package %d; install the same release on both sides",
+		    sidecar, version, protocol));
+		return;
+		}
+
+	use_table(table_id);
+
+	if ( ! sidecar_up )
+		{
+		sidecar_up = T;
+		event sidecar_arrived(sidecar, table_id);
+		}
+
+	if ( |open_requests| == 0 )
+		release();
+	}
+
+event sidecar_left()
+	{
+	sidecar_up = F;
+	give_up_all();
+	}
+
+event hold_check(since: time, limit: interval)
+	{
+	if ( ! holding )
+		return;
+
+	if ( current_time() - since < limit )
+		{
+		event hold_check(since, limit);
+		return;
+		}
+
+	if ( sidecar_up )
+		Reporter::warning(fmt("portkin: the sidecar did not answer within %s; going on without that answer", limit));
+	else
+		Reporter::warning(fmt("portkin: no sidecar within %s; going on without predictions. Start it with: portkin serve",
+		    limit));
+
+	give_up_all();
+	}
+
+event zeek_init() &priority=-10
+	{
+	if ( ! sidecar_expected )
+		return;
+
+	Cluster::subscribe(zeek_topic);
+	hold(sidecar_wait);
+	}
