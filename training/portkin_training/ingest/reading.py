@@ -1,0 +1,31 @@
+"""What reading one input came to: how much was used, what was left out and why, where it broke."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Reading:
+    """The account of one input; the reader fills it while it hands chunks over.
+
+    Attributes:
+        path: the input as the user named it.
+        kind: "pcap", "pcapng", "zeek-tsv", "zeek-json", "csv", "parquet"; "" until it is known.
+        read: packets or rows met.
+        probes: probes found in them.
+        skipped: reason -> packets or rows that gave nothing.
+        problems: what was broken, each a sentence with file and offset or line; what came before is kept.
+    """
+
+    path: str
+    kind: str = ""
+    read: int = 0
+    probes: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def problem(self, where: str, what: str) -> None:
+        """Note one thing that was broken."""
+        self.problems.append(f"{self.path}: {where}: {what}")

@@ -1,0 +1,108 @@
+"""Recordings as streams of bytes, decompressed on the way where their first bytes say so."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import zstandard
+
+from portkin.errors import InputError
+
+GZIP, XZ, ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+
+BROKEN_STREAM = (EOFError, OSError, lzma.LZMAError, zstandard.ZstdError, zlib.error)
+"""What reading a cut or damaged compressed file raises."""
+
+
+def compression(head: bytes) -> str:
+    """ "gz", "xz", "zst" or "" from the first bytes of a file."""
+    for magic, name in ((GZIP, "gz"), (XZ, "xz"), (ZSTD, "zst")):
+        if head.startswith(magic):
+            return name
+    return ""
+
+
+def open_stream(path: Path) -> BinaryIO:
+    """The file's bytes, decompressed; the caller closes it.
+
+    Raises:
+        InputError: there is no such file, or it cannot be opened.
+    """
+    try:
+        raw = path.open("rb", buffering=0)
+        head = raw.read(6)
+        raw.seek(0)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; name a file that can be read") from error
+    match compression(head):
+        case "gz":
+            return _Owning(gzip.GzipFile(fileobj=io.BufferedReader(raw, 1 << 20)), raw)
+        case "xz":
+            return _Owning(lzma.LZMAFile(io.BufferedReader(raw, 1 << 20)), raw)
+        case "zst":
+            reader = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # what the zstd tool allows unasked
+            return _Owning(reader.stream_reader(raw, read_size=1 << 20, read_across_frames=True), raw)
+    return raw
+
+
+class _Owning(io.RawIOBase):
+    """A decompressor that closes the file below it."""
+
+    def __init__(self, stream: BinaryIO, raw: BinaryIO) -> None:
+        self._stream, self._raw = stream, raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            self._raw.close()
+        super().close()
+
+
+class Window:
+    """A moving window over a stream: a buffer whose unread tail is carried to the front when more is asked for.
+
+    Attributes:
+        data: (size,) uint8; bytes [0, filled) are valid.
+        filled: how many bytes are valid.
+        offset: offset in the (decompressed) stream of ``data[0]``.
+        error: what broke the stream; None while it is sound.
+    """
+
+    def __init__(self, stream: BinaryIO, size: int = 1 << 22) -> None:
+        self._stream = stream
+        self._ended = False
+        self.data = np.empty(size, np.uint8)
+        self.filled = 0
+        self.offset = 0
+        self.error: Exception | None = None
+
+    def more(self, used: int) -> bool:
+        """Forget the first ``used`` bytes, read on; whether bytes came. Doubles where nothing could be forgotten."""
+        tail = self.filled - used
+        if used:
+            self.data[:tail] = self.data[used : self.filled].copy()
+        elif self.filled == len(self.data):
+            self.data = np.concatenate((self.data, np.empty_like(self.data)))
+        self.offset += used
+        self.filled = tail
+        view = memoryview(self.data)
+        while not self._ended and self.filled < len(self.data):
+            try:
+                got = self._stream.readinto(view[self.filled :])
+            except BROKEN_STREAM as error:
+                self.error, got = error, 0
+            self._ended = not got
+            self.filled += got or 0
+        return self.filled > tail
