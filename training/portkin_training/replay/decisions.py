@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from portkin.ports import Port
 from portkin.table import Table
 from portkin_training.replay.detector import TCP, US, Evidence, Probe
-from portkin_training.replay.nets import Nets
+from portkin.nets import Nets
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Decider:
         self._services: dict[Port, int] = {}
         self._scanners: dict[int, _Scanner] = {}
         self._running: dict[tuple[int, Port], Decision] = {}
+        self._ends: list[tuple[int, int, Port]] = []  # a heap of (until as it was, src, port)
         self.decisions: list[Decision] = []
         """All decisions, in the order in which they were taken."""
         self.state_full = 0
@@ -85,10 +87,8 @@ class Decider:
     def probe(self, probe: Probe) -> None:
         """Decide about a scanner's probe, or prolong the decision there is."""
         port = _port(probe.port, probe.proto)
+        self._finish_ended(probe.ts)
         running = self._running.get((probe.src, port))
-        if running is not None and probe.ts >= running.until:
-            self._finish(running)
-            running = None
         scanner = self._scanners.setdefault(probe.src, _Scanner())
         if not probe.past:
             scanner.probes += 1
@@ -104,6 +104,7 @@ class Decider:
         scanner.decisions += 1
         decision = self._decide(probe, port, scanner.probes)
         self._running[probe.src, port] = decision
+        heapq.heappush(self._ends, (decision.until, probe.src, port))
         self.decisions.append(decision)
 
     def close(self) -> None:
@@ -132,15 +133,20 @@ class Decider:
         if port in self._config.never_block_ports:
             return "never_block_port"
         seen = self._services.get(port)
-        if (
-            not self._config.block_open_services
-            and seen is not None
-            and probe.ts - seen < self._service_timeout
-        ):
+        if not self._config.block_open_services and seen is not None and probe.ts - seen < self._service_timeout:
             return "open_service"
         if not self._block_policy(probe.src, port):
             return "policy"
         return None
+
+    def _finish_ended(self, ts: int) -> None:
+        while self._ends and self._ends[0][0] <= ts:
+            _, src, port = heapq.heappop(self._ends)
+            decision = self._running[src, port]
+            if decision.until > ts:  # prolonged since
+                heapq.heappush(self._ends, (decision.until, src, port))
+            else:
+                self._finish(decision)
 
     def _finish(self, decision: Decision) -> None:
         del self._running[decision.src, decision.probed]

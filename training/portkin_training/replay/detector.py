@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from portkin_training.replay.nets import Nets
+from portkin.nets import Nets
 
 TCP, UDP = 6, 17
 US = 1_000_000
