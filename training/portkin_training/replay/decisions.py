@@ -6,10 +6,10 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from portkin.nets import Nets
 from portkin.ports import Port
 from portkin.table import Table
 from portkin_training.replay.detector import TCP, US, Evidence, Probe
-from portkin.nets import Nets
 
 
 @dataclass(frozen=True)
