@@ -1,0 +1,21 @@
+"""``portkin config``: check a settings file, or print one to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="The YAML file to check.")
+@click.option("--sample", is_flag=True, help="Print a file with every setting, its default and what it does.")
+def config(file: Path | None, sample: bool) -> None:
+    """Check the settings file of `portkin serve` and show what is then in force."""
+    from portkin.config import SAMPLE, load_config
+    from portkin.settings import to_yaml
+
+    if sample:
+        click.echo(SAMPLE.read_text(encoding="utf-8"), nl=False)
+        return
+    click.echo(to_yaml(load_config(file)), nl=False)

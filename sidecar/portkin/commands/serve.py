@@ -1,0 +1,123 @@
+"""``portkin serve``: put the sidecar together from its settings, and run it until a signal ends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from portkin.config import Config, ZeekConfig
+    from portkin.transport import Transport
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="YAML file with settings; `portkin config --sample` prints one with every default.",
+)
+@click.option("--transport", type=click.Choice(["websocket", "broker"]), help="How to reach Zeek.")
+@click.option("--url", metavar="URL", help="Zeek's WebSocket [default: ws://127.0.0.1:27759/v1/messages/json].")
+@click.option("--broker", metavar="HOST:PORT", help="Zeek's Broker [default: 127.0.0.1:9999].")
+@click.option("--table", type=click.Path(path_type=Path), help="Folder of a table [default: the one shipped].")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]")
+def serve(
+    file: Path | None,
+    transport: str | None,
+    url: str | None,
+    broker: str | None,
+    table: Path | None,
+    log_level: str | None,
+) -> None:
+    """Answer a running Zeek: which ports are nearest to the one just probed?
+
+    Connects to Zeek and stays connected, for ever; start the two in any order. Settings are the defaults, then
+    the file's, then the flags'. SIGHUP, or a new table in the table's folder, reloads the table; SIGTERM and
+    SIGINT end cleanly.
+    """
+    import asyncio
+
+    from portkin.config import load_config
+    from portkin.settings import Given
+
+    flags = {
+        "zeek.transport": ("--transport", transport),
+        "zeek.url": ("--url", url),
+        "zeek.broker": ("--broker", broker),
+        "table.path": ("--table", table),
+        "log.level": ("--log-level", log_level),
+    }
+    given = {name: Given(value, flag) for name, (flag, value) in flags.items() if value is not None}
+    asyncio.run(run(load_config(file, given)))
+
+
+async def run(config: Config) -> None:
+    """Serve with these settings until SIGTERM or SIGINT."""
+    import asyncio
+    import contextlib
+    import secrets
+    import signal
+    import time
+
+    from portkin.logs import make_log
+    from portkin.metrics import Exporter, Metrics
+    from portkin.service import Hello, Nearest, Service
+    from portkin.sidecar import Sidecar, TableFolder
+    from portkin.table import Table, default_path
+
+    log = make_log(config.log.level, config.log.format)
+    folder = config.table.path or default_path()
+    nearest = Nearest(Table.load(folder))
+    hello = Hello(nearest, new_id=lambda: f"hello-{secrets.token_hex(4)}")
+    metrics = Metrics(lambda: nearest.table, time.time)
+    sidecar = Sidecar(Service(hello, nearest), make_transport(config.zeek), hello=hello, metrics=metrics, log=log)
+    tables = TableFolder(folder, nearest, publish=sidecar.publish, metrics=metrics, log=log)
+
+    with contextlib.ExitStack() as stack:
+        address = "off"
+        if config.metrics.enabled:
+            exporter = Exporter(metrics.registry, config.metrics.host, config.metrics.port)
+            stack.callback(exporter.close)
+            address = f"http://{config.metrics.host}:{exporter.port}/metrics"
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(signal.SIGHUP, tables.look)
+        log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), metrics=address)
+        work = [
+            asyncio.create_task(sidecar.run()),
+            asyncio.create_task(tables.run(config.table.poll)),
+            asyncio.create_task(ended.wait()),
+        ]
+        done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        for task in done:
+            task.result()
+        log.info("ended")
+
+
+def make_transport(zeek: ZeekConfig) -> Transport:
+    """The way to Zeek that the settings name."""
+    import random
+
+    from portkin.transport.backoff import backoff
+
+    def delays():
+        return backoff(zeek.backoff.first, zeek.backoff.cap, random.SystemRandom())
+
+    if zeek.transport == "broker":
+        from portkin.transport.broker import BrokerTransport, find_bindings
+
+        return BrokerTransport(zeek.broker, broker=find_bindings(), delays=delays, size=zeek.outbox)
+    from portkin.transport.websocket import WebSocketTransport, tls_context
+
+    files = [str(path) if path else None for path in (zeek.tls.ca, zeek.tls.certificate, zeek.tls.key)]
+    tls = tls_context(*files) if zeek.url.startswith("wss:") else None
+    return WebSocketTransport(zeek.url, delays=delays, size=zeek.outbox, tls=tls)

@@ -1,0 +1,109 @@
+"""What Prometheus can read about a serving sidecar."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.exposition import start_http_server
+
+from portkin.errors import ConfigError
+from portkin.messages import Junk, Message, NearestRequest, NearestResponse
+from portkin.table import Table
+
+BUCKETS = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
+"""Seconds. A lookup takes tens of microseconds; what is in the last buckets wants looking at."""
+
+
+class Metrics:
+    """The counters of one sidecar, in a registry of their own.
+
+    ``table`` gives the table now served; ``clock`` the wall-clock time (s since the epoch).
+    """
+
+    def __init__(self, table: Callable[[], Table], clock: Callable[[], float]) -> None:
+        self.registry = CollectorRegistry()
+        known = {"registry": self.registry}
+        self._requests = Counter("portkin_requests", "Requests for the nearest ports", **known)
+        self._answers = Counter("portkin_answers", "Answers sent, empty ones too", **known)
+        self._misses = Counter("portkin_misses", "Answers without a port: the port is in no table", **known)
+        self._seconds = Histogram(
+            "portkin_answer_seconds", "From request read to answer queued", buckets=BUCKETS, **known
+        )
+        self._drops = Counter("portkin_drops", "Messages to Zeek dropped: it was slow, or away", **known)
+        self._junk = Counter("portkin_junk", "What came in and could not be used", ["reason"], **known)
+        self._failures = Counter("portkin_failures", "Messages whose handling failed: a defect", **known)
+        self._reconnects = Counter("portkin_reconnects", "Connections to Zeek after the first", **known)
+        self._connected = Gauge("portkin_connected", "1 while connected to Zeek", **known)
+        self._reloads = Counter("portkin_table_reloads", "Attempts to reload the table", ["outcome"], **known)
+        self._table = Info("portkin_table", "The table now served", **known)
+        self._ever_connected = False
+        age = Gauge("portkin_table_age_seconds", "Seconds since the table was built", **known)
+        age.set_function(lambda: clock() - table().created.timestamp())
+        self.serving(table())
+
+    def answered(self, message: Message, answers: Iterable[Message], seconds: float) -> None:
+        """A message was handled in that many seconds."""
+        if isinstance(message, NearestRequest):
+            self._requests.inc()
+            self._seconds.observe(seconds)
+            for answer in answers:
+                if isinstance(answer, NearestResponse):
+                    self._answers.inc()
+                    if not answer.ports:
+                        self._misses.inc()
+
+    def junk(self, junk: Junk) -> None:
+        """Something unusable came in."""
+        self._junk.labels(junk.reason).inc()
+
+    def failed(self) -> None:
+        """Handling a message raised."""
+        self._failures.inc()
+
+    def dropped(self, count: int) -> None:
+        """So many messages to Zeek were dropped."""
+        self._drops.inc(count)
+
+    def connected(self) -> None:
+        """The way to Zeek is open."""
+        if self._ever_connected:
+            self._reconnects.inc()
+        self._ever_connected = True
+        self._connected.set(1)
+
+    def lost(self) -> None:
+        """The way to Zeek is closed."""
+        self._connected.set(0)
+
+    def serving(self, table: Table) -> None:
+        """This table is served from now on."""
+        self._table.info({"id": table.id, "k": str(table.k), "method": table.method})
+
+    def reloaded(self, outcome: str) -> None:
+        """A reload of the table ended: ``changed``, ``same`` or ``refused``."""
+        self._reloads.labels(outcome).inc()
+
+
+class Exporter:
+    """Serves the metrics of a registry by HTTP, in a thread, until it is closed."""
+
+    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
+        """Listens; port 0 takes a free one. Raises ConfigError where the address cannot be had."""
+        try:
+            served: tuple[WSGIServer, threading.Thread] = start_http_server(port, host, registry)
+        except OSError as error:
+            raise ConfigError(
+                f"metrics: cannot listen on {host}:{port} ({error.strerror}); "
+                "set metrics.host and metrics.port to a free address, or metrics.enabled to false"
+            ) from None
+        self._server, self._thread = served
+        self.port: int = self._server.server_port
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

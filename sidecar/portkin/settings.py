@@ -1,0 +1,230 @@
+"""Settings in frozen dataclasses, from YAML and flags, with an error that names the line where one is wrong.
+
+A dataclass is a section, its fields are the keys; a field that is such a dataclass is a section within.
+Defaults are the fields' own. `setting` gives a default the range it must keep to. Understood are ``str``,
+``int``, ``float``, ``bool``, ``Path``, IP networks and addresses, ``Literal[...]``, ``X | None`` and
+``tuple[X, ...]`` of these.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from portkin.errors import ConfigError
+
+T = TypeVar("T")
+
+Networks = IPv4Network | IPv6Network
+Addresses = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value that somebody gave, and where: ``portkin.yaml:12`` or ``--url``."""
+
+    value: Any
+    where: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """Keys that somebody gave values for, and where the section begins."""
+
+    items: Mapping[str, Given | Section]
+    where: str
+
+
+def setting(default: Any, *, low: float | None = None, high: float | None = None) -> Any:
+    """A field of a section with this default, and for a number the range it must keep to, ends included."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def read_yaml(text: str, source: str) -> Section:
+    """The sections and values in a YAML text; ``source`` names it in errors (ConfigError)."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{source}:{line}: not YAML: {error.problem}; correct this line") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not YAML: {error}") from None
+    if node is None:
+        return Section({}, f"{source}:1")
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{source}:{_line(node)}: the file is no mapping; write sections such as 'zeek:'")
+    return _section(node, source)
+
+
+def _line(node: yaml.Node) -> int:
+    return node.start_mark.line + 1
+
+
+def _section(node: yaml.MappingNode, source: str) -> Section:
+    items: dict[str, Given | Section] = {}
+    for key_node, value_node in node.value:
+        where = f"{source}:{_line(key_node)}"
+        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+        if key is None:
+            raise ConfigError(f"{where}: a key must be a plain word")
+        if key in items:
+            raise ConfigError(f"{where}: {key!r} is given a second time; keep one of them")
+        if isinstance(value_node, yaml.MappingNode):
+            items[key] = _section(value_node, source)
+        else:
+            items[key] = Given(_plain(value_node), f"{source}:{_line(value_node)}")
+    return Section(items, f"{source}:{_line(node)}")
+
+
+def _plain(node: yaml.Node) -> Any:
+    """The Python value of a scalar or a list."""
+    return yaml.SafeLoader("").construct_object(node, deep=True)
+
+
+def overlay(below: Section, flags: Mapping[str, Any]) -> Section:
+    """The section under flags such as ``{"zeek.url": "ws://..."}``; a flag that is None was not given."""
+    merged: dict[str, Any] = dict(below.items)
+    for dotted, value in flags.items():
+        if value is None:
+            continue
+        head, _, rest = dotted.partition(".")
+        if rest:
+            inner = merged.get(head)
+            merged[head] = overlay(inner if isinstance(inner, Section) else Section({}, below.where), {rest: value})
+        else:
+            merged[head] = value if isinstance(value, Given) else Given(value, f"--{dotted}")
+    return Section(merged, below.where)
+
+
+def build(cls: type[T], given: Section, name: str = "") -> T:
+    """An instance of the dataclass: what was given over its defaults; ConfigError for what is wrong."""
+    hints = get_type_hints(cls)
+    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, item in given.items.items():
+        dotted = f"{name}.{key}" if name else key
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            advice = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+            raise ConfigError(f"{item.where}: no setting is called {dotted!r}; {advice}")
+        hint = hints[key]
+        if is_dataclass(hint):
+            if isinstance(item, Given) and item.value is None:
+                continue  # "zeek:" with every key under it commented out
+            if not isinstance(item, Section):
+                raise ConfigError(f"{item.where}: {dotted} is a section; put its keys under it, indented")
+            values[key] = build(hint, item, dotted)  # type: ignore[arg-type]
+        elif isinstance(item, Section):
+            raise ConfigError(f"{item.where}: {dotted} is a single value, not a section; write {_wanted(hint)}")
+        else:
+            values[key] = _convert(hint, item, dotted, known[key].metadata)
+    return cls(**values)
+
+
+def _convert(hint: Any, given: Given, dotted: str, limits: Mapping[str, Any]) -> Any:
+    try:
+        value = _value(hint, given.value)
+    except ValueError:
+        raise ConfigError(f"{given.where}: {dotted} is {given.value!r}; write {_wanted(hint)}") from None
+    low, high = limits.get("low"), limits.get("high")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        too_low, too_high = low is not None and value < low, high is not None and value > high
+        if too_low or too_high or value != value:
+            ends = f"from {low} to {high}" if high is not None else f"of {low} or more"
+            raise ConfigError(f"{given.where}: {dotted} is {given.value!r}; write a number {ends}")
+    return value
+
+
+def _value(hint: Any, value: Any) -> Any:
+    """The value as the hint wants it; ValueError where it is something else."""
+    origin = get_origin(hint)
+    if hint in (Networks, Addresses):
+        if not isinstance(value, str):
+            raise ValueError
+        return ip_network(value) if hint == Networks else ip_address(value)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in get_args(hint):
+            return None
+        return _value(_without_none(hint), value)
+    if origin is Literal:
+        if value not in get_args(hint) or isinstance(value, bool):
+            raise ValueError
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError
+        return tuple(_value(get_args(hint)[0], item) for item in value)
+    return _SCALARS[hint](value)
+
+
+def _without_none(hint: Any) -> Any:
+    rest = [arg for arg in get_args(hint) if arg is not type(None)]
+    return rest[0] if len(rest) == 1 else Union[tuple(rest)]  # noqa: UP007
+
+
+def _only(*types_: type) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        if type(value) not in types_:
+            raise ValueError
+        return value
+
+    return convert
+
+
+def _path(value: Any) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return Path(value).expanduser()
+
+
+_SCALARS: dict[Any, Callable[[Any], Any]] = {
+    str: _only(str),
+    int: _only(int),
+    float: lambda value: float(_only(int, float)(value)),
+    bool: _only(bool),
+    Path: _path,
+}
+
+_WORDS: dict[Any, str] = {
+    str: "text (in quotes if it looks like a number)",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "the path of a file or folder",
+    Networks: "a network such as 192.0.2.0/24",
+    Addresses: "an address such as 192.0.2.1",
+}
+
+
+def _wanted(hint: Any) -> str:
+    """What to write instead, for people."""
+    if hint in _WORDS:
+        return _WORDS[hint]
+    origin = get_origin(hint)
+    if origin is Literal:
+        return " or ".join(str(arg) for arg in get_args(hint))
+    if origin is tuple:
+        return f"a list, each {_wanted(get_args(hint)[0])}"
+    return f"{_wanted(_without_none(hint))}, or null"
+
+
+def to_yaml(settings: Any) -> str:
+    """The settings in force, as YAML that `read_yaml` and `build` give back equal."""
+
+    def plain(value: Any) -> Any:
+        if is_dataclass(value):
+            return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+        if isinstance(value, tuple):
+            return [plain(item) for item in value]
+        return value if value is None or isinstance(value, str | int | float) else str(value)
+
+    return yaml.safe_dump(plain(settings), sort_keys=False)
