@@ -51,17 +51,17 @@ def as_networkx(graph: Graph, lengths: np.ndarray) -> nx.DiGraph:
     return directed
 
 
-def measure(name: str, transitions: Transitions, k: int, sample: int, threads: int) -> None:
+def measure(name: str, transitions: Transitions, k: int, sample: int) -> None:
     """Print the figures of one graph."""
     started = time.perf_counter()
     graph = build_graph(transitions)
     lengths = whole_lengths(transitions.count)
     built = time.perf_counter()
-    nodes, distances = nearest(graph, lengths, k, threads=threads)
+    nodes, distances = nearest(graph, lengths, k)
     done = time.perf_counter()
     ours = (done - built) / len(graph.ports)
     print(
-        f"{name}: {len(graph.ports):,} ports, {len(graph.targets):,} edges, K={k}, threads={threads}\n"
+        f"{name}: {len(graph.ports):,} ports, {len(graph.targets):,} edges, K={k}\n"
         f"  rows and lengths {built - started:.2f} s, search {done - built:.2f} s, "
         f"together {done - started:.2f} s; {ours * 1e6:.1f} us per port",
         flush=True,
@@ -79,31 +79,24 @@ def measure(name: str, transitions: Transitions, k: int, sample: int, threads: i
         spent += time.perf_counter() - began
         assert distance == distances[source, k - 1], (source, distance, distances[source, k - 1])
     theirs = spent / len(chosen)
-    print(
-        f"  networkx {theirs * 1e6:,.0f} us per port ({len(chosen)}): {theirs / ours:,.0f}x as long"
-    )
+    print(f"  networkx {theirs * 1e6:,.0f} us per port ({len(chosen)}): {theirs / ours:,.0f}x as long")
 
 
 def main() -> None:
     """Measure both graphs."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--edges", type=int, default=5_000_000)
     parser.add_argument("-k", type=int, default=16)
-    parser.add_argument(
-        "--sample", type=int, default=200, help="ports that networkx searches from; 0 for none"
-    )
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--sample", type=int, default=200, help="ports that networkx searches from; 0 for none")
     parser.add_argument("--skew", type=float, default=0.8, help="exponent of the skewed graph")
     given = parser.parse_args()
     small = drawn_transitions(1000, skew=0.0, seed=0)
     compiling = time.perf_counter()
-    nearest(build_graph(small), whole_lengths(small.count), given.k, threads=1)
+    nearest(build_graph(small), whole_lengths(small.count), given.k)
     print(f"compiling or loading the kernel: {time.perf_counter() - compiling:.2f} s, not counted below")
     for name, skew in (("skewed", given.skew), ("uniform", 0.0)):
         transitions = drawn_transitions(given.edges, skew=skew, seed=2019)
-        measure(name, transitions, given.k, given.sample, given.threads)
+        measure(name, transitions, given.k, given.sample)
 
 
 if __name__ == "__main__":

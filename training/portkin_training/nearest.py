@@ -14,8 +14,6 @@ bound ends the look at that node: some twenty edges are touched where a port has
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +24,13 @@ from portkin_training.graph import Graph
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Nodes = NDArray[np.int32]
-CHUNK = 2048
-"""Sources per task where several threads search: some milliseconds of work."""
 
 
-def nearest(graph: Graph, edge_lengths: Floats, k: int, *, threads: int = 1) -> tuple[Nodes, Floats]:
+def nearest(graph: Graph, edge_lengths: Floats, k: int) -> tuple[Nodes, Floats]:
     """The k nearest nodes of every node, int32 (n, k), -1 where none, and their distances, float64, +inf.
 
     ``edge_lengths`` float64 (m,), one per edge of the graph, >= 0 and finite (ValueError otherwise); ``k``
-    >= 1. The node itself is never among them. The result does not depend on the number of threads.
+    >= 1. The node itself is never among them.
     """
     if k < 1:
         raise ValueError(f"k = {k}: at least 1 neighbor must be asked for")
@@ -44,16 +40,7 @@ def nearest(graph: Graph, edge_lengths: Floats, k: int, *, threads: int = 1) -> 
     n = len(graph.ports)
     nodes = np.full((n, k), -1, np.int32)
     distances = np.full((n, k), np.inf)
-
-    def search(first: int, last: int) -> None:
-        _search(graph.indptr, targets, ordered, first, last, nodes, distances)
-
-    if threads == 1:
-        search(0, n)
-    else:
-        starts = range(0, n, CHUNK)
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(search, starts, (min(start + CHUNK, n) for start in starts)))
+    _search(graph.indptr, targets, ordered, nodes, distances)
     return nodes, distances
 
 
@@ -77,15 +64,13 @@ def _by_length(indptr: Ints, targets: Nodes, edge_lengths: Floats) -> tuple[Node
     return sorted_targets, sorted_lengths
 
 
-@numba.njit(cache=True, nogil=True)
-def _search(
-    indptr: Ints, targets: Nodes, edge_lengths: Floats, first: int, last: int, nodes: Nodes, distances: Floats
-) -> None:
-    """Fill rows first..last; each node's edges must be in order of (length, target)."""
+@numba.njit(cache=True)
+def _search(indptr: Ints, targets: Nodes, edge_lengths: Floats, nodes: Nodes, distances: Floats) -> None:
+    """Fill all rows; each node's edges must be in order of (length, target)."""
     n, k = nodes.shape
     reached_from = np.full(n, -1, np.int32)  # the source that reached a node last, so nothing needs clearing
     reached_at = np.empty(n, np.float64)  # and how far from it the node was
-    for source in range(first, last):
+    for source in range(n):
         row, at = nodes[source], distances[source]
         reached_from[source] = source
         reached_at[source] = 0.0
