@@ -1,0 +1,150 @@
+"""Events: what the replay reads, one row per packet or probe, in time order.
+
+A port of a protocol is one number, its *code*: TCP port p is p, UDP port p is 65536 + p. A *group* is who gets
+blocked: a source (as in Evrard et al. 2019, section VI), or a source at one destination.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numba
+import numpy as np
+
+from portkin.ports import PORTS
+
+TCP, UDP = 6, 17
+CODES = 2 * PORTS
+"""How many codes there are: every TCP port, then every UDP port."""
+
+By = Literal["source", "destination"]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Rows of equal length n, in the order of the recording.
+
+    `scan` is the truth as far as it is known (a darknet: every row); rows that are not scan are benign and serve
+    the false-positive rate. `act` marks the rows upon which something is blocked: what a detector noticed.
+    """
+
+    ts: np.ndarray  # int64 (n,), microseconds since 1970
+    group: np.ndarray  # int64 (n,), who is blocked: 0, 1, 2 ...
+    code: np.ndarray  # int32 (n,)
+    act: np.ndarray  # bool (n,)
+    scan: np.ndarray  # bool (n,)
+    opens: np.ndarray  # bool (n,), the first row of its connection
+    unit: np.ndarray  # int32 (n,), what the bootstrap draws: a day, or a bucket of groups
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def __getitem__(self, rows: slice) -> Events:
+        return Events(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def codes_of(dport: np.ndarray, proto: np.ndarray) -> np.ndarray:
+    """The codes, int32 (n,), of ports uint16 (n,) and IANA protocol numbers (n,)."""
+    return dport.astype(np.int32) + PORTS * (np.asarray(proto) == UDP).astype(np.int32)
+
+
+@numba.njit(cache=True)
+def _mix(a, b, c, d):  # pragma: no cover - compiled
+    """A 64-bit hash of four int64 (the multiplier and shifts of splitmix64)."""
+    x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(32)) ^ np.uint64(b)) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(29)) ^ np.uint64(c)) * np.uint64(0x94D049BB133111EB)
+    x = (x ^ (x >> np.uint64(32)) ^ np.uint64(d)) * np.uint64(0xBF58476D1CE4E5B9)
+    return x ^ (x >> np.uint64(31))
+
+
+@numba.njit(cache=True)
+def _intern(keys, slots, known, count, out, start):  # pragma: no cover - compiled
+    """Number the rows of keys from start on; stops where the slots are three quarters full.
+
+    Returns (rows done, groups known).
+    """
+    mask = len(slots) - 1
+    limit = min(3 * len(slots) // 4, len(known))
+    for i in range(start, len(keys)):
+        a, b, c, d = keys[i, 0], keys[i, 1], keys[i, 2], keys[i, 3]
+        if i > start and a == keys[i - 1, 0] and b == keys[i - 1, 1] and c == keys[i - 1, 2] and d == keys[i - 1, 3]:
+            out[i] = out[i - 1]
+            continue
+        at = np.int64(_mix(a, b, c, d) & np.uint64(mask))
+        while True:
+            group = slots[at]
+            if group < 0:
+                if count >= limit:
+                    return i, count
+                slots[at] = count
+                known[count, 0], known[count, 1], known[count, 2], known[count, 3] = a, b, c, d
+                out[i] = count
+                count += 1
+                break
+            if known[group, 0] == a and known[group, 1] == b and known[group, 2] == c and known[group, 3] == d:
+                out[i] = group
+                break
+            at = (at + 1) & mask
+    return len(keys), count
+
+
+@numba.njit(cache=True)
+def _reslot(known, count, slots):  # pragma: no cover - compiled
+    mask = len(slots) - 1
+    for group in range(count):
+        at = np.int64(_mix(known[group, 0], known[group, 1], known[group, 2], known[group, 3]) & np.uint64(mask))
+        while slots[at] >= 0:
+            at = (at + 1) & mask
+        slots[at] = group
+
+
+class Grouper:
+    """Numbers sources (or sources at a destination) 0, 1, 2 ... in the order they appear, over many chunks."""
+
+    def __init__(self, by: By = "source", capacity: int = 1 << 12) -> None:
+        self.by = by
+        self.count = 0
+        self._slots = np.full(capacity, -1, np.int64)
+        self._known = np.empty((3 * capacity // 4, 4), np.int64)
+
+    def number(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
+        """The groups, int64 (n,), of addresses as int64 halves (n, 2) each."""
+        keys = np.zeros((len(src), 4), np.int64)
+        keys[:, :2] = src
+        if self.by == "destination":
+            keys[:, 2:] = dst
+        out = np.empty(len(keys), np.int64)
+        done = 0
+        while True:
+            done, self.count = _intern(keys, self._slots, self._known, self.count, out, done)
+            if done == len(keys):
+                return out
+            self._grow()
+
+    def _grow(self) -> None:
+        slots = np.full(2 * len(self._slots), -1, np.int64)
+        known = np.empty((3 * len(slots) // 4, 4), np.int64)
+        known[: self.count] = self._known[: self.count]
+        _reslot(known, self.count, slots)
+        self._slots, self._known = slots, known
+
+    @property
+    def addresses(self) -> np.ndarray:
+        """The addresses of every group so far, int64 (groups, 4): source halves, destination halves (0 where
+        grouped by source)."""
+        return self._known[: self.count]
+
+
+DAY_US = 86_400_000_000
+BUCKETS = 512
+"""Groups fall into this many buckets where the bootstrap draws sources: sums of independent sources stay
+independent, and the counts stay small."""
+
+
+def units_of(ts: np.ndarray, group: np.ndarray, over: Literal["days", "sources"]) -> np.ndarray:
+    """The bootstrap unit of each row, int32 (n,): its day since 1970, or the bucket of its group."""
+    if over == "days":
+        return (ts // DAY_US).astype(np.int32)
+    return (group % BUCKETS).astype(np.int32)
