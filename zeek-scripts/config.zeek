@@ -58,7 +58,8 @@ export {
 	## is counted in portkin.log's ``state_full`` lines.
 	option max_sources: count = 200000;
 
-	## How many contacts of one source are remembered until it is judged.
+	## How many contacts of one source are remembered until it is judged. One
+	## that is not answered before this many further ones has failed.
 	option max_contacts: count = 256;
 
 	## How many ports nearest to a probed one are predicted. The paper's

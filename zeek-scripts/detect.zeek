@@ -4,7 +4,6 @@
 ##! connection_attempt comes too late (tcp_attempt_delay) and per-packet events
 ##! cost too much; what is used here is raised once or twice per connection.
 
-@load base/frameworks/notice
 @load ./config
 @load ./judge
 @load ./log
@@ -65,15 +64,17 @@ function hand_over(src: addr)
 		tell_probe(src, dst, p, T);
 	}
 
-# Lets the contacts fail that were not answered in time. A UDP service need not
-# answer: such a contact is dropped.
+# Lets the contacts fail that were not answered in time, or before that many
+# further ones: whoever sends faster than answers can come is no client. A UDP
+# service need not answer: such a contact is dropped.
 function fail_overdue(src: addr, t: Tracker)
 	{
 	local overdue: vector of Contact = vector();
+	local excess = |t$pending| < max_contacts ? 0 : |t$pending| - max_contacts + 1;
 
 	for ( [dst, p], since in t$pending )
 		{
-		if ( network_time() - since < answer_timeout )
+		if ( |overdue| >= excess && network_time() - since < answer_timeout )
 			break;
 
 		overdue += Contact($dst=dst, $p=p);
@@ -126,13 +127,9 @@ function contacted(src: addr, dst: addr, p: port)
 				if ( [dst, p] in t$counted )
 					return;
 
-				# Forgets what counted, so that a busy source stays in sight,
-				# but not what is open: that is about to fail.
+				# Forgets what counted, so that a busy source stays in sight.
 				if ( |t$counted| >= max_contacts )
 					{
-					if ( |t$pending| >= max_contacts )
-						return;
-
 					t$counted = set();
 
 					for ( [d, q] in t$pending )
@@ -167,7 +164,8 @@ function answered(src: addr, dst: addr, p: port)
 	if ( is_protected(dst) )
 		tell_service(p);
 
-	if ( close_contact(src, dst, p) )
+	# UDP counts only (judge_failed), so its successes weigh nothing.
+	if ( close_contact(src, dst, p) && get_port_transport_proto(p) == tcp )
 		tell_answered(src);
 	}
 
@@ -187,8 +185,20 @@ event new_connection(c: connection)
 	{
 	local proto = get_port_transport_proto(c$id$resp_p);
 
-	if ( proto == tcp ? began_with_syn(c) : proto == udp )
-		contacted(c$id$orig_h, c$id$resp_h, c$id$resp_p);
+	if ( proto == tcp ? ! began_with_syn(c) : proto != udp )
+		return;
+
+	contacted(c$id$orig_h, c$id$resp_h, c$id$resp_p);
+
+	# Tells of the responder's first datagram, at no cost per packet.
+	if ( proto == udp )
+		set_current_conn_packets_threshold(c$id, 1, F);
+	}
+
+event conn_packets_threshold_crossed(c: connection, threshold: count, is_orig: bool)
+	{
+	if ( threshold == 1 && ! is_orig && get_port_transport_proto(c$id$resp_p) == udp )
+		answered(c$id$orig_h, c$id$resp_h, c$id$resp_p);
 	}
 
 event connection_established(c: connection)

@@ -148,10 +148,11 @@ class Detector:
         self._sink.probe(Probe(ts, src, *contact, convict.evidence, past=False))
 
     def answered(self, ts: int, src: int, dst: int, port: int, proto: int) -> None:
-        """The SYN-ACK to a contact, or the originator's ACK where only its direction is seen."""
+        """The SYN-ACK or datagram that answers a contact, or the originator's ACK where only its direction is seen."""
         if self._is_protected(dst):
             self._sink.service(ts, port, proto)
-        if self._close(src, Contact(dst, port, proto)):
+        # UDP counts only (_judge_failed), so its successes weigh nothing.
+        if self._close(src, Contact(dst, port, proto)) and proto == TCP:
             self._judge_answered(ts, src)
 
     def refused(self, ts: int, src: int, dst: int, port: int, proto: int) -> None:
@@ -189,17 +190,17 @@ class Detector:
         if contact in tracker.counted:
             return False
         if len(tracker.counted) >= self._config.max_contacts:
-            if len(tracker.pending) >= self._config.max_contacts:
-                return False
             tracker.counted = set(tracker.pending)
         tracker.counted.add(contact)
         tracker.pending[contact] = ts
         return False
 
     def _fail_overdue(self, ts: int, src: int, tracker: _Tracker) -> None:
+        # Whoever sends faster than answers can come is no client.
+        excess = max(0, len(tracker.pending) - self._config.max_contacts + 1)
         overdue = []
         for contact, since in tracker.pending.items():
-            if ts - since < self._answer_timeout:
+            if len(overdue) >= excess and ts - since < self._answer_timeout:
                 break
             overdue.append(contact)
         for contact in overdue:
