@@ -42,8 +42,8 @@ class ZeekConfig:
     """Zeek's WebSocket; or Broker, for which the Python bindings of that Zeek must be found."""
     url: str = "ws://127.0.0.1:27759/v1/messages/json"
     """Where ``Cluster::listen_websocket`` listens, with Zeek's own default port."""
-    broker: str = "127.0.0.1:9999"
-    """Where ``Broker::listen`` listens: 9999 is the default of a Zeek without a cluster."""
+    broker: str = "127.0.0.1:27760"
+    """Where ``Broker::listen`` listens: the port that ``portkin/broker`` opens in a Zeek without a cluster."""
     outbox: int = setting(10_000, low=1, high=10_000_000)
     """Messages kept for a slow or absent Zeek: some seconds at full speed, and under 100 MB."""
     tls: TlsConfig = field(default_factory=TlsConfig)

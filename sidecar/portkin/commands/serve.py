@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 @click.option("--transport", type=click.Choice(["websocket", "broker"]), help="How to reach Zeek.")
 @click.option("--url", metavar="URL", help="Zeek's WebSocket [default: ws://127.0.0.1:27759/v1/messages/json].")
-@click.option("--broker", metavar="HOST:PORT", help="Zeek's Broker [default: 127.0.0.1:9999].")
+@click.option("--broker", metavar="HOST:PORT", help="Zeek's Broker [default: 127.0.0.1:27760].")
 @click.option("--table", type=click.Path(path_type=Path), help="Folder of a table [default: the one shipped].")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]")
 def serve(

@@ -47,7 +47,7 @@ class BrokerTransport:
     ) -> None:
         host, colon, port = address.rpartition(":")
         if not (colon and host and port.isdigit() and int(port) < 65536):
-            raise TransportError(f"{address!r} is no Broker address; write host:port, as 127.0.0.1:9999")
+            raise TransportError(f"{address!r} is no Broker address; write host:port, as 127.0.0.1:27760")
         self._peer = (host.strip("[]"), int(port))
         self._broker = broker
         self._delays = delays

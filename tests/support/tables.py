@@ -1,0 +1,31 @@
+"""Tables small enough to know by heart."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from portkin.table import Rows, Table, write_table
+
+
+def small_table(path: Path, *, shift: int = 0, created: datetime | None = None) -> Table:
+    """A table with K = 3 at ``path``: tcp 22 and 80, udp 53; ``shift`` is added to the neighbors of tcp 22.
+
+    22/tcp -> 23 (0.5), 2222 (1.0), 80 (1.5);  80/tcp -> 8080 (0.25), 443 (0.75);  53/udp -> 123 (2.0)
+    """
+    inf = np.inf
+    rows = {
+        "tcp": Rows(
+            np.array([22, 80], np.uint16),
+            np.array([[23 + shift, 2222 + shift, 80 + shift], [8080, 443, 0]], np.uint16),
+            np.array([[0.5, 1.0, 1.5], [0.25, 0.75, inf]], np.float32),
+        ),
+        "udp": Rows(
+            np.array([53], np.uint16),
+            np.array([[123, 0, 0]], np.uint16),
+            np.array([[2.0, inf, inf]], np.float32),
+        ),
+    }
+    return write_table(path, rows, method="by hand", created=created)

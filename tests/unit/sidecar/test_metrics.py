@@ -1,0 +1,90 @@
+"""Metrics: what Prometheus reads is what happened."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from datetime import UTC, datetime
+
+import pytest
+
+from portkin.errors import ConfigError
+from portkin.messages import Count, Junk, NearestRequest, NearestResponse, TableChanged
+from portkin.metrics import Exporter, Metrics
+from portkin.ports import Port
+from support.tables import small_table
+
+CREATED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+P = Port(22, "tcp")
+
+
+@pytest.fixture
+def metrics(tmp_path):
+    table = small_table(tmp_path / "table", created=CREATED)
+    # An hour and a half after the table was built: 5400 s.
+    return Metrics(lambda: table, lambda: CREATED.timestamp() + 5400)
+
+
+def value(metrics, name, **labels):
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def answer(*ports):
+    return NearestResponse("r", P, "t", ports, (1.0,) * len(ports), "")
+
+
+def test_requests_answers_and_misses_are_counted(metrics):
+    """A request counts once, its answer too; an empty one is a miss as well; the time is in the histogram."""
+    request = NearestRequest("r", P, Count(3))
+    metrics.answered(request, [answer(P)], 0.0001)
+    metrics.answered(request, [answer()], 0.0004)
+    metrics.answered(TableChanged("t", Count(1)), [], 1.0)
+    names = ("portkin_requests_total", "portkin_answers_total", "portkin_misses_total", "portkin_answer_seconds_count")
+    assert [2, 2, 1, 2] == [value(metrics, name) for name in names]
+    assert 1 == value(metrics, "portkin_answer_seconds_bucket", le="0.0001")
+
+
+def test_only_a_second_connection_is_a_reconnect(metrics):
+    """The first connection is none; each one after it is; the gauge says whether one is open."""
+    states = []
+    for step in (metrics.connected, metrics.lost, metrics.connected):
+        step()
+        states.append((value(metrics, "portkin_connected"), value(metrics, "portkin_reconnects_total")))
+    assert [(1, 0), (0, 0), (1, 1)] == states
+
+
+def test_junk_is_counted_by_reason(metrics):
+    """Each reason has its own count."""
+    metrics.junk(Junk("not-json", "x"))
+    metrics.junk(Junk("not-json", "y"))
+    metrics.junk(Junk("wrong-type", "z"))
+    assert [2, 1] == [value(metrics, "portkin_junk_total", reason=reason) for reason in ("not-json", "wrong-type")]
+
+
+def test_the_table_and_its_age_can_be_read(metrics, tmp_path):
+    """The table in service is named by id, and its age is the time since it was built."""
+    table = small_table(tmp_path / "again", shift=1)
+    assert 5400 == value(metrics, "portkin_table_age_seconds")
+    metrics.serving(table)
+    assert 1 == value(metrics, "portkin_table_info", id=table.id, k="3", method="by hand")
+
+
+def test_the_exporter_serves_the_registry(metrics):
+    """GET /metrics on the address gives the text format; after closing, nobody listens."""
+    exporter = Exporter(metrics.registry, "127.0.0.1", 0)
+    metrics.dropped(3)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics", timeout=10) as page:
+            assert "portkin_drops_total 3.0" in page.read().decode()
+    finally:
+        exporter.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", exporter.port), timeout=10)
+
+
+def test_a_taken_port_is_refused_with_the_remedy(metrics):
+    """Where the address is taken, the error names it and the settings to change."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port} .*metrics\.port"):
+            Exporter(metrics.registry, "127.0.0.1", port)

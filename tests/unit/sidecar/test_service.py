@@ -1,0 +1,153 @@
+"""The service: messages and the time in, messages out."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from portkin import __version__
+from portkin.messages import (
+    Count,
+    HelloRequest,
+    HelloResponse,
+    Junk,
+    NearestRequest,
+    NearestResponse,
+    TableChanged,
+)
+from portkin.ports import Port
+from portkin.service import HELLO_LAST, Hello, Nearest, Part, Service
+from support.tables import small_table
+
+
+@pytest.fixture
+def table(tmp_path):
+    return small_table(tmp_path / "table")
+
+
+@pytest.fixture
+def nearest(table):
+    return Nearest(table)
+
+
+@pytest.fixture
+def hello(nearest):
+    ids = (f"h{n}" for n in itertools.count(1))
+    return Hello(nearest, lambda: next(ids))
+
+
+def request(text, k):
+    return NearestRequest("r", Port.parse(text), Count(k))
+
+
+@pytest.mark.parametrize(
+    ("port", "k", "ports", "distances"),
+    [
+        ("22/tcp", 2, ("23/tcp", "2222/tcp"), (0.5, 1.0)),
+        ("22/tcp", 99, ("23/tcp", "2222/tcp", "80/tcp"), (0.5, 1.0, 1.5)),
+        ("22/tcp", 0, (), ()),
+        ("53/udp", 3, ("123/udp",), (2.0,)),
+        ("22/udp", 3, (), ()),
+        ("9999/tcp", 3, (), ()),
+    ],
+)
+def test_the_nearest_ports_are_answered(nearest, table, port, k, ports, distances):
+    """A request is answered with the k nearest; with all there are when k is more, with none for a port unseen."""
+    expected = NearestResponse("r", Port.parse(port), table.id, tuple(map(Port.parse, ports)), distances, "")
+    assert [expected] == Service(nearest).receive(request(port, k), now=0.0)
+
+
+def test_a_new_table_is_answered_from_and_announced(nearest, tmp_path):
+    """After a replacement, Zeek is told the new id, and answers carry it."""
+    other = small_table(tmp_path / "other", shift=1)
+    assert [TableChanged(other.id, Count(3))] == nearest.replace(other)
+    (answer,) = Service(nearest).receive(request("22/tcp", 1), now=0.0)
+    assert (other.id, (Port(24, "tcp"),)) == (answer.table_id, answer.ports)
+
+
+def test_an_equal_table_is_not_announced(nearest, tmp_path):
+    """A table with the same content, loaded again, does not empty Zeek's cache."""
+    assert [] == nearest.replace(small_table(tmp_path / "same"))
+
+
+def test_hello_is_said_on_connecting(hello, nearest, table):
+    """The first message on a connection says who we are, and which table answers."""
+    expected = HelloRequest("h1", Count(1), f"portkin/{__version__}", table.id, Count(3))
+    assert [expected] == Service(hello, nearest).connected(now=10.0)
+
+
+def test_hello_is_repeated_until_it_is_answered(hello):
+    """The same hello is said again after 0.25 s, 0.5 s, 1 s, ..., and never after the answer."""
+    service = Service(hello)
+    said = service.connected(now=0.0)
+    waits = []
+    for _ in range(3):
+        due = service.due()
+        waits.append(due)
+        said += service.tick(due)
+    assert [0.25, 0.75, 1.75] == waits
+    assert 1 == len(set(said))
+    service.receive(HelloResponse("h1", Count(1), "zeek", "8.0.9"), now=2.0)
+    assert (None, []) == (service.due(), service.tick(1e9))
+
+
+def test_the_wait_between_hellos_is_capped(hello):
+    """Against a Zeek that never answers the pace falls to one hello in half a minute."""
+    service = Service(hello)
+    service.connected(now=0.0)
+    for _ in range(20):
+        last = service.due()
+        service.tick(last)
+    assert HELLO_LAST == service.due() - last
+
+
+def test_nothing_is_said_before_its_time(hello):
+    """A tick before the time that was asked for does nothing."""
+    service = Service(hello)
+    service.connected(now=0.0)
+    assert [] == service.tick(0.1)
+
+
+def test_an_answer_to_another_hello_is_not_ours(hello):
+    """The answer that Zeek gives to another sidecar on the same topic ends nothing."""
+    service = Service(hello)
+    service.connected(now=0.0)
+    service.receive(HelloResponse("somebody", Count(1), "zeek", "8.0.9"), now=0.1)
+    assert (0.25, None) == (service.due(), hello.answer)
+
+
+def test_a_new_connection_begins_with_a_new_hello(hello):
+    """After a reconnect the old answer is forgotten."""
+    service = Service(hello)
+    service.connected(now=0.0)
+    service.receive(HelloResponse("h1", Count(1), "zeek", "8.0.9"), now=0.1)
+    (said,) = service.connected(now=5.0)
+    assert ("h2", None) == (said.reqid, hello.answer)
+
+
+def test_a_message_that_nobody_handles_is_junk(nearest):
+    """Our own kinds of message, coming back from a peer, are counted and nothing else."""
+    outcome = Service(nearest).receive(TableChanged("x", Count(1)), now=0.0)
+    assert Junk("unexpected", "nothing here handles Portkin::table_changed") == outcome
+
+
+def test_two_parts_cannot_handle_the_same_message(nearest, table):
+    """A composition in which one message has two handlers is refused when it is made."""
+    with pytest.raises(ValueError, match="nearest_request"):
+        Service(nearest, Nearest(table))
+
+
+def test_the_earliest_part_is_waited_for(hello):
+    """With several parts waiting, the service waits for the first of them and wakes only that one."""
+
+    class Later(Part):
+        due = 99.0
+
+        def tick(self, now):
+            raise AssertionError
+
+    service = Service(hello, Later())
+    service.connected(now=0.0)
+    assert 0.25 == service.due()
+    assert 1 == len(service.tick(0.25))
