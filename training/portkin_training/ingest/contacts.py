@@ -1,29 +1,31 @@
 """Contacts: first packets of flows, and whether they were answered, in packet order; what a detector reads.
 
-The life of a flow follows Zeek 8 (src/packet_analysis/protocol/tcp/TCPSessionAdapter.cc, .../ip/IPBasedAnalyzer.cc,
-scripts/base/init-bare.zeek), so that both see the same flows:
+The life of a flow follows Zeek 8 (src/packet_analysis/protocol/tcp/TCPSessionAdapter.cc,
+.../ip/IPBasedAnalyzer.cc, scripts/base/init-bare.zeek), so that both see the same flows:
 
 TCP
-  * A SYN without ACK begins a flow and is its CONTACT, unless a flow between the two endpoints is live, not closed,
-    and began with the same sequence number: then it is a retransmission and nothing happens. So a SYN with a new
-    sequence number, and any SYN after a FIN or RST of either side, begins a new flow (`IsReuse`), also in the
-    other direction.
-  * ANSWERED, once: the responder's first SYN-ACK; or, before any, the originator's first segment with ACK and
-    without SYN or RST (only its direction is seen, or the SYN-ACK was lost). Not after REFUSED.
-  * REFUSED, once: the responder's RST while neither ANSWERED nor closed by the originator.
-  * A flow is forgotten 5 s after its SYN when no SYN-ACK came (`tcp_attempt_delay`), 5 s after its first FIN or
-    RST (`tcp_close_delay`), else after 5 minutes without a packet (`tcp_inactivity_timeout`).
-  * Segments of no live flow (SYN-ACK, RST, data: backscatter, connections begun before the recording, those of
-    which only the responder is seen) give nothing and are not remembered.
+  * A SYN without ACK, FIN or RST begins a flow and is its CONTACT, unless a flow between the two endpoints is
+    live, not closed, and began with the same sequence number: then it is a retransmission and nothing
+    happens. So a SYN with a new sequence number, and any SYN after a FIN or RST of either side, begins a new
+    flow (`IsReuse`), also in the other direction.
+  * ANSWERED, once: the responder's first SYN-ACK; or, before any, the originator's first segment with ACK
+    (only its direction is seen, or the SYN-ACK was lost). Not after REFUSED.
+  * REFUSED, once: the responder's RST while neither ANSWERED nor closed.
+  * A flow is forgotten 5 s after its SYN when no SYN-ACK came (`tcp_attempt_delay`), 5 s after its first
+    FIN or RST (`tcp_close_delay`), else after 5 minutes without a packet (`tcp_inactivity_timeout`).
+  * Segments of no live flow (SYN-ACK, RST, data: backscatter, connections begun before the recording, those
+    of which only the responder is seen) give nothing and are not remembered.
 UDP
-  * The first datagram of a flow is its CONTACT, the responder's first is ANSWERED, an ICMP(v6) port unreachable
-    that quotes the originator's datagram before any answer is REFUSED, whoever sent it.
-  * A first datagram from a server port to a port that is none is taken for an answer whose question was not seen:
-    no contact, and none for the rest of that flow. `ZEEK_UDP_SERVER_PORTS` are Zeek's `likely_server_ports`.
+  * The first datagram of a flow is its CONTACT, the responder's first is ANSWERED, an ICMP(v6) port
+    unreachable that quotes the originator's datagram before any answer is REFUSED, whoever sent it.
+  * A first datagram from a server port to a port that is none is taken for an answer whose question was not
+    seen: no contact, and none for the rest of that flow. `ZEEK_UDP_SERVER_PORTS` are Zeek's
+    `likely_server_ports`.
   * A flow is forgotten after a minute without a packet (`udp_inactivity_timeout`).
 
-Where this differs from Zeek: checksums are not verified (Zeek's -C), fragments are not put together, tunnels are
-not opened; a responder that sends data but no SYN-ACK does not keep a flow; the memory is bounded (`FlowTable`).
+Where this differs from Zeek: checksums are not verified (Zeek's -C), fragments are not put together, tunnels
+are not opened; a responder that sends data but no SYN-ACK does not keep a flow; the memory is bounded
+(`FlowTable`).
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin_training.ingest.flows import DEADLINE, KEY, LARGEST, FlowTable, find, flow_key
-from portkin_training.ingest.layers import kernel
+from portkin_training.ingest.loads import kernel
 from portkin_training.ingest.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
 
 CONTACT, ANSWERED, REFUSED = range(3)
@@ -48,9 +50,8 @@ TCP_INACTIVITY = 300 * SECOND
 UDP_INACTIVITY = 60 * SECOND
 """How long a flow is remembered, in us."""
 
-ZEEK_UDP_SERVER_PORTS = frozenset(
-    (53, 67, 88, 123, 137, 161, 162, 389, 443, 514, 1812, 2123, 2152, 3389, 3544, 4011, 4754, 4789, 5060, 5072)
-    + (5353, 5355, 6081, 20000)
+ZEEK_UDP_SERVER_PORTS = frozenset((53, 67, 88, 123, 137, 161, 162, 389, 443, 514, 1812, 2123, 2152)).union(
+    (3389, 3544, 4011, 4754, 4789, 5060, 5072, 5353, 5355, 6081, 20000)
 )
 """`likely_server_ports` of Zeek 8.0 with its default scripts, UDP."""
 
@@ -97,11 +98,13 @@ class Contacts:
 
 
 @kernel
-def _track(ts, src, dst, sport, dport, proto, flags, seq, start, slots, used, limit, servers, rows, kinds):
-    """Note the events of packets [start:]: rows gets the packet, kinds the kind (+ 4: src and dst are to be swapped).
+def _track(packets, start, slots, used, limit, servers, rows, kinds):
+    """Note the events of packets [start:]: the packet's row, and the kind, + 4 where the responder sent it.
 
     Returns (first packet not looked at, number of events); that is len(ts), or the table needs room.
     """
+    ts, src, dst, sport, dport, proto, flags, seq = packets
+    base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     found = 0
     for row in range(start, len(ts)):
         if used[0] >= limit:
@@ -111,8 +114,16 @@ def _track(ts, src, dst, sport, dport, proto, flags, seq, start, slots, used, li
         transport = np.int64(flags[row]) if quoted else np.int64(proto[row])
         if quoted and transport != UDP:
             continue
-        key, higher = flow_key(row, src, dst, sport, dport, transport)
-        at = find(slots, key)
+        key, higher = flow_key(
+            src[row, 0],
+            src[row, 1],
+            np.int64(sport[row]),
+            dst[row, 0],
+            dst[row, 1],
+            np.int64(dport[row]),
+            transport,
+        )
+        at = find(base, width, mask, key)
         alive = slots[at, KEY] == key and now < slots[at, DEADLINE]
         state = slots[at, _STATE]
         decided = state & (_HAS_ANSWER | _HAS_REFUSAL)
@@ -121,7 +132,7 @@ def _track(ts, src, dst, sport, dport, proto, flags, seq, start, slots, used, li
         if transport == TCP:
             flag = flags[row]
             closing = flag & (FIN | RST) != 0
-            if flag & (SYN | ACK) == SYN:
+            if flag & (SYN | ACK | FIN | RST) == SYN:
                 if not (alive and not state & _CLOSED and slots[at, _ISN] == np.int64(seq[row])):
                     kind = CONTACT
                     if slots[at, KEY] == 0:
@@ -133,10 +144,10 @@ def _track(ts, src, dst, sport, dport, proto, flags, seq, start, slots, used, li
             elif not alive:
                 continue
             elif from_originator:
-                if flag & (ACK | SYN | RST) == ACK and not decided and not state & _CLOSED:
+                if flag & ACK and not decided and not state & _CLOSED:
                     kind = ANSWERED
                     state |= _HAS_ANSWER
-            elif flag & SYN:
+            elif flag & SYN and flag & ACK:
                 if not decided:
                     kind = ANSWERED
                     state |= _HAS_ANSWER
@@ -199,7 +210,7 @@ def contacts_from_packets(
         start = found = 0
         while start < len(chunk):
             start, more = _track(
-                *chunk.columns(),
+                chunk.columns(),
                 start,
                 table.slots,
                 table.used,

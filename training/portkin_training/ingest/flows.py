@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin_training.ingest.layers import kernel
+from portkin_training.ingest.loads import i64, inlined, kernel
 
 KEY, DEADLINE = 0, 1
-"""Columns of a slot that every table has: the hash (0: empty) and the first instant, in us, at which the flow is
-forgotten. Columns from 2 on belong to the user of the table."""
+"""Columns of a slot that every table has: the hash (0: empty) and the first instant, in us, at which the
+flow is forgotten. Columns from 2 on belong to the user of the table."""
 
 SMALLEST = 1 << 14
 LARGEST = 1 << 22
@@ -23,45 +23,48 @@ _MULTIPLIER = np.uint64(0x9E37_79B9_7F4A_7C15)
 _SHIFT = np.uint64(29)
 
 
-@kernel
-def mixed(hashed, word):
+@inlined
+def _mixed(hashed, word):
     """The hash with one more 64-bit word in it."""
     hashed = (hashed ^ np.uint64(word)) * _MULTIPLIER
     return hashed ^ (hashed >> _SHIFT)
 
 
-@kernel
-def flow_key(row, src, dst, sport, dport, proto):
-    """(hash of the row's flow, whether its source is the higher of the two endpoints)."""
-    a_hi, a_lo, a_port = src[row, 0], src[row, 1], np.int64(sport[row])
-    b_hi, b_lo, b_port = dst[row, 0], dst[row, 1], np.int64(dport[row])
+@inlined
+def flow_key(a_hi, a_lo, a_port, b_hi, b_lo, b_port, proto):
+    """(hash of the flow between endpoints a and b, whether a is the higher of the two); int64 in and out."""
     higher = a_hi > b_hi or (a_hi == b_hi and (a_lo > b_lo or (a_lo == b_lo and a_port > b_port)))
     if higher:
         a_hi, a_lo, a_port, b_hi, b_lo, b_port = b_hi, b_lo, b_port, a_hi, a_lo, a_port
-    hashed = mixed(_MULTIPLIER, a_hi)
-    hashed = mixed(hashed, a_lo)
-    hashed = mixed(hashed, b_hi)
-    hashed = mixed(hashed, b_lo)
-    hashed = mixed(hashed, (a_port << 32) | (b_port << 16) | proto)
-    hashed = mixed(hashed, 0)
+    hashed = _mixed(_MULTIPLIER, a_hi)
+    hashed = _mixed(hashed, a_lo)
+    hashed = _mixed(hashed, b_hi)
+    hashed = _mixed(hashed, b_lo)
+    hashed = _mixed(hashed, (a_port << 32) | (b_port << 16) | proto)
+    hashed = _mixed(hashed, 0)
     key = np.int64(hashed)
     return (key if key != 0 else np.int64(1)), higher
 
 
-@kernel
-def find(slots, key):
-    """The slot of the key: where it is, or the empty one where it belongs. The table always has empty ones."""
-    mask = len(slots) - 1
+@inlined
+def find(slots, width, mask, key):
+    """The slot of the key: where it is, or the empty one where it belongs; a table always has empty ones.
+
+    ``slots`` is the table's address, ``width`` its columns, ``mask`` one less than its slots.
+    """
     at = key & mask
-    while slots[at, KEY] != key and slots[at, KEY] != 0:
+    while True:
+        there = i64(slots + at * width * 8)
+        if there == key or there == 0:
+            return at
         at = (at + 1) & mask
-    return at
 
 
 @kernel
 def _insert(slots, rows):
+    base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     for row in range(len(rows)):
-        at = find(slots, rows[row, KEY])
+        at = find(base, width, mask, rows[row, KEY])
         for column in range(slots.shape[1]):
             slots[at, column] = rows[row, column]
 
@@ -76,7 +79,7 @@ class FlowTable:
     """
 
     def __init__(self, width: int, *, largest: int = LARGEST) -> None:
-        self._largest = max(largest, 2)
+        self._largest = max(largest, 16)
         self.slots: NDArray[np.int64] = np.zeros((min(SMALLEST, self._largest), width), np.int64)
         self.used = np.zeros(1, np.int64)
         self.forgotten = 0
@@ -87,7 +90,7 @@ class FlowTable:
         return len(self.slots) * 5 // 8
 
     def make_room(self, now: int) -> None:
-        """Drop the flows whose time is over at ``now`` (us); grow; at the largest size, drop the next to end."""
+        """Drop the flows that are over at ``now`` (us), then grow; at the largest size drop the next to end."""
         kept = self.slots[(self.slots[:, KEY] != 0) & (self.slots[:, DEADLINE] > now)]
         size = len(self.slots)
         while len(kept) > size // 4 and size < self._largest:

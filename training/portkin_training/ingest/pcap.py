@@ -1,7 +1,9 @@
-"""Capture files: pcap and pcapng, read once from front to back, decoded by a compiled walk over blocks of bytes.
+"""Capture files: pcap and pcapng, read once from front to back, decoded by a compiled walk over blocks of
+bytes.
 
-Formats: draft-ietf-opsawg-pcap (both byte orders, micro- and nanoseconds) and draft-ietf-opsawg-pcapng (sections of
-either byte order, several interfaces, if_tsresol and if_tsoffset; enhanced, simple and the obsolete packet block).
+Formats: draft-ietf-opsawg-pcap (both byte orders, micro- and nanoseconds) and draft-ietf-opsawg-pcapng
+(sections of either byte order, several interfaces, if_tsresol and if_tsoffset; enhanced, simple and the
+obsolete packet block).
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.errors import InputError
-from portkin_training.ingest.layers import REASONS, STORED, be16, be32, decode, kernel
+from portkin_training.ingest.layers import REASONS, STAMP, STORED, decode
+from portkin_training.ingest.loads import be16, be32, inlined, kernel, le16, le32
 from portkin_training.ingest.packets import Packets
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import Window, open_stream
@@ -37,7 +40,6 @@ MAX_BLOCK = 1 << 26
 """Longest pcapng block believed."""
 
 FULL, MORE, BAD, CONTROL, FOREIGN = range(5)
-_STAMP = len(REASONS)
 _MAX_TS = 253_402_300_800 * 1_000_000  # 10000-01-01: what a calendar day can be made of
 _BYTE_ORDER, _SWAPPED_ORDER = 0x1A2B3C4D, 0x4D3C2B1A
 
@@ -46,65 +48,69 @@ _TSRESOL, _TSOFFSET = 9, 14
 _DECIMAL, _BINARY = 10, 2
 
 
-@kernel
-def u16(buf, p, big):
-    """Two bytes at p in the file's byte order."""
-    return be16(buf, p) if big else (np.int64(buf[p + 1]) << 8) | np.int64(buf[p])
+@inlined
+def u16(address, big):
+    """Two bytes in the file's byte order."""
+    return be16(address) if big else le16(address)
+
+
+@inlined
+def u32(address, big):
+    """Four bytes in the file's byte order."""
+    return be32(address) if big else le32(address)
+
+
+@inlined
+def _store(fields, row, stamp, out):
+    """Fill a row of the columns of `Packets` with a stamp and what `decode` gave."""
+    ts, src, dst, sport, dport, proto, flags, seq = out
+    ts[row] = stamp
+    src[row, 0], src[row, 1] = fields[1], fields[2]
+    dst[row, 0], dst[row, 1] = fields[3], fields[4]
+    sport[row], dport[row] = fields[5], fields[6]
+    proto[row], flags[row], seq[row] = fields[7], fields[8], fields[9]
 
 
 @kernel
-def u32(buf, p, big):
-    """Four bytes at p in the file's byte order."""
-    if big:
-        return be32(buf, p)
-    return (
-        (np.int64(buf[p + 3]) << 24)
-        | (np.int64(buf[p + 2]) << 16)
-        | (np.int64(buf[p + 1]) << 8)
-        | np.int64(buf[p])
-    )
-
-
-@kernel
-def walk_pcap(
-    buf, pos, filled, big, units, link, longest, row, ts, src, dst, sport, dport, proto, flags, seq, counts
-):
+def walk_pcap(buf, pos, filled, big, units, link, longest, row, out, counts):
     """Decode the records of buf[pos:filled] into the columns from ``row`` on.
 
     Args:
-        big, units, link, longest: byte order, stamp units in a microsecond, link type, longest record believed.
-        counts: (len(REASONS) + 1,) int64, one more for each packet by what became of it.
+        big, units, link, longest: byte order, stamp units in a microsecond, link type, longest record
+            believed.
+        out: the columns of `Packets`.
+        counts: (len(REASONS),) int64, one more for each packet by what became of it.
 
     Returns:
         (position of the first record not used, rows filled, FULL | MORE | BAD).
     """
-    rows = len(ts)
+    base = np.int64(buf.ctypes.data)
+    rows = len(out[0])
     while row < rows:
+        at = base + pos
         if pos + 16 > filled:
             return pos, row, MORE
-        captured = u32(buf, pos + 8, big)
+        captured = u32(at + 8, big)
         if captured > longest:
             return pos, row, BAD
-        end = pos + 16 + captured
-        if end > filled:
+        if pos + 16 + captured > filled:
             return pos, row, MORE
-        code = decode(buf, pos + 16, end, link, row, src, dst, sport, dport, proto, flags, seq)
-        counts[code] += 1
-        if code == STORED:
-            ts[row] = u32(buf, pos, big) * 1_000_000 + u32(buf, pos + 4, big) // units
+        fields = decode(at + 16, at + 16 + captured, link)
+        counts[fields[0]] += 1
+        if fields[0] == STORED:
+            fraction = u32(at + 4, big)
+            stamp = u32(at, big) * 1_000_000 + (fraction if units == 1 else fraction // units)
+            _store(fields, row, stamp, out)
             row += 1
-        pos = end
+        pos += 16 + captured
     return pos, row, FULL
 
 
-@kernel
+@inlined
 def micros(ticks, base, exponent, offset):
     """Microseconds of a pcapng stamp counted in base**-exponent seconds, plus ``offset`` seconds."""
     if base == _DECIMAL:
-        if exponent <= 6:
-            us = ticks * 10 ** (6 - exponent)
-        else:
-            us = ticks // 10 ** (exponent - 6)
+        us = ticks * 10 ** (6 - exponent) if exponent <= 6 else ticks // 10 ** (exponent - 6)
     else:
         fraction = ticks & ((np.int64(1) << exponent) - 1)
         seconds = ticks >> exponent
@@ -116,86 +122,71 @@ def micros(ticks, base, exponent, offset):
 
 
 @kernel
-def walk_pcapng(
-    buf, pos, filled, big, interfaces, last, row, ts, src, dst, sport, dport, proto, flags, seq, counts
-):
+def walk_pcapng(buf, pos, filled, big, interfaces, last, row, out, counts):
     """Decode the packet blocks of buf[pos:filled] into the columns from ``row`` on.
 
     Args:
         big: byte order of the section.
-        interfaces: (m, 5) int64: link type, snap length (0: none), base and exponent of the stamp, offset in s.
+        interfaces: (m, 5) int64: link type, snap length (0: none), base and exponent of the stamp,
+            offset in s.
         last: (1,) int64, the last stamp seen: what a simple packet block, which has none, is given.
+        out, counts: as for `walk_pcap`.
 
     Returns:
-        (position of the first block not used, rows filled, FULL | MORE | BAD | CONTROL | FOREIGN); CONTROL: a
-        whole section or interface block is there for the caller to read; FOREIGN: a packet of no known interface.
+        (position of the first block not used, rows filled, FULL | MORE | BAD | CONTROL | FOREIGN);
+        CONTROL: the caller is to read a section or interface block; FOREIGN: a packet of no known
+        interface.
     """
-    rows = len(ts)
+    base = np.int64(buf.ctypes.data)
+    rows = len(out[0])
     while row < rows:
         if pos + 12 > filled:
             return pos, row, MORE
-        kind = u32(buf, pos, big)
+        at = base + pos
+        kind = u32(at, big)
         if kind == _SECTION:  # the same in both byte orders
             return pos, row, CONTROL
-        size = u32(buf, pos + 4, big)
+        size = u32(at + 4, big)
         if size < 12 or size > MAX_BLOCK or size & 3:
             return pos, row, BAD
-        after = pos + size
-        if after > filled:
+        if pos + size > filled:
             return pos, row, MORE
-        if u32(buf, after - 4, big) != size:
+        if u32(at + size - 4, big) != size:
             return pos, row, BAD
         if kind == _INTERFACE:
             return pos, row, CONTROL
-        at = -1
-        if kind == _ENHANCED_PACKET or kind == _OLD_PACKET:
-            if size < 32:
-                return pos, row, BAD
-            which = u32(buf, pos + 8, big) if kind == _ENHANCED_PACKET else u16(buf, pos + 8, big)
-            ticks = (u32(buf, pos + 12, big) << 32) | u32(buf, pos + 16, big)
-            captured = u32(buf, pos + 20, big)
-            at = pos + 28
-        elif kind == _SIMPLE_PACKET:
-            if size < 16:
+        if kind in (_ENHANCED_PACKET, _OLD_PACKET, _SIMPLE_PACKET):
+            header = 12 if kind == _SIMPLE_PACKET else 28
+            if size < header + 4:
                 return pos, row, BAD
             which = np.int64(0)
-            ticks = np.int64(0)
-            captured = min(u32(buf, pos + 8, big), size - 16)
-            at = pos + 12
-        if at >= 0:
+            if kind == _ENHANCED_PACKET:
+                which = u32(at + 8, big)
+            elif kind == _OLD_PACKET:
+                which = u16(at + 8, big)
             if which >= len(interfaces):
                 return pos, row, FOREIGN
-            if kind == _SIMPLE_PACKET:
-                if interfaces[0, 1] and captured > interfaces[0, 1]:
-                    captured = interfaces[0, 1]
+            if kind == _SIMPLE_PACKET:  # captured length: the original or the snap length, whichever is less
+                captured = min(u32(at + 8, big), size - header - 4)
+                if interfaces[0, 1]:
+                    captured = min(captured, interfaces[0, 1])
                 stamp = last[0]
             else:
+                captured = u32(at + 20, big)
+                ticks = (u32(at + 12, big) << 32) | u32(at + 16, big)
                 stamp = micros(ticks, interfaces[which, 2], interfaces[which, 3], interfaces[which, 4])
                 last[0] = stamp
-            if at + captured > after - 4:
+            if captured > size - header - 4:
                 return pos, row, BAD
             if stamp < 0 or stamp >= _MAX_TS:
-                code = _STAMP
+                counts[STAMP] += 1
             else:
-                code = decode(
-                    buf,
-                    at,
-                    at + captured,
-                    interfaces[which, 0],
-                    row,
-                    src,
-                    dst,
-                    sport,
-                    dport,
-                    proto,
-                    flags,
-                    seq,
-                )
-            counts[code] += 1
-            if code == STORED:
-                ts[row] = stamp
-                row += 1
-        pos = after
+                fields = decode(at + header, at + header + captured, interfaces[which, 0])
+                counts[fields[0]] += 1
+                if fields[0] == STORED:
+                    _store(fields, row, stamp, out)
+                    row += 1
+        pos += size
     return pos, row, FULL
 
 
@@ -232,7 +223,7 @@ def read_capture(path: Path, reading: Reading | None = None, *, rows: int = ROWS
 
 
 def _chunks(walker: _Pcap | _Pcapng, window: Window, reading: Reading, rows: int) -> Iterator[Packets]:
-    counts = np.zeros(len(REASONS) + 1, np.int64)
+    counts = np.zeros(len(REASONS), np.int64)
     pos, row, out = walker.start, 0, Packets.empty(rows)
     try:
         while True:
@@ -257,7 +248,7 @@ def _chunks(walker: _Pcap | _Pcapng, window: Window, reading: Reading, rows: int
             yield out[:row]
     finally:
         reading.read += int(counts.sum())
-        for name, count in zip((*REASONS, "stamp out of range"), counts, strict=True):
+        for name, count in zip(REASONS, counts, strict=True):
             if count and name != REASONS[STORED]:
                 reading.skipped[name] += int(count)
 
@@ -305,13 +296,13 @@ class _Pcap:
             self._link,
             self._longest,
             row,
-            *out.columns(),
+            out.columns(),
             counts,
         )
 
     def control(self, data: NDArray[np.uint8], pos: int, filled: int, status: int) -> int:
         if status == BAD:
-            claimed = u32(data, pos + 8, self._big)
+            claimed = int.from_bytes(data[pos + 8 : pos + 12], "big" if self._big else "little")
             raise _Broken(f"a record claims {claimed} captured bytes, more than {self._longest}")
         return 0
 
@@ -336,7 +327,7 @@ class _Pcapng:
             self._interfaces,
             self._last,
             row,
-            *out.columns(),
+            out.columns(),
             counts,
         )
 
@@ -362,9 +353,7 @@ class _Pcapng:
         block = bytes(data[pos : pos + size])
         (again,) = struct.unpack(f"{order}I", block[-4:])
         if again != size:
-            raise _Broken(
-                f"a block of type {kind:#x} claims {size} bytes at its front and {again} at its end"
-            )
+            raise _Broken(f"a block of type {kind:#x} claims {size} bytes at its front and {again} at its end")
         if kind == _SECTION:
             self._interfaces = np.empty((0, 5), np.int64)
         elif kind == _INTERFACE:
@@ -375,7 +364,8 @@ class _Pcapng:
 
 
 def _interface(block: bytes, order: str) -> NDArray[np.int64]:
-    """(link type, snap length, base and exponent of the stamps, their offset in seconds) of an interface block."""
+    """(link type, snap length, base and exponent of the stamps, their offset in seconds) of an interface
+    block."""
     link, _, snap = struct.unpack(f"{order}HHI", block[8:16])
     base, exponent, offset = _DECIMAL, 6, 0
     at = 16

@@ -71,7 +71,8 @@ class _Owning(io.RawIOBase):
 
 
 class Window:
-    """A moving window over a stream: a buffer whose unread tail is carried to the front when more is asked for.
+    """A moving window over a stream: a buffer whose unread tail is carried to the front when more is asked
+    for.
 
     Attributes:
         data: (size,) uint8; bytes [0, filled) are valid.
@@ -89,7 +90,8 @@ class Window:
         self.error: Exception | None = None
 
     def more(self, used: int) -> bool:
-        """Forget the first ``used`` bytes, read on; whether bytes came. Doubles where nothing could be forgotten."""
+        """Forget the first ``used`` bytes, read on; whether bytes came. Doubles where nothing could be
+        forgotten."""
         tail = self.filled - used
         if used:
             self.data[:tail] = self.data[used : self.filled].copy()

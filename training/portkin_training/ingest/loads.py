@@ -1,0 +1,42 @@
+"""Unaligned integers out of memory, for compiled kernels.
+
+The kernels walk an array by its address: numba counts references to each array handed to a function, which
+cost ten times what decoding a packet costs. Nothing here checks bounds; who calls has.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+kernel = njit(nogil=True, cache=True, error_model="numpy")
+"""What every compiled loop of this package is decorated with."""
+
+inlined = njit(nogil=True, error_model="numpy", forceinline=True)
+"""What the functions are decorated with that such loops are made of."""
+
+
+def _loader(bits: int, *, big: bool):
+    @intrinsic
+    def load(typingctx, address):
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], ir.IntType(bits).as_pointer())
+            value = builder.load(pointer, align=1)
+            if big and bits > 8:
+                value = builder.bswap(value)
+            return value if bits == 64 else builder.zext(value, ir.IntType(64))
+
+        return types.int64(types.int64), codegen
+
+    return load
+
+
+u8 = _loader(8, big=False)
+be16 = _loader(16, big=True)
+be32 = _loader(32, big=True)
+be64 = _loader(64, big=True)  # two's complement, as i64
+i64 = _loader(64, big=False)
+le16 = _loader(16, big=False)
+le32 = _loader(32, big=False)
+"""The unsigned integer at an address, as int64. Machines are little-endian here: `i64` reads an element."""
