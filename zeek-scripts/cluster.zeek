@@ -27,8 +27,8 @@ export {
 	global worker_darknet: event(src: addr);
 
 	## Worker to keeper: a scanner probed.
-	global worker_probe: event(src: addr, dst: addr, p: port,
-	    evidence: Evidence, past: bool);
+	global worker_probe: event(src: addr, dst: addr, p: port, evidence: Evidence,
+	    past: bool);
 
 	## Worker to keepers: a service is open.
 	global worker_service: event(p: port);
@@ -53,8 +53,8 @@ function has_proxies(): bool
 # The topic of the node that keeps the state of a source.
 function keeper_topic(src: addr): string
 	{
-	return has_proxies() ? Cluster::hrw_topic(Cluster::proxy_pool, src)
-	                     : Cluster::manager_topic;
+	return has_proxies() ? Cluster::hrw_topic(Cluster::proxy_pool, src) :
+	    Cluster::manager_topic;
 	}
 
 function tell_failed(src: addr, dst: addr, p: port)
@@ -137,7 +137,8 @@ event worker_darknet(src: addr)
 		condemn(src, DARKNET);
 	}
 
-event worker_probe(src: addr, dst: addr, p: port, evidence: Evidence, past: bool)
+event worker_probe(src: addr, dst: addr, p: port, evidence: Evidence,
+    past: bool)
 	{
 	if ( is_scanner(src) )
 		keep_convict(src);

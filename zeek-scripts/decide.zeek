@@ -103,14 +103,15 @@ type Scanner: record {
 	decisions: count &default=0;
 };
 
-global finish_expired: function(t: table[addr, port] of Decision, i: any): interval;
+global finish_expired: function(t: table[addr, port] of Decision, i: any)
+    : interval;
 
 global scanners: table[addr] of Scanner = table();
-global decisions: table[addr, port] of Decision
-    &write_expire=block_interval &expire_func=finish_expired;
+global decisions: table[addr, port] of Decision &write_expire=block_interval
+    &expire_func=finish_expired;
 
 # The sources that wait for a port's prediction.
-global waiting: table[port] of set[addr] &ordered = table();
+global waiting: table[port] of set[addr] = table();
 
 # When a service was last seen, per port.
 global services: table[port] of time &write_expire=service_timeout;
@@ -134,10 +135,10 @@ function finish(d: Decision)
 	if ( s$decisions == 0 )
 		delete scanners[d$src];
 
-	Log::write(LOG, Info($ts=network_time(), $kind=OUTCOME, $id=d$id,
-	    $src=d$src, $probed=d$probed, $evidence=d$evidence,
-	    $predicted=d$predicted, $kept=d$kept, $table_id=d$table_id,
-	    $mode=mode, $probes=d$probes, $hits=hits));
+	Log::write(LOG, Info($ts=network_time(), $kind=OUTCOME, $id=d$id, $src=d$src,
+	    $probed=d$probed, $proto=get_port_transport_proto(d$probed),
+	    $evidence=d$evidence, $predicted=d$predicted, $kept=d$kept,
+	    $table_id=d$table_id, $mode=mode, $probes=d$probes, $hits=hits));
 	}
 
 function finish_expired(t: table[addr, port] of Decision, i: any): interval
@@ -158,8 +159,9 @@ function veto(d: Decision, p: port): string
 	if ( p in never_block_ports )
 		return "never_block_port";
 
-	if ( ! block_open_services && p in services
-	     && network_time() - services[p] < service_timeout )
+	if ( ! block_open_services
+	    && p in services
+	    && network_time() - services[p] < service_timeout )
 		return "open_service";
 
 	if ( ! hook block_policy(d, p) )
@@ -209,11 +211,11 @@ function settle(d: Decision, found: Nearest)
 			d$vetoed += fmt("%s %s", p, reason);
 		}
 
-	Log::write(LOG, Info($ts=network_time(), $kind=DECISION, $id=d$id,
-	    $src=d$src, $probed=d$probed, $evidence=d$evidence,
-	    $predicted=d$predicted, $kept=d$kept, $vetoed=d$vetoed,
-	    $answer=found$answer, $table_id=d$table_id, $latency=found$latency,
-	    $mode=mode, $probes=d$probes));
+	Log::write(LOG, Info($ts=network_time(), $kind=DECISION, $id=d$id, $src=d$src,
+	    $probed=d$probed, $proto=get_port_transport_proto(d$probed),
+	    $evidence=d$evidence, $predicted=d$predicted, $kept=d$kept,
+	    $vetoed=d$vetoed, $answer=found$answer, $table_id=d$table_id,
+	    $latency=found$latency, $mode=mode, $probes=d$probes));
 
 	event prediction(d);
 	carry_out(d);
@@ -279,8 +281,8 @@ function decide(src: addr, dst: addr, p: port, evidence: Evidence, past: bool)
 		}
 
 	++s$decisions;
-	local d = Decision($id=unique_id("D"), $src=src, $probed=p,
-	    $evidence=evidence, $until=now + block_interval, $after=s$probes);
+	local d = Decision($id=unique_id("D"), $src=src, $probed=p, $evidence=evidence,
+	    $until=now + block_interval, $after=s$probes);
 	decisions[src, p] = d;
 
 	if ( known(p) )

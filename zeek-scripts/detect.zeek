@@ -47,7 +47,9 @@ function is_protected(dst: addr): bool
 
 function counts(src: addr, dst: addr, p: port): bool
 	{
-	return is_protected(dst) && src !in exempt_nets && p !in exempt_ports
+	return is_protected(dst)
+	    && src !in exempt_nets
+	    && p !in exempt_ports
 	    && hook probe_policy(src, dst, p);
 	}
 
@@ -195,9 +197,12 @@ event new_connection(c: connection)
 		set_current_conn_packets_threshold(c$id, 1, F);
 	}
 
-event conn_packets_threshold_crossed(c: connection, threshold: count, is_orig: bool)
+event conn_packets_threshold_crossed(c: connection, threshold: count,
+    is_orig: bool)
 	{
-	if ( threshold == 1 && ! is_orig && get_port_transport_proto(c$id$resp_p) == udp )
+	if ( threshold == 1
+	    && ! is_orig
+	    && get_port_transport_proto(c$id$resp_p) == udp )
 		answered(c$id$orig_h, c$id$resp_h, c$id$resp_p);
 	}
 
@@ -220,10 +225,12 @@ event connection_rejected(c: connection)
 		refused(c$id$orig_h, c$id$resp_h, c$id$resp_p);
 	}
 
-event icmp_unreachable(c: connection, info: icmp_info, code: count, context: icmp_context)
+event icmp_unreachable(c: connection, info: icmp_info, code: count,
+    context: icmp_context)
 	{
 	# Port unreachable: RFC 792 for IPv4, RFC 4443 for IPv6.
-	if ( code == ( info$v6 ? 4 : 3 ) && context$len > 0
-	     && get_port_transport_proto(context$id$resp_p) == udp )
+	if ( code == ( info$v6 ? 4 : 3 )
+	    && context$len > 0
+	    && get_port_transport_proto(context$id$resp_p) == udp )
 		refused(context$id$orig_h, context$id$resp_h, context$id$resp_p);
 	}

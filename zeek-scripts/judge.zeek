@@ -165,7 +165,7 @@ function judge_failed(src: addr, dst: addr, p: port)
 	# not answer: without successes to weigh against, UDP counts only.
 	if ( trw && get_port_transport_proto(p) == tcp )
 		{
-		s$walk += ln((1 - trw_scanner_success) / (1 - trw_benign_success));
+		s$walk += ln(( 1 - trw_scanner_success ) / ( 1 - trw_benign_success ));
 
 		if ( s$walk >= ln(trw_detection / trw_false_positive) )
 			{
@@ -197,6 +197,6 @@ function judge_answered(src: addr)
 	s$walk += ln(trw_scanner_success / trw_benign_success);
 
 	# Found benign: the walk begins anew.
-	if ( s$walk <= ln((1 - trw_detection) / (1 - trw_false_positive)) )
+	if ( s$walk <= ln(( 1 - trw_detection ) / ( 1 - trw_false_positive )) )
 		s$walk = 0.0;
 	}

@@ -53,6 +53,8 @@ export {
 		src: addr &log &optional;
 		## The port it probed.
 		probed: port &log &optional;
+		## The transport protocol of all ports in the line.
+		proto: transport_proto &log &optional;
 		## What made it a scanner.
 		evidence: Evidence &log &optional;
 		## The nearest ports, nearest first.

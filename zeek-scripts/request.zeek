@@ -162,8 +162,9 @@ function ask(p: port)
 	if ( p in asked_ports )
 		return;
 
-	if ( ! sidecar_expected || ( reading_traces() && ! sidecar_up )
-	     || |open_requests| >= max_open_requests )
+	if ( ! sidecar_expected
+	    || ( reading_traces() && ! sidecar_up )
+	    || |open_requests| >= max_open_requests )
 		{
 		event nearest_found(p, Nearest($answer=NONE));
 		return;
@@ -180,14 +181,15 @@ function ask(p: port)
 		schedule request_timeout { expire_request(reqid) };
 	}
 
-event nearest_response(reqid: string, p: port, table_id: string,
-    ports: vector of port, distances: vector of double, error: string)
+event nearest_response(reqid: string, p: port, table_id: string, ports: vector of
+    port, distances: vector of double, error: string)
 	{
 	if ( error != "" )
 		{
 		if ( reqid in open_requests )
 			{
-			Reporter::warning(fmt("portkin: the sidecar has no answer for %s: %s", p, error));
+			Reporter::warning(fmt("portkin: the sidecar has no answer for %s: %s", p,
+			    error));
 			give_up(reqid);
 			}
 		}
@@ -228,8 +230,8 @@ event hello_request(reqid: string, version: count, sidecar: string,
 		return;
 		}
 
-	Cluster::publish(sidecar_topic, hello_response, reqid, protocol,
-	    Cluster::node == "" ? "zeek" : Cluster::node, zeek_version());
+	Cluster::publish(sidecar_topic, hello_response, reqid, protocol, Cluster::node == "" ?
+	    "zeek" : Cluster::node, zeek_version());
 
 	if ( version != protocol )
 		{
@@ -268,7 +270,8 @@ event hold_check(since: time, limit: interval)
 		}
 
 	if ( sidecar_up )
-		Reporter::warning(fmt("portkin: the sidecar did not answer within %s; going on without that answer", limit));
+		Reporter::warning(fmt("portkin: the sidecar did not answer within %s; going on without that answer",
+		    limit));
 	else
 		Reporter::warning(fmt("portkin: no sidecar within %s; going on without predictions. Start it with: portkin serve",
 		    limit));

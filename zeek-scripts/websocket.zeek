@@ -22,14 +22,16 @@ redef sidecar_expected = T;
 # A sidecar is known by the topic it subscribes to; others may use the socket.
 global sidecar_clients: set[string] = set();
 
-event Cluster::websocket_client_added(endpoint: Cluster::EndpointInfo, subscriptions: string_vec)
+event Cluster::websocket_client_added(endpoint: Cluster::EndpointInfo,
+    subscriptions: string_vec)
 	{
 	for ( _, topic in subscriptions )
 		if ( topic == sidecar_topic )
 			add sidecar_clients[endpoint$id];
 	}
 
-event Cluster::websocket_client_lost(endpoint: Cluster::EndpointInfo, code: count, reason: string)
+event Cluster::websocket_client_lost(endpoint: Cluster::EndpointInfo,
+    code: count, reason: string)
 	{
 	if ( endpoint$id !in sidecar_clients )
 		return;

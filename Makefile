@@ -1,0 +1,61 @@
+# Two commands: `make demo` shows the main job, `make test` installs what the tests need and runs them all.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+CAPTURE ?= tests/captures/scans.pcap
+PYTEST_FLAGS ?=
+
+.PHONY: demo test lint format bench wheel dev clean help
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# What each target needs is installed once, and again when pyproject.toml changes.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "installing portkin with the offline extra into $(VENV)"
+	$(PIP) -e '.[offline]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## Predict and "block" along a capture, and compare with real Zeek where there is one
+	@$(BIN)/portkin replay $(CAPTURE) --detector live --decisions
+	@$(BIN)/portkin compare $(CAPTURE)
+
+dev: $(VENV)/.dev  ## Install everything, editable
+
+wheel: $(VENV)/.dev  ## Build the wheel into dist/
+	@rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
+
+lint: $(VENV)/.dev  ## Style, import arrows, Zeek scripts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	@for script in zeek-scripts/*.zeek; do \
+	    $(BIN)/zeek-script parse $$script > /dev/null && $(BIN)/zeek-format $$script | diff -u $$script - || \
+	    { echo "$$script: run make format"; exit 1; }; \
+	done
+
+format: $(VENV)/.dev  ## Format Python and Zeek
+	$(BIN)/ruff format .
+	$(BIN)/zeek-format --inplace zeek-scripts/*.zeek
+
+# The tests run against the installed wheel, not the tree.
+test: wheel  ## Install what the tests need and run them all
+	@sh tests/debian-packages.sh
+	$(PIP) --force-reinstall --no-deps dist/portkin-*.whl
+	@status=0; $(BIN)/python -m pytest $(PYTEST_FLAGS) || status=$$?; $(PIP) --no-deps -e .; exit $$status
+
+bench: $(VENV)/.dev  ## Run all benchmarks
+	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+clean:  ## Remove what was built
+	rm -rf $(VENV) build dist
