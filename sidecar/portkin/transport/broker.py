@@ -52,18 +52,19 @@ class BrokerTransport:
         self._broker = broker
         self._delays = delays
         self._sleep = sleep
-        self._waiting: deque[Event] = deque(maxlen=size)
-        self._publish: Callable[[Event], None] | None = None
+        self._waiting: deque[Any] = deque(maxlen=size)
+        self._publish: Callable[[Any], None] | None = None
         self._listener: Listener | None = None
 
     def send(self, event: Event) -> None:
         """Publish the event, or keep it until there is a peer; then the oldest is dropped where too many wait."""
+        data = to_broker(self._broker, event)
         if self._publish is not None:
-            self._publish(event)
+            self._publish(data)
             return
         if len(self._waiting) == self._waiting.maxlen and self._listener is not None:
             self._listener.dropped(1)
-        self._waiting.append(event)
+        self._waiting.append(data)
 
     async def run(self, listener: Listener) -> None:
         """Peer, read and write, and begin again whenever that ends; when cancelled, shut the endpoint down."""
@@ -91,8 +92,8 @@ class BrokerTransport:
         host, port = self._peer
         delays = self._delays()
 
-        def publish(event: Event) -> None:
-            endpoint.publish(TO_ZEEK, to_broker(broker, event))
+        def publish(data: Any) -> None:
+            endpoint.publish(TO_ZEEK, data)
 
         while True:
             # Without its own retries: the waiting is ours. Not `peer`, which holds the interpreter.

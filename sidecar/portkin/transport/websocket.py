@@ -54,12 +54,12 @@ class WebSocketTransport:
         self._tls = tls
         self._delays = delays
         self._sleep = sleep
-        self._outbox: Outbox[Event] = Outbox(size)
+        self._outbox: Outbox[str] = Outbox(size)
         self._listener: Listener | None = None
 
     def send(self, event: Event) -> None:
         """Take an event to send; the oldest waiting one is dropped where too many wait."""
-        dropped = self._outbox.put(event)
+        dropped = self._outbox.put(encode(TO_ZEEK, event))
         if dropped and self._listener is not None:
             self._listener.dropped(dropped)
 
@@ -126,9 +126,9 @@ class WebSocketTransport:
     async def _write(self, connection: ClientConnection, listener: Listener) -> None:
         """Write what waits in the outbox; where the peer reads slowly, only this waits."""
         while True:
-            event = await self._outbox.take()
+            frame = await self._outbox.take()
             try:
-                await connection.send(encode(TO_ZEEK, event))
+                await connection.send(frame)
             except ConnectionClosed:
                 listener.dropped(1)
                 return

@@ -1,0 +1,184 @@
+"""The indicators, and forecasting with a model bundle."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from portkin import forecast
+from portkin.errors import BundleError, InputError
+from portkin.forecast import Forecaster, Model, Rules
+from portkin.hours import HOUR, Scaling
+from portkin.manifest import write_bundle
+from portkin.ports import Port
+
+NAN = float("nan")
+PORTS = (Port(22, "tcp"), Port(23, "tcp"), Port(53, "udp"))
+
+
+def test_equation_20():
+    """(30 - 10) / 10 = 2 above the forecast, 0 below it, infinite where nothing was forecast."""
+    observed, expected = np.array([30.0, 5, 1, 0]), np.array([10.0, 10, 0, 0])
+    found = forecast.prediction_error(observed, expected, floor=0, sigmas=0)
+    assert [2, 0, np.inf, 0] == found.tolist()
+
+
+def test_floor_and_counting_noise_guard_forecasts_near_zero():
+    """One probe where a tenth was forecast is no anomaly; twelve are: (12 - .1) / 1 = 11.9."""
+    found = forecast.prediction_error(np.array([1.0, 12]), np.array([0.1, 0.1]), floor=1, sigmas=3)
+    np.testing.assert_allclose([0, 11.9], found)
+    # 115 of 100 is within 3 * sqrt(100) of counting noise, 131 is not
+    assert [0, 0.31] == forecast.prediction_error(np.array([115.0, 131]), np.array([100.0, 100])).tolist()
+
+
+def test_unknown_stays_unknown():
+    """An unwatched bin, or one that could not be forecast, has no score."""
+    found = forecast.prediction_error(np.array([NAN, 5]), np.array([1, NAN]))
+    assert np.isnan(found).all()
+
+
+def test_equation_21_and_its_trend():
+    """The line through 1, 2, 3 is at 4 next; a forecast of 10 is (10 - 4) / 4 = 1.5 above it."""
+    trend = forecast.linear_trend(np.array([1.0, 2, 3]))
+    assert 4 == pytest.approx(trend)
+    assert 1.5 == pytest.approx(forecast.early_warning(np.array(10.0), trend, floor=0, sigmas=0))
+    assert 4 == pytest.approx(forecast.linear_trend(np.array([1.0, NAN, 3])))
+    assert np.isnan(forecast.linear_trend(np.array([NAN, NAN, 3.0])))
+
+
+def test_falling_trend_below_zero_counts_as_zero():
+    """9, 5, 1 goes to -3: with a floor of 1 a forecast of 40 is 40 above nothing."""
+    trend = forecast.linear_trend(np.array([9.0, 5, 1]))
+    assert -3 == pytest.approx(trend)
+    assert 40 == forecast.early_warning(np.array(40.0), trend, floor=1)
+
+
+def test_equation_22():
+    """The mean of the latest two includes the bin itself: 2, 6 -> mean 4, (6 - 4) / 4 = .5."""
+    found = forecast.moving_average_excess(np.array([2.0, 6, 2, NAN, 4]), 2)
+    np.testing.assert_array_equal([NAN, 0.5, 0, NAN, NAN], found)
+    assert np.isnan(forecast.moving_average_excess(np.array([2.0]), 2)).all()
+
+
+def linear_bundle(path):
+    """A bundle whose one model forecasts 22/tcp as half of itself and half of 23/tcp, two bins before."""
+    pytest.importorskip("onnx")
+    from portkin_training.rates.baselines import Linear
+    from portkin_training.rates.export import write_models
+
+    weights = np.array([[0.5, 0.5], [0, 0], [0, 0]], dtype=np.float32)
+    scaling = Scaling(np.zeros(2), np.array([2.0, 4.0]))  # scaled: x / 2, y / 4; forecast 2 * (x / 4 + y / 8)
+    model = Model(PORTS[0], "linear", "22-tcp.onnx", 3, PORTS[:2], scaling, 1.0, 2.0)
+    write_models(path, [(model, Linear(weights))], Rules(HOUR, "UTC", trend=3), {"made": "by a test"})
+    return path
+
+
+def test_bundle_forecasts_and_scores(tmp_path):
+    """Scores of the closed bin and of the next come from the features' windows, in counts."""
+    models = Forecaster.load(linear_bundle(tmp_path / "m"))
+    assert (PORTS[:2], (PORTS[0],), 4) == (models.ports, models.targets, models.history)
+    counts = np.array([[40.0, 80, 0], [4, 8, 0], [6, 8, 0], [1000, 8, 0]])
+    (score,) = models.score(PORTS, counts)
+    # window 40.. -> 40 / 2 + 80 / 4 = 40 for the closed bin; window 4.. -> 2 + 2 = 4 for the next
+    assert (40, 1000, 4) == (score.forecast, score.observed, score.ahead)
+    assert 24 == pytest.approx(score.e)  # (1000 - 40) / 40
+    assert (True, False) == (score.anomalous, score.warning)
+    # line through 4, 6, 1000: mean 1010 / 3, slope 996 / 2 = 498, two steps from the middle
+    assert 1010 / 3 + 2 * 498 == pytest.approx(score.trend)
+
+
+def test_live_scores_are_the_offline_scores(tmp_path):
+    """Bin by bin and all at once give the same E and W: no train/serve skew."""
+    models = Forecaster.load(linear_bundle(tmp_path / "m"))
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(20, (60, 3)).astype(float)
+    counts[rng.random((60, 3)) < 0.1] = NAN
+    _, e, w = models.score_all(PORTS, counts)
+    for t in range(models.history - 1, len(counts)):
+        (score,) = models.score(PORTS, counts[t - models.history + 1 : t + 1])
+        np.testing.assert_allclose([e[t, 0], w[t, 0]], [score.e, score.w], rtol=1e-6)
+
+
+def test_too_short_a_history_is_refused(tmp_path):
+    """Three bins where four are read."""
+    models = Forecaster.load(linear_bundle(tmp_path / "m"))
+    with pytest.raises(InputError, match="3 closed bins are too few"):
+        models.score(PORTS, np.ones((3, 3)))
+
+
+def test_features_that_are_not_counted_are_refused(tmp_path):
+    """The message names the port that the rates do not have."""
+    models = Forecaster.load(linear_bundle(tmp_path / "m"))
+    with pytest.raises(BundleError, match="23/tcp"):
+        models.forecasts(PORTS[:1], np.ones((9, 1)))
+
+
+def test_damaged_bundle_is_refused(tmp_path):
+    """A flipped byte in a model is refused before it runs."""
+    path = linear_bundle(tmp_path / "m")
+    file = path / "22-tcp.onnx"
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(BundleError, match=r"22-tcp\.onnx"):
+        Forecaster.load(path)
+
+
+def entry(**changes):
+    """An entry of models.json with some fields changed."""
+    model = Model(PORTS[0], "linear", "x.onnx", 3, PORTS[:2], Scaling(np.zeros(2), np.ones(2)), 1.0, 1.0)
+    return model.write() | changes
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("{", "models.json"),
+        ({"rules": {"width": 3600, "tz": "UTC"}}, "models"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(std=[1.0])]}, "does not fit"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(std=[0.0, 1.0])]}, "positive"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(port="99/tcp")]}, "first feature"),
+        ({"rules": {"width": 3600, "tz": "UTC", "more": 1}, "models": []}, "more"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry()]}, r"no x\.onnx"),
+    ],
+)
+def test_bundle_at_odds_with_itself_is_refused(tmp_path, fields, message):
+    """Whole and verified, but its models.json is not what it should be."""
+    with write_bundle(tmp_path / "m", kind=forecast.KIND, schema=forecast.SCHEMA, about={}) as folder:
+        text = fields if isinstance(fields, str) else json.dumps(fields)
+        (folder / "models.json").write_text(text)
+    with pytest.raises(BundleError, match=message):
+        Forecaster.load(tmp_path / "m")
+
+
+def test_model_of_other_features_than_it_says_is_refused(tmp_path):
+    """models.json says three features, the ONNX file reads two."""
+    path = linear_bundle(tmp_path / "m")
+    onnx_bytes = (path / "22-tcp.onnx").read_bytes()
+    fields = json.loads((path / "models.json").read_text())
+    fields["models"][0] |= {"features": [str(p) for p in PORTS], "mean": [0, 0, 0], "std": [1, 1, 1]}
+    with write_bundle(tmp_path / "n", kind=forecast.KIND, schema=forecast.SCHEMA, about={}) as folder:
+        (folder / "models.json").write_text(json.dumps(fields))
+        (folder / "22-tcp.onnx").write_bytes(onnx_bytes)
+    with pytest.raises(BundleError, match=r"\[3, 3\]"):
+        Forecaster.load(tmp_path / "n")
+
+
+def test_bundle_of_another_schema_is_refused(tmp_path):
+    """A bundle that a later version wrote is not guessed at."""
+    with write_bundle(tmp_path / "m", kind=forecast.KIND, schema=99, about={}) as folder:
+        (folder / "models.json").write_text("{}")
+    with pytest.raises(BundleError, match="schema 99"):
+        Forecaster.load(tmp_path / "m")
+
+
+def test_bytes_that_are_no_onnx_are_refused(tmp_path):
+    """onnxruntime's complaint becomes a bundle error that names the file."""
+    with write_bundle(tmp_path / "m", kind=forecast.KIND, schema=forecast.SCHEMA, about={}) as folder:
+        fields = {"rules": {"width": 3600, "tz": "UTC"}, "models": [entry()]}
+        (folder / "models.json").write_text(json.dumps(fields))
+        (folder / "x.onnx").write_bytes(b"not a model")
+    with pytest.raises(BundleError, match=r"x\.onnx: onnxruntime cannot load it"):
+        Forecaster.load(tmp_path / "m")

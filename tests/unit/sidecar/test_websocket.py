@@ -1,0 +1,357 @@
+"""The WebSocket transport against a real loopback peer: subscribing, reconnecting, junk, pressure, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+import subprocess
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from portkin import __version__
+from portkin.errors import TransportError
+from portkin.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
+from portkin.transport.websocket import WebSocketTransport, tls_context
+from support.zeek_peer import ZeekPeer, zeek_peer
+
+HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
+NEWS = [TableChanged(f"table-{n}", Count(16)) for n in range(10)]
+
+
+class Heard:
+    """A listener that keeps what it is told."""
+
+    def __init__(self):
+        self.items = asyncio.Queue()
+        self.states = asyncio.Queue()
+        self.drops = 0
+
+    def connected(self, peer):
+        self.states.put_nowait(("connected", peer))
+
+    def received(self, item):
+        self.items.put_nowait(item)
+
+    def lost(self, reason):
+        self.states.put_nowait(("lost", reason))
+
+    def failed(self, reason, delay):
+        self.states.put_nowait(("failed", reason, delay))
+
+    def dropped(self, count):
+        self.drops += count
+
+
+@asynccontextmanager
+async def running(transport):
+    """The transport at work, told to a `Heard`, ended at the end."""
+    heard = Heard()
+    task = asyncio.create_task(transport.run(heard))
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def to(url, **more):
+    """A transport that waits no longer than it must."""
+    return WebSocketTransport(url, **{"delays": lambda: itertools.repeat(0.01), "size": 100, **more})
+
+
+def test_it_subscribes_and_carries_both_ways():
+    """It subscribes to the sidecar's topic by the name of portkin; events arrive, and what is sent arrives."""
+
+    async def scenario():
+        async with zeek_peer() as peer:
+            transport = to(peer.url)
+            async with running(transport) as heard:
+                assert ("connected", "zeek-1 (Zeek 8.0.9)") == await heard.states.get()
+                assert ([TO_SIDECAR], [f"portkin/{__version__}"]) == (peer.topics, peer.headers)
+                await peer.say(HELLO)
+                assert unparse(HELLO) == await heard.items.get()
+                transport.send(unparse(NEWS[0]))
+                assert NEWS[0] == await peer.hear()
+
+    asyncio.run(scenario())
+
+
+def test_it_waits_for_a_peer_that_is_not_there_yet():
+    """Refused connections are told with the delay until the next attempt; when the peer is there, it connects."""
+
+    async def scenario():
+        async with zeek_peer() as gone:
+            port = gone.port
+        async with running(to(f"ws://127.0.0.1:{port}/")) as heard:
+            state, reason, delay = await heard.states.get()
+            assert ("failed", True, 0.01) == (state, "refused" in reason or "Connect" in reason, delay)
+            async with zeek_peer(port):
+                while (state := await heard.states.get())[0] != "connected":
+                    pass
+
+    asyncio.run(scenario())
+
+
+def test_it_connects_again_when_the_peer_comes_back():
+    """A peer that goes and comes back is found again, and events flow as before."""
+
+    async def scenario():
+        async with zeek_peer() as peer:
+            transport = to(peer.url)
+            port = peer.port
+            running_ = running(transport)
+            heard = await running_.__aenter__()
+            await heard.states.get()
+        assert "lost" == (await heard.states.get())[0]
+        async with zeek_peer(port) as again:
+            while (await heard.states.get())[0] != "connected":
+                pass
+            transport.send(unparse(NEWS[1]))
+            assert NEWS[1] == await again.hear()
+            await running_.__aexit__(None, None, None)
+
+    asyncio.run(scenario())
+
+
+def test_the_delays_begin_anew_after_a_success():
+    """Attempts wait longer and longer while the peer is away; after a connection the first delay is back."""
+    waited = []
+
+    async def scenario():
+        async with zeek_peer() as gone:
+            port = gone.port
+
+        async def sleep(seconds):
+            waited.append(seconds)
+            await asyncio.sleep(0.005)
+
+        transport = to(f"ws://127.0.0.1:{port}/", delays=lambda: iter(range(1, 10**9)), sleep=sleep)
+        async with running(transport) as heard:
+            for _ in range(3):
+                await heard.states.get()
+            async with zeek_peer(port):
+                while (await heard.states.get())[0] != "connected":
+                    pass
+                before = len(waited)
+            while (await heard.states.get())[0] != "failed":
+                pass
+        return before
+
+    before = asyncio.run(scenario())
+    assert [*range(1, before + 1), 1] == waited[: before + 1]
+
+
+def test_junk_frames_do_not_end_the_connection():
+    """Text that is no JSON, bytes that are no text, binary frames: each is told as junk, and the rest is heard."""
+
+    async def scenario():
+        async with zeek_peer() as peer, running(to(peer.url)) as heard:
+            await heard.states.get()
+            await peer.client.send("{nonsense")
+            await peer.client.send(b"\xff\xfe", text=True)
+            await peer.client.send(b"\x00\x01")
+            await peer.client.send('{"type":"error","code":"x","context":"y"}')
+            await peer.say(HELLO)
+            items = [await heard.items.get() for _ in range(5)]
+            assert ["not-json", "not-json", "not-json", "refused"] == [junk.reason for junk in items[:4]]
+            assert unparse(HELLO) == items[4]
+            assert 1 == peer.connections
+
+    asyncio.run(scenario())
+
+
+def test_what_is_sent_while_away_is_kept_up_to_the_size_of_the_outbox():
+    """Of ten events sent before there is a peer, an outbox of three keeps the newest three; seven are told lost."""
+
+    async def scenario():
+        async with zeek_peer() as gone:
+            port = gone.port
+        transport = to(f"ws://127.0.0.1:{port}/", size=3)
+        async with running(transport) as heard:
+            await heard.states.get()
+            for message in NEWS:
+                transport.send(unparse(message))
+            assert 7 == heard.drops
+            async with zeek_peer(port) as peer:
+                assert NEWS[7:] == [await peer.hear() for _ in range(3)]
+
+    asyncio.run(scenario())
+
+
+def test_a_peer_that_does_not_read_is_still_heard():
+    """While the peer takes nothing, events from it arrive, and what does not fit is dropped, oldest first."""
+
+    async def scenario():
+        big = TableChanged("x" * 100_000, Count(1))
+        async with zeek_peer() as peer:
+            transport = to(peer.url, size=5)
+            async with running(transport) as heard:
+                await heard.states.get()
+                peer.reading.clear()
+                transport.send(unparse(NEWS[0]))
+                # Fills the socket buffers, then the outbox.
+                for _ in range(200):
+                    transport.send(unparse(big))
+                    await asyncio.sleep(0)
+                assert heard.drops > 0
+                await peer.say(HELLO)
+                assert unparse(HELLO) == await heard.items.get()
+                transport.send(unparse(NEWS[1]))
+                peer.reading.set()
+                while NEWS[1] != await peer.hear():
+                    pass
+                assert 1 == peer.connections
+
+    asyncio.run(scenario())
+
+
+def test_a_ping_is_answered_while_nothing_else_happens():
+    """Zeek ends a client that does not answer its pings; ours are answered."""
+
+    async def scenario():
+        async with zeek_peer() as peer, running(to(peer.url)) as heard:
+            await heard.states.get()
+            pong = await peer.client.ping()
+            await asyncio.wait_for(pong, 10)
+
+    asyncio.run(scenario())
+
+
+def test_ending_closes_the_connection_properly():
+    """A transport that is ended says so with a close frame, even while events pour in."""
+
+    async def scenario():
+        async with zeek_peer() as peer:
+            async with running(to(peer.url)) as heard:
+                await heard.states.get()
+                client = peer.client
+                for _ in range(100):
+                    await peer.say(HELLO)
+            await client.wait_closed()
+            return client.close_code
+
+    assert 1000 == asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("ack", "reason"),
+    [
+        ('{"type":"error","code":"invalid_uri","context":"Invalid URI - use /v1/messages/json"}', "Invalid URI"),
+        ("hello", "not Zeek's WebSocket"),
+        ("{}", "not Zeek's WebSocket"),
+    ],
+)
+def test_a_peer_that_is_not_zeek_is_named_and_tried_again(ack, reason):
+    """Without an acknowledgement the failure says what came instead; when the peer is mended, it connects."""
+
+    async def scenario():
+        other = ZeekPeer()
+        good, other.ack = other.ack, ack
+        async with zeek_peer(peer=other) as peer, running(to(peer.url)) as heard:
+            state, told, _ = await heard.states.get()
+            assert ("failed", True) == (state, reason in told)
+            other.ack = good
+            while (await heard.states.get())[0] != "connected":
+                pass
+
+    asyncio.run(scenario())
+
+
+def test_a_web_server_that_knows_no_websocket_is_a_failure():
+    """A plain HTTP answer is told as a failure; nothing is raised."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def scenario():
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with running(to(f"ws://127.0.0.1:{port}/")) as heard:
+                return await heard.states.get()
+
+    state, told, _ = asyncio.run(scenario())
+    assert ("failed", True) == (state, "404" in told)
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1/", "127.0.0.1:27759", "ws://", "wss://127.0.0.1/"])
+def test_an_address_that_can_never_work_is_refused_at_once(url):
+    """A URL that is none, or wss without TLS settings, is an error at the start and not a vain wait."""
+    with pytest.raises(TransportError, match="write ws://"):
+        to(url)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A key and a certificate for 127.0.0.1 that trusts itself, by openssl."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    try:
+        subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
+    except FileNotFoundError:
+        pytest.skip("no openssl to make a certificate with")
+    return str(cert), str(key)
+
+
+def server_tls(certificate, *, ask):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    if ask:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificate[0])
+    return context
+
+
+def first_state(certificate, mine, *, ask=False):
+    """What is told first when connecting by wss to a peer with that certificate."""
+
+    async def scenario():
+        async with zeek_peer(tls=server_tls(certificate, ask=ask)) as peer:
+            transport = to(f"wss://127.0.0.1:{peer.port}/", tls=mine)
+            async with running(transport) as heard:
+                return await asyncio.wait_for(heard.states.get(), 20)
+
+    return asyncio.run(scenario())
+
+
+def test_a_trusted_certificate_is_accepted(certificate):
+    """With the authority that signed it, a wss peer is connected to."""
+    assert "connected" == first_state(certificate, tls_context(certificate[0], None, None))[0]
+
+
+def test_an_unknown_certificate_is_refused(certificate):
+    """Without its authority, a wss peer is not trusted."""
+    state, told, _ = first_state(certificate, tls_context(None, None, None))
+    assert ("failed", True) == (state, "CERTIFICATE_VERIFY_FAILED" in told)
+
+
+def test_our_own_certificate_is_shown_when_asked(certificate):
+    """A Zeek that verifies its peers accepts a sidecar with a certificate."""
+    assert "connected" == first_state(certificate, tls_context(certificate[0], *certificate), ask=True)[0]
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path):
+    """A file that is no PEM, or is not there, is an error that names it."""
+    (tmp_path / "no.pem").write_text("no certificate")
+    for name in ("no.pem", "gone.pem"):
+        with pytest.raises(TransportError, match=name):
+            tls_context(str(tmp_path / name), None, None)
+
+
+def test_an_event_is_an_event_on_both_sides():
+    """The listener is given events and junk, never text."""
+
+    async def scenario():
+        async with zeek_peer() as peer, running(to(peer.url)) as heard:
+            await heard.states.get()
+            await peer.say(HELLO)
+            return await heard.items.get()
+
+    item = asyncio.run(scenario())
+    assert isinstance(item, Event) and not isinstance(item, Junk)
