@@ -36,9 +36,7 @@ def literal_temporal(counts: np.ndarray, lags: int) -> np.ndarray:
 def test_temporal_similarity_is_the_printed_equation(n, p, lags, seed):
     """The blocked cross spectra give what a loop over scipy.signal.correlate gives."""
     counts = np.random.default_rng(seed).poisson(5, (n, p)).astype(float)
-    np.testing.assert_allclose(
-        literal_temporal(counts, lags), affinity.temporal_similarity(counts, lags), atol=2e-6
-    )
+    np.testing.assert_allclose(literal_temporal(counts, lags), affinity.temporal_similarity(counts, lags), atol=2e-6)
 
 
 def test_tiles_do_not_show():
@@ -66,9 +64,7 @@ def test_unknown_bins_take_no_part():
     k = known[:, 0].astype(float)
     best = 0.0
     for lag in range(-6, 7):
-        a, b = (
-            (slice(lag, None), slice(None, 60 - lag)) if lag >= 0 else (slice(None, lag), slice(-lag, None))
-        )
+        a, b = (slice(lag, None), slice(None, 60 - lag)) if lag >= 0 else (slice(None, lag), slice(-lag, None))
         best = max(best, abs((x[a, 0] * x[b, 1]).sum() / (k[a] * k[b]).sum()))
     assert best == pytest.approx(common[0, 1], abs=1e-6)
     counts[30, 2] = np.nan  # now the ports differ: the pair (0, 1) must not change
@@ -123,9 +119,7 @@ def test_sources_that_probe_two_ports_in_sequence_are_counted_once_a_day():
 def test_sample_of_sources_is_drawn_by_source():
     """A share of the sources is drawn, the same on every run; another seed draws others."""
     rows = [(1, source, port) for source in range(400) for port in (21, 22)]
-    drawn = [
-        affinity.sequential_sources(table(*rows), PORTS, sample=0.3, seed=seed)[0][0, 1] for seed in (1, 1)
-    ]
+    drawn = [affinity.sequential_sources(table(*rows), PORTS, sample=0.3, seed=seed)[0][0, 1] for seed in (1, 1)]
     assert drawn[0] == drawn[1]
     assert 80 < drawn[0] < 160
 

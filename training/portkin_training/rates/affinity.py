@@ -39,9 +39,7 @@ def standardized(counts: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     return centred / np.where(std > 0, std, 1.0), known
 
 
-def lagged_sums(
-    x: Floats, lags: int, visit: Callable[[int, Floats], None], *, tile_bytes: int = TILE_BYTES
-) -> None:
+def lagged_sums(x: Floats, lags: int, visit: Callable[[int, Floats], None], *, tile_bytes: int = TILE_BYTES) -> None:
     """The sums of equation 2, r[i, j, l] = sum over k of x[k, i] x[k - l, j], for all pairs and lags |l| <=
     lags.
 
@@ -98,9 +96,7 @@ def temporal_similarity(counts: Floats, lags: int, *, tile_bytes: int = TILE_BYT
     """
     n, p = counts.shape
     if n <= lags:
-        raise ValueError(
-            f"{n} bins are too few for lags up to {lags}: give longer series or a smaller --lags"
-        )
+        raise ValueError(f"{n} bins are too few for lags up to {lags}: give longer series or a smaller --lags")
     x, known = standardized(counts)
     similarity = np.empty((p, p))
     if (known == known[:, :1]).all():

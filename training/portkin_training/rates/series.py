@@ -52,9 +52,7 @@ class Rates:
 
     def __post_init__(self) -> None:
         if self.counts.shape != (len(self.starts), len(self.ports)):
-            raise ValueError(
-                f"counts are {self.counts.shape}, not {len(self.starts)} bins x {len(self.ports)} ports"
-            )
+            raise ValueError(f"counts are {self.counts.shape}, not {len(self.starts)} bins x {len(self.ports)} ports")
 
     def column(self, port: Port) -> int:
         """The column of a port; InputError where the series do not have it."""
@@ -109,9 +107,7 @@ def from_probes(
         ports = [Port(int(dport[i]), PROTOCOLS[int(proto[i])]) for i in chosen]  # type: ignore[arg-type]
     code = {(6 if port.proto == "tcp" else 17, port.number): column for column, port in enumerate(ports)}
 
-    alive = (
-        probes.select(bin=(seconds / unit).floor().cast("int64")).distinct().to_pyarrow()["bin"].to_numpy()
-    )
+    alive = probes.select(bin=(seconds / unit).floor().cast("int64")).distinct().to_pyarrow()["bin"].to_numpy()
     starts = bin_starts(alive.min() * unit, alive.max() * unit, width, tz)
     wanted = probes.filter(probes.dport.isin([port.number for port in ports]))
     counted = (

@@ -1,0 +1,223 @@
+"""Models: what each of them is, that seeds repeat them, and that ONNX computes what they compute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portkin.hours import DAY, HOUR
+from portkin_training.rates import baselines, lstm, var
+from portkin_training.rates.export import rounded_down, to_onnx
+from portkin_training.rates.task import Split, Task, folds, judge
+
+torch.set_num_threads(1)  # tiny networks on shared cores: threads only wait for each other
+TINY = lstm.LstmConfig(6, (8, 6), (5, 4), 0.1, "adam", 1e-2, 16, 4, 2)
+
+
+def task(n: int = 400, features: int = 3, seed: int = 0) -> Task:
+    """Daily waves of counts with a feature that runs one hour ahead of the target."""
+    rng = np.random.default_rng(seed)
+    wave = 50 + 30 * np.sin(np.arange(n + 1) * 2 * np.pi / 24) + rng.normal(0, 4, n + 1)
+    counts = np.stack([wave[:-1], wave[1:], *rng.poisson(5, (max(0, features - 2), n))], axis=1)[:, :features]
+    return Task(np.maximum(counts, 0), HOUR, Split.of(n))
+
+
+def test_split_reports_the_last_quarter():
+    """Of 1000 bins the last 250 are reported, the 75 before chosen on."""
+    assert Split(675, 750, 1000) == Split.of(1000)
+    with pytest.raises(ValueError, match="40 bins are too few"):
+        Split.of(40)
+
+
+def test_folds_never_look_ahead():
+    """Every fold is judged by what was fitted on earlier samples only."""
+    found = list(folds(200))
+    assert 7 == len(found)
+    assert all(train.max() < test.min() for train, test in found)
+
+
+def test_naive_forecasts_are_what_they_say():
+    """Last value: the bin before; seasonal naive: the bin a day before."""
+    t = task()
+    last, season = t.forecasts(baselines.last_value(t)), t.forecasts(baselines.seasonal_naive(t))
+    np.testing.assert_allclose(t.target[:-1], last[1:], rtol=1e-5)
+    np.testing.assert_allclose(t.target[:-24], season[24:], rtol=1e-5)
+    assert np.isnan(season[:24]).all()
+
+
+def test_averages_are_chosen_on_the_fitted_part():
+    """On white noise the longest average wins; on a random walk the shortest."""
+    rng = np.random.default_rng(1)
+    noise = Task(rng.normal(100, 5, (900, 1)), HOUR, Split.of(900))
+    walk = Task(1000 + rng.normal(0, 5, (900, 1)).cumsum(axis=0), HOUR, Split.of(900))
+    assert 48 <= baselines.moving_average(noise).length
+    assert 2 == baselines.moving_average(walk).length
+    assert 0.9 == pytest.approx(float(baselines.ewma(walk).weights[-1, 0]), abs=1e-2)
+    assert 1 == pytest.approx(float(baselines.ewma(noise).weights.sum()), abs=1e-6)
+
+
+def test_regressions_use_the_feature_that_runs_ahead():
+    """Ridge and a VAR with the leading feature all but know the next bin; the last value does not."""
+    t = task(600)
+    figures = {
+        name: judge(t, t.forecasts(model), t.split.choose, t.split.end)
+        for name, model in {
+            "last": baselines.last_value(t),
+            "ridge": baselines.ridge(t, 24),
+            "var": var.fit_fixed(t),
+        }.items()
+    }
+    assert figures["ridge"].r2 > 0.99
+    assert figures["var"].r2 > 0.99
+    assert figures["last"].r2 < 0.95
+    assert figures["ridge"].skill > 0.8
+
+
+def test_var_of_one_series_is_an_autoregression():
+    """With a single feature, or a constant one beside it, the equation still stands."""
+    t = task(500, features=1)
+    assert judge(t, t.forecasts(var.fit_fixed(t)), 375, 500).r2 > 0.8
+    constant = Task(np.full((100, 2), 7.0), HOUR, Split.of(100))
+    assert [7.0] == np.unique(constant.forecasts(var.fit_fixed(constant))[1:]).tolist()
+
+
+def test_non_stationary_var_follows_a_change_that_the_fixed_one_misses():
+    """When the process turns around in the test, refitting pays."""
+    rng = np.random.default_rng(2)
+    x = [0.0]
+    for t in range(1, 800):
+        x.append((0.9 if t < 600 else -0.9) * x[-1] + rng.normal())
+    series = Task(100 + 5 * np.array(x)[:, None], HOUR, Split.of(800))
+    first = series.split.choose
+    online = var.non_stationary(series, first=first, memory=100, every=24)
+    fixed = series.forecasts(var.fit_fixed(series))
+    assert judge(series, online, first, 800).mae < judge(series, fixed, first, 800).mae
+    assert np.isnan(online[:first]).all() and not np.isnan(online[first:]).any()
+
+
+def test_feature_elimination_keeps_the_target_and_the_feature_that_tells():
+    """Of twenty features, the one that runs ahead stays, and so does the target."""
+    t = task(400, features=20)
+    assert {0, 1} <= set(var.select_features(t.filled, 4).tolist())
+
+
+def test_exponential_smoothing_forecasts_every_bin():
+    """AutoETS is fitted on the first part and run on through the last."""
+    t = task(300, features=1)
+    found = baselines.auto_ets(t)
+    assert found.shape == t.target.shape
+    assert judge(t, found, t.split.choose, t.split.end).r2 > 0.7
+
+
+def test_unknown_bins_are_neither_fitted_nor_judged():
+    """An outage leaves no sample whose target is unknown, and figures count known bins only."""
+    t = task(400)
+    counts = t.counts.copy()
+    counts[310:340] = np.nan
+    gap = Task(counts, HOUR, t.split)
+    _, _, at = gap.samples(24, 0, 400)
+    assert not set(range(310, 340)) & set(at.tolist())
+    # a window of 24 with 13 unknown bins is not used: bin 340 to 341 still look back on 22 and more
+    assert 340 not in at.tolist() and 390 in at.tolist()
+    assert 70 == judge(gap, gap.forecasts(baselines.last_value(gap)), 300, 400).bins
+
+
+def test_bin_without_forecast_is_judged_with_the_mean():
+    """Passing on hard bins does not help a model's figures."""
+    t = task(400)
+    nothing = judge(t, np.full(400, np.nan), 300, 400)
+    assert nothing.passed == 100
+    assert nothing.r2 < 0.05
+
+
+def test_seed_repeats_the_network():
+    """The same seed gives the same network, another one another."""
+    t = task(300)
+    one, again, other = (lstm.fit(t, TINY, seed) for seed in (1, 1, 2))
+    window, _, _ = t.samples(6, 0, 50)
+    assert one.predict(window).tobytes() == again.predict(window).tobytes()
+    assert one.predict(window).tobytes() != other.predict(window).tobytes()
+
+
+def test_network_has_the_printed_layers():
+    """LSTM 256 and 128; blocks of batch norm, dense, ReLU and dropout of 128 and 96 units; one output."""
+    network = lstm.Network(5, lstm.paper_config(HOUR))
+    assert [(5, 256), (256, 128)] == [(layer.input_size, layer.hidden_size) for layer in network.recurrent]
+    assert ["BatchNorm1d", "Linear", "ReLU", "Dropout"] * 2 + ["Linear"] == [
+        type(layer).__name__ for layer in network.head
+    ]
+    dense = [layer.out_features for layer in network.head if isinstance(layer, torch.nn.Linear)]
+    assert [128, 96, 1] == dense
+    assert (72, 30) == (lstm.paper_config(HOUR).sequence, lstm.paper_config(DAY).sequence)
+
+
+def test_grid_is_table_iii():
+    """4 sequence lengths x 3 dropouts x 2 optimizers x 3 learning rates x 3 batch sizes, for hours and
+    days."""
+    hourly, daily = list(lstm.grid(HOUR)), list(lstm.grid(DAY))
+    assert 216 == len(set(hourly)) == len(set(daily))
+    assert {24, 48, 72, 144} == {config.sequence for config in hourly}
+    assert {3, 7, 15, 30} == {config.sequence for config in daily}
+
+
+def test_search_takes_the_configuration_with_the_best_folds():
+    """A network that may not learn loses to one that may."""
+    t = task(200, features=2)
+    stuck = replace(TINY, learning_rate=1e-9, epochs=1)
+    best, scores = lstm.search(t, [stuck, replace(TINY, epochs=8)], seed=0)
+    assert best.epochs == 8
+    assert 2 == len(scores)
+
+
+def test_too_few_samples_are_refused():
+    """A network is not fitted to nothing."""
+    with pytest.raises(ValueError, match="2 samples"):
+        lstm.train(np.zeros((2, 3, 1), dtype=np.float32), np.zeros(2), 2, TINY, 0)
+
+
+def fitted(name: str, t: Task):
+    """One model of each kind that ships."""
+    return {
+        "lstm": lambda: lstm.fit(t, TINY, 0),
+        "linear": lambda: baselines.ridge(t, 12),
+        "lightgbm": lambda: baselines.lightgbm_on_lags(t, 12, 0),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", ["lstm", "linear", "lightgbm"])
+def test_onnx_computes_what_the_model_computes(name):
+    """Batches of 1, 7 and 64 through onnxruntime agree to 1e-5."""
+    t = task(400)
+    model = fitted(name, t)
+    session = onnxruntime.InferenceSession(to_onnx(model, 3).SerializeToString())
+    rng = np.random.default_rng(3)
+    for batch in (1, 7, 64):
+        window = rng.normal(size=(batch, model.length, 3)).astype(np.float32)
+        found = session.run(None, {"window": window})[0]
+        assert (batch,) == found.shape
+        np.testing.assert_allclose(model.predict(window), found, atol=1e-5)
+
+
+def test_onnx_file_tells_nothing_of_the_machine_that_trained():
+    """No source paths are left in an exported network."""
+    made = to_onnx(lstm.fit(task(200), TINY, 0), 3).SerializeToString()
+    assert b".py" not in made
+
+
+@settings(max_examples=100)
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6, width=32))
+def test_rounding_down_decides_every_single_as_the_double_does(threshold, value):
+    """value <= threshold, before and after."""
+    assert (value <= threshold) == (value <= rounded_down(threshold))
+
+
+def test_model_of_no_window_cannot_be_exported():
+    """The message names the kind."""
+    with pytest.raises(TypeError, match="str"):
+        to_onnx("ets", 1)
