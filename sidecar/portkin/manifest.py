@@ -16,7 +16,6 @@ import json
 import mmap
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 
 from portkin import __version__
 from portkin.errors import BundleError
+from portkin.files import aside, sync_folder
 
 MANIFEST = "manifest.json"
 ID_DIGITS = 12
@@ -95,11 +95,7 @@ class Bundle:
         header = io.BytesIO(view[:4096])
         try:
             version = np.lib.format.read_magic(header)
-            read = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(header)
             if dtype.hasobject:
                 raise ValueError("it holds Python objects")
@@ -128,33 +124,31 @@ def write_bundle(
     ``created`` is now unless given; ``about`` must be JSON, and is read when the body has ended, so the body
     may still add to it.
     """
-    path = Path(path)
+    path = Path(path).resolve()  # a link to a bundle goes on pointing at it
     _refuse_foreign(path, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
-    aside.mkdir()
+    written = aside(path)
+    written.mkdir()
     try:
-        yield aside
+        yield written
         entries = {}
-        for file in sorted(aside.iterdir()):
+        for file in sorted(written.iterdir()):
             with file.open("rb") as opened:
                 entries[file.name] = FileEntry(
                     os.fstat(opened.fileno()).st_size, hashlib.file_digest(opened, "sha256").hexdigest()
                 )
                 os.fsync(opened.fileno())
         stamp = (created or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
-        manifest = Manifest(
-            kind, schema, content_id(entries), stamp, f"portkin {__version__}", entries, dict(about)
-        )
-        with (aside / MANIFEST).open("w", encoding="utf-8") as opened:
+        manifest = Manifest(kind, schema, content_id(entries), stamp, f"portkin {__version__}", entries, dict(about))
+        with (written / MANIFEST).open("w", encoding="utf-8") as opened:
             opened.write(manifest.to_json())
             opened.flush()
             os.fsync(opened.fileno())
-        _sync_folder(aside)
-        _put(aside, path)
-        _sync_folder(path.parent)
+        sync_folder(written)
+        _put(written, path)
+        sync_folder(path.parent)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(written, ignore_errors=True)
 
 
 def open_bundle(path: Path, *, kind: str, schema: int) -> Bundle:
@@ -186,13 +180,9 @@ def _manifest_text(path: Path, kind: str) -> str:
         return (path / MANIFEST).read_text(encoding="utf-8")
     except FileNotFoundError:
         what = f"it has no {MANIFEST}" if path.is_dir() else "there is no such folder"
-        raise BundleError(
-            f"{path}: not a {kind} bundle ({what}); name the folder of one, or build it"
-        ) from None
+        raise BundleError(f"{path}: not a {kind} bundle ({what}); name the folder of one, or build it") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(
-            f"{path / MANIFEST}: cannot be read ({error}); name the folder of a {kind} bundle"
-        ) from None
+        raise BundleError(f"{path / MANIFEST}: cannot be read ({error}); name the folder of a {kind} bundle") from None
 
 
 def _parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
@@ -203,9 +193,7 @@ def _parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
         raise BundleError(f"{where}: damaged, it is not JSON ({error}); build the bundle again") from None
     if not isinstance(fields, dict) or fields.get("kind") != kind:
         found = fields.get("kind") if isinstance(fields, dict) else None
-        raise BundleError(
-            f"{where}: this is a bundle of kind {found!r}, not {kind!r}; name the folder of a {kind}"
-        )
+        raise BundleError(f"{where}: this is a bundle of kind {found!r}, not {kind!r}; name the folder of a {kind}")
     if fields.get("schema") != schema:
         raise BundleError(
             f"{where}: schema {fields.get('schema')!r}, but this version of portkin ({__version__}) reads "
@@ -213,10 +201,7 @@ def _parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
             f"({fields.get('writer', 'unknown')})"
         )
     try:
-        files = {
-            name: FileEntry(int(entry["bytes"]), str(entry["sha256"]))
-            for name, entry in fields["files"].items()
-        }
+        files = {name: FileEntry(int(entry["bytes"]), str(entry["sha256"])) for name, entry in fields["files"].items()}
         manifest = Manifest(
             kind,
             schema,
@@ -234,9 +219,7 @@ def _parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
         if name != Path(name).name or name in ("", ".", ".."):
             raise BundleError(f"{where}: names the file {name!r}, which is outside the bundle; do not use it")
     if manifest.id != content_id(files):
-        raise BundleError(
-            f"{where}: damaged, its id {manifest.id} is not that of its files; build the bundle again"
-        )
+        raise BundleError(f"{where}: damaged, its id {manifest.id} is not that of its files; build the bundle again")
     return manifest
 
 
@@ -283,36 +266,26 @@ def _refuse_foreign(path: Path, kind: str) -> None:
     try:
         found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["kind"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise BundleError(
-            f"{path}: exists and is not a bundle of portkin, so it is not replaced; {remedy}"
-        ) from None
+        raise BundleError(f"{path}: exists and is not a bundle of portkin, so it is not replaced; {remedy}") from None
     if found != kind:
         raise BundleError(f"{path}: holds a bundle of kind {found!r}, so it is not replaced; {remedy}")
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _put(written: Path, path: Path) -> None:
+    """Give the folder ``written`` the name ``path``; what had that name ends up at ``written``."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _put(aside: Path, path: Path) -> None:
-    """Give the folder ``aside`` the name ``path``; what had that name ends up at ``aside``."""
-    try:
-        aside.rename(path)
+        written.rename(path)
         return
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-    if _exchange(aside, path):
+    if _exchange(written, path):
         return
-    # No exchange on this file system or kernel: two renames, and for an instant no bundle.
-    old = path.parent / f"{aside.name}.old"
+    # No exchange on this file system or kernel: three renames, and for an instant no bundle.
+    old = aside(path)
     path.rename(old)
-    aside.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    written.rename(path)
+    old.rename(written)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
 
+from portkin.manifest import MANIFEST
 from portkin.ports import Proto
-from portkin.table import Rows
+from portkin.table import Rows, Table, write_table
 from portkin_training.graph import build_graph, quartiles, unit, whole_lengths
 from portkin_training.nearest import nearest, table_rows
+from portkin_training.probes import open_probes
 from portkin_training.scans import ScanOptions, Transitions, count_scans, count_transitions
 
 
@@ -48,15 +52,33 @@ def shortest_path(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto,
     return built
 
 
+MADE_BY = ("portkin", "numpy", "numba", "ibis-framework", "duckdb")
+"""Whose versions the manifest records."""
 METHODS: dict[str, Method] = {"shortest-path": shortest_path}
 
 
-def describe(built: Mapping[Proto, Built], options: ScanOptions, source: Mapping[str, Any]) -> dict[str, Any]:
-    """What the manifest of a built table says: input, options, counts, and the versions that made it."""
-    packages = ("portkin", "numpy", "numba", "ibis-framework", "duckdb")
-    return {
-        "input": dict(source),
+def build_table(
+    probes: Path,
+    output: Path,
+    *,
+    k: int,
+    options: ScanOptions,
+    method: str = "shortest-path",
+) -> Table:
+    """Learn a table from the probes dataset at ``probes`` and write its bundle to ``output``.
+
+    ``method`` is one of `METHODS` (KeyError otherwise). InputError for a folder that is no dataset, BundleError
+    for an output that holds something else.
+    """
+    built = METHODS[method](open_probes(probes), options, k)
+    about = {
+        "input": {"dataset": probes.resolve().name, "manifest_sha256": _sha256(probes / MANIFEST)},
         "options": asdict(options),
         "counts": {proto: dict(part.counts) for proto, part in built.items()},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in MADE_BY}},
     }
+    return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,184 @@
+"""``portkin table``: build tables of nearest ports, and look into them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from portkin.ports import PROTOS, Port, service_name
+from portkin.table import DEFAULT_K, Table, default_path
+
+if TYPE_CHECKING:
+    from portkin.ports import Proto
+
+FOLDER = click.Path(path_type=Path)
+table_option = click.option(
+    "-t", "--table", "folder", type=FOLDER, default=default_path, show_default="the table that ships with portkin",
+    metavar="FOLDER", help="The table bundle to read.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+proto_option = click.option(
+    "--proto", type=click.Choice(PROTOS), default="tcp", show_default=True, help="The protocol to draw."
+)
+
+
+@click.group()
+def table() -> None:
+    """Which ports are near which: build tables from probes, show, draw and export them.
+
+    A table names, for every port, the ports that scanners touch next to it, nearest first. One ships with portkin
+    and is what everything uses unless another is named.
+    """
+
+
+@table.command()
+@click.argument("probes", type=FOLDER)
+@click.option("-o", "--output", type=FOLDER, required=True, help="The folder to write; an older table is replaced.")
+@click.option("-k", type=click.IntRange(1, 4096), default=DEFAULT_K, show_default=True, help="Neighbors per port.")
+@click.option("--min-ports", type=click.IntRange(1), default=3, show_default=True,
+              help="Discard scans of fewer different ports (sweeps over hosts).")  # fmt: skip
+@click.option("--max-ports", type=click.IntRange(1), default=30, show_default=True,
+              help="Discard scans of more different ports (sweeps over ports).")  # fmt: skip
+@click.option("--proto", "protos", type=click.Choice(PROTOS), multiple=True, default=PROTOS, show_default=True,
+              help="Protocols to learn; repeat for several.")  # fmt: skip
+@click.option("--method", default="shortest-path", show_default=True, metavar="NAME",
+              help="How nearness is measured; `shortest-path` is the paper's.")  # fmt: skip
+def build(
+    probes: Path, output: Path, k: int, min_ports: int, max_ports: int, protos: tuple[Proto, ...], method: str
+) -> None:
+    """Learn a table from the dataset PROBES (a folder written by `portkin ingest`).
+
+    A scan is what one source sent to one destination over one protocol in one day (UTC). Of each scan that passes the
+    filter, every pair of successive different ports is counted; pairs often seen lie near each other.
+    """
+    from rich.console import Console
+
+    from portkin_training.scans import ScanOptions
+    from portkin_training.tables import METHODS, build_table
+
+    if min_ports > max_ports:
+        raise click.UsageError(f"--min-ports {min_ports} is more than --max-ports {max_ports}: no scan can pass")
+    if method not in METHODS:
+        raise click.UsageError(f"--method {method!r}: choose one of {', '.join(sorted(METHODS))}")
+    with Console(stderr=True).status(f"Learning which ports are near which from {probes}"):
+        built = build_table(probes, output, k=k, options=ScanOptions(min_ports, max_ports, protos), method=method)
+    click.echo(f"{output}: table {built.id}, {_known(built)}, K={built.k}, {built.method}")
+
+
+@table.command()
+@click.argument("ports", nargs=-1, required=True, metavar="PORT...")
+@table_option
+@click.option("-k", type=click.IntRange(0), default=5, show_default=True, help="Neighbors to show per port.")
+@json_option
+def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
+    """Show the nearest ports of each PORT, written as 80, 80/tcp or 53/udp."""
+    asked = [Port.parse(text) for text in ports]
+    loaded = Table.load(folder)
+    found = {port: loaded.nearest(port, k) for port in asked}
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    str(port): [
+                        {"port": str(other), "distance": distance, "service": service_name(other)}
+                        for other, distance in zip(near.ports, near.distances, strict=True)
+                    ]
+                    for port, near in found.items()
+                },
+                indent=2,
+            )
+        )
+        return
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    console = Console()
+    for port, near in found.items():
+        if not near.ports and k:
+            console.print(f"{_named(port)}: not known to table {loaded.id}, so nothing is predicted from it")
+            continue
+        grid = Grid(title=f"Nearest to {_named(port)} in table {loaded.id}", title_justify="left")
+        grid.add_column("rank", justify="right")
+        grid.add_column("port")
+        grid.add_column("service")
+        grid.add_column("distance", justify="right")
+        for rank, (other, distance) in enumerate(zip(near.ports, near.distances, strict=True), start=1):
+            grid.add_row(str(rank), str(other), service_name(other) or "", f"{distance:.6g}")
+        console.print(grid)
+
+
+@table.command()
+@table_option
+@json_option
+def info(folder: Path, as_json: bool) -> None:
+    """Say what a table is: when and from what it was made, with which options, and what was counted."""
+    loaded = Table.load(folder)  # verifies every byte
+    if as_json:
+        click.echo(loaded.manifest.to_json(), nl=False)
+        return
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    grid = Grid(show_header=False, box=None)
+    grid.add_row("table", loaded.id)
+    grid.add_row("folder", str(folder))
+    grid.add_row("created", f"{loaded.created:%Y-%m-%d %H:%M:%S} UTC by {loaded.manifest.writer}")
+    grid.add_row("known", f"{_known(loaded)}, K={loaded.k}")
+    for name, value in loaded.manifest.about.items():
+        if name not in ("k", "ports"):
+            grid.add_row(name, _flat(value))
+    Console(soft_wrap=True).print(grid)
+
+
+@table.command()
+@table_option
+@click.option("-o", "--output", type=FOLDER, required=True, help="The picture: .svg, .png or .pdf.")
+@click.option("-n", "--pairs", type=click.IntRange(1), default=60, show_default=True, help="Pairs to draw.")
+@proto_option
+def plot(folder: Path, output: Path, pairs: int, proto: Proto) -> None:
+    """Draw the ports with the smallest dissimilarities, with the names of their services."""
+    from portkin_training.drawing import plot_closest
+
+    if output.suffix.lower() not in (".svg", ".png", ".pdf"):
+        raise click.UsageError(f"--output {output}: the name must end in .svg, .png or .pdf")
+    drawn = plot_closest(Table.load(folder), output, proto=proto, pairs=pairs)
+    click.echo(f"{output}: {drawn} pairs of {proto} ports")
+
+
+@table.command()
+@table_option
+@click.option("-o", "--output", type=FOLDER, required=True, help="The file to write.")
+@click.option("--format", "form", type=click.Choice(["csv", "graphml", "zeek"]), help="Default: by the file's suffix.")
+def export(folder: Path, output: Path, form: str | None) -> None:
+    """Write a table as CSV (.csv), GraphML (.graphml) or a file for Zeek's Input framework (.tsv)."""
+    from portkin_training import exports
+
+    suffixes = {suffix: name for name, (suffix, _) in exports.FORMATS.items()}
+    chosen = form or suffixes.get(output.suffix.lower())
+    if chosen is None:
+        raise click.UsageError(f"--output {output}: name it {', '.join(sorted(suffixes))}, or give --format")
+    loaded = Table.load(folder)
+    exports.export(loaded, output, chosen)
+    click.echo(f"{output}: table {loaded.id} as {chosen}, {_known(loaded)}")
+
+
+def _named(port: Port) -> str:
+    service = service_name(port)
+    return f"{port} ({service})" if service else str(port)
+
+
+def _known(loaded: Table) -> str:
+    return " and ".join(f"{len(rows.ports):,} {proto} ports" for proto, rows in loaded.rows.items())
+
+
+def _flat(value: object) -> str:
+    """A value of the manifest on one line for each of its parts."""
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{name}: {', '.join(f'{a} {b}' for a, b in part.items()) if isinstance(part, dict) else part}"
+            for name, part in value.items()
+        )
+    return str(value)
