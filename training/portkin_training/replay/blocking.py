@@ -15,13 +15,12 @@ the shortest window and b == len(windows) means not blocked under any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numba
 import numpy as np
 
-from portkin_training.replay.events import CODES, Events
+from portkin_training.replay.events import BENIGN, CODES, SCAN, Events
 
 # Counters that depend on the level (K) and the window (T).
 BLOCKED, NEW_BLOCKED, BLOCKS, USEFUL, BENIGN_BLOCKED, CONNECTIONS_BLOCKED = range(6)
@@ -29,7 +28,7 @@ BY_WINDOW = ("blocked", "new_blocked", "blocks", "useful", "benign_blocked", "co
 # Counters that depend on the level alone.
 HIT, RECIPROCAL, ORDERED = range(3)
 # Counters that depend on neither.
-PROBES, ACTED, NEW, STEPS, BENIGN, CONNECTIONS = range(6)
+PROBES, ACTED, NEW, STEPS, OTHERS, CONNECTIONS = range(6)
 PLAIN = ("probes", "acted", "new", "steps", "benign", "connections")
 # Counters per port, at the one (K, T) of the headline.
 PORT_PROBES, PORT_BLOCKED, PORT_NEW, PORT_NEW_BLOCKED, PORT_BLOCKS, PORT_USEFUL, PORT_BENIGN, PORT_BENIGN_BLOCKED = (
@@ -104,7 +103,7 @@ def _bin(windows, age):  # pragma: no cover - compiled
 
 @numba.njit(cache=True)
 def _run(
-    start, ts, group, code, act, scan, opens, unit,  # the rows
+    start, ts, group, code, act, truth, opens, unit,  # the rows
     matrix, level_of_rank, windows, head_level, head_window,  # the rule
     slots, used, last_code, last_seen,  # the ports of the groups; the groups
     by_window, reached, by_level, plain, ports,  # the counters
@@ -119,7 +118,7 @@ def _run(
             return i, used
         g, c, u, now = group[i], code[i], unit[i], ts[i]
         before = last_code[g]
-        if scan[i]:
+        if truth[i] == SCAN:
             at = _find(slots, g * CODES + c)
             if slots[at, 0] == -1:
                 slots[at, 0] = g * CODES + c
@@ -158,8 +157,8 @@ def _run(
                         break
             last_code[g] = c
             last_seen[g] = now
-        else:
-            plain[u, BENIGN] += 1
+        elif truth[i] == BENIGN:
+            plain[u, OTHERS] += 1
             plain[u, CONNECTIONS] += opens[i]
             ports[c, PORT_BENIGN] += 1
             if before != -1:  # something may be blocked for this group
@@ -259,7 +258,7 @@ class Replay:
         done = 0
         while True:
             done, self._used = _run(
-                done, ts, events.group, events.code, events.act, events.scan, events.opens, unit,
+                done, ts, events.group, events.code, events.act, events.truth, events.opens, unit,
                 self._matrix, self._level_of_rank, self._windows, *self._head,
                 self._slots, self._used, self._last_code, self._last_seen,
                 self._by_window, self._reached, self._by_level, self._plain, self._ports,

@@ -18,6 +18,8 @@ TCP, UDP = 6, 17
 CODES = 2 * PORTS
 """How many codes there are: every TCP port, then every UDP port."""
 
+BENIGN, SCAN, ORDER = range(3)
+
 By = Literal["source", "destination"]
 
 
@@ -25,15 +27,16 @@ By = Literal["source", "destination"]
 class Events:
     """Rows of equal length n, in the order of the recording.
 
-    `scan` is the truth as far as it is known (a darknet: every row); rows that are not scan are benign and serve
-    the false-positive rate. `act` marks the rows upon which something is blocked: what a detector noticed.
+    `truth` is what a row is, as far as that is known (in a darknet every row is SCAN); BENIGN rows serve the
+    false-positive rate; an ORDER is no packet, but the moment at which a detector blocks for an earlier one. `act`
+    marks the rows upon which something is blocked: what a detector noticed.
     """
 
     ts: np.ndarray  # int64 (n,), microseconds since 1970
     group: np.ndarray  # int64 (n,), who is blocked: 0, 1, 2 ...
     code: np.ndarray  # int32 (n,)
     act: np.ndarray  # bool (n,)
-    scan: np.ndarray  # bool (n,)
+    truth: np.ndarray  # uint8 (n,), BENIGN, SCAN or ORDER
     opens: np.ndarray  # bool (n,), the first row of its connection
     unit: np.ndarray  # int32 (n,), what the bootstrap draws: a day, or a bucket of groups
 

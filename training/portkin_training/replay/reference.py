@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from portkin_training.replay.events import Events
+from portkin_training.replay.events import BENIGN, SCAN, Events
 
 
 @dataclass
@@ -50,13 +50,13 @@ def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) ->
     tally, groups, clock = Tally(), {}, None
     span = round(window * 1e6)
     nearest = matrix[:, :k].tolist()
-    columns = (events.ts, events.group, events.code, events.act, events.scan, events.opens)
-    for ts, number, code, act, scan, opens in zip(*(column.tolist() for column in columns), strict=True):
+    columns = (events.ts, events.group, events.code, events.act, events.truth, events.opens)
+    for ts, number, code, act, truth, opens in zip(*(column.tolist() for column in columns), strict=True):
         clock = now = ts if clock is None else max(clock, ts)
         group = groups.setdefault(number, _Group())
         block = group.blocks.get(code)
         blocked = block is not None and now < block.until
-        if scan:
+        if truth == SCAN:
             tally.probes += 1
             tally.blocked += blocked
             if blocked and not block.proved:
@@ -74,7 +74,7 @@ def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) ->
                         tally.reciprocal += 1 / (1 + nearest[group.code].index(code))
             group.touched.add(code)
             group.code, group.seen = code, now
-        else:
+        elif truth == BENIGN:
             tally.benign += 1
             tally.benign_blocked += blocked
             if opens:
