@@ -145,7 +145,7 @@ def write_bundle(
             opened.flush()
             os.fsync(opened.fileno())
         sync_folder(written)
-        _put(written, path)
+        put_folder(written, path)
         sync_folder(path.parent)
     finally:
         shutil.rmtree(written, ignore_errors=True)
@@ -271,7 +271,7 @@ def _refuse_foreign(path: Path, kind: str) -> None:
         raise BundleError(f"{path}: holds a bundle of kind {found!r}, so it is not replaced; {remedy}")
 
 
-def _put(written: Path, path: Path) -> None:
+def put_folder(written: Path, path: Path) -> None:
     """Give the folder ``written`` the name ``path``; what had that name ends up at ``written``."""
     try:
         written.rename(path)
