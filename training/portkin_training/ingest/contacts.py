@@ -36,7 +36,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin_training.ingest.flows import DEADLINE, KEY, LARGEST, FlowTable, find, flow_key
+from portkin_training.ingest.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_key
 from portkin_training.ingest.loads import kernel
 from portkin_training.ingest.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
 
@@ -193,16 +193,16 @@ def contacts_from_packets(
     packets: Packets | Iterable[Packets],
     *,
     udp_server_ports: Iterable[int] = ZEEK_UDP_SERVER_PORTS,
-    largest: int = LARGEST,
+    memory: int = MEMORY,
 ) -> Iterator[Contacts]:
     """The contact events of packets in capture order; a chunk of events for each chunk of packets.
 
     Args:
         packets: one value, or a stream of them as `read_capture` gives it.
         udp_server_ports: source ports of datagrams that are answers; empty for Zeek without its base scripts.
-        largest: slots of the flow memory, 32 bytes each, a power of two; see `FlowTable`.
+        memory: bytes that the flow memory may take, 32 a slot; see `FlowTable`.
     """
-    table = FlowTable(4, largest=largest)
+    table = FlowTable(4, memory=memory)
     servers = np.zeros(1 << 16, np.bool_)
     servers[[*udp_server_ports]] = True
     for chunk in [packets] if isinstance(packets, Packets) else packets:

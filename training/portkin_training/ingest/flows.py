@@ -16,8 +16,9 @@ KEY, DEADLINE = 0, 1
 flow is forgotten. Columns from 2 on belong to the user of the table."""
 
 SMALLEST = 1 << 14
-LARGEST = 1 << 22
-"""Slots of a table: where it starts and where it stops growing."""
+"""Slots a table begins with."""
+MEMORY = 1 << 27
+"""Bytes at which a table stops growing: four million flows of two columns live at a time."""
 
 _MULTIPLIER = np.uint64(0x9E37_79B9_7F4A_7C15)
 _SHIFT = np.uint64(29)
@@ -75,11 +76,12 @@ class FlowTable:
     Attributes:
         slots: (power of two, width) int64.
         used: (1,) int64, slots that hold a key; whoever fills an empty slot adds one.
-        forgotten: flows dropped before their time because `LARGEST` was reached.
+        forgotten: flows dropped before their time because the memory was full.
     """
 
-    def __init__(self, width: int, *, largest: int = LARGEST) -> None:
-        self._largest = max(largest, 16)
+    def __init__(self, width: int, *, memory: int = MEMORY) -> None:
+        """A table of ``width`` columns that takes up at most ``memory`` bytes (and three times that while it grows)."""
+        self._largest = max(1 << (memory // (8 * width)).bit_length() - 1, 16)
         self.slots: NDArray[np.int64] = np.zeros((min(SMALLEST, self._largest), width), np.int64)
         self.used = np.zeros(1, np.int64)
         self.forgotten = 0
@@ -90,16 +92,15 @@ class FlowTable:
         return len(self.slots) * 5 // 8
 
     def make_room(self, now: int) -> None:
-        """Drop the flows that are over at ``now`` (us), then grow; at the largest size drop the next to end."""
+        """Drop the flows that are over at ``now`` (us), grow; at the largest size, drop those next to end."""
         kept = self.slots[(self.slots[:, KEY] != 0) & (self.slots[:, DEADLINE] > now)]
         size = len(self.slots)
         while len(kept) > size // 4 and size < self._largest:
             size *= 2
-        most = size // 2
-        if len(kept) > most:
+        if len(kept) > size // 2:
+            most = size // 4  # so that the next time is far
             self.forgotten += len(kept) - most
-            latest = np.argpartition(kept[:, DEADLINE], len(kept) - most)[len(kept) - most :]
-            kept = kept[latest]
+            kept = kept[np.argpartition(kept[:, DEADLINE], len(kept) - most)[len(kept) - most :]]
         self.slots = np.zeros((size, self.slots.shape[1]), np.int64)
         _insert(self.slots, kept)
         self.used[0] = len(kept)
