@@ -47,9 +47,7 @@ class ScanOptions:
     def __post_init__(self) -> None:
         """Raise ValueError for bounds that no scan can meet."""
         if not 1 <= self.min_ports <= self.max_ports:
-            raise ValueError(
-                f"min_ports {self.min_ports} and max_ports {self.max_ports}: 1 <= min <= max is needed"
-            )
+            raise ValueError(f"min_ports {self.min_ports} and max_ports {self.max_ports}: 1 <= min <= max is needed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +81,9 @@ class ScanCounts:
 def with_day(probes: ir.Table, options: ScanOptions) -> ir.Table:
     """The probes of the wanted protocols with ``day``, the number of whole days since 1970-01-01 UTC."""
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
-    # From the epoch, not from a date: a cast to date would be by the session's time zone.
-    return wanted.mutate(day=(wanted.ts.epoch_seconds() / SECONDS_A_DAY).floor().cast("int32"))
+    # Seconds between two instants: a cast to a date, or to a time without a zone, goes by the session's time zone.
+    seconds = wanted.ts.delta(ibis.timestamp("1970-01-01 00:00:00", timezone="UTC"), unit="second")
+    return wanted.mutate(day=(seconds / SECONDS_A_DAY).floor().cast("int32"))
 
 
 def scan_sizes(probes: ir.Table, options: ScanOptions) -> ir.Table:
@@ -104,9 +103,7 @@ def moves(probes: ir.Table, options: ScanOptions) -> ir.Table:
     """One row per transition: the columns of `SCAN`, ``ts``, ``seq``, ``source_port``, ``target_port``."""
     kept = kept_probes(probes, options)
     scan = ibis.window(group_by=SCAN, order_by=("ts", "seq"))
-    followed = kept.select(
-        *SCAN, "ts", "seq", source_port=kept.dport.lag().over(scan), target_port=kept.dport
-    )
+    followed = kept.select(*SCAN, "ts", "seq", source_port=kept.dport.lag().over(scan), target_port=kept.dport)
     return followed.filter(followed.source_port != followed.target_port)  # a scan's first row is null here
 
 
@@ -122,9 +119,7 @@ def count_transitions(probes: ir.Table, options: ScanOptions) -> dict[Proto, Tra
     found = transition_counts(probes, options).to_pyarrow()
     proto, source, target, count = (found[name].to_numpy() for name in found.column_names)
     return {
-        name: Transitions(
-            source[at].astype(np.uint16), target[at].astype(np.uint16), count[at].astype(np.int64)
-        )
+        name: Transitions(source[at].astype(np.uint16), target[at].astype(np.uint16), count[at].astype(np.int64))
         for name, at in _by_proto(proto, options.protos)
     }
 
