@@ -6,6 +6,7 @@ Format: https://docs.zeek.org/en/v8.0.0/advanced/devel/websocket-api.html
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -36,29 +37,33 @@ def subscription(topics: list[str]) -> str:
 
 
 def encode(topic: str, event: Event) -> str:
-    """The frame that publishes the event on the topic."""
-    return json.dumps(
-        {
-            "type": "data-message",
-            "topic": topic,
-            "@data-type": "vector",
-            "data": [
-                _PROTOCOL,
-                _IS_EVENT,
-                {
-                    "@data-type": "vector",
-                    "data": [
-                        {"@data-type": "string", "data": event.name},
-                        zeekpy.convert_py_to_zeek(event.args),
-                    ],
-                },
-            ],
-        }
+    """The frame that publishes the event on the topic. ValueError for a number that JSON cannot write."""
+    return (
+        f'{{"type":"data-message","topic":{json.dumps(topic)},"@data-type":"vector","data":['
+        '{"@data-type":"count","data":1},{"@data-type":"count","data":1},'
+        f'{{"@data-type":"vector","data":[{_text(event.name)},{_text(event.args)}]}}]}}'
     )
 
 
-_PROTOCOL = {"@data-type": "count", "data": 1}
-_IS_EVENT = {"@data-type": "count", "data": 1}
+def _text(value: Any) -> str:
+    """The JSON of one value; what is frequent here is written directly, the rest is zeekpy's to convert."""
+    write = _WRITERS.get(type(value))
+    return json.dumps(zeekpy.convert_py_to_zeek(value)) if write is None else write(value)
+
+
+def _write_real(number: float) -> str:
+    if not math.isfinite(number):
+        raise ValueError(f"{number} cannot be written as JSON")
+    return f'{{"@data-type":"real","data":{number!r}}}'
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: lambda text: f'{{"@data-type":"string","data":{json.dumps(text)}}}',
+    zeekpy.count: lambda number: f'{{"@data-type":"count","data":{int(number)}}}',
+    zeekpy.port: lambda port: f'{{"@data-type":"port","data":"{port.port}/{port.proto}"}}',
+    float: _write_real,
+    list: lambda values: f'{{"@data-type":"vector","data":[{",".join(map(_text, values))}]}}',
+}
 
 
 def decode(frame: str | bytes) -> Event | Junk:

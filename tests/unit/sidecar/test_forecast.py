@@ -66,12 +66,12 @@ def linear_bundle(path):
     """A bundle whose one model forecasts 22/tcp as half of itself and half of 23/tcp, two bins before."""
     pytest.importorskip("onnx")
     from portkin_training.rates.baselines import Linear
-    from portkin_training.rates.export import write_models
+    from portkin_training.rates.export import to_onnx, write_models
 
     weights = np.array([[0.5, 0.5], [0, 0], [0, 0]], dtype=np.float32)
     scaling = Scaling(np.zeros(2), np.array([2.0, 4.0]))  # scaled: x / 2, y / 4; forecast 2 * (x / 4 + y / 8)
     model = Model(PORTS[0], "linear", "22-tcp.onnx", 3, PORTS[:2], scaling, 1.0, 2.0)
-    write_models(path, [(model, Linear(weights))], Rules(HOUR, "UTC", trend=3), {"made": "by a test"})
+    write_models(path, [(model, to_onnx(Linear(weights), 2))], Rules(HOUR, "UTC", trend=3), {"made": "by a test"})
     return path
 
 

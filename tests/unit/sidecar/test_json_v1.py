@@ -192,3 +192,20 @@ def test_a_refused_subscription_says_why():
     """An error in place of the acknowledgement keeps its code and context."""
     junk = acknowledged('{"type":"error","code":"invalid_uri","context":"Invalid URI"}')
     assert Junk("refused", "invalid_uri: Invalid URI") == junk
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['a"b\\\x01ü', zeekpy.count(2**64 - 1), zeekpy.port(53, "udp"), 1e-300, [0.5, [zeekpy.count(1)], []], True, -3],
+)
+def test_values_are_written_as_zeekpy_writes_them(value):
+    """What is written directly is the JSON that zeekpy's conversion gives."""
+    (raw,) = json.loads(encode("/t", Event("e", [value])))["data"][2]["data"][1]["data"]
+    assert zeekpy.convert_py_to_zeek(value) == raw
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_without_json_is_refused(number):
+    """What would make the frame unreadable is an error where it is made."""
+    with pytest.raises(ValueError, match="cannot be written as JSON"):
+        encode("/t", Event("e", [number]))

@@ -1,0 +1,50 @@
+##! Says every kind of event that Zeek sends to the sidecar, once a client is
+##! there, and prints every one that it reads. Run by record_frames.py.
+
+@load base/frameworks/broker
+@load base/frameworks/cluster
+
+module Record;
+
+redef exit_only_after_terminate = T;
+
+event zeek_init()
+	{
+	Cluster::subscribe(Portkin::zeek_topic);
+	Cluster::listen_websocket(Cluster::WebSocketServerOptions(
+	    $listen_addr=127.0.0.1,
+	    $listen_port=to_port(getenv("WEBSOCKET_PORT") + "/tcp")));
+	print "ready";
+	}
+
+function say(line: string)
+	{
+	print "read " + line;
+	flush_all();
+	}
+
+event Portkin::hello_request(reqid: string, version: count, sidecar: string,
+    table_id: string, depth: count)
+	{
+	say(cat("hello_request ", vector(reqid, sidecar, table_id), version, " ", depth));
+
+	local to = Portkin::sidecar_topic;
+	Cluster::publish(to, Portkin::hello_response, reqid, Portkin::protocol, "zeek", zeek_version());
+	Cluster::publish(to, Portkin::nearest_request, "r1", 22/tcp, 5);
+	Cluster::publish(to, Portkin::nearest_request, "r2", 53/udp, 0);
+	Cluster::publish(to, Portkin::nearest_request, "r3", 65535/tcp, 18446744073709551615);
+	Cluster::publish(to, Portkin::nearest_request, "quotes \" and \\ and \x01 and \t", 0/udp, 1);
+	Cluster::publish(to, Portkin::nearest_request, "icmp", 8/icmp, 1);
+	Cluster::publish(to, Portkin::nearest_request, "unknown", 0/unknown, 1);
+	}
+
+event Portkin::nearest_response(reqid: string, p: port, table_id: string,
+    ports: vector of port, distances: vector of double, error: string)
+	{
+	say(cat("nearest_response ", vector(reqid, table_id, error), p, " ", ports, " ", distances));
+	}
+
+event Portkin::table_changed(table_id: string, depth: count)
+	{
+	say(cat("table_changed ", table_id, " ", depth));
+	}

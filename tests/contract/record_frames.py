@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Record what a real Zeek says on its WebSocket, and which of our frames it understands.
+
+    python tests/contract/record_frames.py [ZEEK]
+
+Writes tests/contract/frames/*.json. Run it again when an event is added, or for another version of Zeek.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from websockets.sync.client import connect  # noqa: E402
+
+from portkin.messages import (  # noqa: E402
+    TO_SIDECAR,
+    TO_ZEEK,
+    Count,
+    Event,
+    HelloRequest,
+    Message,
+    NearestResponse,
+    TableChanged,
+    unparse,
+)
+from portkin.ports import Port  # noqa: E402
+from portkin.transport.json_v1 import encode, subscription  # noqa: E402
+from support.zeek_process import SCRIPTS, ZeekProcess, free_port  # noqa: E402
+
+SAID: dict[str, Message] = {
+    "hello_request": HelloRequest("h1", Count(1), "portkin/0.1.0", "0123456789ab", Count(16)),
+    "nearest_response": NearestResponse(
+        "r1",
+        Port(22, "tcp"),
+        "0123456789ab",
+        (Port(23, "tcp"), Port(2222, "tcp")),
+        (0.5, 1e-07),
+        "",
+    ),
+    "nearest_response-empty": NearestResponse("r2", Port(7, "udp"), "0123456789ab", (), (), ""),
+    "nearest_response-error": NearestResponse("r3", Port(7, "udp"), "0123456789ab", (), (), 'no "table" ü\n'),
+    "table_changed": TableChanged("ba9876543210", Count(3)),
+}
+"""What the sidecar says, once each kind."""
+
+REFUSED: dict[str, str] = {
+    "error-not-json": "{",
+    "error-unknown-event": encode(TO_ZEEK, Event("Portkin::no_such_event", [])),
+    "error-wrong-arity": encode(TO_ZEEK, Event("Portkin::table_changed", [])),
+    "error-wrong-type": encode(TO_ZEEK, Event("Portkin::table_changed", ["x", "y"])),
+}
+"""What no Zeek accepts."""
+
+
+def main() -> None:
+    """Record everything and say what was written."""
+    zeek = sys.argv[1] if len(sys.argv) > 1 else "/opt/zeek/bin/zeek"
+    port = free_port()
+    frames = HERE / "frames"
+    frames.mkdir(exist_ok=True)
+    records: dict[str, dict[str, str]] = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ZeekProcess(zeek, Path(folder), SCRIPTS / "api.zeek", HERE / "record.zeek", WEBSOCKET_PORT=port) as running,
+    ):
+        running.wait_for("ready")
+        with connect(f"ws://127.0.0.1:{port}/wrong", proxy=None, compression=None) as client:
+            records["error-invalid-uri"] = {"from": "zeek", "frame": client.recv()}
+        with connect(f"ws://127.0.0.1:{port}/v1/messages/json", proxy=None, compression=None) as client:
+            client.send(subscription([TO_SIDECAR]))
+            records["ack"] = {"from": "zeek", "frame": client.recv()}
+            version = json.loads(records["ack"]["frame"])["version"]
+            for number, (name, message) in enumerate(SAID.items(), start=1):
+                frame = encode(TO_ZEEK, unparse(message))
+                client.send(frame)
+                understood = running.wait_for("read ", count=number)
+                records[name] = {"from": "sidecar", "frame": frame, "zeek_read": understood.removeprefix("read ")}
+            heard = [client.recv(timeout=10) for _ in range(7)]
+            for name, frame in REFUSED.items():
+                client.send(frame)
+                records[name] = {"from": "zeek", "frame": client.recv(timeout=10), "answers": frame}
+    records["hello_response"] = {"from": "zeek", "frame": heard[0]}
+    for number, frame in enumerate(heard[1:], start=1):
+        records[f"nearest_request-{number}"] = {"from": "zeek", "frame": frame}
+    for old in frames.glob("*.json"):
+        old.unlink()
+    for name, record in records.items():
+        text = json.dumps({"zeek": version, **record}, indent=2, ensure_ascii=False)
+        (frames / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    print(f"{len(records)} frames of Zeek {version} in {frames}")
+
+
+if __name__ == "__main__":
+    main()
