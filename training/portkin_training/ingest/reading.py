@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+NAMED = 5
+"""How many bad rows of an input are named; all are counted."""
+
 
 @dataclass
 class Reading:
@@ -16,7 +19,8 @@ class Reading:
         read: packets or rows met.
         probes: probes found in them.
         skipped: reason -> packets or rows that gave nothing.
-        problems: what was broken, each a sentence with file and offset or line; what came before is kept.
+        bad: rows that make no sense; the first `NAMED` are in ``problems``.
+        problems: what was broken, each a sentence with file and offset or line; the rest is kept.
     """
 
     path: str
@@ -24,8 +28,15 @@ class Reading:
     read: int = 0
     probes: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    bad: int = 0
     problems: list[str] = field(default_factory=list)
 
     def problem(self, where: str, what: str) -> None:
         """Note one thing that was broken."""
         self.problems.append(f"{self.path}: {where}: {what}")
+
+    def bad_row(self, where: str, what: str) -> None:
+        """Count a row that makes no sense, and name it if it is among the first."""
+        self.bad += 1
+        if self.bad <= NAMED:
+            self.problem(where, what)

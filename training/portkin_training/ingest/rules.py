@@ -16,7 +16,8 @@ where logged, must begin with the originator's SYN ("S"; UDP: datagram, "D"): "^
 round, "h", "H" backscatter, "F", "R", "A", "D" for TCP a stealth scan or a beginning that was not seen.
 Then, by conn_state:
 
-  * S0, no answer; REJ, refused; RSTOS0 and SH, the originator itself gave up by RST or FIN: always.
+  * S0, no answer; REJ, refused; RSTOS0 and SH, the originator itself gave up by RST or FIN. For TCP the
+    history, where logged, holds no "A": an originator that acknowledges was answered, seen or not.
   * RSTO, RSTR, S1, where the history is logged: half-open scans of open ports. The SYN was answered and the
     originator sent no data (no "D") and reset the connection itself (RSTO), or never acknowledged the answer
     (no "A") until the responder reset (RSTR) or the log was written (S1).
@@ -48,10 +49,10 @@ VERSION = 1
 WINDOW = 60 * SECOND
 """How long, in us, a flow is remembered after its last packet (TCP: its last SYN)."""
 
-ALWAYS = ("S0", "REJ", "RSTOS0", "SH")
-"""States of Zeek's conn.log in which a flow with the right beginning is a probe."""
+FAILED = {state: "^S[^A]*$" for state in ("S0", "REJ", "RSTOS0", "SH")}
+"""conn_state of a probe -> what the history of TCP matches, where logged: capital letters are the originator's."""
 HALF_OPEN = {"RSTO": "^S[^D]*$", "RSTR": "^S[^AD]*$", "S1": "^S[^AD]*$"}
-"""States in which it is one where the whole history matches: capital letters are the originator's."""
+"""The same for half-open scans, which only the history tells from use."""
 
 PROBE, NOT_FIRST, REPEATED, ANSWER, ICMP_ERROR = range(5)
 REASONS = (
@@ -211,9 +212,12 @@ def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_sta
     history = pc.fill_null(history, "")
     unlogged = _mask(pc.equal(history, ""))
     begun = unlogged | np.where(tcp, _mask(pc.starts_with(history, "S")), _mask(pc.starts_with(history, "D")))
-    failed = _mask(pc.is_in(state, pa.array(ALWAYS)))
-    for name, pattern in HALF_OPEN.items():
-        failed |= tcp & _mask(pc.equal(state, name)) & _mask(pc.match_substring_regex(history, pattern))
+    failed = np.zeros(len(proto), np.bool_)
+    for name, pattern in (FAILED | HALF_OPEN).items():
+        matches = tcp & _mask(pc.match_substring_regex(history, pattern))
+        if name in FAILED:
+            matches |= udp | unlogged
+        failed |= _mask(pc.equal(state, name)) & matches
     reasons = np.full(len(proto), "", dtype="U40")
     if not any_state:
         reasons[~failed] = "answered or used"
