@@ -15,6 +15,7 @@ event zeek_init()
 	    $listen_addr=127.0.0.1,
 	    $listen_port=to_port(getenv("WEBSOCKET_PORT") + "/tcp")));
 	print "ready";
+	flush_all();
 	}
 
 function say(line: string)

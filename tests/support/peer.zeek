@@ -24,6 +24,7 @@ event zeek_init()
 		Broker::listen("127.0.0.1", to_port(getenv("BROKER_PORT") + "/tcp"));
 
 	print "ready";
+	flush_all();
 	}
 
 function say(line: string)

@@ -1,0 +1,68 @@
+"""The wire, as a real Zeek speaks it: frames recorded by record_frames.py are read and written as then."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from portkin.messages import TO_ZEEK, Count, HelloResponse, Junk, Message, NearestRequest, parse, unparse
+from portkin.ports import Port
+from portkin.transport.json_v1 import acknowledged, decode, encode
+
+FRAMES = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in Path(__file__).parent.glob("frames/*.json")
+}
+
+
+def understood(name: str) -> Message | Junk:
+    """What the sidecar makes of the frame of that name."""
+    event = decode(FRAMES[name]["frame"])
+    return event if isinstance(event, Junk) else parse(event)
+
+
+def test_the_acknowledgement_names_zeek():
+    """Zeek's acknowledgement gives its endpoint and its version, which is that of the recording."""
+    endpoint, version = acknowledged(FRAMES["ack"]["frame"])
+    assert (True, FRAMES["ack"]["zeek"]) == (endpoint != "", version)
+
+
+def test_the_answer_to_our_hello_is_read():
+    """Zeek's hello response says the protocol, the node and the version."""
+    assert HelloResponse("h1", Count(1), "zeek", FRAMES["ack"]["zeek"]) == understood("hello_response")
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        ("nearest_request-1", NearestRequest("r1", Port(22, "tcp"), Count(5))),
+        ("nearest_request-2", NearestRequest("r2", Port(53, "udp"), Count(0))),
+        ("nearest_request-3", NearestRequest("r3", Port(65535, "tcp"), Count(2**64 - 1))),
+        ("nearest_request-4", NearestRequest('quotes " and \\ and \x01 and \t', Port(0, "udp"), Count(1))),
+    ],
+)
+def test_requests_are_read(name, request_):
+    """Each request that Zeek made is read as the message it is."""
+    assert request_ == understood(name)
+
+
+@pytest.mark.parametrize("name", ["nearest_request-5", "nearest_request-6"])
+def test_requests_for_what_is_no_tcp_or_udp_port_are_junk(name):
+    """A port of ICMP, or of no protocol, is told as a wrong type."""
+    assert "wrong-type" == understood(name).reason
+
+
+@pytest.mark.parametrize("name", sorted(name for name in FRAMES if name.startswith("error-")))
+def test_errors_of_zeek_are_read_as_refusals(name):
+    """What Zeek answers to what it does not accept is junk of kind refused, with Zeek's words."""
+    junk = understood(name)
+    assert ("refused", True) == (junk.reason, json.loads(FRAMES[name]["frame"])["context"] in junk.detail)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, record in FRAMES.items() if record["from"] == "sidecar"))
+def test_we_still_write_what_zeek_read(name):
+    """The message in a frame that a real Zeek understood is written, byte for byte, as that frame."""
+    event = decode(FRAMES[name]["frame"])
+    assert FRAMES[name]["frame"] == encode(TO_ZEEK, unparse(parse(event)))
+    assert FRAMES[name]["zeek_read"].startswith(event.name.removeprefix("Portkin::"))
