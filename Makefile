@@ -26,7 +26,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## Predict and "block" along a capture, and compare with real Zeek where there is one
-	@$(BIN)/portkin replay $(CAPTURE) --detector live --decisions
+	@$(BIN)/portkin replay $(CAPTURE) --detector zeek --decisions
 	@$(BIN)/portkin compare $(CAPTURE)
 
 dev: $(VENV)/.dev  ## Install everything, editable

@@ -22,6 +22,11 @@ export {
 	global probe_policy: hook(src: addr, dst: addr, p: port);
 }
 
+redef record connection += {
+	# Whether the connection's first SYN was told of.
+	portkin_contacted: bool &default=F;
+};
+
 # The contacts of one source that nobody answered yet, and those that count no
 # more because they were counted.
 type Tracker: record {
@@ -183,18 +188,25 @@ function began_with_syn(c: connection): bool
 	return |c$history| > 0 && c$history[0] == "S";
 	}
 
+event connection_SYN_packet(c: connection, pkt: SYN_packet)
+	{
+	# A SYN sent again is the same contact.
+	if ( ! pkt$is_orig || c$portkin_contacted || ! began_with_syn(c) )
+		return;
+
+	c$portkin_contacted = T;
+	contacted(c$id$orig_h, c$id$resp_h, c$id$resp_p);
+	}
+
 event new_connection(c: connection)
 	{
-	local proto = get_port_transport_proto(c$id$resp_p);
-
-	if ( proto == tcp ? ! began_with_syn(c) : proto != udp )
+	if ( get_port_transport_proto(c$id$resp_p) != udp )
 		return;
 
 	contacted(c$id$orig_h, c$id$resp_h, c$id$resp_p);
 
 	# Tells of the responder's first datagram, at no cost per packet.
-	if ( proto == udp )
-		set_current_conn_packets_threshold(c$id, 1, F);
+	set_current_conn_packets_threshold(c$id, 1, F);
 	}
 
 event conn_packets_threshold_crossed(c: connection, threshold: count,

@@ -131,11 +131,11 @@ function nearest(p: port): Nearest
 
 function give_up(reqid: string)
 	{
-	local open = open_requests[reqid];
+	local asked = open_requests[reqid];
 	delete open_requests[reqid];
-	delete asked_ports[open$p];
-	event nearest_found(open$p, Nearest($answer=NONE,
-	    $latency=current_time() - open$since));
+	delete asked_ports[asked$p];
+	event nearest_found(asked$p, Nearest($answer=NONE,
+	    $latency=current_time() - asked$since));
 	}
 
 function give_up_all()
@@ -286,4 +286,12 @@ event zeek_init() &priority=-10
 
 	Cluster::subscribe(zeek_topic);
 	hold(sidecar_wait);
+	}
+
+# The way to the sidecar keeps Zeek running when the capture is through; by then
+# every answer is there, since packets waited for it.
+event Pcap::file_done(path: string)
+	{
+	if ( sidecar_expected && ! exit_only_after_terminate )
+		terminate();
 	}

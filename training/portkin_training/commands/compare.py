@@ -19,7 +19,7 @@ import click
 @click.option("-t", "--table", type=click.Path(path_type=Path), help="Folder of a table [default: the one shipped].")
 @click.option("-k", type=click.IntRange(1), default=3, show_default=True, help="How many nearest ports are predicted.")
 def compare(capture: Path, scripts: Path, table: Path | None, k: int) -> None:
-    """Show that Zeek and `portkin replay --detector live` decide alike about a capture.
+    """Show that Zeek and `portkin replay --detector zeek` decide alike about a capture.
 
     Runs the capture through the Zeek that is on PATH or in /opt/zeek/bin, with a sidecar of its own, and through
     the detector in Python, and compares decision by decision. Ends with status 1 where they differ.

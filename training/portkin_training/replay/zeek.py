@@ -124,13 +124,18 @@ def _sidecar(table: Path | None) -> Iterator[tuple[int, Path]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with tempfile.NamedTemporaryFile(suffix=".log") as log:
-        command = [sys.executable, "-m", "portkin", "serve", "--url", f"ws://127.0.0.1:{port}/v1/messages/json"]
+    with tempfile.TemporaryDirectory(prefix="portkin-sidecar-") as folder:
+        settings, log = Path(folder) / "portkin.yaml", Path(folder) / "log"
+        # A sidecar of the site may hold the port of the metrics.
+        settings.write_text("metrics:\n  enabled: false\n")
+        command = [*(sys.executable, "-m", "portkin", "serve"), "-c", str(settings)]
+        command += ["--url", f"ws://127.0.0.1:{port}/v1/messages/json"]
         if table is not None:
-            command += ["--table", str(table)]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+            command += ["--table", str(table.resolve())]
+        with log.open("w") as written:
+            process = subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT)  # noqa: S603
         try:
-            yield port, Path(log.name)
+            yield port, log
         finally:
             process.terminate()
             process.wait(timeout=10)
