@@ -6,6 +6,7 @@ The opset is pinned, so that every onnxruntime the sidecar allows can read what 
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -28,8 +30,8 @@ IR_VERSION = 9
 TREES_OPSET = 3
 
 
-def to_onnx(model: Predictor, features: int) -> onnx.ModelProto:
-    """The model as ONNX: `window` float32 (batch, length, features) -> `forecast` float32 (batch,)."""
+def to_onnx(model: Predictor, features: int) -> bytes:
+    """The model as an ONNX file: `window` float32 (batch, length, features) -> `forecast` float32 (batch,)."""
     if isinstance(model, Lstm):
         made = _network(model, features)
     elif isinstance(model, Linear):
@@ -40,7 +42,7 @@ def to_onnx(model: Predictor, features: int) -> onnx.ModelProto:
         raise TypeError(f"{type(model).__name__} is not a model of one window and cannot be exported")
     made.ir_version = IR_VERSION
     onnx.checker.check_model(made)
-    return made
+    return made.SerializeToString(deterministic=True)
 
 
 def _graph(
@@ -84,9 +86,8 @@ def _trees(model: Trees, features: int) -> onnx.ModelProto:
         every
     single-precision value as the double would.
     """
-    columns: dict[str, list[Any]] = {
-        key: [] for key in ("tree", "node", "feature", "mode", "value", "true", "false", "leaf_tree", "leaf", "weight")
-    }
+    names = ("tree", "node", "feature", "mode", "value", "true", "false", "leaf_tree", "leaf", "weight")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     for number, tree in enumerate(model.booster.dump_model()["tree_info"]):
         _walk(tree["tree_structure"], number, [0], columns)
     node = helper.make_node(
@@ -156,8 +157,7 @@ def rounded_down(value: float) -> float:
 
 
 def _network(model: Lstm, features: int) -> onnx.ModelProto:
-    import torch
-
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that nobody needs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -182,19 +182,13 @@ def _network(model: Lstm, features: int) -> onnx.ModelProto:
     return made
 
 
-def write_models(
-    path: Path,
-    models: Sequence[tuple[Model, Predictor]],
-    rules: Rules,
-    about: Mapping[str, Any],
-) -> None:
+def write_models(path: Path, models: Sequence[tuple[Model, bytes]], rules: Rules, about: Mapping[str, Any]) -> None:
     """Write the bundle: one ONNX per target under the name its `Model` gives, models.json, and the manifest.
 
     `about` goes into the manifest: where the rates came from, seeds, versions, and each model's figures.
     """
     with write_bundle(Path(path), kind=KIND, schema=SCHEMA, about=about) as folder:
-        for entry, model in models:
-            made = to_onnx(model, len(entry.features))
-            (folder / entry.file).write_bytes(made.SerializeToString(deterministic=True))
+        for entry, onnx_bytes in models:
+            (folder / entry.file).write_bytes(onnx_bytes)
         fields = {"rules": asdict(rules), "models": [entry.write() for entry, _ in models]}
         (folder / MODELS).write_text(json.dumps(fields, indent=1), encoding="utf-8")

@@ -1,0 +1,93 @@
+"""An evaluation as tables: Tables IV and V with more figures beside R2, for people and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from portkin.ports import Port, service_name
+from portkin_training.rates.evaluate import MODELS, Result, shipping, winner
+
+FIGURES = {"r2": "R2", "mase": "MASE", "skill": "skill", "mae": "MAE"}
+
+
+def by_port(results: Sequence[Result]) -> dict[Port, list[Result]]:
+    """Results per port, in order of `MODELS`."""
+    found: dict[Port, list[Result]] = {}
+    for result in sorted(results, key=lambda result: MODELS.index(result.model)):
+        found.setdefault(result.port, []).append(result)
+    return found
+
+
+def means(results: Sequence[Result], figure: str) -> dict[str, float]:
+    """The mean over ports of one figure on the reported part, per model, best first."""
+    per_model: dict[str, list[float]] = {}
+    for result in results:
+        per_model.setdefault(result.model, []).append(getattr(result.reported, figure))
+    found = {name: float(np.mean(values)) for name, values in per_model.items()}
+    best_first = -1 if figure in ("r2", "skill") else 1
+    return dict(sorted(found.items(), key=lambda item: best_first * item[1]))
+
+
+def named(port: Port) -> str:
+    """``22/tcp (ssh)``."""
+    service = service_name(port)
+    return f"{port} ({service})" if service else str(port)
+
+
+def table(results: Sequence[Result], figure: str = "r2", *, synthetic: bool = False) -> Table:
+    """One figure of all models (rows, best mean first) for all ports (columns), the best of each column in bold."""
+    ports = by_port(results)
+    values = {(result.model, result.port): getattr(result.reported, figure) for result in results}
+    sign = -1 if figure in ("r2", "skill") else 1
+    best = {port: min(sign * getattr(result.reported, figure) for result in found) for port, found in ports.items()}
+    title = f"{FIGURES[figure]} on the last 25 %" + (", SYNTHETIC rates" if synthetic else "")
+    made = Table(title=title)
+    made.add_column("model", no_wrap=True)
+    made.add_column("mean", justify="right", no_wrap=True)
+    for port in ports:
+        made.add_column(str(port).replace("/", "\n"), justify="right", no_wrap=True)
+    for name, mean in means(results, figure).items():
+        cells = []
+        for port in ports:
+            value = values.get((name, port))
+            text = "-" if value is None else f"{value:.2f}"
+            cells.append(f"[bold]{text}[/bold]" if value is not None and sign * value == best[port] else text)
+        made.add_row(name, f"{mean:.2f}", *cells)
+    return made
+
+
+def markdown(results: Sequence[Result], figure: str = "r2") -> str:
+    """The same table as Markdown, for reports."""
+    ports = by_port(results)
+    values = {(result.model, result.port): getattr(result.reported, figure) for result in results}
+    lines = [f"| {FIGURES[figure]} | mean | " + " | ".join(map(named, ports)) + " |", "|---" * (len(ports) + 2) + "|"]
+    for name, mean in means(results, figure).items():
+        cells = (f"{values[name, port]:.2f}" if (name, port) in values else "-" for port in ports)
+        lines.append(f"| {name} | {mean:.2f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def as_json(results: Sequence[Result]) -> dict[str, Any]:
+    """All figures, the winner on the reported part and what would ship, per port."""
+    ports = {}
+    for port, found in by_port(results).items():
+        able = [result for result in found if result.onnx]
+        ports[str(port)] = {
+            "winner": winner(found).model,
+            "ships": shipping(found).model if able else None,
+            "models": {
+                result.model: {
+                    "choosing": asdict(result.choosing),
+                    "reported": asdict(result.reported),
+                    "seconds": result.seconds,
+                    "features": list(map(str, result.features)),
+                }
+                for result in found
+            },
+        }
+    return {"ports": ports, "means": {figure: means(results, figure) for figure in FIGURES}}
