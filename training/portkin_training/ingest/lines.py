@@ -23,7 +23,7 @@ def blocks(path: Path, reading: Reading) -> Iterator[tuple[int, bytes]]:
     Where a compressed file breaks off, the lines before are given and the reading says so.
     """
     line, carried = 1, b""
-    with open_stream(path) as stream, io.BufferedReader(stream, 1 << 20) as buffered:
+    with open_stream(path, reading) as stream, io.BufferedReader(stream, 1 << 20) as buffered:
         while True:
             try:
                 block = buffered.read(BLOCK)

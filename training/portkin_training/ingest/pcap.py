@@ -205,7 +205,7 @@ def read_capture(path: Path, reading: Reading | None = None, *, rows: int = ROWS
     """
     path = Path(path)
     reading = Reading(str(path)) if reading is None else reading
-    with open_stream(path) as stream:
+    with open_stream(path, reading) as stream:
         window = Window(stream)
         window.more(0)
         head = bytes(window.data[: min(window.filled, 24)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 NAMED = 5
@@ -21,6 +22,7 @@ class Reading:
         skipped: reason -> packets or rows that gave nothing.
         bad: rows that make no sense; the first `NAMED` are in ``problems``.
         problems: what was broken, each a sentence with file and offset or line; the rest is kept.
+        position: how many bytes of the file (compressed, if it is) have been taken so far.
     """
 
     path: str
@@ -30,6 +32,7 @@ class Reading:
     skipped: Counter[str] = field(default_factory=Counter)
     bad: int = 0
     problems: list[str] = field(default_factory=list)
+    position: Callable[[], int] = field(default=lambda: 0, repr=False)
 
     def problem(self, where: str, what: str) -> None:
         """Note one thing that was broken."""

@@ -49,7 +49,7 @@ VERSION = 1
 WINDOW = 60 * SECOND
 """How long, in us, a flow is remembered after its last packet (TCP: its last SYN)."""
 
-FAILED = {state: "^S[^A]*$" for state in ("S0", "REJ", "RSTOS0", "SH")}
+FAILED = dict.fromkeys(("S0", "REJ", "RSTOS0", "SH"), "^S[^A]*$")
 """conn_state of a probe -> what the history of TCP matches, where logged: capital letters are the originator's."""
 HALF_OPEN = {"RSTO": "^S[^D]*$", "RSTR": "^S[^AD]*$", "S1": "^S[^AD]*$"}
 """The same for half-open scans, which only the history tells from use."""

@@ -13,6 +13,7 @@ import numpy as np
 import zstandard
 
 from portkin.errors import InputError
+from portkin_training.ingest.reading import Reading
 
 GZIP, XZ, ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 
@@ -28,8 +29,8 @@ def compression(head: bytes) -> str:
     return ""
 
 
-def open_stream(path: Path) -> BinaryIO:
-    """The file's bytes, decompressed; the caller closes it.
+def open_stream(path: Path, reading: Reading | None = None) -> BinaryIO:
+    """The file's bytes, decompressed; the caller closes it. ``reading`` is given the position in the file.
 
     Raises:
         InputError: there is no such file, or it cannot be opened.
@@ -40,6 +41,8 @@ def open_stream(path: Path) -> BinaryIO:
         raw.seek(0)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; name a file that can be read") from error
+    if reading is not None:
+        reading.position = lambda: 0 if raw.closed else raw.tell()
     match compression(head):
         case "gz":
             return _Owning(gzip.GzipFile(fileobj=io.BufferedReader(raw, 1 << 20)), raw)
