@@ -102,20 +102,14 @@ class Table:
             try:
                 rows[proto] = Rows(*arrays)
             except ValueError as error:
-                raise BundleError(
-                    f"{path}: the {proto} table is not usable ({error}); build it again"
-                ) from None
+                raise BundleError(f"{path}: the {proto} table is not usable ({error}); build it again") from None
         try:
             table = cls(bundle.manifest, rows)
             wanted = (table.k, table.method)
         except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(
-                f"{path}: the manifest lacks what a table needs ({error!r}); build it again"
-            ) from None
+            raise BundleError(f"{path}: the manifest lacks what a table needs ({error!r}); build it again") from None
         if not rows or any(part.k != wanted[0] for part in rows.values()):
-            raise BundleError(
-                f"{path}: the arrays do not fit the manifest's k = {wanted[0]}; build the table again"
-            )
+            raise BundleError(f"{path}: the arrays do not fit the manifest's k = {wanted[0]}; build the table again")
         return table
 
     @property
@@ -138,6 +132,10 @@ class Table:
         """The dissimilarity the table was built with, as ``shortest-path``."""
         return str(self.manifest.about["method"])
 
+    def __contains__(self, port: Port) -> bool:
+        """Whether the table knows the port, be it without neighbors."""
+        return self._place(port) is not None
+
     def nearest(self, port: Port, k: int | None = None) -> Neighbors:
         """The ``k`` nearest ports of ``port``, nearest first; all stored ones where None or too many.
 
@@ -145,16 +143,22 @@ class Table:
         """
         if k is not None and k < 0:
             raise ValueError(f"k = {k}: ask for 0 neighbors or more")
-        rows = self.rows.get(port.proto)
-        if rows is None or not len(rows.ports):
+        at = self._place(port)
+        if at is None:
             return Neighbors((), ())
-        # A scalar of the array's own type: any other would make searchsorted convert the whole array.
-        at = int(np.searchsorted(rows.ports, np.uint16(port.number)))
-        if at == len(rows.ports) or rows.ports[at] != port.number:
-            return Neighbors((), ())
+        rows = self.rows[port.proto]
         distances = [d for d in rows.distances[at, :k].tolist() if d != np.inf]
         neighbors = rows.neighbors[at, : len(distances)].tolist()
         return Neighbors(tuple(Port(number, port.proto) for number in neighbors), tuple(distances))
+
+    def _place(self, port: Port) -> int | None:
+        """The row of the port; None where it is not known."""
+        rows = self.rows.get(port.proto)
+        if rows is None:
+            return None
+        # A scalar of the array's own type: any other would make searchsorted convert the whole array.
+        at = int(np.searchsorted(rows.ports, np.uint16(port.number)))
+        return at if at < len(rows.ports) and rows.ports[at] == port.number else None
 
     def matrix(self, proto: Proto) -> NDArray[np.int32]:
         """All neighbors by port number, for kernels: a new int32 (65536, K), -1 where there is none."""

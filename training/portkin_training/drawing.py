@@ -29,12 +29,12 @@ def as_digraph(table: Table) -> nx.DiGraph:
     """
     graph = nx.DiGraph(table=table.id, method=table.method)
     for proto, rows in table.rows.items():
-        for number in rows.ports.tolist():
-            _add_port(graph, Port(number, proto))
         places, ranks = np.nonzero(np.isfinite(rows.distances))
-        nearer, nearest, far = rows.ports[places], rows.neighbors[places, ranks], rows.distances[places, ranks]
+        near, nearest, far = rows.ports[places], rows.neighbors[places, ranks], rows.distances[places, ranks]
+        for number in np.union1d(rows.ports, nearest).tolist():
+            _add_port(graph, Port(number, proto))
         for one, other, distance, rank in zip(
-            nearer.tolist(), nearest.tolist(), far.tolist(), ranks.tolist(), strict=True
+            near.tolist(), nearest.tolist(), far.tolist(), ranks.tolist(), strict=True
         ):
             graph.add_edge(f"{one}/{proto}", f"{other}/{proto}", distance=distance, rank=rank + 1)
     return graph

@@ -17,7 +17,7 @@ from portkin.ports import Proto
 from portkin.table import Rows, Table, write_table
 from portkin_training.graph import build_graph, quartiles, unit, whole_lengths
 from portkin_training.nearest import nearest, table_rows
-from portkin_training.probes import open_probes
+from portkin_training.probes import manifest, open_probes
 from portkin_training.scans import ScanOptions, Transitions, count_scans, count_transitions
 
 
@@ -72,7 +72,7 @@ def build_table(
     """
     built = METHODS[method](open_probes(probes), options, k)
     about = {
-        "input": {"dataset": probes.resolve().name, "manifest_sha256": _sha256(probes / MANIFEST)},
+        "input": described_input(probes),
         "options": asdict(options),
         "counts": {proto: dict(part.counts) for proto, part in built.items()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in MADE_BY}},
@@ -80,5 +80,8 @@ def build_table(
     return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about)
 
 
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def described_input(probes: Path) -> dict[str, Any]:
+    """The dataset a table was learnt from: the sha256 of its manifest, and what that says of the recordings."""
+    said = manifest(probes)
+    digest = hashlib.sha256((probes / MANIFEST).read_bytes()).hexdigest()
+    return {"manifest_sha256": digest, **{name: said[name] for name in ("rows", "first", "last", "about")}}

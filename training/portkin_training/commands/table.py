@@ -71,7 +71,7 @@ def build(
 @table.command()
 @click.argument("ports", nargs=-1, required=True, metavar="PORT...")
 @table_option
-@click.option("-k", type=click.IntRange(0), default=5, show_default=True, help="Neighbors to show per port.")
+@click.option("-k", type=click.IntRange(1), default=5, show_default=True, help="Neighbors to show per port.")
 @json_option
 def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
     """Show the nearest ports of each PORT, written as 80, 80/tcp or 53/udp."""
@@ -92,15 +92,20 @@ def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
             )
         )
         return
+    from rich import box
     from rich.console import Console
     from rich.table import Table as Grid
 
-    console = Console()
+    console = Console(highlight=False)
     for port, near in found.items():
-        if not near.ports and k:
+        if port not in loaded:
             console.print(f"{_named(port)}: not known to table {loaded.id}, so nothing is predicted from it")
             continue
-        grid = Grid(title=f"Nearest to {_named(port)} in table {loaded.id}", title_justify="left")
+        if not near.ports:
+            console.print(f"{_named(port)}: known to table {loaded.id}, but nothing was probed after it")
+            continue
+        console.print(f"{_named(port)}, by table {loaded.id}:")
+        grid = Grid(box=box.SIMPLE)
         grid.add_column("rank", justify="right")
         grid.add_column("port")
         grid.add_column("service")
@@ -130,7 +135,7 @@ def info(folder: Path, as_json: bool) -> None:
     for name, value in loaded.manifest.about.items():
         if name not in ("k", "ports"):
             grid.add_row(name, _flat(value))
-    Console(soft_wrap=True).print(grid)
+    Console(highlight=False, soft_wrap=True).print(grid)
 
 
 @table.command()
@@ -174,11 +179,11 @@ def _known(loaded: Table) -> str:
     return " and ".join(f"{len(rows.ports):,} {proto} ports" for proto, rows in loaded.rows.items())
 
 
-def _flat(value: object) -> str:
-    """A value of the manifest on one line for each of its parts."""
+def _flat(value: object, level: int = 0) -> str:
+    """A value of the manifest: a line for each of its parts, and these on their line."""
     if isinstance(value, dict):
-        return "\n".join(
-            f"{name}: {', '.join(f'{a} {b}' for a, b in part.items()) if isinstance(part, dict) else part}"
-            for name, part in value.items()
-        )
+        separator = ", " if level else "\n"
+        return separator.join(f"{name}{' ' if level else ': '}{_flat(part, level + 1)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_flat(part, level + 1) for part in value)
     return str(value)

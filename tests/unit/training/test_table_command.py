@@ -1,0 +1,294 @@
+"""``portkin table``: from probes to a table, and what people and programs get out of it."""
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from portkin.errors import BundleError, InputError
+from portkin.ports import Port
+from portkin.table import Rows, Table, default_table, write_table
+from portkin_training.commands.table import table as command
+from portkin_training.drawing import closest_pairs
+from portkin_training.exports import export
+from portkin_training.probes import Probes, ProbesWriter
+from support.tables import small_table
+
+
+def run(*arguments: object) -> str:
+    """What the command prints; its errors are raised."""
+    result = CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+    assert 0 == result.exit_code, result.output
+    return result.output
+
+
+def refused(*arguments: object) -> str:
+    """What the command prints when it refuses its arguments."""
+    result = CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+    assert 2 == result.exit_code, result.output
+    return result.output
+
+
+def dataset(path: Path, *scans: list[int], proto: int = 6) -> Path:
+    """A probes dataset: each scan from a source of its own, its ports a second apart."""
+    ports = np.concatenate([np.array(scan, np.uint16) for scan in scans])
+    source = np.repeat(np.arange(len(scans)), [len(scan) for scan in scans])
+    n = len(ports)
+    address = np.column_stack((np.zeros(n, np.int64), source))
+    with ProbesWriter(path) as writer:
+        writer.about = {"sources": "by hand"}
+        writer.write(
+            Probes(
+                ts=1_700_000_000_000_000 + np.arange(n) * 1_000_000, seq=np.arange(n), src=address, dst=address * 0 + 9,
+                sport=np.zeros(n, np.uint16), dport=ports, proto=np.full(n, proto, np.uint8),
+                flags=np.full(n, 2, np.uint8),
+            )
+        )  # fmt: skip
+    return path
+
+
+class TestBuild:
+    # 80 -> 443 9 times, 443 -> 3306 7, 443 -> 80 5, 80 -> 8080 3, 8080 -> 22 1: the graph of test_graph.py.
+    SCANS = (
+        *[[80, 443, 80, 8080]] * 2,  # 80 -> 443 2, 443 -> 80 2, 80 -> 8080 2
+        [443, 80, 8080, 22],  # 443 -> 80 3, 80 -> 8080 3, 8080 -> 22 1
+        *[[80, 443, 3306]] * 5,  # 80 -> 443 7, 443 -> 3306 5
+        *[[443, 80, 443, 3306]] * 2,  # 443 -> 80 5, 80 -> 443 9, 443 -> 3306 7
+    )
+
+    def test_golden(self, tmp_path):
+        """From probes to the table, the distances are those worked out by hand."""
+        dataset(tmp_path / "probes", *self.SCANS)
+
+        said = run("build", tmp_path / "probes", "-o", tmp_path / "table", "-k", 3)
+
+        table = Table.load(tmp_path / "table")
+        assert f"table {table.id}, 5 tcp ports and 0 udp ports, K=3, shortest-path" in said
+        near = table.nearest(Port(80, "tcp"))
+        assert ([443, 3306, 8080], (0.0, 0.5, 1.5)) == ([port.number for port in near.ports], near.distances)
+        assert () == table.nearest(Port(22, "tcp")).ports
+
+    def test_manifest(self, tmp_path):
+        """The manifest says from what and how the table was made."""
+        dataset(tmp_path / "probes", *self.SCANS, [1, 2])
+
+        run("build", tmp_path / "probes", "-o", tmp_path / "table", "--proto", "tcp", "--max-ports", 20)
+
+        about = Table.load(tmp_path / "table").manifest.about
+        assert {"min_ports": 3, "max_ports": 20, "protos": ["tcp"]} == about["options"]
+        assert {
+            "probes": 37, "probes_kept": 35, "scans": 11, "scans_kept": 10, "transitions": 25, "edges": 5,
+            "q1": 3.0, "q3": 7.0, "unit": 4.0,
+        } == about["counts"]["tcp"]  # fmt: skip
+        assert (37, {"sources": "by hand"}) == (about["input"]["rows"], about["input"]["about"])
+        assert 64 == len(about["input"]["manifest_sha256"])
+        assert {"python", "portkin", "numba", "duckdb"} <= set(about["versions"])
+
+    def test_same_probes_same_table(self, tmp_path):
+        """Built twice, from datasets written twice, the files are the same byte for byte."""
+        for name in ("one", "two"):
+            dataset(tmp_path / f"probes-{name}", *self.SCANS)
+            run("build", tmp_path / f"probes-{name}", "-o", tmp_path / name)
+
+        one, two = (
+            {file.name: file.read_bytes() for file in (tmp_path / name).glob("*.npy")} for name in ("one", "two")
+        )
+        assert one == two
+
+    def test_udp(self, tmp_path):
+        """UDP probes make a UDP table."""
+        dataset(tmp_path / "probes", [53, 123, 161], proto=17)
+
+        run("build", tmp_path / "probes", "-o", tmp_path / "table")
+
+        assert (Port(123, "udp"), Port(161, "udp")) == Table.load(tmp_path / "table").nearest(Port(53, "udp")).ports
+
+    def test_nothing_passes_the_filter(self, tmp_path):
+        """Where no scan passes the filter the table is empty, and says so."""
+        dataset(tmp_path / "probes", [80, 443])
+
+        assert "0 tcp ports" in run("build", tmp_path / "probes", "-o", tmp_path / "table")
+
+    def test_refuses(self, tmp_path):
+        """What is no dataset, no method or no bound is refused with the remedy, and nothing is written."""
+        with pytest.raises(InputError, match=r"no probes dataset.*portkin ingest"):
+            run("build", tmp_path, "-o", tmp_path / "table")
+        assert "choose one of" in refused("build", tmp_path, "-o", tmp_path / "table", "--method", "guess")
+        assert "no scan can pass" in refused(
+            "build", tmp_path, "-o", tmp_path / "t", "--min-ports", 9, "--max-ports", 8
+        )
+        assert [] == [*tmp_path.iterdir()]
+
+    def test_does_not_replace_what_is_no_table(self, tmp_path):
+        """A dataset named as the output by mistake stays."""
+        probes = dataset(tmp_path / "probes", *self.SCANS)
+
+        with pytest.raises(BundleError, match=r"kind .probes., so it is not replaced"):
+            run("build", probes, "-o", probes)
+
+
+class TestShow:
+    def test_for_people(self, tmp_path):
+        """Ports, services and distances are shown nearest first, and an unknown port is said to be unknown."""
+        small_table(tmp_path / "t")
+
+        said = run("show", "80", "53/udp", "7/tcp", "-t", tmp_path / "t").splitlines()
+
+        assert [["1", "8080/tcp", "http-alt", "0.25"], ["2", "443/tcp", "https", "0.75"]] == [
+            line.split() for line in said[4:6]
+        ]
+        assert any("123/udp" in line for line in said)
+        assert "7/tcp (echo): not known to table" in said[-1]
+
+    def test_for_programs(self, tmp_path):
+        """--json gives the same, with the ports in the order asked."""
+        small_table(tmp_path / "t")
+
+        assert {
+            "7/tcp": [],
+            "22/tcp": [{"port": "23/tcp", "distance": 0.5, "service": "telnet"}],
+        } == json.loads(run("show", "7", "22", "-k", 1, "--json", "-t", tmp_path / "t"))
+
+    def test_default_table(self):
+        """Without --table the table that ships is asked."""
+        assert default_table().id in run("show", "80")
+
+
+class TestInfo:
+    def test_for_people(self, tmp_path):
+        """The id, the size and what it was made from are said."""
+        table = small_table(tmp_path / "t")
+
+        said = run("info", "-t", tmp_path / "t")
+
+        assert table.id in said
+        assert "2 tcp ports and 1 udp ports, K=3" in said
+        assert "by hand" in said
+
+    def test_for_programs(self, tmp_path):
+        """--json prints the manifest."""
+        small_table(tmp_path / "t")
+
+        assert (tmp_path / "t" / "manifest.json").read_text() == run("info", "--json", "-t", tmp_path / "t")
+
+
+class TestExport:
+    def test_csv(self, tmp_path):
+        """The CSV has a row per port and neighbor, by rank."""
+        small_table(tmp_path / "t")
+
+        run("export", "-t", tmp_path / "t", "-o", tmp_path / "kin.csv")
+
+        with (tmp_path / "kin.csv").open(newline="") as opened:
+            assert [
+                ["proto", "port", "rank", "neighbor", "distance"],
+                ["tcp", "22", "1", "23", "0.5"],
+                ["tcp", "22", "2", "2222", "1.0"],
+                ["tcp", "22", "3", "80", "1.5"],
+                ["tcp", "80", "1", "8080", "0.25"],
+                ["tcp", "80", "2", "443", "0.75"],
+                ["udp", "53", "1", "123", "2.0"],
+            ] == list(csv.reader(opened))
+
+    def test_graphml(self, tmp_path):
+        """networkx reads the GraphML back, with numbers, services, distances and ranks."""
+        small_table(tmp_path / "t")
+
+        run("export", "-t", tmp_path / "t", "-o", tmp_path / "kin.graphml")
+
+        graph = nx.read_graphml(tmp_path / "kin.graphml")
+        assert {"distance": 0.75, "rank": 2} == graph.edges["80/tcp", "443/tcp"]
+        assert {"number": 443, "proto": "tcp", "service": "https"} == graph.nodes["443/tcp"]
+        assert 6 == graph.number_of_edges()
+
+    @pytest.mark.zeek
+    def test_zeek_reads_it(self, tmp_path, zeek):
+        """Zeek's Input framework reads the file into a table of ports."""
+        table = small_table(tmp_path / "t")
+        lonely = Rows(np.array([9], np.uint16), np.zeros((1, 3), np.uint16), np.full((1, 3), np.inf, np.float32))
+        table = write_table(tmp_path / "t", {"tcp": table.rows["tcp"], "udp": lonely}, method="by hand")
+        export(table, tmp_path / "kin.tsv", "zeek")
+        script = tmp_path / "read.zeek"
+        script.write_text("""
+            type Idx: record { p: port; };
+            type Kin: record { ports: vector of port; distances: vector of double; };
+            global kin: table[port] of Kin = table();
+            redef exit_only_after_terminate = T;
+            event zeek_init()
+                {
+                Input::add_table([$source="kin.tsv", $name="kin", $idx=Idx, $val=Kin, $destination=kin]);
+                }
+            event Input::end_of_data(name: string, source: string)
+                {
+                print |kin|, kin[22/tcp]$ports, kin[80/tcp]$distances, |kin[9/udp]$ports|;
+                terminate();
+                }
+        """)
+
+        ran = subprocess.run([zeek, "-b", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+        assert ("3, [23/tcp, 2222/tcp, 80/tcp], [0.25, 0.75], 0\n", 0) == (ran.stdout, ran.returncode), ran.stderr
+
+    def test_unknown_suffix(self, tmp_path):
+        """A name that tells no format is refused, and nothing is written."""
+        assert ".graphml" in refused("export", "-o", tmp_path / "kin.xls")
+        assert [] == [*tmp_path.iterdir()]
+
+    def test_failing_leaves_the_old_file(self, tmp_path, monkeypatch):
+        """Where writing fails, what was there stays and nothing is left beside it."""
+        table = small_table(tmp_path / "t")
+        (tmp_path / "kin.csv").write_text("old")
+        monkeypatch.setattr(csv, "writer", lambda *_, **__: 1 / 0)
+
+        with pytest.raises(ZeroDivisionError):
+            export(table, tmp_path / "kin.csv", "csv")
+
+        assert "old" == (tmp_path / "kin.csv").read_text()
+        assert {"t", "kin.csv"} == {path.name for path in tmp_path.iterdir()}
+
+
+class TestPlot:
+    def test_closest_pairs(self):
+        """The closest pairs come once, by the shorter of their two directions, ties by the lower ports."""
+        rows = Rows(
+            np.array([1, 2, 3], np.uint16),
+            np.array([[2, 3], [1, 3], [1, 0]], np.uint16),
+            np.array([[4.0, 5.0], [3.0, 5.0], [5.0, np.inf]], np.float32),
+        )
+
+        # 1-2: 4 and 3, so 3 from 2 to 1; 1-3: 5 and 5, from the lower; 2-3: 5 one way.
+        assert [(2, 1, 3.0), (1, 3, 5.0), (2, 3, 5.0)] == closest_pairs(rows, 60)
+        assert [(2, 1, 3.0), (1, 3, 5.0)] == closest_pairs(rows, 2)
+
+    def test_same_table_same_picture(self, tmp_path):
+        """The default table's sixty closest pairs are drawn, and drawn alike each time."""
+        for name in ("one.svg", "two.svg"):
+            assert "60 pairs of tcp ports" in run("plot", "-o", tmp_path / name)
+
+        assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+    @pytest.mark.parametrize(("suffix", "starts"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
+    def test_formats(self, tmp_path, suffix, starts):
+        """The suffix says the format; a table with one pair is drawn as well."""
+        small_table(tmp_path / "t")
+
+        said = run("plot", "-t", tmp_path / "t", "--proto", "udp", "-o", tmp_path / f"kin{suffix}")
+
+        assert "1 pairs of udp ports" in said
+        assert (tmp_path / f"kin{suffix}").read_bytes().startswith(starts)
+
+    def test_nothing_to_draw(self, tmp_path):
+        """A table without neighbors gives a picture that says so."""
+        none = Rows(np.empty(0, np.uint16), np.empty((0, 4), np.uint16), np.empty((0, 4), np.float32))
+        write_table(tmp_path / "t", {"tcp": none}, method="by hand")
+
+        assert "0 pairs" in run("plot", "-t", tmp_path / "t", "-o", tmp_path / "kin.png")
+
+    def test_unknown_suffix(self, tmp_path):
+        """A name that tells no format is refused."""
+        assert ".svg" in refused("plot", "-o", tmp_path / "kin.doc")
