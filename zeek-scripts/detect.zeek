@@ -31,7 +31,7 @@ redef record connection += {
 # more because they were counted.
 type Tracker: record {
 	# Since when, the oldest first.
-	pending: table[addr, port] of time &ordered &default=table();
+	pending: table[addr, port] of time &default=table() &ordered;
 	counted: set[addr, port] &default=set();
 	last: time;
 };

@@ -58,7 +58,7 @@ type Suspect: record {
 	# TRW's log-likelihood ratio, ln Lambda.
 	walk: double &default=0.0;
 	# The (host, port) it failed to reach, and when; the oldest first.
-	failed: table[addr, port] of time &ordered &default=table();
+	failed: table[addr, port] of time &default=table() &ordered;
 	last: time;
 };
 

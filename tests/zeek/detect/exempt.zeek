@@ -7,7 +7,7 @@
 @load portkin
 
 # Five scan. One is exempt, one scans only an exempt port at first, one is left out by policy.
-redef Portkin::exempt_nets = { 198.51.100.10 };
+redef Portkin::exempt_nets = { 198.51.100.10/32 };
 redef Portkin::exempt_ports = { 22/tcp, 23/tcp, 80/tcp, 2323/tcp, 8080/tcp };
 
 hook Portkin::probe_policy(src: addr, dst: addr, p: port)
