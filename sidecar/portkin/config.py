@@ -45,7 +45,7 @@ class ZeekConfig:
     broker: str = "127.0.0.1:27760"
     """Where ``Broker::listen`` listens: the port that ``portkin/broker`` opens in a Zeek without a cluster."""
     outbox: int = setting(10_000, low=1, high=10_000_000)
-    """Messages kept for a slow or absent Zeek: some seconds at full speed, and under 100 MB."""
+    """Messages kept for a slow or absent Zeek: some seconds at full speed, and some 20 MB."""
     tls: TlsConfig = field(default_factory=TlsConfig)
     backoff: BackoffConfig = field(default_factory=BackoffConfig)
 

@@ -25,9 +25,9 @@ global latencies: vector of double = vector();
 global phase_start: time;
 global most_open = 0;
 
-event next_query();
-event next_burst();
-event finish(last: count);
+global next_query: event();
+global next_burst: event();
+global finish: event();
 
 event zeek_init()
 	{
@@ -133,10 +133,10 @@ event next_burst()
 	if ( burst_sent < all )
 		schedule 1msec { next_burst() };
 	else
-		schedule 2sec { finish(all) };
+		schedule 2sec { finish() };
 	}
 
-event finish(last: count)
+event finish()
 	{
 	report("sustained", |sent|, seconds);
 	terminate();

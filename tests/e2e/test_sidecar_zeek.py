@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,33 @@ def test_zeek_hears_of_a_new_table(pair, tmp_path):
         zeek.wait_for(f"{new.id} [24/tcp, 2223/tcp, 81/tcp]")
         ids = [int(n) for n in re.findall(r"^nearest_response (\d+) ", zeek.out, re.MULTILINE)]
         assert list(range(len(ids))) == ids
+
+
+def test_tls_on_both_sides(zeek, tmp_path, table):
+    """By wss, Zeek shows its certificate and asks for the sidecar's; a sidecar without one stays outside."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
+    port = free_port()
+    files = {"ca": str(cert), "certificate": str(cert), "key": str(key)}
+
+    def settings(tls):
+        address = {"url": f"wss://127.0.0.1:{port}/v1/messages/json", "backoff": {"first": 0.1, "cap": 0.5}}
+        return {
+            "zeek": {**address, "tls": tls},
+            "table": {"path": str(tmp_path / "table")},
+            "metrics": {"enabled": False},
+        }
+
+    scripts = (SCRIPTS / "api.zeek", PEER)
+    with ZeekProcess(zeek, tmp_path / "zeek", *scripts, WEBSOCKET_PORT=port, TLS_CERT=cert, TLS_KEY=key) as running:
+        running.wait_for("ready")
+        with SidecarProcess(tmp_path / "outside", settings({"ca": str(cert)})) as outside:
+            outside.wait_for("no connection to Zeek")
+            assert "hello_request" not in running.out
+        with SidecarProcess(tmp_path / "inside", settings(files)):
+            running.wait_for("nearest_response 3 ")
 
 
 def test_another_client_that_publishes_junk_ends_nobody(zeek, tmp_path, table):

@@ -1,6 +1,6 @@
 ##! A Zeek that serves the sidecar for tests and says on standard output what it
 ##! hears, without the rest of the package. Run as: zeek -b ZEEK-SCRIPTS/api.zeek peer.zeek
-##! with WEBSOCKET_PORT or BROKER_PORT in the environment.
+##! with WEBSOCKET_PORT (and TLS_CERT, TLS_KEY) or BROKER_PORT in the environment.
 
 @load base/frameworks/broker
 @load base/frameworks/cluster
@@ -16,9 +16,18 @@ event zeek_init()
 	Cluster::subscribe(Portkin::zeek_topic);
 
 	if ( getenv("WEBSOCKET_PORT") != "" )
-		Cluster::listen_websocket(Cluster::WebSocketServerOptions(
+		{
+		local options = Cluster::WebSocketServerOptions(
 		    $listen_addr=127.0.0.1,
-		    $listen_port=to_port(getenv("WEBSOCKET_PORT") + "/tcp")));
+		    $listen_port=to_port(getenv("WEBSOCKET_PORT") + "/tcp"));
+
+		if ( getenv("TLS_CERT") != "" )
+			options$tls_options = Cluster::WebSocketTLSOptions(
+			    $cert_file=getenv("TLS_CERT"), $key_file=getenv("TLS_KEY"),
+			    $enable_peer_verification=T, $ca_file=getenv("TLS_CERT"));
+
+		Cluster::listen_websocket(options);
+		}
 
 	if ( getenv("BROKER_PORT") != "" )
 		Broker::listen("127.0.0.1", to_port(getenv("BROKER_PORT") + "/tcp"));

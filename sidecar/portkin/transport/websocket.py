@@ -45,8 +45,10 @@ class WebSocketTransport:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         try:
-            secure = parse_uri(url).secure
-        except InvalidURI:
+            uri = parse_uri(url)
+            uri.host.encode("idna")
+            secure: bool | None = uri.secure
+        except (InvalidURI, UnicodeError):
             secure = None
         if secure is None or secure != (tls is not None):
             raise TransportError(f"{url!r} is no address of a WebSocket; write ws://127.0.0.1:27759/v1/messages/json")
@@ -99,6 +101,9 @@ class WebSocketTransport:
             await connection.send(subscription([TO_SIDECAR]))
             async with asyncio.timeout(OPEN_TIMEOUT):
                 ack = acknowledged(await connection.recv(decode=False))
+        except TimeoutError:
+            await _close(connection)
+            raise TransportError(f"{self._url} acknowledged no subscription within {OPEN_TIMEOUT:.0f} s") from None
         except BaseException:
             await _close(connection)
             raise

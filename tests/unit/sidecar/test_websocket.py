@@ -278,7 +278,7 @@ def test_a_web_server_that_knows_no_websocket_is_a_failure():
     assert ("failed", True) == (state, "404" in told)
 
 
-@pytest.mark.parametrize("url", ["", "http://127.0.0.1/", "127.0.0.1:27759", "ws://", "wss://127.0.0.1/"])
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1/", "127.0.0.1:27759", "ws://", "ws://a..b/", "wss://127.0.0.1/"])
 def test_an_address_that_can_never_work_is_refused_at_once(url):
     """A URL that is none, or wss without TLS settings, is an error at the start and not a vain wait."""
     with pytest.raises(TransportError, match="write ws://"):
