@@ -1,0 +1,38 @@
+"""``portkin config``: checks a file, shows what is in force, prints a sample."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from portkin.commands.config import config
+from portkin.config import SAMPLE, Config, load_config
+from portkin.errors import ConfigError
+
+
+def test_the_sample_is_printed_as_it_is():
+    """`--sample` prints the documented file, comments and all."""
+    assert SAMPLE.read_text() == CliRunner().invoke(config, ["--sample"]).output
+
+
+def test_the_printed_sample_is_a_valid_file(tmp_path):
+    """What `--sample` prints can be used as it is, and means the defaults."""
+    file = tmp_path / "portkin.yaml"
+    file.write_text(CliRunner().invoke(config, ["--sample"]).output)
+    assert Config() == load_config(file)
+
+
+def test_what_is_in_force_is_shown(tmp_path):
+    """With a file, the output is the defaults with the file's values over them, as YAML."""
+    file, shown = tmp_path / "portkin.yaml", tmp_path / "shown.yaml"
+    file.write_text("metrics: {enabled: false}\n")
+    shown.write_text(CliRunner().invoke(config, ["-c", str(file)]).output)
+    assert load_config(file) == load_config(shown) != Config()
+
+
+def test_a_wrong_file_is_an_error(tmp_path):
+    """A file with a mistake raises the error that names the line, for the command line to print."""
+    file = tmp_path / "portkin.yaml"
+    file.write_text("metrics:\n  port: 70000\n")
+    with pytest.raises(ConfigError, match=r"portkin\.yaml:2: metrics\.port is 70000; write a number from 0 to 65535"):
+        CliRunner().invoke(config, ["-c", str(file)], catch_exceptions=False)
