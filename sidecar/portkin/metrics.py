@@ -24,23 +24,22 @@ class Metrics:
     """
 
     def __init__(self, table: Callable[[], Table], clock: Callable[[], float]) -> None:
-        self.registry = CollectorRegistry()
-        known = {"registry": self.registry}
-        self._requests = Counter("portkin_requests", "Requests for the nearest ports", **known)
-        self._answers = Counter("portkin_answers", "Answers sent, empty ones too", **known)
-        self._misses = Counter("portkin_misses", "Answers without a port: the port is in no table", **known)
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter("portkin_requests", "Requests for the nearest ports", registry=registry)
+        self._answers = Counter("portkin_answers", "Answers sent, empty ones too", registry=registry)
+        self._misses = Counter("portkin_misses", "Answers without a port: the port is in no table", registry=registry)
         self._seconds = Histogram(
-            "portkin_answer_seconds", "From request read to answer queued", buckets=BUCKETS, **known
+            "portkin_answer_seconds", "From request read to answer queued", buckets=BUCKETS, registry=registry
         )
-        self._drops = Counter("portkin_drops", "Messages to Zeek dropped: it was slow, or away", **known)
-        self._junk = Counter("portkin_junk", "What came in and could not be used", ["reason"], **known)
-        self._failures = Counter("portkin_failures", "Messages whose handling failed: a defect", **known)
-        self._reconnects = Counter("portkin_reconnects", "Connections to Zeek after the first", **known)
-        self._connected = Gauge("portkin_connected", "1 while connected to Zeek", **known)
-        self._reloads = Counter("portkin_table_reloads", "Attempts to reload the table", ["outcome"], **known)
-        self._table = Info("portkin_table", "The table now served", **known)
+        self._drops = Counter("portkin_drops", "Messages to Zeek dropped: it was slow, or away", registry=registry)
+        self._junk = Counter("portkin_junk", "What came in and could not be used", ["reason"], registry=registry)
+        self._failures = Counter("portkin_failures", "Messages whose handling failed: a defect", registry=registry)
+        self._reconnects = Counter("portkin_reconnects", "Connections to Zeek after the first", registry=registry)
+        self._connected = Gauge("portkin_connected", "1 while connected to Zeek", registry=registry)
+        self._reloads = Counter("portkin_table_reloads", "Attempts to reload the table", ["outcome"], registry=registry)
+        self._table = Info("portkin_table", "The table now served", registry=registry)
         self._ever_connected = False
-        age = Gauge("portkin_table_age_seconds", "Seconds since the table was built", **known)
+        age = Gauge("portkin_table_age_seconds", "Seconds since the table was built", registry=registry)
         age.set_function(lambda: clock() - table().created.timestamp())
         self.serving(table())
 
