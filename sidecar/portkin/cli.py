@@ -41,7 +41,7 @@ def extra_for(module: str) -> str | None:
     for text in requires("portkin") or ():
         requirement = Requirement(text)
         if requirement.name.lower() == aliases.get(wanted, wanted) and requirement.marker:
-            for extra in ("offline", "training", "spark"):
+            for extra in ("offline", "training", "rules", "spark"):
                 if requirement.marker.evaluate({"extra": extra}):
                     return extra
     return None

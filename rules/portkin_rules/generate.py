@@ -1,0 +1,190 @@
+"""The rules of a set, out of a table and a plan.
+
+A *gate* per protected port looks for the port's bit on the source. Bits are set from outside (``hostbit``), or by the
+rules themselves (``autopilot``), which then know scanners without anybody's help:
+
+- *fresh*, per port, and *host* notice a contact that is new for its source, and put the token ``pknew`` on its flow;
+- *steps* take the token and walk on by one, up to the last step, at which the source is a scanner (see `Detector`).
+  ``detection_filter`` cannot do this: it holds back the alert of a rule, but the bits of the rule are set at its
+  first match (Suricata 7.0.10 and 8.0.6, DetectRunPostMatch before PacketAlertFinalize);
+- *kin*, per port, blocks the probed port of a scanner and its nearest ones.
+
+The order of rules within a packet matters, and Suricata orders them by what they do with flowbits: first those that
+only set one (gate, fresh, host), then those that test and set (steps), then those with none (kin). So a gate always
+sees the bits as they were before its packet, and a source that becomes a scanner is blocked from that packet on.
+
+A bit is unset before it is set, because ``xbits:set`` leaves the time of a bit that is there as it is (host-bit.c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+
+from suricataparser.rule import Rule
+
+from portkin.hostbits import bit_of
+from portkin.ports import PROTOS, Port, Proto, service_name
+from portkin.table import Table
+from portkin_rules.plan import Plan
+from portkin_rules.rule import day, make
+from portkin_rules.sids import Sids
+
+Options = list[tuple[str, str | None]]
+
+# The first packet of a connection: a SYN whatever its ECN bits, a datagram before any answer.
+FIRST: Mapping[Proto, Options] = {
+    "tcp": [("flow", "to_server"), ("flags", "S,12")],
+    "udp": [("flow", "to_server,not_established")],
+}
+
+SCANNER, WINDOW, HOST = "pkscanner", "pkwindow", "pkhost"
+TOKEN, BLOCKED = "pknew", "pkblocked"  # noqa: S105  (a flowbit, not a password)
+
+
+def nearest_protected(table: Table, ports: Iterable[Port], k: int) -> dict[Port, tuple[Port, ...]]:
+    """For each port what a scanner's probe of it blocks: the port itself and those of its ``k`` nearest that are
+    among ``ports``."""
+    protected = set(ports)
+    return {
+        port: (port, *(near for near in table.nearest(port, k).ports if near in protected))
+        for port in sorted(protected, key=lambda port: (port.proto, port.number))
+    }
+
+
+def build(
+    plan: Plan,
+    table: Table,
+    ports: Sequence[Port],
+    *,
+    sids: Sids,
+    today: date,
+    names: Callable[[Port], str | None] = service_name,
+) -> Iterator[Rule]:
+    """The rules that carry out the plan for these ports; ``names`` gives the services their names in messages."""
+    books = {"created_at": day(today), "portkin_table": table.id, "portkin_k": plan.k, "portkin_mode": plan.mode}
+    kin = nearest_protected(table, ports, plan.k)
+    for port in kin:
+        yield _gate(plan, port, sids, books, names)
+    if not plan.decides:
+        return
+    for port, blocked in kin.items():
+        yield _kin(plan, port, blocked, sids, books, names)
+    for port in kin:
+        yield _fresh(plan, port, sids, books, names)
+    numbers = iter(range(10_000))
+    for proto in PROTOS:
+        if any(port.proto == proto for port in kin):
+            for action_msg_options in _steps(plan, proto):
+                yield _step(proto, *action_msg_options, sid=sids.step(next(numbers)), books=books)
+
+
+def _label(port: Port, names: Callable[[Port], str | None]) -> str:
+    name = names(port)
+    return f"{name} ({port})" if name else str(port)
+
+
+def _header(proto: Proto, port: int | str = "any") -> str:
+    return f"{proto} $EXTERNAL_NET any -> $HOME_NET {port}"
+
+
+def _put(bit: str, seconds: int, track: str = "ip_src") -> Options:
+    return [("xbits", f"unset,{bit},track {track}"), ("xbits", f"set,{bit},track {track},expire {seconds}")]
+
+
+def _has(bit: str) -> tuple[str, str]:
+    return ("xbits", f"isset,{bit},track ip_src")
+
+
+def _lacks(bit: str, track: str = "ip_src") -> tuple[str, str]:
+    return ("xbits", f"isnotset,{bit},track {track}")
+
+
+def _gate(plan, port, sids, books, names) -> Rule:
+    options = [
+        *FIRST[port.proto],
+        _has(bit_of(port, plan.prefix)),
+        ("flowbits", f"set,{BLOCKED}"),
+        ("target", "dest_ip"),
+        ("classtype", "network-scan"),
+    ]
+    return make(
+        plan.action,
+        _header(port.proto, port.number),
+        options,
+        msg=f"PORTKIN blocked port: {_label(port, names)}",
+        sid=sids.gate(port),
+        metadata={**books, "portkin_port": port},
+    )
+
+
+def _kin(plan, port, blocked, sids, books, names) -> Rule:
+    puts = [option for near in blocked for option in _put(bit_of(near, plan.prefix), plan.seconds)]
+    options = [*FIRST[port.proto], _has(SCANNER), *puts, *_put(SCANNER, plan.detector.memory)]
+    return make(
+        "alert",
+        _header(port.proto, port.number),
+        options,
+        msg=f"PORTKIN scanner probes {_label(port, names)}",
+        sid=sids.kin(port),
+        metadata={**books, "portkin_port": port},
+        noalert=True,
+    )
+
+
+def _fresh(plan, port, sids, books, names) -> Rule:
+    seen = bit_of(port, "pkseen")
+    options = [
+        *FIRST[port.proto],
+        _lacks(SCANNER),
+        _lacks(seen),
+        ("xbits", f"set,{seen},track ip_src,expire {plan.detector.memory}"),
+        ("flowbits", f"set,{TOKEN}"),
+    ]
+    return make(
+        "alert",
+        _header(port.proto, port.number),
+        options,
+        msg=f"PORTKIN new port for a source: {_label(port, names)}",
+        sid=sids.fresh(port),
+        metadata={**books, "portkin_port": port},
+        noalert=True,
+    )
+
+
+def _steps(plan: Plan, proto: Proto) -> Iterator[tuple[str, Options, bool]]:
+    """Message, options and whether it alerts, of the rules that count new contacts."""
+    count, seconds, memory = plan.detector.count, plan.detector.seconds, plan.detector.memory
+    steps = [f"pkstep{number}" for number in range(1, count)]
+    take = [("flowbits", f"isset,{TOKEN}"), ("flowbits", f"unset,{TOKEN}")]
+    yield (
+        "PORTKIN new host for a source",
+        [
+            _lacks(SCANNER),
+            _lacks(HOST, "ip_pair"),
+            ("xbits", f"set,{HOST},track ip_pair,expire {memory}"),
+            ("flowbits", f"set,{TOKEN}"),
+        ],
+        False,
+    )
+    clear = [("xbits", f"unset,{step},track ip_src") for step in steps]
+    yield (
+        "PORTKIN new contact 1",
+        [*take, _lacks(WINDOW), *clear, *_put(WINDOW, seconds), *_put(steps[0], seconds)],
+        False,
+    )
+    for number, (here, there) in enumerate(zip(steps, steps[1:], strict=False), start=2):
+        walk = [("xbits", f"unset,{here},track ip_src"), *_put(there, seconds)]
+        yield f"PORTKIN new contact {number}", [*take, _has(WINDOW), _has(here), *walk], False
+    end = [("xbits", f"unset,{WINDOW},track ip_src"), *clear, *_put(SCANNER, memory)]
+    yield (
+        f"PORTKIN scanner: {count} new contacts within {seconds} s",
+        [*take, _has(WINDOW), _has(steps[-1]), *end, ("target", "dest_ip"), ("classtype", "attempted-recon")],
+        True,
+    )
+
+
+def _step(proto: Proto, msg: str, options: Options, alerts: bool, *, sid: int, books: Mapping[str, object]) -> Rule:
+    return make(
+        "alert", _header(proto), [*FIRST[proto], *options], msg=msg, sid=sid, metadata=books, noalert=not alerts
+    )

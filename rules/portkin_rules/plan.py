@@ -1,0 +1,69 @@
+"""What to build: the settings of a set of rules, checked before anything is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from portkin.errors import RulesError
+from portkin.hostbits import OUTSIDE
+
+Mode = Literal["autopilot", "hostbit", "both"]
+Action = Literal["alert", "drop", "reject"]
+
+YEAR = 31_536_000
+
+
+@dataclass(frozen=True)
+class Detector:
+    """When a source is a scanner: at its ``count``-th new contact within ``seconds`` of the first of them.
+
+    A contact is new where the source did not try that port, or that host, in the last ``memory`` seconds. Being a
+    scanner ends ``memory`` seconds after the last probe of a protected port.
+    """
+
+    count: int = 10
+    seconds: int = 300
+    memory: int = 3600
+
+    def __post_init__(self) -> None:
+        """RulesError for settings that cannot be carried out."""
+        if not 2 <= self.count <= 64:
+            raise RulesError(f"scan count {self.count}: choose 2 to 64 new contacts")
+        _seconds("scan seconds", self.seconds)
+        _seconds("memory", self.memory)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the rules do: K nearest ports for so many seconds, who decides, and what happens to a blocked packet."""
+
+    k: int = 3
+    seconds: int = 20_000
+    mode: Mode = "both"
+    action: Action = "alert"
+    detector: Detector = field(default_factory=Detector)
+
+    def __post_init__(self) -> None:
+        """RulesError for settings that cannot be carried out."""
+        if self.k < 1:
+            raise RulesError(f"K = {self.k}: block at least the 1 nearest port (3 is the default)")
+        _seconds("seconds", self.seconds)
+        for name, value, known in (("mode", self.mode, Mode), ("action", self.action, Action)):
+            if value not in get_args(known):
+                raise RulesError(f"{name} {value!r}: choose one of {', '.join(get_args(known))}")
+
+    @property
+    def prefix(self) -> str:
+        """Of the bits that block. In autopilot mode nobody outside may set them, so they have names of their own."""
+        return "pkauto" if self.mode == "autopilot" else OUTSIDE
+
+    @property
+    def decides(self) -> bool:
+        """Whether the rules themselves find scanners."""
+        return self.mode != "hostbit"
+
+
+def _seconds(name: str, value: int) -> None:
+    if not 1 <= value <= YEAR:
+        raise RulesError(f"{name} {value}: choose 1 to {YEAR} (a year)")
