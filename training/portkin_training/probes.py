@@ -325,16 +325,19 @@ def manifest(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def open_probes(path: Path) -> ir.Table:
-    """The dataset as an Ibis table on DuckDB: the columns of `SCHEMA` and ``day`` (date), read when asked for.
+def open_probes(*paths: Path) -> ir.Table:
+    """Datasets as one Ibis table on DuckDB: the columns of `SCHEMA` and ``day`` (date), read when asked for.
+
+    ``seq`` counts within each dataset, so (ts, seq) orders the rows of a source and destination that only one of
+    them recorded.
 
     Raises:
         InputError: see `manifest`.
     """
-    rows = manifest(path)["rows"]
-    if not rows:
+    parts = [str(Path(path) / "day=*" / "*.parquet") for path in paths if manifest(path)["rows"]]
+    if not parts:
         return ibis.memtable(SCHEMA.empty_table()).mutate(day=ibis.null("date"))
-    return ibis.duckdb.connect().read_parquet(str(Path(path) / "day=*" / "*.parquet"), hive_partitioning=True)
+    return ibis.duckdb.connect().read_parquet(parts, hive_partitioning=True)
 
 
 def load(path: Path) -> Probes:

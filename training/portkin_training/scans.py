@@ -102,7 +102,7 @@ def kept_probes(probes: ir.Table, options: ScanOptions) -> ir.Table:
 def moves(probes: ir.Table, options: ScanOptions) -> ir.Table:
     """One row per transition: the columns of `SCAN`, ``ts``, ``seq``, ``source_port``, ``target_port``."""
     kept = kept_probes(probes, options)
-    scan = ibis.window(group_by=SCAN, order_by=("ts", "seq"))
+    scan = ibis.window(group_by=SCAN, order_by=("ts", "seq", "dport"))  # dport: for two datasets that overlap
     followed = kept.select(*SCAN, "ts", "seq", source_port=kept.dport.lag().over(scan), target_port=kept.dport)
     return followed.filter(followed.source_port != followed.target_port)  # a scan's first row is null here
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -58,21 +58,21 @@ METHODS: dict[str, Method] = {"shortest-path": shortest_path}
 
 
 def build_table(
-    probes: Path,
+    datasets: Sequence[Path],
     output: Path,
     *,
     k: int,
     options: ScanOptions,
     method: str = "shortest-path",
 ) -> Table:
-    """Learn a table from the probes dataset at ``probes`` and write its bundle to ``output``.
+    """Learn a table from probes datasets, taken together, and write its bundle to ``output``.
 
     ``method`` is one of `METHODS` (KeyError otherwise). InputError for a folder that is no dataset, BundleError
     for an output that holds something else.
     """
-    built = METHODS[method](open_probes(probes), options, k)
+    built = METHODS[method](open_probes(*datasets), options, k)
     about = {
-        "input": described_input(probes),
+        "inputs": [described_input(probes) for probes in datasets],
         "options": asdict(options),
         "counts": {proto: dict(part.counts) for proto, part in built.items()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in MADE_BY}},

@@ -190,7 +190,7 @@ class TestDefault:
 
         assert 16 == table.k
         assert {443, 8080} <= {port.number for port in table.nearest(Port(80, "tcp"), 4).ports}
-        assert {"input", "options", "counts", "versions"} <= set(table.manifest.about)
+        assert {"inputs", "options", "counts", "versions"} <= set(table.manifest.about)
 
     def test_tcp_and_udp(self):
         """Both protocols have a table."""

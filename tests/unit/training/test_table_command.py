@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import networkx as nx
@@ -19,6 +21,8 @@ from portkin_training.exports import export
 from portkin_training.probes import Probes, ProbesWriter
 from support.tables import small_table
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 def run(*arguments: object) -> str:
     """What the command prints; its errors are raised."""
@@ -34,10 +38,10 @@ def refused(*arguments: object) -> str:
     return result.output
 
 
-def dataset(path: Path, *scans: list[int], proto: int = 6) -> Path:
+def dataset(path: Path, *scans: list[int], proto: int = 6, first_source: int = 0) -> Path:
     """A probes dataset: each scan from a source of its own, its ports a second apart."""
     ports = np.concatenate([np.array(scan, np.uint16) for scan in scans])
-    source = np.repeat(np.arange(len(scans)), [len(scan) for scan in scans])
+    source = first_source + np.repeat(np.arange(len(scans)), [len(scan) for scan in scans])
     n = len(ports)
     address = np.column_stack((np.zeros(n, np.int64), source))
     with ProbesWriter(path) as writer:
@@ -85,8 +89,9 @@ class TestBuild:
             "probes": 37, "probes_kept": 35, "scans": 11, "scans_kept": 10, "transitions": 25, "edges": 5,
             "q1": 3.0, "q3": 7.0, "unit": 4.0,
         } == about["counts"]["tcp"]  # fmt: skip
-        assert (37, {"sources": "by hand"}) == (about["input"]["rows"], about["input"]["about"])
-        assert 64 == len(about["input"]["manifest_sha256"])
+        (made_from,) = about["inputs"]
+        assert (37, {"sources": "by hand"}) == (made_from["rows"], made_from["about"])
+        assert 64 == len(made_from["manifest_sha256"])
         assert {"python", "portkin", "numba", "duckdb"} <= set(about["versions"])
 
     def test_same_probes_same_table(self, tmp_path):
@@ -99,6 +104,19 @@ class TestBuild:
             {file.name: file.read_bytes() for file in (tmp_path / name).glob("*.npy")} for name in ("one", "two")
         )
         assert one == two
+
+    def test_datasets_add_up(self, tmp_path):
+        """Several datasets make the table that one of all their scans makes."""
+        whole = dataset(tmp_path / "whole", *self.SCANS)
+        parts = [
+            dataset(tmp_path / "a", *self.SCANS[:4]),
+            dataset(tmp_path / "b", *self.SCANS[4:], first_source=4),
+        ]
+
+        run("build", whole, "-o", tmp_path / "of-whole")
+        run("build", *parts, "-o", tmp_path / "of-parts")
+
+        assert Table.load(tmp_path / "of-whole").id == Table.load(tmp_path / "of-parts").id
 
     def test_udp(self, tmp_path):
         """UDP probes make a UDP table."""
@@ -292,3 +310,21 @@ class TestPlot:
     def test_unknown_suffix(self, tmp_path):
         """A name that tells no format is refused."""
         assert ".svg" in refused("plot", "-o", tmp_path / "kin.doc")
+
+
+@pytest.mark.data
+class TestDefaultTable:
+    def test_rebuilds_bit_for_bit(self, tmp_path, shared_data):
+        """The script that is said to have made the table that ships makes it again."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+        subprocess.run(
+            [ROOT / "training" / "default-table.sh", shared_data / "probes", tmp_path / "table"],
+            env={**os.environ, "PATH": path}, check=True, capture_output=True, timeout=100,
+        )  # fmt: skip
+
+        rebuilt, shipped = Table.load(tmp_path / "table"), default_table()
+        assert shipped.id == rebuilt.id
+        assert shipped.manifest.files == rebuilt.manifest.files
+        assert shipped.manifest.about["counts"] == rebuilt.manifest.about["counts"]
+        assert shipped.manifest.about["options"] == rebuilt.manifest.about["options"]

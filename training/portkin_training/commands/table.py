@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,7 +36,7 @@ def table() -> None:
 
 
 @table.command()
-@click.argument("probes", type=FOLDER)
+@click.argument("probes", type=FOLDER, nargs=-1, required=True, metavar="PROBES...")
 @click.option("-o", "--output", type=FOLDER, required=True, help="The folder to write; an older table is replaced.")
 @click.option("-k", type=click.IntRange(1, 4096), default=DEFAULT_K, show_default=True, help="Neighbors per port.")
 @click.option("--min-ports", type=click.IntRange(1), default=3, show_default=True,
@@ -47,9 +48,15 @@ def table() -> None:
 @click.option("--method", default="shortest-path", show_default=True, metavar="NAME",
               help="How nearness is measured; `shortest-path` is the paper's.")  # fmt: skip
 def build(
-    probes: Path, output: Path, k: int, min_ports: int, max_ports: int, protos: tuple[Proto, ...], method: str
+    probes: tuple[Path, ...],
+    output: Path,
+    k: int,
+    min_ports: int,
+    max_ports: int,
+    protos: tuple[Proto, ...],
+    method: str,
 ) -> None:
-    """Learn a table from the dataset PROBES (a folder written by `portkin ingest`).
+    """Learn a table from one or more datasets PROBES (folders written by `portkin ingest`).
 
     A scan is what one source sent to one destination over one protocol in one day (UTC). Of each scan that passes the
     filter, every pair of successive different ports is counted; pairs often seen lie near each other.
@@ -63,7 +70,7 @@ def build(
         raise click.UsageError(f"--min-ports {min_ports} is more than --max-ports {max_ports}: no scan can pass")
     if method not in METHODS:
         raise click.UsageError(f"--method {method!r}: choose one of {', '.join(sorted(METHODS))}")
-    with Console(stderr=True).status(f"Learning which ports are near which from {probes}"):
+    with Console(stderr=True).status("Learning which ports are near which"):
         built = build_table(probes, output, k=k, options=ScanOptions(min_ports, max_ports, protos), method=method)
     click.echo(f"{output}: table {built.id}, {_known(built)}, K={built.k}, {built.method}")
 
@@ -133,7 +140,10 @@ def info(folder: Path, as_json: bool) -> None:
     grid.add_row("created", f"{loaded.created:%Y-%m-%d %H:%M:%S} UTC by {loaded.manifest.writer}")
     grid.add_row("known", f"{_known(loaded)}, K={loaded.k}")
     for name, value in loaded.manifest.about.items():
-        if name not in ("k", "ports"):
+        if name == "inputs":
+            for made_from in value:
+                grid.add_row("learnt from", _recorded(made_from))
+        elif name not in ("k", "ports"):
             grid.add_row(name, _flat(value))
     Console(highlight=False, soft_wrap=True).print(grid)
 
@@ -177,6 +187,13 @@ def _named(port: Port) -> str:
 
 def _known(loaded: Table) -> str:
     return " and ".join(f"{len(rows.ports):,} {proto} ports" for proto, rows in loaded.rows.items())
+
+
+def _recorded(made_from: Mapping[str, Any]) -> str:
+    """One dataset that a table was learnt from, on one line."""
+    sources = [source["name"] for source in made_from["about"].get("sources", ())]
+    of = f" of {', '.join(sources)}" if sources else ""
+    return f"{made_from['rows']:,} probes{of}, {made_from['first']} to {made_from['last']}"
 
 
 def _flat(value: object, level: int = 0) -> str:
