@@ -323,6 +323,129 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
                 )
 
 
+@rates.command()
+@click.argument("bundle", type=FOLDER)
+@click.argument("series", type=FOLDER)
+@click.option("-o", "--output", type=FOLDER, required=True, help="A file (.html for a report, .svg or .png for one "
+              "port).")  # fmt: skip
+@click.option("--port", "ports", type=PortType(), multiple=True, help="Ports to draw. Default: all of the bundle.")
+@click.option("--last", type=click.IntRange(2), help="Only this many bins, the latest.")
+def plot(bundle: Path, series: Path, output: Path, ports: tuple[Port, ...], last: int | None) -> None:
+    """Draw observed and forecast rates, E and W over time (as the paper's Figs. 6, 10 and 11)."""
+    from portkin.forecast import Forecaster
+    from portkin_training.rates import plots
+    from portkin_training.rates import series as counting
+
+    loaded, models = counting.load(series), Forecaster.load(bundle)
+    chosen = ports or models.targets
+    for port in chosen:
+        if port not in models.targets:
+            raise InputError(f"{port}: {bundle} has no model of it; it has {', '.join(map(str, models.targets))}")
+    if output.suffix == ".html":
+        drawn = [(str(port), plots.panels(loaded, models, port, last=last)) for port in chosen]
+        notes = [f"Model bundle {models.id}, series {series}{_label(loaded)}. Times are UTC."]
+        plots.save_html(output, "Probing rates", drawn, notes)
+    elif len(chosen) > 1:
+        raise click.UsageError(f"{len(chosen)} ports: name one with --port, or write an .html report")
+    elif output.suffix not in (".svg", ".png"):
+        raise click.UsageError(f"{output}: give a name that ends in .html, .svg or .png")
+    else:
+        plots.save(output, plots.panels(loaded, models, chosen[0], last=last))
+    click.echo(str(output))
+
+
+@rates.command()
+@click.argument("bundle", type=FOLDER)
+@click.argument("series", type=FOLDER)
+@click.argument("nvd", type=FOLDER, nargs=-1, required=True)
+@click.option("--services", "services_file", type=FOLDER, help="A YAML file of port: regular expression, instead of "
+              "the one that ships.")  # fmt: skip
+@click.option("--window", type=click.IntRange(2), default=7, show_default=True, help="Days of the moving average A.")
+@click.option("--all-bins", is_flag=True, help="Use the bins that models were fitted on, too.")
+@click.option("--draws", type=click.IntRange(1), default=199, show_default=True, help="CVE series per null.")
+@click.option("--plot", "picture", type=FOLDER, help="Draw the matrix to this .svg or .png.")
+@seed_option
+@json_option
+def cve(
+    bundle: Path,
+    series: Path,
+    nvd: tuple[Path, ...],
+    services_file: Path | None,
+    window: int,
+    all_bins: bool,
+    draws: int,
+    picture: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Compare E and W with the vulnerabilities in the NVD files (the paper's Figs. 12 to 14).
+
+    NVD files are 1.1 feeds or answers of API 2.0, plain or .gz. Every score stands beside that of an indicator that
+    is always zero, and beside the share of reordered (perm.) and shifted CVE series that do at least as well.
+    """
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from portkin.forecast import Forecaster
+    from portkin_training.rates import cve as vulnerabilities
+    from portkin_training.rates import series as counting
+    from portkin_training.rates.task import Split
+
+    loaded, models = counting.load(series), Forecaster.load(bundle)
+    expressions = vulnerabilities.services(services_file)
+    ports = [port for port in models.targets if port in expressions]
+    if not ports:
+        raise InputError(f"{bundle}: none of its ports has an expression among the services")
+    days = counting.coarser(loaded, 86_400)
+    _, e, w = models.score_all(loaded.ports, loaded.counts)
+    first = 0 if all_bins else Split.of(len(loaded.starts)).choose
+    kept = days.starts >= loaded.starts[first]
+    if kept.sum() < 10:
+        raise InputError(f"{series}: only {kept.sum()} whole days to compare; give longer series or --all-bins")
+    starts = days.starts[kept]
+    entries = [entry for file in nvd for entry in vulnerabilities.read_nvd(file)]
+    numbers = [models.targets.index(port) for port in ports]
+    e_days = vulnerabilities.daily_maximum(e[:, numbers], loaded.starts, starts)
+    w_days = vulnerabilities.daily_maximum(w[:, numbers], loaded.starts, starts)
+    a_days = [vulnerabilities.moving_average(days.counts[:, days.column(port)], window)[kept] for port in ports]
+    cves = np.array(
+        [vulnerabilities.cve_series(entries, expressions[port], starts, int(starts[-1]) + 86_400) for port in ports]
+    )
+    matrix = vulnerabilities.distance_matrix(e_days.T, cves)
+    rows = {}
+    for i, port in enumerate(ports):
+        scores = {
+            name: vulnerabilities.score_with_nulls(indicator[:, i], a_days[i], cves[i], draws=draws, seed=seed)
+            for name, indicator in (("E", e_days), ("W", w_days))
+        }
+        rows[str(port)] = {"cve_days": int((cves[i] > 0).sum())} | {name: vars(found) for name, found in scores.items()}
+    if picture:
+        from portkin_training.rates import plots
+
+        plots.save(picture, plots.matrix(matrix, ports))
+    if as_json:
+        click.echo(json.dumps({"ports": rows, "matrix": matrix.tolist(), "days": len(starts)}))
+        return
+    console = Console()
+    made = Table("", *(str(port) for port in ports), title="DTW(E, CVE), rows scaled (Fig. 12)" + _label(loaded))
+    for i, port in enumerate(ports):
+        least = matrix[i].argmin()
+        made.add_row(
+            str(port),
+            *(f"[bold]{value:.2f}[/bold]" if j == least else f"{value:.2f}" for j, value in enumerate(matrix[i])),
+        )
+    console.print(made)
+    nearest = int((matrix.argmin(axis=1) == np.arange(len(ports))).sum())
+    console.print(f"the nearest CVE series of a row is its own for {nearest} of {len(ports)} ports, {len(starts)} days")
+    scored = Table("port", "CVE days", "S_E", "zero", "perm.", "shift", "S_W", "zero", "perm.", "shift",
+                   title="S (eq. 23, 24)" + _label(loaded))  # fmt: skip
+    for port, row in rows.items():
+        cells = [f"{row[name][key]:.2f}" for name in ("E", "W") for key in ("score", "zero", "permuted", "shifted")]
+        scored.add_row(port, str(row["cve_days"]), *cells)
+    console.print(scored)
+
+
 def _run(
     *,
     series: Path,
