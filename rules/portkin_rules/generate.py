@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 
 from suricataparser.rule import Rule
 
@@ -39,7 +40,7 @@ FIRST: Mapping[Proto, Options] = {
 }
 
 SCANNER, WINDOW, HOST = "pkscanner", "pkwindow", "pkhost"
-TOKEN, BLOCKED = "pknew", "pkblocked"  # noqa: S105  (a flowbit, not a password)
+TOKEN, BLOCKED = "pknew", "pkblocked"
 
 
 def nearest_protected(table: Table, ports: Iterable[Port], k: int) -> dict[Port, tuple[Port, ...]]:
@@ -72,11 +73,18 @@ def build(
         yield _kin(plan, port, blocked, sids, books, names)
     for port in kin:
         yield _fresh(plan, port, sids, books, names)
-    numbers = iter(range(10_000))
     for proto in PROTOS:
         if any(port.proto == proto for port in kin):
-            for action_msg_options in _steps(plan, proto):
-                yield _step(proto, *action_msg_options, sid=sids.step(next(numbers)), books=books)
+            for number, (msg, options, alerts) in enumerate(_steps(plan, proto)):
+                yield make(
+                    "alert",
+                    _header(proto),
+                    [*FIRST[proto], *options],
+                    msg=msg,
+                    sid=sids.step(number, proto),
+                    metadata=books,
+                    noalert=not alerts,
+                )
 
 
 def _label(port: Port, names: Callable[[Port], str | None]) -> str:
@@ -112,7 +120,7 @@ def _gate(plan, port, sids, books, names) -> Rule:
         plan.action,
         _header(port.proto, port.number),
         options,
-        msg=f"PORTKIN blocked port: {_label(port, names)}",
+        msg=f"PORTKIN blocked port {_label(port, names)}",
         sid=sids.gate(port),
         metadata={**books, "portkin_port": port},
     )
@@ -145,7 +153,7 @@ def _fresh(plan, port, sids, books, names) -> Rule:
         "alert",
         _header(port.proto, port.number),
         options,
-        msg=f"PORTKIN new port for a source: {_label(port, names)}",
+        msg=f"PORTKIN new port for a source {_label(port, names)}",
         sid=sids.fresh(port),
         metadata={**books, "portkin_port": port},
         noalert=True,
@@ -173,18 +181,13 @@ def _steps(plan: Plan, proto: Proto) -> Iterator[tuple[str, Options, bool]]:
         [*take, _lacks(WINDOW), *clear, *_put(WINDOW, seconds), *_put(steps[0], seconds)],
         False,
     )
-    for number, (here, there) in enumerate(zip(steps, steps[1:], strict=False), start=2):
+    for number, (here, there) in enumerate(pairwise(steps), start=2):
         walk = [("xbits", f"unset,{here},track ip_src"), *_put(there, seconds)]
         yield f"PORTKIN new contact {number}", [*take, _has(WINDOW), _has(here), *walk], False
     end = [("xbits", f"unset,{WINDOW},track ip_src"), *clear, *_put(SCANNER, memory)]
     yield (
-        f"PORTKIN scanner: {count} new contacts within {seconds} s",
+        f"PORTKIN scanner after {count} new contacts within {seconds} s",
         [*take, _has(WINDOW), _has(steps[-1]), *end, ("target", "dest_ip"), ("classtype", "attempted-recon")],
         True,
     )
 
-
-def _step(proto: Proto, msg: str, options: Options, alerts: bool, *, sid: int, books: Mapping[str, object]) -> Rule:
-    return make(
-        "alert", _header(proto), [*FIRST[proto], *options], msg=msg, sid=sid, metadata=books, noalert=not alerts
-    )

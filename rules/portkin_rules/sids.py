@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portkin.errors import RulesError
-from portkin.ports import PORTS, Port
+from portkin.ports import PORTS, Port, Proto
 from portkin_rules.rule import read_rules
 
 LOCAL = range(1_000_000, 2_000_000)
@@ -49,9 +49,9 @@ class Sids:
         """Of the rule that notices a source's first probe of a port."""
         return self.base + _FRESH + _code(port)
 
-    def step(self, number: int) -> int:
-        """Of the rules that count."""
-        return self.base + _STEPS + number
+    def step(self, number: int, proto: Proto) -> int:
+        """Of the rules that count, at most 100 a protocol."""
+        return self.base + _STEPS + number + (100 if proto == "udp" else 0)
 
     def passing(self, number: int) -> int:
         """Of the rules that let pass. RulesError where there are too many."""

@@ -1,0 +1,135 @@
+"""A real Suricata over a capture, and the openings of that capture for the twin of the rules."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from portkin.nets import text_of
+from portkin.ports import Port
+from portkin_rules.sids import Sids
+from portkin_rules.twin import Opening
+from portkin_training.ingest.packets import SYN, TCP, UDP, Packets
+from portkin_training.ingest.pcap import read_capture
+from portkin_training.replay.live import _addresses
+
+CONFIG = """%YAML 1.1
+---
+vars:
+  address-groups:
+    HOME_NET: "{home}"
+    EXTERNAL_NET: "{external}"
+default-log-dir: .
+classification-file: /etc/suricata/classification.config
+reference-config-file: /etc/suricata/reference.config
+outputs:
+  - eve-log:
+      enabled: yes
+      filetype: regular
+      filename: eve.json
+      types:
+        - alert
+        - drop:
+            alerts: yes
+        - stats: {{totals: yes}}
+stats:
+  enabled: yes
+logging:
+  default-log-level: notice
+  outputs:
+    - file: {{enabled: yes, filename: suricata.log}}
+app-layer:
+  protocols: {{}}
+unix-command:
+  enabled: {socket}
+{more}
+"""
+
+
+def write_config(folder: Path, *, home: str = "any", external: str = "any", more: str = "", socket: str = "no") -> Path:
+    """A suricata.yaml in ``folder`` that logs alerts, drops and statistics there, and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "suricata.yaml"
+    path.write_text(CONFIG.format(home=home, external=external, more=more, socket=socket), encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What Suricata logged about a capture."""
+
+    events: list[dict[str, Any]]
+    log: str
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """All alerts, in order."""
+        return [event for event in self.events if event["event_type"] == "alert"]
+
+    def drops(self) -> list[dict[str, Any]]:
+        """All dropped packets, in order."""
+        return [event for event in self.events if event["event_type"] == "drop"]
+
+    def gates(self, ports: set[Port], sids: Sids | None = None) -> list[tuple[str, Port]]:
+        """(source, port) of every alert of a gate, in order."""
+        of = {(sids or Sids()).gate(port): port for port in ports}
+        found = ((event["src_ip"], of.get(event["alert"]["signature_id"])) for event in self.alerts())
+        return [(src, port) for src, port in found if port is not None]
+
+    def scanners(self) -> list[str]:
+        """The sources that became scanners, in order."""
+        return [event["src_ip"] for event in self.alerts() if "scanner after" in event["alert"]["signature"]]
+
+
+def replay(program: str, rules: Path, capture: Path, folder: Path, *options: str) -> Replayed:
+    """Let Suricata read a capture with these rules, in order of the packets; fails where it complains."""
+    config = write_config(folder)
+    run = subprocess.run(
+        [program, "-c", config, "-S", rules, "-r", capture, "-l", folder, "-k", "none", "--runmode=single", *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    lines = (folder / "eve.json").read_text(encoding="utf-8").splitlines()
+    return Replayed([json.loads(line) for line in lines], run.stderr)
+
+
+def unpacked(capture: Path, folder: Path) -> Path:
+    """The capture, without its gzip: Suricata reads none."""
+    if capture.suffix != ".gz":
+        return capture
+    plain = folder / capture.stem
+    with gzip.open(capture) as packed, plain.open("wb") as opened:
+        shutil.copyfileobj(packed, opened)
+    return plain
+
+
+def openings(capture: Path) -> Iterator[Opening]:
+    """The packets of a capture that open connections, as Suricata's rules see them."""
+    answered: dict[tuple, bool] = {}
+    for packets in read_capture(capture):
+        yield from _openings(packets, answered)
+
+
+def _openings(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening]:
+    columns = (packets.ts, packets.sport, packets.dport, packets.proto, packets.flags)
+    rows = zip(
+        *(column.tolist() for column in columns), _addresses(packets.src), _addresses(packets.dst), strict=True
+    )
+    for ts, sport, dport, proto, flags, src, dst in rows:
+        if proto == TCP:
+            if flags & 0x3F == SYN:
+                yield Opening(ts, text_of(src), text_of(dst), Port(dport, "tcp"))
+        elif proto == UDP:
+            there, back = (src, sport, dst, dport), (dst, dport, src, sport)
+            if back in answered:
+                answered[back] = True
+            elif not answered.setdefault(there, False):
+                yield Opening(ts, text_of(src), text_of(dst), Port(dport, "udp"))
