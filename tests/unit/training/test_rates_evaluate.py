@@ -1,0 +1,250 @@
+"""The telescope, the comparison of models, thresholds, and what ships."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.metrics import adjusted_rand_score
+
+from portkin.forecast import Forecaster, Rules
+from portkin.hours import HOUR
+from portkin.manifest import read_manifest
+from portkin_training.commands.rates import rates as command
+from portkin_training.rates import affinity, calibrate, clusters, evaluate, lstm, report, series, ship
+from portkin_training.rates.simulate import Telescope, simulate
+from portkin_training.rates.task import Figures, Split
+
+SKY = Telescope(hours=800, groups=4, group_size=(3, 4), alone=2, level=(100, 400))
+TINY = evaluate.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), False, 4, 24, 300)
+QUICK = ("last value", "seasonal naive", "EWMA", "ridge Rank. (T&S)", "VAR Clust. (T&S)", "VAR Feature Selection")
+
+
+@pytest.fixture(scope="module")
+def sky():
+    return simulate(SKY, 3)
+
+
+@pytest.fixture(scope="module")
+def kin(sky):
+    return evaluate.Kin.of(sky.rates, 48, (sky.sequential, sky.days), 0)
+
+
+def test_telescope_repeats_with_its_seed(sky):
+    """The same seed makes the same series; another seed another one; both are labelled synthetic."""
+    again, other = simulate(SKY, 3), simulate(SKY, 4)
+    assert sky.rates.counts.tobytes() == again.rates.counts.tobytes()
+    assert sky.rates.counts.tobytes() != other.rates.counts.tobytes()
+    assert sky.rates.synthetic
+
+
+def test_telescope_plants_what_it_says(sky):
+    """Bursts stand out of their port's level, outages blind all ports at once, a group's first port has lag 0."""
+    counts = sky.rates.counts
+    unknown = np.isnan(counts)
+    assert unknown.any() and (unknown.all(axis=1) == unknown.any(axis=1)).all()
+    ratio = counts / np.nanmedian(counts, axis=0)
+    assert np.nanmedian(ratio[sky.bursts]) > 2 * np.nanmedian(ratio[~sky.bursts])
+    assert [0] * 4 == [sky.lags[sky.groups == group].min() for group in range(4)]
+
+
+def test_groups_of_the_telescope_are_found(sky):
+    """Clusters by affinity (T&S) agree with the planted groups."""
+    temporal = affinity.temporal_similarity(sky.rates.counts, 48)
+    both = affinity.harmonic_affinity(temporal, affinity.semantic_similarity(sky.sequential, sky.days))
+    grouped = sky.groups >= 0
+    found = clusters.choose(both, seed=0)
+    assert adjusted_rand_score(sky.groups[grouped], found.labels[grouped]) > 0.8
+
+
+def test_kin_are_sought_before_the_choosing_part_only(sky):
+    """What comes after the fitted bins changes no affinity."""
+    cut = Split.of(len(sky.rates.starts)).fit
+    changed = sky.rates.counts.copy()
+    changed[cut:] = 1
+    other = evaluate.Kin.of(replace(sky.rates, counts=changed), 48, (sky.sequential, sky.days), 0)
+    same = evaluate.Kin.of(sky.rates, 48, (sky.sequential, sky.days), 0)
+    assert same.both.tobytes() == other.both.tobytes()
+
+
+def run(sky, kin, folder, models=QUICK, targets=1, seed=0):
+    return list(
+        evaluate.evaluate(
+            sky.rates, kin, TINY, folder=folder, seed=seed, targets=sky.rates.ports[:targets], models=models, jobs=1
+        )
+    )
+
+
+def test_killed_run_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
+    """Results on disk are not computed again; another seed computes its own."""
+    first = run(sky, kin, tmp_path, QUICK[:2])
+    asked = []
+    real = evaluate.run_job
+    monkeypatch.setattr(evaluate, "run_job", lambda *args: asked.append(args[5]) or real(*args))
+    again = run(sky, kin, tmp_path, QUICK[:3])
+    assert ["EWMA"] == asked
+    assert {result.model: result.reported for result in first}.items() <= {
+        result.model: result.reported for result in again
+    }.items()
+    run(sky, kin, tmp_path, QUICK[:1], seed=1)
+    assert ["EWMA", "last value"] == asked
+
+
+def test_every_model_runs_and_is_judged_on_the_same_bins(sky, kin, tmp_path):
+    """All models of the tables, on one port: same bins, finite figures; those that ship carry their ONNX."""
+    results = run(sky, kin, tmp_path, evaluate.MODELS)
+    assert set(evaluate.MODELS) == {result.model for result in results}
+    assert 1 == len({result.reported.bins for result in results})
+    assert all(np.isfinite(result.reported.r2) for result in results)
+    assert evaluate.UNSHIPPABLE == {result.model for result in results if not result.onnx}
+    ranked = next(result for result in results if result.model == "LSTM Rank. (T&S)")
+    assert ranked.features[0] == sky.rates.ports[0] and len(ranked.features) <= 4
+
+
+def figures(mae: float) -> Figures:
+    return Figures(0.5, mae, 1.0, 0.0, 100, 0)
+
+
+def result(model: str, choosing: float, reported: float = 1.0) -> evaluate.Result:
+    held = figures(choosing), figures(reported)
+    return evaluate.Result(
+        simulate(replace(SKY, hours=200), 0).rates.ports[0], model, np.zeros(1), *held, 0, (), 1, b"x"
+    )
+
+
+def test_cheapest_of_the_close_models_ships():
+    """An LSTM must be better by more than the tolerance; what does not ship is not chosen; the test is not looked
+    at."""
+    ridge, network = result("ridge", 10.1, 50), result("LSTM Rank. (T&S)", 10.0, 1)
+    assert "ridge" == evaluate.shipping([network, ridge]).model
+    assert "LSTM Rank. (T&S)" == evaluate.shipping([result("ridge", 11), network]).model
+    assert "ridge" == evaluate.shipping([result("AutoETS", 1), ridge]).model
+    with pytest.raises(ValueError, match="no model that can ship"):
+        evaluate.shipping([result("AutoETS", 1)])
+
+
+def test_threshold_lets_the_stated_number_of_alarms_through():
+    """Two months of hours, one alarm a month: the two largest of 1440 values exceed it."""
+    values = np.random.default_rng(0).permutation(np.arange(1440.0))
+    found = calibrate.threshold(values, 1.0, HOUR)
+    assert 2 == (values > found).sum()
+    assert 1439 == calibrate.threshold(values, 0.0, HOUR)
+    assert np.inf == calibrate.threshold(np.array([np.nan]), 1.0, HOUR)
+
+
+def test_detection_counts_anomalies_not_bins():
+    """A burst of two hours is one anomaly, found by one alarm; the hour after it counts neither way."""
+    planted, alarms = np.zeros((720, 1), dtype=bool), np.zeros((720, 1), dtype=bool)
+    planted[[10, 11, 50], 0] = True
+    alarms[[11, 12, 100], 0] = True
+    found = calibrate.detection(alarms, planted, np.ones((720, 1), dtype=bool), HOUR)
+    assert (2, 1, 1) == (found.planted, found.found, found.false_alarms)
+    assert 0.5 == found.recall
+    # 720 hours less three planted and two after them
+    assert 1 / (715 / 720) == pytest.approx(found.false_per_port_month)
+
+
+@pytest.fixture(scope="module")
+def shipped(sky, kin, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ship")
+    results = run(sky, kin, folder / "work", ("EWMA", "ridge Rank. (T&S)", "LightGBM", "LSTM Rank. (T)"), 2)
+    chosen = ship.ship(
+        folder / "bundle",
+        sky.rates,
+        report.by_port(results),
+        rules=Rules(HOUR, "UTC", synthetic=True),
+        alarms_per_month=1.0,
+        about={"seed": 0},
+    )
+    return folder, results, chosen
+
+
+def test_bundle_forecasts_what_was_evaluated(sky, shipped):
+    """The sidecar's forecasts are those whose figures the manifest tells: no train/serve skew."""
+    folder, _, chosen = shipped
+    models = Forecaster.load(folder / "bundle")
+    found = models.forecasts(sky.rates.ports, sky.rates.counts)[:-1]
+    for number, port in enumerate(models.targets):
+        np.testing.assert_allclose(chosen[port].forecast, found[:, number], rtol=1e-5, atol=1e-3)
+    told = read_manifest(folder / "bundle", kind="portkin-rates", schema=1).about
+    assert told["synthetic"] is True
+    assert {"EWMA", "ridge Rank. (T&S)", "LightGBM", "LSTM Rank. (T)"} == set(
+        told["models"][str(models.targets[0])]["tried"]
+    )
+
+
+def test_every_kind_of_model_forecasts_the_same_in_the_sidecar(sky, shipped, tmp_path):
+    """Bundles of each kind of model reproduce the evaluation's forecasts through onnxruntime."""
+    _, results, _ = shipped
+    for one in results:
+        if one.port != sky.rates.ports[0]:
+            continue
+        ship.ship(tmp_path / "b", sky.rates, {one.port: [one]}, rules=Rules(HOUR, "UTC"), alarms_per_month=1, about={})
+        found = Forecaster.load(tmp_path / "b").forecasts(sky.rates.ports, sky.rates.counts)[:-1, 0]
+        np.testing.assert_allclose(one.forecast, found, rtol=1e-5, atol=1e-3)
+
+
+def test_thresholds_of_the_bundle_raise_the_stated_alarms(sky, shipped):
+    """On the held-out bins E exceeds its threshold at most once a month."""
+    folder, _, _ = shipped
+    models = Forecaster.load(folder / "bundle")
+    _, e, _ = models.score_all(sky.rates.ports, sky.rates.counts)
+    held_out = e[Split.of(len(e)).fit :]
+    limits = np.array([model.threshold_e for model in models.models])
+    assert ((held_out > limits).sum(axis=0) <= 1).all()
+
+
+def test_table_and_json_say_who_won(shipped):
+    """The best R2 of a port is the winner, and means are over ports."""
+    _, results, _ = shipped
+    told = report.as_json(results)
+    port = str(results[0].port)
+    best = max(told["ports"][port]["models"].items(), key=lambda item: item[1]["reported"]["r2"])[0]
+    assert best == told["ports"][port]["winner"]
+    assert 4 == len(told["means"]["r2"])
+    assert "| EWMA |" in report.markdown(results)
+    assert 4 == report.table(results).row_count
+
+
+def test_command_line_goes_from_telescope_to_scores_and_plot(tmp_path):
+    """simulate, affinity, evaluate, train, score, plot: the whole way, small."""
+
+    def portkin(*args: object) -> str:
+        done = CliRunner().invoke(command, list(map(str, args)), catch_exceptions=False)
+        assert 0 == done.exit_code, done.output
+        return done.stdout
+
+    sky = tmp_path / "sky"
+    assert "SYNTHETIC" in portkin("simulate", "-o", sky, "--hours", 700, "--groups", 2, "--alone", 1)
+    pair = ("--sequential", sky / "sequential")
+    assert "clusters" in portkin("affinity", sky / "series", *pair, "--lags", 24)
+    options = ["--lags", 24, "--most", 1, "--jobs", 1, "--work", tmp_path / "work"]
+    options += ["--model", "EWMA", "--model", "seasonal naive"]
+    told = json.loads(portkin("evaluate", sky / "series", *pair, *options, "--json"))
+    assert {"EWMA", "seasonal naive"} == set(told["means"]["r2"])
+    assert "1 models" in portkin("train", sky / "series", *pair, *options, "-o", tmp_path / "m", "--alarms", 5)
+    lines = portkin("score", tmp_path / "m", sky / "series", "--json").splitlines()
+    assert all(json.loads(line)["anomaly"] or json.loads(line)["warning"] for line in lines)
+    portkin("plot", tmp_path / "m", sky / "series", "-o", tmp_path / "p.svg", "--last", 200)
+    portkin("plot", tmp_path / "m", sky / "series", "-o", tmp_path / "p.html")
+    assert "<svg" in (tmp_path / "p.svg").read_text()
+    assert "SYNTHETIC" in (tmp_path / "p.html").read_text()
+
+
+def test_command_line_counts_a_csv_and_says_what_is_wrong(tmp_path):
+    """series reads a CSV; an unknown model, port or width is refused with the remedy."""
+    file = tmp_path / "hours.csv"
+    rows = "".join(f"2021-01-{1 + h // 24:02}T{h % 24:02},22,{h % 24}\n" for h in range(200))
+    file.write_text("hour,port,count\n" + rows)
+    runner = CliRunner()
+    done = runner.invoke(command, ["series", str(file), "-o", str(tmp_path / "s"), "--absent", "zero"])
+    assert "1 ports, 200 bins" in done.output
+    assert 200 == len(series.load(tmp_path / "s").starts)
+    work = ["--work", str(tmp_path / "w")]
+    done = runner.invoke(command, ["evaluate", str(tmp_path / "s"), *work, "--model", "oracle"])
+    assert "'oracle': choose of last value" in done.output
+    done = runner.invoke(command, ["evaluate", str(tmp_path / "s"), *work, "--port", "99999"])
+    assert "not a port number" in done.output
