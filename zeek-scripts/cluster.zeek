@@ -119,6 +119,14 @@ event keeper_verdict(src: addr, evidence: Evidence)
 
 event worker_failed(src: addr, dst: addr, p: port)
 	{
+	# It failed while the verdict was on its way to the worker.
+	if ( is_scanner(src) )
+		{
+		keep_convict(src);
+		decide(src, dst, p, convicts[src]$evidence, T);
+		return;
+		}
+
 	local fresh = src !in suspects;
 	judge_failed(src, dst, p);
 

@@ -284,6 +284,11 @@ event zeek_init() &priority=-10
 	if ( ! sidecar_expected )
 		return;
 
+	# Workers never ask.
+	if ( Cluster::is_enabled() && Cluster::local_node_type() != Cluster::MANAGER
+	     && Cluster::local_node_type() != Cluster::PROXY )
+		return;
+
 	Cluster::subscribe(zeek_topic);
 	hold(sidecar_wait);
 	}

@@ -1,0 +1,45 @@
+# @TEST-DOC: In a cluster over ZeroMQ the state of a source lives on one of two proxies; it finds what a Zeek alone finds.
+#
+# @TEST-REQUIRES: portkin --version
+# @TEST-PORT: XPUB_PORT
+# @TEST-PORT: XSUB_PORT
+# @TEST-PORT: LOG_PULL_PORT
+# @TEST-PORT: WEBSOCKET_PORT
+# @TEST-EXEC: cp $SUPPORT/run.zeek .
+# @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../zeromq.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../zeromq.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../zeromq.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../zeromq.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
+# @TEST-EXEC: zeek-cut kind src proto evidence answer <manager/portkin.log | grep -c DECISION | awk '{ print ($1 >= 35 ? "all or nearly all" : $1) }' >decisions
+# @TEST-EXEC: zeek-cut kind src proto evidence <manager/portkin.log | grep DECISION | sort -u >>decisions
+# @TEST-EXEC: zeek-cut kind src probed predicted <manager/portkin.log | grep DECISION | grep 198.51.100.20 | sort >>decisions
+# @TEST-EXEC: btest-diff decisions
+
+# What a scanner sends within the round trip to the keeper may be missed where it was answered.
+
+# @TEST-START-FILE sidecar.yaml
+metrics:
+  enabled: false
+# @TEST-END-FILE
+
+# @TEST-START-FILE zeromq.zeek
+@load frameworks/cluster/backend/zeromq
+@load frameworks/cluster/backend/zeromq/connect
+
+redef Cluster::Backend::ZeroMQ::listen_xpub_endpoint = fmt("tcp://127.0.0.1:%d", port_to_count(to_port(getenv("XPUB_PORT"))));
+redef Cluster::Backend::ZeroMQ::listen_xsub_endpoint = fmt("tcp://127.0.0.1:%d", port_to_count(to_port(getenv("XSUB_PORT"))));
+redef Cluster::Backend::ZeroMQ::connect_xpub_endpoint = Cluster::Backend::ZeroMQ::listen_xsub_endpoint;
+redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint = Cluster::Backend::ZeroMQ::listen_xpub_endpoint;
+# @TEST-END-FILE
+
+# @TEST-START-FILE cluster-layout.zeek
+redef Cluster::manager_is_logger = T;
+redef Cluster::nodes = {
+	["manager"] = [$node_type=Cluster::MANAGER, $ip=127.0.0.1, $p=to_port(getenv("LOG_PULL_PORT"))],
+	["proxy-1"] = [$node_type=Cluster::PROXY, $ip=127.0.0.1, $manager="manager"],
+	["proxy-2"] = [$node_type=Cluster::PROXY, $ip=127.0.0.1, $manager="manager"],
+	["worker-1"] = [$node_type=Cluster::WORKER, $ip=127.0.0.1, $manager="manager"],
+};
+# @TEST-END-FILE
