@@ -190,4 +190,3 @@ def _steps(plan: Plan, proto: Proto) -> Iterator[tuple[str, Options, bool]]:
         [*take, _has(WINDOW), _has(steps[-1]), *end, ("target", "dest_ip"), ("classtype", "attempted-recon")],
         True,
     )
-

@@ -17,7 +17,7 @@ from portkin_rules.sids import Sids
 from portkin_rules.twin import Opening
 from portkin_training.ingest.packets import SYN, TCP, UDP, Packets
 from portkin_training.ingest.pcap import read_capture
-from portkin_training.replay.live import _addresses
+from portkin_training.replay.detection import addresses
 
 CONFIG = """%YAML 1.1
 ---
@@ -120,9 +120,7 @@ def openings(capture: Path) -> Iterator[Opening]:
 
 def _openings(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening]:
     columns = (packets.ts, packets.sport, packets.dport, packets.proto, packets.flags)
-    rows = zip(
-        *(column.tolist() for column in columns), _addresses(packets.src), _addresses(packets.dst), strict=True
-    )
+    rows = zip(*(column.tolist() for column in columns), addresses(packets.src), addresses(packets.dst), strict=True)
     for ts, sport, dport, proto, flags, src, dst in rows:
         if proto == TCP:
             if flags & 0x3F == SYN:
@@ -133,3 +131,5 @@ def _openings(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening
                 answered[back] = True
             elif not answered.setdefault(there, False):
                 yield Opening(ts, text_of(src), text_of(dst), Port(dport, "udp"))
+        elif flags == UDP and (src, sport, dst, dport) in answered:  # an ICMP error answers the flow it quotes
+            answered[src, sport, dst, dport] = True

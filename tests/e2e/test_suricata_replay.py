@@ -1,0 +1,180 @@
+"""The rules in a real Suricata, over recordings: it blocks what the twin and the replay say, packet by packet."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from pathlib import Path
+
+import dpkt
+import numpy as np
+import pytest
+
+from portkin.ports import Port, Proto
+from portkin.table import Rows, default_table, write_table
+from portkin_rules.choose import chosen
+from portkin_rules.generate import nearest_protected
+from portkin_rules.make import make_rules
+from portkin_rules.plan import Detector, Plan
+from portkin_rules.twin import watch
+from portkin_training.replay import blocking
+from portkin_training.replay.events import CODES, SCAN, TCP, UDP, Events, codes_of
+from support.suricata import openings, replay, unpacked
+from support.tables import small_table
+
+pytestmark = pytest.mark.suricata
+
+OWN = Path(__file__).resolve().parent.parent / "captures" / "scans.pcap"
+SCANS = ["nmap.pcapng", "masscan.pcapng", "zmap.pcapng", "synscan.pcap"]
+BENIGN = "benign-echo-connections.pcap.gz"
+
+
+@pytest.fixture(scope="module")
+def table():
+    return default_table()
+
+
+def made(folder: Path, table, plan: Plan, ports: str = "1000"):
+    """The rules of a plan as a file, the ports, and what each probe blocks."""
+    rules = folder / "portkin.rules"
+    make_rules(plan, table, ports, rules)
+    protected = chosen(ports, table, plan.k)
+    return rules, set(protected), nearest_protected(table, protected, plan.k)
+
+
+def compare(suricata: str, folder: Path, capture: Path, table, plan: Plan, ports: str = "1000"):
+    """Let Suricata and the twin see the capture; the pairs must be equal, in order. Returns what the twin saw."""
+    rules, protected, kin = made(folder, table, plan, ports)
+    got = replay(suricata, rules, capture, folder / "log", "--simulate-ips")
+    seen = list(watch(openings(capture), plan, kin))
+    expected = [(opening.src, opening.port) for opening, what in seen if what.blocked]
+    assert expected == got.gates(protected)
+    assert [opening.src for opening, what in seen if what.condemned] == got.scanners()
+    if plan.action == "drop":
+        by_rule = [event for event in got.drops() if event["drop"]["reason"] == "rules"]
+        assert len(expected) == len(by_rule)
+    assert blocked_by_kernel(seen, plan, kin) == Counter(port for _, port in expected)
+    return seen
+
+
+def blocked_by_kernel(seen, plan: Plan, kin) -> Counter[Port]:
+    """How many openings of each port the kernel of `portkin replay` finds blocked, told who is a scanner."""
+    matrix = np.full((CODES, plan.k), -1, np.int32)
+    for port, (_, *near) in kin.items():
+        matrix[code(port), : len(near)] = [code(other) for other in near]
+    groups: dict[str, int] = {}
+    n = len(seen)
+    events = Events(
+        ts=np.array([opening.ts for opening, _ in seen], np.int64),
+        group=np.array([groups.setdefault(opening.src, len(groups)) for opening, _ in seen], np.int64),
+        code=np.array([code(opening.port) for opening, _ in seen], np.int32),
+        act=np.array([what.scanner and opening.port in kin for opening, what in seen], bool),
+        truth=np.full(n, SCAN, np.uint8),
+        opens=np.ones(n, bool),
+        unit=np.zeros(n, np.int32),
+    )
+    window = float(plan.seconds)
+    counts = blocking.replay(events, matrix, blocking.Sweep((plan.k,), (window,), (plan.k, window)))
+    blocked = counts.ports[:, blocking.PORT_BLOCKED]
+    return Counter(
+        {Port(int(c) % 65536, "udp" if c >= 65536 else "tcp"): int(blocked[c]) for c in np.flatnonzero(blocked)}
+    )
+
+
+def ring_table(path: Path, ports: dict[Proto, list[int]], k: int):
+    """A table in which the nearest ports of each are those that follow it in its list, around and around."""
+    rows = {}
+    for proto, numbers in ports.items():
+        order = np.argsort(numbers)
+        ring = np.array([[numbers[(at + step) % len(numbers)] for step in range(1, k + 1)] for at in order], np.uint16)
+        distances = np.tile(np.arange(1, k + 1, dtype=np.float32), (len(numbers), 1))
+        distances[:, len(numbers) - 1 :] = np.inf
+        ring[np.isinf(distances)] = 0
+        rows[proto] = Rows(np.sort(np.array(numbers, np.uint16)), ring, distances)
+    return write_table(path, rows, method="ring")
+
+
+def code(port: Port) -> int:
+    return int(codes_of(np.array([port.number], np.uint16), np.array([TCP if port.proto == "tcp" else UDP]))[0])
+
+
+@pytest.mark.parametrize("action", ["drop", "alert"])
+def test_own_capture(suricata, table, tmp_path, action):
+    """The shipped plan blocks on our capture the very packets that the twin and the replay block."""
+    seen = compare(suricata, tmp_path, OWN, table, Plan(action=action))
+    assert any(what.blocked for _, what in seen)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_udp(suricata, tmp_path, k):
+    """UDP probes count and are blocked like TCP ones."""
+    ports = [53, 69, 111, 123, 137, 161, 500, 1434, 1900, 5060, 5353, 11211]
+    table = ring_table(tmp_path / "table", {"tcp": [22, 23, 80, 443], "udp": ports}, k)
+    seen = compare(suricata, tmp_path, OWN, table, Plan(k, action="drop", detector=Detector(count=5)), "1000")
+    assert any(opening.port.proto == "udp" and what.blocked for opening, what in seen)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", SCANS)
+def test_recorded_scans(suricata, table, tmp_path, shared_data, name):
+    """On the recordings of nmap, masscan, zmap and synscan every scanner is found, and the pairs are equal."""
+    seen = compare(suricata, tmp_path, shared_data / "pcaps" / name, table, Plan(action="drop"))
+    assert any(what.condemned for _, what in seen)
+
+
+@pytest.mark.data
+def test_benign(suricata, table, tmp_path, shared_data):
+    """Hundreds of ordinary connections in seconds, all addresses home and foreign at once: no alert, no drop."""
+    capture = unpacked(shared_data / "pcaps" / BENIGN, tmp_path)
+    rules, _, _ = made(tmp_path, table, Plan(action="drop"))
+    got = replay(suricata, rules, capture, tmp_path / "log", "--simulate-ips")
+    assert 741 == sum(1 for _ in openings(capture))
+    assert ([], []) == (got.alerts(), got.drops())
+
+
+def test_hostbit_mode_alone(suricata, table, tmp_path):
+    """Where bits come from outside and none was set, nothing alerts and nothing is dropped."""
+    rules, _, _ = made(tmp_path, table, Plan(mode="hostbit", action="drop"))
+    assert [] == replay(suricata, rules, OWN, tmp_path / "log", "--simulate-ips").alerts()
+
+
+def test_pass_list(suricata, table, tmp_path):
+    """A source on the pass list is never blocked; the others are blocked as before."""
+    plan = Plan(action="drop")
+    rules, protected, kin = made(tmp_path, table, plan)
+    (tmp_path / "pass.txt").write_text("198.51.100.10  # the auditors\n2001:db8::/32\n")
+    make_rules(plan, table, "1000", rules, pass_list=tmp_path / "pass.txt")
+    got = replay(suricata, rules, OWN, tmp_path / "log", "--simulate-ips")
+    expected = [
+        (opening.src, opening.port)
+        for opening, what in watch(openings(OWN), plan, kin)
+        if what.blocked and opening.src != "198.51.100.10"
+    ]
+    assert expected == got.gates(protected)
+
+
+def test_time_runs_out(suricata, tmp_path):
+    """Windows, memory and blocks end on the same second in Suricata as in the twin, and a new probe extends."""
+    table = small_table(tmp_path / "table")
+    plan = Plan(k=3, seconds=30, action="drop", detector=Detector(count=3, seconds=10, memory=40))
+    capture = tmp_path / "slow.pcap"
+    # One host probes 22, 80, 53 and others, at stamps around every end: 10, 30 and 40 s after what came before.
+    times = [0, 4, 9.9, 10.9, 11, 20.2, 30.1, 40.8, 41.1, 52, 62.4, 63.3, 93.2, 94.5, 140, 141, 142, 150.9, 151, 182.1]
+    probes = [(when, (22, 80, 22, 23, 80, 22)[at % 6], f"192.0.2.{1 + at % 4}") for at, when in enumerate(times)]
+    write_syns(capture, probes)
+    seen = compare(suricata, tmp_path, capture, table, plan, "22,80")
+    assert len(probes) == len(seen)
+    assert {True, False} == {what.blocked for _, what in seen if what.scanner}
+    assert 1 < sum(what.condemned for _, what in seen)
+
+
+def write_syns(path: Path, probes: list[tuple[float, int, str]]) -> None:
+    """A capture of SYNs of 198.51.100.7, each (time, port, host) from a source port of its own."""
+    with path.open("wb") as opened:
+        writer = dpkt.pcap.Writer(opened)
+        for at, (when, port, host) in enumerate(probes):
+            tcp = dpkt.tcp.TCP(sport=20_000 + at, dport=port, seq=1000 * at, flags=dpkt.tcp.TH_SYN)
+            src, dst = socket.inet_aton("198.51.100.7"), socket.inet_aton(host)
+            ip = dpkt.ip.IP(src=src, dst=dst, p=dpkt.ip.IP_PROTO_TCP, data=tcp)
+            ip.len = len(ip)
+            writer.writepkt(bytes(dpkt.ethernet.Ethernet(data=ip)), 1_700_000_000.25 + when)
