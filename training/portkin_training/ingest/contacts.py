@@ -24,8 +24,9 @@ UDP
   * A flow is forgotten after a minute without a packet (`udp_inactivity_timeout`).
 
 Where this differs from Zeek: checksums are not verified (Zeek's -C), fragments are not put together, tunnels
-are not opened; a responder that sends data but no SYN-ACK does not keep a flow; the memory is bounded
-(`FlowTable`).
+are not opened; a SYN recorded after its own SYN-ACK is a contact here and a partial connection there; a
+responder that sends data but no SYN-ACK does not keep a flow; Zeek's DNS analyzer forgets a UDP flow after
+ten seconds; the memory is bounded (`FlowTable`).
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ TCP_INACTIVITY = 300 * SECOND
 UDP_INACTIVITY = 60 * SECOND
 """How long a flow is remembered, in us."""
 
-ZEEK_UDP_SERVER_PORTS = frozenset((53, 67, 88, 123, 137, 161, 162, 389, 443, 514, 1812, 2123, 2152)).union(
-    (3389, 3544, 4011, 4754, 4789, 5060, 5072, 5353, 5355, 6081, 20000)
+ZEEK_UDP_SERVER_PORTS = frozenset((53, 67, 88, 123, 137, 161, 162, 389, 443, 514, 1812)).union(
+    (2123, 2152, 3389, 3544, 4789, 5060, 5072, 5353, 5355, 6081, 20000)
 )
 """`likely_server_ports` of Zeek 8.0 with its default scripts, UDP."""
 

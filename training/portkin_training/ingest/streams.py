@@ -64,7 +64,10 @@ class _Owning(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:
-        return self._stream.readinto(buffer)
+        # What one step of decompression gives, so that a cut file loses nothing that came before the cut.
+        data = self._stream.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         if not self.closed:
