@@ -19,7 +19,7 @@ from portkin_rules.plan import Detector, Plan
 from portkin_rules.twin import watch
 from portkin_training.replay import blocking
 from portkin_training.replay.events import CODES, SCAN, TCP, UDP, Events, codes_of
-from support.suricata import openings, replay, unpacked
+from support.suricata import openings, replay, unpacked, whole
 from support.tables import small_table
 
 pytestmark = pytest.mark.suricata
@@ -109,8 +109,9 @@ def test_own_capture(suricata, table, tmp_path, action):
 def test_udp(suricata, tmp_path, k):
     """UDP probes count and are blocked like TCP ones."""
     ports = [53, 69, 111, 123, 137, 161, 500, 1434, 1900, 5060, 5353, 11211]
+    plan = Plan(k, action="drop", detector=Detector(count=5))
     table = ring_table(tmp_path / "table", {"tcp": [22, 23, 80, 443], "udp": ports}, k)
-    seen = compare(suricata, tmp_path, OWN, table, Plan(k, action="drop", detector=Detector(count=5)), "1000")
+    seen = compare(suricata, tmp_path, whole(OWN, tmp_path), table, plan)
     assert any(opening.port.proto == "udp" and what.blocked for opening, what in seen)
 
 

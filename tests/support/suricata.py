@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dpkt
+
 from portkin.nets import text_of
 from portkin.ports import Port
 from portkin_rules.sids import Sids
@@ -45,7 +47,7 @@ logging:
   outputs:
     - file: {{enabled: yes, filename: suricata.log}}
 app-layer:
-  protocols: {{}}
+  error-policy: ignore
 unix-command:
   enabled: {socket}
 {more}
@@ -111,6 +113,17 @@ def unpacked(capture: Path, folder: Path) -> Path:
     return plain
 
 
+def whole(capture: Path, folder: Path) -> Path:
+    """The capture without the packets it holds only in part, which Suricata takes for broken."""
+    kept = folder / f"whole-{capture.name}"
+    with capture.open("rb") as opened, kept.open("wb") as written:
+        writer = dpkt.pcap.Writer(written)
+        for ts, frame in dpkt.pcap.Reader(opened):
+            if len(frame) >= 14 + int.from_bytes(frame[16:18], "big"):
+                writer.writepkt(frame, ts)
+    return kept
+
+
 def openings(capture: Path) -> Iterator[Opening]:
     """The packets of a capture that open connections, as Suricata's rules see them."""
     answered: dict[tuple, bool] = {}
@@ -131,5 +144,3 @@ def _openings(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening
                 answered[back] = True
             elif not answered.setdefault(there, False):
                 yield Opening(ts, text_of(src), text_of(dst), Port(dport, "udp"))
-        elif flags == UDP and (src, sport, dst, dport) in answered:  # an ICMP error answers the flow it quotes
-            answered[src, sport, dst, dport] = True
