@@ -90,3 +90,90 @@ def build(
         check=check,
     )
     click.echo(f"{output}: {written.rules} rules ({written.new} new, {written.changed} changed, {written.gone} gone)")
+
+
+@rules.command("from-log")
+@click.argument("log", type=FILE)
+@click.option("--seconds", default=20_000, show_default=True, help="Leave out decisions older than this.")
+@click.option(
+    "--action",
+    type=click.Choice(["alert", "drop", "reject"]),
+    default="alert",
+    show_default=True,
+    help="What happens to a packet that is blocked.",
+)
+@click.option("--sid-base", default=1_500_000, show_default=True, help="First of 400,000 signature ids.")
+@click.option("-o", "--output", type=FILE, default=Path("portkin-sources.rules"), show_default=True)
+def from_log(log: Path, seconds: int, action: str, sid_base: int, output: Path) -> None:
+    """Write a rule per source that Zeek decided about, out of its portkin.log.
+
+    A block ends when the rules are made again, so do that regularly.
+    """
+    import time
+
+    from portkin_rules.make import make_source_rules
+
+    written = make_source_rules(log, output, seconds=seconds, action=action, sid_base=sid_base, now=time.time())
+    click.echo(f"{output}: {written.rules} rules ({written.new} new, {written.changed} changed, {written.gone} gone)")
+
+
+@rules.command()
+@click.argument("file", type=FILE)
+@click.option(
+    "--folder", type=FILE, default=Path("/var/lib/suricata/portkin"), show_default=True, help="Where the rules go."
+)
+@click.option(
+    "--config",
+    type=FILE,
+    default=Path("/etc/suricata/update.yaml"),
+    show_default=True,
+    help="suricata-update's settings, which then name the rules.",
+)
+@click.option(
+    "--merged",
+    type=FILE,
+    default=Path("/var/lib/suricata/rules/suricata.rules"),
+    show_default=True,
+    help="What suricata-update writes: signature ids in it must not be ours too.",
+)
+@click.option("--suricata", default="suricata", show_default=True, help="The Suricata that must accept the rules.")
+@click.option(
+    "--suricata-conf", type=FILE, default=Path("/etc/suricata/suricata.yaml"), show_default=True, help="Its settings."
+)
+@click.option("--reload", is_flag=True, help="Then run suricata-update, and let the running Suricata load the rules.")
+@click.option(
+    "--socket",
+    type=FILE,
+    default=Path("/run/suricata/suricata-command.socket"),
+    show_default=True,
+    help="The unix socket of the running Suricata.",
+)
+@click.argument("update_options", nargs=-1, metavar="[-- SURICATA-UPDATE OPTIONS]")
+def install(
+    file: Path,
+    folder: Path,
+    config: Path,
+    merged: Path,
+    suricata: str,
+    suricata_conf: Path,
+    reload: bool,
+    socket: Path,
+    update_options: tuple[str, ...],
+) -> None:
+    """Make a file of rules a local source of suricata-update, whose next run merges it with the others.
+
+    Its drop.conf and disable.conf hold for these rules too. Rules that Suricata does not accept are not installed.
+    """
+    from portkin_rules.suricata import check_rules, find_suricata, reload_rules
+    from portkin_rules.update import install as put
+    from portkin_rules.update import run_update
+
+    check_rules(file, program=find_suricata(suricata), config=suricata_conf)
+    there, new = put(file, folder=folder, config=config, merged=merged)
+    click.echo(f"{there}: installed; {config} {'now names' if new else 'names'} it")
+    if reload:
+        run_update(config, update_options)
+        reload_rules(socket)
+        click.echo(f"{socket}: Suricata is loading its rules")
+    else:
+        click.echo("suricata-update will merge it when it runs next")

@@ -13,9 +13,10 @@ from portkin.errors import RulesError
 from portkin.ports import Port
 from portkin.table import Table
 from portkin_rules.choose import chosen
+from portkin_rules.fromlog import read_decisions, running, source_rules
 from portkin_rules.generate import build
 from portkin_rules.passlist import pass_rules, read_nets
-from portkin_rules.plan import Detector, Plan
+from portkin_rules.plan import Action, Detector, Plan
 from portkin_rules.rule import day
 from portkin_rules.ruleset import Written, header, merged, previous, write_rules, write_sid_msg_map
 from portkin_rules.sids import DEFAULT_BASE, Sids, refuse_collisions
@@ -106,3 +107,25 @@ def options(plan: Plan, ports: str, table: Path | None, pass_list: Path | None, 
         ("--sid-base", sid_base, DEFAULT_BASE),
     ]
     return [str(word) for name, value, usual in given if value != usual for word in (name, value)]
+
+
+def make_source_rules(
+    log: Path, output: Path, *, seconds: int, action: Action, sid_base: int = DEFAULT_BASE, now: float
+) -> Written:
+    """Write a rule per source that a portkin.log decides about; ``now`` is seconds since 1970.
+
+    Raises PortkinError, and writes nothing, for a log that is none.
+    """
+    today = datetime.fromtimestamp(now, UTC).date()
+    before = previous(output)
+    blocked = running(read_decisions(log), now=now, seconds=seconds)
+    sids = Sids(sid_base)
+    rules, written = merged(source_rules(blocked, action, sids=sids, before=before, today=today), before, today)
+    head = header(
+        [f"{len(blocked)} sources that Zeek decided about in the last {seconds} s."],
+        ["portkin", "rules", "from-log", log.name, "--seconds", str(seconds), "--action", action]
+        + (["--sid-base", str(sid_base)] if sid_base != DEFAULT_BASE else [])
+        + ["-o", output.name],
+    )
+    write_rules(output, head, rules)
+    return written
