@@ -246,3 +246,50 @@ class TableChanged(Message):
 
     table_id: str
     k: Count
+
+
+@zeek_event("Portkin::block_request")
+@dataclass(frozen=True, slots=True)
+class BlockRequest(Message):
+    """Zeek to sidecar: keep ``src`` from ``p``, on every host, for so long from now.
+
+    ``rank`` is 0 for a port that was probed, else its place among those nearest to ``probed``; ``why`` is the
+    evidence, as `portkin.enforce.blocks.Why` reads it.
+    """
+
+    reqid: str
+    src: Address
+    p: Port
+    duration: timedelta
+    table_id: str
+    probed: Port
+    rank: Count
+    why: str
+
+
+@zeek_event("Portkin::unblock_request")
+@dataclass(frozen=True, slots=True)
+class UnblockRequest(Message):
+    """Zeek to sidecar: let ``src`` reach ``p`` again, and leave the pair alone for a while."""
+
+    reqid: str
+    src: Address
+    p: Port
+
+
+BlockOutcome = Literal["added", "extended", "exists", "vetoed", "removed", "expired", "error"]
+
+
+@zeek_event("Portkin::block_response")
+@dataclass(frozen=True, slots=True)
+class BlockResponse(Message):
+    """Sidecar to Zeek: what became of the block; ``outcome`` is one of `BlockOutcome`.
+
+    ``reqid`` is the request's; empty where none asked, as when a block has run out. ``detail`` says why not.
+    """
+
+    reqid: str
+    src: Address
+    p: Port
+    outcome: str
+    detail: str

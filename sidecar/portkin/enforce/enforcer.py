@@ -1,0 +1,479 @@
+"""The core: requests in, responses out; decided, then written into the books, then carried out by the backend.
+
+Everything here runs in one thread at a time. The order matters where we may be killed between any two steps:
+what the backend holds was in the books before, so no block is lost, and what has ended in the books and still is
+in the backend is found and taken away when we start again. Nothing depends on that: each block in the backend
+has its own end.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from portkin.enforce.align import differences, parts
+from portkin.enforce.backend import Backend, Batch, Dropped, Timed
+from portkin.enforce.blocks import Block, Mode, Outcome, Pair, pair_of
+from portkin.enforce.books import Books, Entry, open_books
+from portkin.enforce.decide import Decider, Plan, Request, answer, said
+from portkin.enforce.figures import Figures
+from portkin.enforce.limits import Limits, Surroundings, never
+from portkin.enforce.memory import Memory
+from portkin.enforce.metrics import EnforceMetrics
+from portkin.errors import BackendError, BooksError
+from portkin.logs import Limiter, Log
+from portkin.messages import BlockResponse
+
+_JUMP = 2.0
+"""Seconds by which the wall clock may stray from the steady one before that is called a jump."""
+_LOG_EVERY = 10.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often things are looked at, in seconds."""
+
+    check: float = 5.0
+    """Whether the backend forgot, and whether the machine's addresses changed."""
+    count: float = 60.0
+    """What each block has kept away."""
+    prune: float = 3600.0
+    """Whether the books hold what is too old."""
+    retention: float = 30 * 86_400.0
+    """How long the books hold blocks that have ended."""
+
+
+class Enforcer:
+    """Blocks, with one backend and one file of books."""
+
+    def __init__(
+        self,
+        path: Path,
+        backend: Backend,
+        *,
+        limits: Limits,
+        pace: Pace = Pace(),
+        surroundings: Callable[[], Surroundings] = Surroundings,
+        metrics: EnforceMetrics,
+        log: Log,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._path = path
+        self._backend = backend
+        self._pace = pace
+        self._look_around = surroundings
+        self._metrics = metrics
+        self._log = log
+        self._wall = wall
+        self._steady = steady
+        self._limiter = Limiter(_LOG_EVERY, steady)
+        self._opened: Books | None = None
+        self._memory = Memory()
+        self.figures = Figures(backend.mode)
+        self._decider = Decider(backend.mode, limits, self._memory, self.figures, draw)
+        self._offset = wall() - steady()
+        self._next_check = self._next_count = self._next_prune = -1.0
+        self._dropped = Dropped(0, 0)
+        self.ready = False
+        """Whether the backend has taken everything that it was given."""
+        metrics.watch(self._active, self.figures, lambda: self._dropped)
+
+    @property
+    def mode(self) -> Mode:
+        """The backend's."""
+        return self._backend.mode
+
+    def start(self) -> list[BlockResponse]:
+        """Open the books, and bring books and backend in line. Raises BooksError where there can be no books.
+
+        A backend that is not there is tried again by `tick`.
+        """
+        self.open()
+        with self._changing() as now:
+            self._mind_clash(now)
+            responses = self._expire(now)
+            self._end_foreign(now)
+            self._look()
+            responses += self._veto_live(now)
+            self._try_align(now)
+        self._log.info(
+            "blocking", backend=self.mode, ready=self.ready, blocks=len(self._memory.live), books=str(self._path)
+        )
+        return responses
+
+    def open(self) -> None:
+        """Open the books and read what holds."""
+        self._opened, problem = open_books(self._path, self._wall())
+        if problem:
+            self._metrics.failed("books")
+            self._log.error("books of blocks set aside, new ones begun", reason=problem)
+        self._memory.load(self._opened.live(), self._opened.grace(self._wall()))
+        self._look()
+
+    def handle(self, requests: Sequence[Request]) -> list[BlockResponse]:
+        """Decide about requests, in order, and carry out what comes of them in as few batches as can be."""
+        try:
+            with self._changing() as now:
+                responses = self._refresh(now) + self._expire(now)
+                plan = Plan()
+                for request in requests:
+                    if self._decider.settles_first(request, plan):
+                        responses += self._carry_out(plan, now)
+                        plan = Plan()
+                    self._decider.decide(request, now, self._steady(), plan)
+                return responses + self._carry_out(plan, now)
+        except (sqlite3.Error, BooksError) as error:
+            self._books_failed(error)
+            return [answer(request, "error", f"the books cannot be written: {error}") for request in requests]
+
+    def tick(self) -> list[BlockResponse]:
+        """What is due by now: ends, changes made by others, a backend that came back. To be called every second."""
+        try:
+            with self._changing() as now:
+                responses = self._refresh(now) + self._expire(now)
+                if now >= self._next_check:
+                    self._next_check = now + self._pace.check
+                    responses += self._check(now)
+                if now >= self._next_count:
+                    self._next_count = now + self._pace.count
+                    self._count()
+                if now >= self._next_prune:
+                    self._next_prune = now + self._pace.prune
+                    with self._books.transaction():
+                        self._books.prune(now - self._pace.retention, now)
+                return responses
+        except BackendError as error:
+            self._backend_failed(error)
+        except (sqlite3.Error, BooksError) as error:
+            self._books_failed(error)
+        return []
+
+    def replace(self, limits: Limits) -> list[BlockResponse]:
+        """Go by other limits from now on; blocks that may no longer be are ended at once."""
+        self._decider.limits = limits
+        try:
+            with self._changing() as now:
+                return self._veto_live(now)
+        except (sqlite3.Error, BooksError) as error:
+            self._books_failed(error)
+        return []
+
+    def flush(self) -> list[BlockResponse]:
+        """End every block, without grace."""
+        with self._changing() as now:
+            return self._refresh(now) + self._end(list(self._memory.live.values()), "removed", "", now)
+
+    def close(self) -> None:
+        """Let go of books and backend; blocks stay until their time is over."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+        self._backend.close()
+
+    # Carrying out.
+
+    def _carry_out(self, plan: Plan, now: float) -> list[BlockResponse]:
+        """First the books, then the backend; gives what to say."""
+        if plan.changes():
+            self._write(plan, now)
+            try:
+                self._act(plan, now)
+            except BackendError as error:
+                self._backend_failed(error)
+                self._give_up(plan, str(error), now)
+        for response in plan.responses:
+            self._account(response)
+        return plan.responses
+
+    def _write(self, plan: Plan, now: float) -> None:
+        began = time.perf_counter()
+        books = self._books
+        try:
+            with books.transaction():
+                for outcome in ("replaced", "removed"):
+                    books.end([block for block, what in plan.ends.values() if what == outcome], outcome, now)
+                books.add(list(plan.adds.values()))
+                books.extend(block for block, _ in plan.extends.values())
+                books.forget_grace(plan.unspared)
+                books.spare(plan.spared, now + self._decider.limits.grace)
+        except sqlite3.Error:
+            # The books have nothing of the plan, so memory may not either.
+            self._memory.load(books.live(), books.grace(now))
+            raise
+        self._metrics.written(time.perf_counter() - began)
+
+    def _act(self, plan: Plan, now: float) -> None:
+        wall = self._wall()
+
+        def timed(blocks: Sequence[Block]) -> list[Timed]:
+            return [Timed(block.pair, block.until - wall) for block in blocks if block.mode == self.mode]
+
+        batch = Batch(
+            timed([entry.block for entry in plan.adds.values()]),
+            timed([block for block, _ in plan.extends.values()]),
+            [pair for pair, (block, _) in plan.ends.items() if block.mode == self.mode],
+        )
+        if not batch:
+            return
+        if not self.ready:
+            raise BackendError(f"{self.mode} is not ready")
+        try:
+            self._apply(batch)
+        except BackendError as error:
+            # Perhaps somebody took the table away: all of it anew, with what is in this batch.
+            self._log.warning("the backend refused a batch; setting it up again", reason=str(error))
+            self._align(now)
+
+    def _apply(self, batch: Batch) -> None:
+        began = time.perf_counter()
+        self._backend.apply(batch)
+        self._metrics.applied(time.perf_counter() - began)
+
+    def _give_up(self, plan: Plan, reason: str, now: float) -> None:
+        """The backend has nothing of the plan: adds end as errors, what was extended holds until its old end."""
+        failed = [entry.block for entry in plan.adds.values() if entry.block.mode == self.mode]
+        for block in failed:
+            self._memory.drop(block)
+        for block, until in plan.extends.values():
+            self._memory.move(block, until)
+        with self._books.transaction():
+            self._books.end(failed, "error", now)
+            self._books.correct([block for block, _ in plan.extends.values()])
+        lost = {block.pair for block in failed} | set(plan.extends)
+        plan.responses[:] = [
+            BlockResponse(each.reqid, each.src, each.p, "error", reason)
+            if each.outcome in ("added", "extended", "exists") and pair_of(each.src, each.p) in lost
+            else each
+            for each in plan.responses
+        ]
+
+    def _account(self, response: BlockResponse) -> None:
+        """Count a response, and say where a cap bites."""
+        if response.outcome != "vetoed":
+            self._metrics.ended(self.mode, response.outcome)
+            return
+        self._metrics.vetoed(response.detail)
+        if response.detail.endswith("-cap"):
+            held = self._limiter.passes(response.detail)
+            if held is not None:
+                self._log.warning(
+                    "a cap on blocks is reached",
+                    cap=response.detail,
+                    src=str(response.src),
+                    port=str(response.p),
+                    not_shown=held,
+                )
+
+    def _end(self, blocks: Sequence[Block], outcome: Outcome, detail: str, now: float) -> list[BlockResponse]:
+        """End blocks that hold, in books and backend."""
+        if not blocks:
+            return []
+        with self._books.transaction():
+            self._books.end(blocks, outcome, now)
+        for block in blocks:
+            self._memory.drop(block)
+            self._metrics.ended(block.mode, outcome)
+        try:
+            for part in parts([block.pair for block in blocks if block.mode == self.mode]):
+                self._apply(Batch(remove=part))
+        except BackendError as error:
+            self._backend_failed(error)
+        return [said(block, outcome, detail) for block in blocks if block.mode != "holdout"]
+
+    # What time and others do.
+
+    @contextmanager
+    def _changing(self) -> Iterator[float]:
+        """Nobody else changes anything meanwhile; gives the time."""
+        with self._books.lock():
+            yield self._now()
+
+    def _now(self) -> float:
+        """The wall-clock time. Where that was set anew, the ends of blocks move with it."""
+        now = self._wall()
+        jump = now - self._steady() - self._offset
+        if abs(jump) > _JUMP:
+            self._offset += jump
+            self._log.error("the clock was set anew; the ends of blocks move with it", seconds=round(jump, 1))
+            self._memory.shift(jump)
+            self._next_check = self._next_count = self._next_prune = now
+            with self._books.transaction():
+                self._books.correct(self._memory.live.values())
+        return now
+
+    def _mind_clash(self, now: float) -> None:
+        """Where the clock is behind the books, no block may last longer than it was meant to."""
+        behind = self._books.clash(now)
+        if not behind:
+            return
+        self._log.error(
+            "the clock is behind the books of blocks; no block lasts longer than it was meant to",
+            seconds=round(behind),
+            books=str(self._path),
+        )
+        for block in list(self._memory.live.values()):
+            self._memory.move(block, min(block.until, now + block.until - block.since))
+        with self._books.transaction():
+            self._books.correct(self._memory.live.values())
+            self._books.stamp(now)
+
+    def _expire(self, now: float) -> list[BlockResponse]:
+        """Note what has run out; the backend has let go of it by itself."""
+        over = self._memory.take_over(now)
+        if not over:
+            return []
+        with self._books.transaction():
+            self._books.end(over, "expired", now)
+        for block in over:
+            self._metrics.ended(block.mode, "expired")
+        return [said(block, "expired") for block in over if block.mode != "holdout"]
+
+    def _end_foreign(self, now: float) -> None:
+        """End what another backend held: its blocks run out there by themselves."""
+        foreign = [block for block in self._memory.live.values() if block.mode not in (self.mode, "holdout")]
+        for block in foreign:
+            self._memory.drop(block)
+        with self._books.transaction():
+            self._books.end(foreign, "replaced", now)
+
+    def _refresh(self, now: float) -> list[BlockResponse]:
+        """Take over what others wrote into the books, as ``portkin blocks`` does."""
+        if not self._books.changed():
+            return []
+        before = self._memory.live
+        self._memory.load(self._books.live(), self._books.grace(now))
+        live = self._memory.live
+        for pair in live.keys() & before.keys():
+            live[pair].hit |= before[pair].row == live[pair].row and before[pair].hit
+        gone = [before[pair] for pair in before.keys() - live.keys() if before[pair].mode != "holdout"]
+        return [said(block, "expired" if block.until <= now else "removed") for block in gone]
+
+    def _check(self, now: float) -> list[BlockResponse]:
+        """Look at the machine's addresses and at the backend; note the time."""
+        responses = self._veto_live(now) if self._look() else []
+        if not self.ready or self._backend.forgot():
+            self._try_align(now)
+        with self._books.transaction():
+            self._books.stamp(now)
+        return responses
+
+    def _look(self) -> bool:
+        """Look at the machine's addresses; True where they are others than before."""
+        try:
+            around = self._look_around()
+        except OSError as error:
+            if self._limiter.passes("around") is not None:
+                self._log.error("the machine's own addresses cannot be read; those known stay", reason=str(error))
+            return False
+        changed, self._decider.around = around != self._decider.around, around
+        return changed
+
+    def _veto_live(self, now: float) -> list[BlockResponse]:
+        """End the blocks that may never be."""
+        vetoed: dict[str, list[Block]] = {}
+        for block in self._memory.live.values():
+            veto = self._never(block.pair)
+            if veto is not None:
+                vetoed.setdefault(veto, []).append(block)
+        responses = []
+        for veto, blocks in vetoed.items():
+            self._log.warning("blocks ended that may never be", reason=veto, blocks=len(blocks))
+            responses += self._end(blocks, "vetoed", veto, now)
+        return responses
+
+    def _never(self, pair: Pair) -> str | None:
+        return never(pair, self._decider.limits, self._decider.around)
+
+    def _count(self) -> None:
+        """Read what the blocks have kept away, and which ports were tried again though no probe was seen."""
+        dropped = self._backend.dropped() if self.ready else None
+        if dropped is None:
+            return
+        self._dropped = dropped
+        counted = []
+        for pair, held in (self._backend.held() or {}).items():
+            block = self._memory.live.get(pair)
+            if block is not None and held.packets:
+                self.figures.came_back(block)
+                counted.append((block, held.packets, held.bytes))
+        with self._books.transaction():
+            self._books.count(counted)
+
+    # Books and backend in line.
+
+    def _try_align(self, now: float) -> None:
+        try:
+            self._align(now)
+        except BackendError as error:
+            self._backend_failed(error)
+
+    def _align(self, now: float) -> None:
+        """Make the backend hold what the books hold, and no more. Raises BackendError."""
+        self.ready = False
+        self._backend.setup()
+        found = differences(
+            self._memory,
+            self.mode,
+            self._backend.held(),
+            now=self._wall(),
+            longest=self._decider.limits.max_duration,
+            unwanted=lambda pair: self._never(pair) is not None or self._books.known(pair),
+        )
+        if found.strangers:
+            with self._books.transaction():
+                self._books.add([Entry(block, why="found in the backend") for block in found.strangers])
+            for block in found.strangers:
+                self._memory.keep(block)
+            self._log.warning("blocks found in the backend are entered in the books", blocks=len(found.strangers))
+        for batch in found.batches():
+            self._apply(batch)
+        self._metrics.ended(self.mode, "adopted", len(found.strangers))
+        self._metrics.ended(self.mode, "restored", len(found.adds))
+        self.ready = True
+
+    # Failures.
+
+    def _backend_failed(self, error: BackendError) -> None:
+        self._metrics.failed("backend")
+        self.ready = False
+        held = self._limiter.passes("backend")
+        if held is not None:
+            self._log.error("blocking does not work now; it is tried again", reason=str(error), not_shown=held)
+
+    def _books_failed(self, error: Exception) -> None:
+        """Nothing is blocked that cannot be written down; damaged books are set aside and begun anew."""
+        self._metrics.failed("books")
+        if self._limiter.passes("books") is not None:
+            self._log.error("the books of blocks cannot be used", reason=str(error), books=str(self._path))
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        if not damaged and self._opened is not None:
+            return
+        live, grace = list(self._memory.live.values()), self._memory.grace
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+        try:
+            self.open()
+            with self._books.transaction():
+                self._books.end(self._books.live(), "replaced", self._wall())
+                self._books.add([Entry(block, why="from the books before these") for block in live])
+            self._memory.load(live, grace)
+        except (sqlite3.Error, BooksError) as again:
+            self._log.error("there are no books of blocks; nothing is blocked", reason=str(again))
+
+    @property
+    def _books(self) -> Books:
+        if self._opened is None:
+            raise BooksError(f"{self._path}: the books of blocks are not open")
+        return self._opened
+
+    def _active(self) -> dict[str, int]:
+        held_out = sum(block.mode == "holdout" for block in list(self._memory.live.values()))
+        return {self.mode: len(self._memory.live) - held_out, "holdout": held_out}

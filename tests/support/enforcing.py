@@ -1,0 +1,98 @@
+"""An enforcer whose clocks and dice a test holds in its hands."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from portkin.enforce.backend import Backend
+from portkin.enforce.enforcer import Enforcer, Pace
+from portkin.enforce.limits import Limits, Surroundings
+from portkin.enforce.metrics import EnforceMetrics
+from portkin.enforce.shadow import Shadow
+from portkin.messages import BlockRequest, Count, UnblockRequest
+from portkin.ports import Port
+
+PROVEN = "evidence=TRW answered=1 probe=1"
+_ids = itertools.count()
+
+
+class Clock:
+    """Wall and steady time of a test; begins at 1,000,000 s after 1970."""
+
+    def __init__(self) -> None:
+        self.wall = 1_000_000.0
+        self.steady = 50.0
+
+    def pass_(self, seconds: float) -> None:
+        self.wall += seconds
+        self.steady += seconds
+
+
+class Lines:
+    """A log that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict]] = []
+
+    def __getattr__(self, level):
+        return lambda event, **pairs: self.lines.append((level, event, pairs))
+
+    def events(self, level: str) -> list[str]:
+        return [event for found, event, _ in self.lines if found == level]
+
+
+class Bench:
+    """An enforcer with everything around it."""
+
+    def __init__(self, folder: Path, backend: Backend | None = None, limits: Limits | None = None, **more) -> None:
+        self.path = folder / "books.sqlite"
+        self.clock = more.pop("clock", None) or Clock()
+        self.log = Lines()
+        self.registry = CollectorRegistry()
+        self.around = more.pop("around", Surroundings())
+        self.enforcer = Enforcer(
+            self.path,
+            backend or Shadow(),
+            limits=limits or Limits(),
+            surroundings=lambda: self.around,
+            metrics=EnforceMetrics(self.registry),
+            log=self.log,
+            **{
+                "pace": Pace(check=0.0, count=0.0),
+                "wall": lambda: self.clock.wall,
+                "steady": lambda: self.clock.steady,
+                **more,
+            },
+        )
+
+    def ask(self, *requests) -> list[tuple[str, str]]:
+        """(outcome, detail) of each request's response; what was said of others comes first."""
+        return [(said.outcome, said.detail) for said in self.enforcer.handle(requests)]
+
+    def metric(self, name: str, **labels) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+
+def block(src: str, port: str, seconds: float = 60.0, *, rank: int = 0, probed: str = "", why: str = PROVEN):
+    """A request to block."""
+    p = Port.parse(port)
+    return BlockRequest(
+        f"r{next(_ids)}",
+        ip_address(src),
+        p,
+        timedelta(seconds=seconds),
+        "0123456789ab",
+        Port.parse(probed) if probed else p,
+        Count(rank),
+        why,
+    )
+
+
+def unblock(src: str, port: str):
+    """A request to unblock."""
+    return UnblockRequest(f"r{next(_ids)}", ip_address(src), Port.parse(port))

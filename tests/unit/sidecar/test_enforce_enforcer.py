@@ -1,0 +1,448 @@
+"""The enforcer: requests in, responses out, with books; the backend only pretends here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portkin.enforce.backend import Batch, Dropped, Held
+from portkin.enforce.blocks import Pair, pair_of
+from portkin.enforce.enforcer import Pace
+from portkin.enforce.limits import Limits, Surroundings
+from portkin.errors import BackendError
+from portkin.messages import BlockResponse
+from portkin.nets import Nets
+from portkin.nets import address_of as number_of
+from portkin.ports import Port
+from support.enforcing import PROVEN, Bench, Clock, block, unblock
+
+SRC, OTHER = "203.0.113.5", "203.0.113.6"
+
+
+EVERY_TICK = Pace(check=0.0, count=0.0)
+NO_COUNT = Pace(check=0.0, count=1e9)
+
+
+class Kernel:
+    """A backend with a memory and a clock, that fails when told; what nftables does, without it."""
+
+    mode = "nftables"
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.ends: dict[Pair, float] = {}
+        self.packets: dict[Pair, int] = {}
+        self.broken = 0
+        self.there = True
+        self.batches: list[Batch] = []
+
+    def setup(self) -> None:
+        self._fail()
+        self.there = True
+
+    def apply(self, batch: Batch) -> None:
+        self._fail()
+        if not self.there:
+            raise BackendError("no such table")
+        self.batches.append(batch)
+        for pair, seconds in (*batch.add, *batch.extend):
+            self.ends[pair] = self.clock.steady + seconds
+        for pair in batch.remove:
+            self.ends.pop(pair, None)
+
+    def held(self) -> Mapping[Pair, Held]:
+        self._fail()
+        left = {pair: end - self.clock.steady for pair, end in self.ends.items()}
+        return {pair: Held(seconds, self.packets.get(pair, 0), 0) for pair, seconds in left.items() if seconds > 0}
+
+    def dropped(self) -> Dropped:
+        return Dropped(sum(self.packets.values()), 0)
+
+    def forgot(self) -> bool:
+        return not self.there
+
+    def close(self) -> None:
+        pass
+
+    def _fail(self) -> None:
+        if self.broken:
+            self.broken -= 1
+            raise BackendError("told to fail")
+
+
+@pytest.fixture
+def bench(tmp_path):
+    made = Bench(tmp_path)
+    made.enforcer.start()
+    return made
+
+
+@pytest.fixture
+def kernel():
+    return Kernel(Clock())
+
+
+@pytest.fixture
+def kernel_bench(tmp_path, kernel):
+    made = Bench(tmp_path, kernel, clock=kernel.clock)
+    made.enforcer.start()
+    return made
+
+
+def again(bench: Bench, backend=None, limits=None, clock=None, pace=EVERY_TICK) -> Bench:
+    """The sidecar started again over the same books."""
+    bench.enforcer.close()
+    made = Bench(bench.path.parent, backend, limits, clock=clock or bench.clock, pace=pace)
+    made.started = made.enforcer.start()
+    return made
+
+
+def pair(src, port):
+    return pair_of(ip_address(src), Port.parse(port))
+
+
+def test_a_block_is_added_then_exists_then_is_extended(bench):
+    """The first request adds; the same at once changes nothing; a later one moves the end."""
+    assert [("added", "")] == bench.ask(block(SRC, "80"))
+    assert [("exists", "")] == bench.ask(block(SRC, "80"))
+    bench.clock.pass_(30)
+    assert [("extended", "")] == bench.ask(block(SRC, "80"))
+    bench.clock.pass_(40)
+    assert [] == bench.enforcer.tick()
+    bench.clock.pass_(21)
+    said = [BlockResponse("", ip_address(SRC), Port(80, "tcp"), "expired", "")]
+    assert said == bench.enforcer.tick()
+
+
+def test_a_shorter_request_does_not_shorten(bench):
+    """A block asked for again for less time keeps its end."""
+    bench.ask(block(SRC, "80", 100))
+    assert [("exists", "")] == bench.ask(block(SRC, "80", 10))
+    bench.clock.pass_(99)
+    assert [] == bench.enforcer.tick()
+
+
+def test_responses_name_their_requests_in_order(bench):
+    """Many requests at once are answered one by one, each with its id, source and port."""
+    requests = [block(SRC, "80"), block(OTHER, "53/udp"), unblock(SRC, "81")]
+    answers = bench.enforcer.handle(requests)
+    assert [(r.reqid, r.src, r.p) for r in requests] == [(a.reqid, a.src, a.p) for a in answers]
+    assert ["added", "added", "removed"] == [answer.outcome for answer in answers]
+
+
+def test_a_removed_pair_is_left_alone_for_a_while(bench):
+    """After an unblock the same pair is not blocked again within the grace, others are; then it is."""
+    bench.ask(block(SRC, "80"))
+    assert [("removed", "")] == bench.ask(unblock(SRC, "80"))
+    assert [("vetoed", "grace"), ("added", "")] == bench.ask(block(SRC, "80"), block(SRC, "81", 9999))
+    bench.clock.pass_(3601)
+    assert [("added", "")] == bench.ask(block(SRC, "80"))
+
+
+def test_grace_outlives_the_sidecar(bench):
+    """Started again, the sidecar still leaves the pair alone; an operator's order ends the grace."""
+    bench.ask(block(SRC, "80"), unblock(SRC, "80"))
+    bench = again(bench)
+    assert [("vetoed", "grace")] == bench.ask(block(SRC, "80"))
+    assert [("added", "")] == bench.ask(block(SRC, "80", why="evidence=OPERATOR"))
+    assert [("exists", "")] == bench.ask(block(SRC, "80"))
+
+
+def test_everything_of_one_batch_is_in_the_books(bench):
+    """A block that begins and ends within one batch has its row too."""
+    bench.ask(block(SRC, "80"), unblock(SRC, "80"), block(SRC, "80", why="evidence=OPERATOR"))
+    rows = sqlite3.connect(bench.path).execute("SELECT outcome FROM blocks ORDER BY id").fetchall()
+    assert [("removed",), (None,)] == rows
+
+
+@pytest.mark.parametrize(
+    ("limits", "around", "reason"),
+    [
+        (Limits(never_nets=Nets(["203.0.113.0/24"])), Surroundings(), "never-net"),
+        (Limits(never_ports=frozenset({Port(80, "tcp")})), Surroundings(), "never-port"),
+        (Limits(), Surroundings(own=frozenset({number_of(SRC)})), "own-address"),
+        (Limits(), Surroundings(gateways=frozenset({number_of(SRC)})), "gateway"),
+    ],
+)
+def test_what_may_never_be_blocked_is_vetoed_and_counted(tmp_path, limits, around, reason):
+    """Never wins over every order, an operator's too; the books hold nothing of it, the metrics count it."""
+    bench = Bench(tmp_path, limits=limits, around=around)
+    bench.enforcer.start()
+    assert [("vetoed", reason)] * 2 == bench.ask(block(SRC, "80"), block(SRC, "80", why="evidence=OPERATOR"))
+    assert 2.0 == bench.metric("portkin_block_vetoes_total", reason=reason)
+    assert [] == sqlite3.connect(bench.path).execute("SELECT * FROM blocks").fetchall()
+
+
+def test_a_longer_never_list_ends_blocks_at_once(kernel_bench, kernel):
+    """When the list grows while we run, blocks that it now forbids end in books and backend, and Zeek is told."""
+    kernel_bench.ask(block(SRC, "80"), block(OTHER, "80"))
+    said = kernel_bench.enforcer.replace(Limits(never_nets=Nets([f"{SRC}/32"])))
+    assert [BlockResponse("", ip_address(SRC), Port(80, "tcp"), "vetoed", "never-net")] == said
+    assert [pair(OTHER, "80")] == list(kernel.held())
+    assert [("vetoed", "never-net")] == kernel_bench.ask(block(SRC, "80"))
+
+
+def test_an_address_that_becomes_ours_is_let_go(kernel_bench, kernel):
+    """A block of an address that the machine is given later ends when that is seen."""
+    kernel_bench.ask(block(SRC, "80"))
+    kernel_bench.around = Surroundings(own=frozenset({number_of(SRC)}))
+    assert [("vetoed", "own-address")] == [(said.outcome, said.detail) for said in kernel_bench.enforcer.tick()]
+    assert {} == kernel.held()
+
+
+def test_unproven_sources_are_not_blocked(bench):
+    """Without evidence that a forger could not make, nothing is blocked."""
+    assert [("vetoed", "unproven")] == bench.ask(block(SRC, "80", why="evidence=TRW probe=1"))
+
+
+def test_caps_bite_and_say_so(tmp_path):
+    """Ports per source, blocks in all, and new blocks per second are capped, each with a line in the log."""
+    bench = Bench(tmp_path, limits=Limits(max_ports=2, max_blocks=4, max_per_second=5))
+    bench.enforcer.start()
+    asked = bench.ask(*(block(SRC, str(port)) for port in (1, 2, 3)))
+    assert [("added", ""), ("added", ""), ("vetoed", "source-cap")] == asked
+    asked = bench.ask(*(block(f"203.0.113.{n}", "1") for n in (10, 11, 12)))
+    assert [("added", ""), ("added", ""), ("vetoed", "total-cap")] == asked
+    assert [("removed", "")] * 2 == bench.ask(unblock("203.0.113.10", "1"), unblock("203.0.113.11", "1"))
+    asked = bench.ask(block("203.0.113.20", "1"), block("203.0.113.21", "1"))
+    assert [("added", ""), ("vetoed", "rate-cap")] == asked
+    caps = [pairs["cap"] for _, event, pairs in bench.log.lines if event == "a cap on blocks is reached"]
+    assert ["source-cap", "total-cap", "rate-cap"] == caps
+
+
+def test_extending_is_not_capped(tmp_path):
+    """A source at its cap still has its blocks extended."""
+    bench = Bench(tmp_path, limits=Limits(max_ports=1, max_per_second=1))
+    bench.enforcer.start()
+    bench.ask(block(SRC, "1"))
+    bench.clock.pass_(30)
+    assert [("extended", "")] == bench.ask(block(SRC, "1"))
+
+
+def test_holdouts_are_in_the_books_and_nowhere_else(tmp_path, kernel):
+    """A prediction held out is not in the backend; once its port is probed, the pair is blocked like any other."""
+    bench = Bench(tmp_path, kernel, Limits(holdout=0.5), clock=kernel.clock, draw=lambda: 0.2)
+    bench.enforcer.start()
+    assert [("added", ""), ("vetoed", "holdout")] == bench.ask(
+        block(SRC, "22"), block(SRC, "23", rank=1, probed="22", why="evidence=TRW answered=1")
+    )
+    assert [pair(SRC, "22")] == list(kernel.held())
+    assert [("vetoed", "holdout")] == bench.ask(block(SRC, "23", rank=1, probed="22", why="evidence=TRW answered=1"))
+    assert [("added", "")] == bench.ask(block(SRC, "23"))
+    assert {pair(SRC, "22"), pair(SRC, "23")} == set(kernel.held())
+    rows = sqlite3.connect(bench.path).execute("SELECT port, mode, outcome, hit FROM blocks ORDER BY id").fetchall()
+    assert [(22, "nftables", None, 0), (23, "holdout", "replaced", 1), (23, "nftables", None, 0)] == rows
+
+
+def test_figures_are_counted_while_blocking(tmp_path):
+    """Blocking ratio, usefulness and new-port recall of a short scan, by hand.
+
+    Probes of 22, 23, 80, 23 again, while 22 foretells 23 and 2222: of four probes two met a block (23 twice);
+    of the blocks 22, 23, 2222 and 80 one was useful; of the two new ports 23 was blocked before, 80 was not.
+    """
+    bench = Bench(tmp_path)
+    bench.enforcer.start()
+    more = "evidence=TRW answered=1"
+    bench.ask(block(SRC, "22"), block(SRC, "23", rank=1, probed="22", why=more))
+    bench.ask(block(SRC, "2222", rank=2, probed="22", why=more))
+    for port in ("23", "80", "23"):
+        bench.clock.pass_(5)
+        bench.ask(block(SRC, port))
+    names = ("blocking_ratio", "usefulness", "predicted_usefulness", "new_port_recall")
+    assert [0.5, 0.25, 0.5, 0.5] == [bench.metric(f"portkin_{name}", mode="shadow") for name in names]
+    assert 4.0 == bench.metric("portkin_blocks_active", mode="shadow")
+
+
+def test_what_the_backend_counted_shows_a_hit_that_no_probe_did(kernel_bench, kernel):
+    """Behind a sensor that no longer sees blocked packets, the element's counter tells that the source came."""
+    kernel_bench.ask(block(SRC, "22"), block(SRC, "23", rank=1, probed="22", why="evidence=TRW answered=1"))
+    kernel.packets[pair(SRC, "23")] = 7
+    kernel_bench.enforcer.tick()
+    assert 1.0 == kernel_bench.metric("portkin_predicted_usefulness", mode="nftables")
+    assert 7.0 == kernel_bench.metric("portkin_dropped_packets_total")
+
+
+def test_after_a_restart_books_and_backend_agree(kernel_bench, kernel):
+    """What ran out meanwhile has ended; what the backend lost is restored; what it holds of ended blocks goes."""
+    kernel_bench.ask(block(SRC, "1", 10), block(SRC, "2", 100), block(SRC, "3", 100), block(SRC, "4", 100))
+    kernel_bench.ask(unblock(SRC, "4"))
+    del kernel.ends[pair(SRC, "2")]  # killed before it got there
+    kernel.ends[pair(SRC, "4")] = kernel.clock.steady + 100  # killed before it was taken away
+    kernel.clock.pass_(20)
+    bench = again(kernel_bench, kernel)
+    assert [("expired", 1)] == [(said.outcome, said.p.number) for said in bench.started]
+    assert {pair(SRC, "2"): 80.0, pair(SRC, "3"): 80.0} == {p: round(h.seconds) for p, h in kernel.held().items()}
+
+
+def test_an_extension_that_did_not_arrive_is_made_good(kernel_bench, kernel):
+    """Where books and backend differ about an end, the books win, in both directions."""
+    kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100))
+    kernel.ends[pair(SRC, "1")] = kernel.clock.steady + 30
+    kernel.ends[pair(SRC, "2")] = kernel.clock.steady + 3000
+    again(kernel_bench, kernel)
+    assert [100, 100] == [round(held.seconds) for held in kernel.held().values()]
+
+
+def test_lost_books_take_over_what_the_backend_holds(kernel_bench, kernel):
+    """With the books gone, blocks in the backend are kept and entered anew, never-block ones taken away."""
+    kernel_bench.ask(block(SRC, "1", 100), block(OTHER, "1", 100))
+    kernel_bench.enforcer.close()
+    for file in kernel_bench.path.parent.iterdir():
+        file.unlink()
+    bench = Bench(kernel_bench.path.parent, kernel, Limits(never_nets=Nets([f"{OTHER}/32"])), clock=kernel_bench.clock)
+    bench.enforcer.start()
+    assert [pair(SRC, "1")] == list(kernel.held())
+    kernel.clock.pass_(101)
+    assert [("expired", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
+
+
+def test_blocks_of_another_backend_do_not_become_real(bench, kernel):
+    """What shadow would have blocked is not blocked when the backend becomes a real one."""
+    bench.ask(block(SRC, "80"))
+    kernel.clock = bench.clock
+    again(bench, kernel)
+    assert {} == kernel.held()
+
+
+def test_a_table_taken_away_is_restored(kernel_bench, kernel):
+    """After somebody flushed the ruleset, the next batch brings everything back, and so does the next look."""
+    kernel_bench.ask(block(SRC, "1"))
+    kernel.there, kernel.ends = False, {}
+    assert [("added", "")] == kernel_bench.ask(block(SRC, "2"))
+    assert {pair(SRC, "1"), pair(SRC, "2")} == set(kernel.held())
+    kernel.there, kernel.ends = False, {}
+    kernel_bench.enforcer.tick()
+    assert {pair(SRC, "1"), pair(SRC, "2")} == set(kernel.held())
+
+
+def test_a_broken_backend_is_an_error_and_then_works_again(kernel_bench, kernel):
+    """While it fails, adds are answered with error and leave nothing behind; extensions hold to their old end."""
+    kernel_bench.ask(block(SRC, "1", 100))
+    kernel.clock.pass_(50)
+    kernel.broken = 2
+    asked = kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100))
+    assert ["error", "error"] == [outcome for outcome, _ in asked]
+    assert {pair(SRC, "1"): 50.0} == {p: held.seconds for p, held in kernel.held().items()}
+    kernel_bench.enforcer.tick()
+    assert [("extended", ""), ("added", "")] == kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100))
+    assert {100.0} == {held.seconds for held in kernel.held().values()}
+
+
+def test_a_backend_missing_at_the_start_is_tried_again(tmp_path, kernel):
+    """A sidecar starts without its backend, answers with errors, and blocks when the backend is there."""
+    kernel.broken = 1
+    bench = Bench(tmp_path, kernel, clock=kernel.clock)
+    bench.enforcer.start()
+    assert "error" == bench.ask(block(SRC, "1"))[0][0]
+    bench.enforcer.tick()
+    assert [("added", "")] == bench.ask(block(SRC, "1"))
+
+
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_clock_set_anew_moves_the_ends_along(kernel_bench, kernel, jump):
+    """When the wall clock jumps, blocks last as long as they were meant to, and it is reported."""
+    kernel_bench.ask(block(SRC, "1", 100))
+    kernel.clock.wall += jump
+    kernel.clock.pass_(50)
+    assert [] == kernel_bench.enforcer.tick()
+    kernel.clock.pass_(51)
+    assert ["expired"] == [said.outcome for said in kernel_bench.enforcer.tick()]
+    assert any("clock was set anew" in event for event in kernel_bench.log.events("error"))
+
+
+def test_a_clock_set_back_while_we_were_away_lengthens_nothing(kernel_bench, kernel):
+    """Started with a clock behind the books, no block lasts longer from now than it was to last in all."""
+    kernel_bench.ask(block(SRC, "1", 100))
+    kernel_bench.enforcer.tick()
+    kernel.clock.wall -= 86_400
+    bench = again(kernel_bench, kernel)
+    assert any("behind the books" in event for event in bench.log.events("error"))
+    kernel.clock.pass_(101)
+    assert ["expired"] == [said.outcome for said in bench.enforcer.tick()]
+
+
+def test_damaged_books_do_not_stop_blocking(kernel_bench, kernel):
+    """Books that break while in use are set aside; what held is in the new ones, and the next block works."""
+    kernel_bench.ask(block(SRC, "1", 100))
+
+    def broken(*_):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    kernel_bench.enforcer._opened.add = broken
+    kernel_bench.path.write_bytes(b"\xee" * 8192)
+    assert "error" == kernel_bench.ask(block(SRC, "2", 100))[0][0]
+    assert [("added", "")] == kernel_bench.ask(block(SRC, "2", 100))
+    assert {pair(SRC, "1"), pair(SRC, "2")} == set(kernel.held())
+    assert any("books" in event for event in kernel_bench.log.events("error"))
+
+
+def test_what_another_process_writes_is_taken_over(bench):
+    """A block removed in the books by somebody else is gone here too, in grace, and Zeek is told."""
+    bench.ask(block(SRC, "1"), block(SRC, "2"))
+    other = Bench(bench.path.parent, clock=bench.clock)
+    other.enforcer.open()
+    other.enforcer.ready = True
+    other.ask(unblock(SRC, "1"))
+    other.enforcer.close()
+    assert [("removed", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
+    assert [("vetoed", "grace"), ("exists", "")] == bench.ask(block(SRC, "1"), block(SRC, "2"))
+
+
+def test_flushing_ends_everything_without_grace(kernel_bench, kernel):
+    """All blocks end in books and backend; the next request blocks again."""
+    kernel_bench.ask(block(SRC, "1"), block(OTHER, "2"))
+    assert ["removed", "removed"] == [said.outcome for said in kernel_bench.enforcer.flush()]
+    assert {} == kernel.held()
+    assert [("added", "")] == kernel_bench.ask(block(SRC, "1"))
+
+
+ports = st.integers(1, 4).map(str)
+sources = st.sampled_from(["203.0.113.5", "203.0.113.6", "198.51.100.1", "2001:db8::1"])
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("block"), sources, ports, st.floats(-5, 60)),
+        st.tuples(st.just("unblock"), sources, ports, st.just(0.0)),
+        st.tuples(st.just("pass"), sources, ports, st.floats(0, 40)),
+        st.tuples(st.just("die"), sources, ports, st.floats(0, 40)),
+        st.tuples(st.just("fail"), sources, ports, st.just(0.0)),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_books_and_backend_never_part(tmp_path_factory, steps):
+    """Whatever is asked, fails, passes and dies: all the backend holds is in the books, and ends when they say."""
+    folder = tmp_path_factory.mktemp("books")
+    kernel = Kernel(Clock())
+    limits = Limits(never_nets=Nets(["198.51.100.0/24"]), max_ports=3, grace=20.0)
+    bench = Bench(folder, kernel, limits, clock=kernel.clock, pace=NO_COUNT)
+    bench.enforcer.start()
+    for what, src, port, seconds in steps:
+        if what == "block":
+            bench.ask(block(src, port, seconds, why=PROVEN))
+        elif what == "unblock":
+            bench.ask(unblock(src, port))
+        elif what == "pass":
+            kernel.clock.pass_(seconds)
+            bench.enforcer.tick()
+        elif what == "fail":
+            kernel.broken = 1
+        else:
+            bench = again(bench, kernel, limits, pace=NO_COUNT)
+        if not bench.enforcer.ready:
+            bench.enforcer.tick()  # the next look, after a failure
+        live = {b.pair: b.until for b in bench.enforcer._opened.live()}
+        offset = kernel.clock.wall - kernel.clock.steady
+        for held_pair, end in kernel.ends.items():
+            if end > kernel.clock.steady:
+                assert held_pair in live
+                assert end + offset <= live[held_pair] + 2.001
+                assert held_pair.src != number_of("198.51.100.1")
+    bench.enforcer.close()

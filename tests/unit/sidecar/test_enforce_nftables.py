@@ -1,0 +1,246 @@
+"""nftables: the commands as text, and the kernel's own sets in a network namespace (root)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portkin.enforce import libnftables
+from portkin.enforce.backend import Batch, Timed
+from portkin.enforce.blocks import pair_of
+from portkin.enforce.libnftables import Program, find_runner
+from portkin.enforce.nftables import Nftables, Place, batch_commands, setup_commands
+from portkin.enforce.own import gateways, own_addresses
+from portkin.errors import BackendError
+from portkin.nets import text_of
+from portkin.ports import Port
+from support.enforcing import Bench, block, unblock
+from support.netns import private_network
+
+
+def pair(src, port):
+    return pair_of(ip_address(src), Port.parse(port))
+
+
+def test_a_batch_is_a_few_commands():
+    """Adds go in one command per set; an extension is added, deleted and added with its new time."""
+    batch = Batch(
+        [Timed(pair("192.0.2.1", "80"), 60.0), Timed(pair("192.0.2.2", "81"), 0.0005)],
+        [Timed(pair("2001:db8::1", "53/udp"), 1.5)],
+        [pair("192.0.2.3", "22")],
+    )
+    expected = [
+        "add element inet portkin tcp4 { 192.0.2.1 . 80 timeout 60000ms, 192.0.2.2 . 81 timeout 1ms }",
+        "add element inet portkin udp6 { 2001:db8::1 . 53 timeout 1500ms }",
+        "delete element inet portkin udp6 { 2001:db8::1 . 53 }",
+        "add element inet portkin udp6 { 2001:db8::1 . 53 timeout 1500ms }",
+        "add element inet portkin tcp4 { 192.0.2.3 . 22 }",
+        "delete element inet portkin tcp4 { 192.0.2.3 . 22 }",
+    ]
+    assert expected == batch_commands("portkin", batch).splitlines()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.ip_addresses(), st.integers(0, 65535), st.sampled_from(["tcp", "udp"]), st.floats(0, 1e9))
+def test_nothing_but_numbers_gets_into_a_command(address, number, proto, seconds):
+    """Of any address, port and time, the text of a command has digits, hex, dots and colons only."""
+    text = batch_commands("portkin", Batch(add=[Timed(pair_of(address, Port(number, proto)), seconds)]))
+    element = text.split("{")[1].split("}")[0]
+    assert set(element.replace("timeout", "").replace("ms", "")) <= set("0123456789abcdef.: ")
+
+
+def test_a_table_has_a_plain_name():
+    """A name that is more than a word is refused before nft sees it."""
+    with pytest.raises(ValueError, match="is no name for a table"):
+        Nftables(Place(table="x; flush ruleset"), runner=Program("/bin/true"))
+
+
+def test_without_library_and_program_it_is_said_what_to_install(monkeypatch):
+    """Where neither libnftables nor nft is here, the error names the package."""
+    monkeypatch.setattr(libnftables, "LIBRARY", "libnothing.so.0")
+    monkeypatch.setattr(libnftables.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(BackendError, match="libnftables1"):
+        find_runner()
+
+
+@pytest.fixture
+def nft(root):
+    """A table of our own in a network namespace of our own."""
+    with private_network():
+        try:
+            backend = Nftables(Place())
+        except BackendError as error:
+            pytest.skip(str(error))
+        backend.setup()
+        yield backend
+        backend.close()
+
+
+@pytest.mark.root
+def test_what_is_added_is_held_with_its_time(nft):
+    """The kernel holds each pair, IPv4 and IPv6, TCP and UDP, with what is left of its time."""
+    wanted = {pair("192.0.2.1", "80"): 60, pair("2001:db8::1", "65535/udp"): 7200, pair("192.0.2.1", "0/udp"): 5}
+    nft.apply(Batch(add=[Timed(p, s) for p, s in wanted.items()]))
+    assert wanted == {p: round(held.seconds + 0.4) for p, held in nft.held().items()}
+
+
+@pytest.mark.root
+def test_extending_refreshes_and_removing_removes(nft):
+    """An extension counts from now, for a pair that has run out too; removing one that has is no error."""
+    one, other = pair("192.0.2.1", "80"), pair("192.0.2.1", "81")
+    nft.apply(Batch(add=[Timed(one, 60)]))
+    nft.apply(Batch(extend=[Timed(one, 600), Timed(other, 600)]))
+    assert [600, 600] == [round(held.seconds + 0.4) for held in nft.held().values()]
+    nft.apply(Batch(extend=[Timed(one, 30)], remove=[other, pair("192.0.2.9", "9")]))
+    assert {one: 30} == {p: round(held.seconds + 0.4) for p, held in nft.held().items()}
+
+
+@pytest.mark.root
+def test_a_batch_is_all_or_nothing(nft):
+    """A batch of which a part is refused leaves the kernel as it was."""
+    small = Nftables(Place(table="small", size=3))
+    small.setup()
+    with pytest.raises(BackendError):
+        small.apply(Batch(add=[Timed(pair("192.0.2.1", str(port)), 60) for port in range(1, 9)]))
+    assert {} == small.held()
+    small.close()
+
+
+@pytest.mark.root
+def test_setting_up_again_keeps_what_is_held_and_moves_the_chain(nft):
+    """A second setup, with another hook and priority, loses no block; the rules are there once."""
+    nft.apply(Batch(add=[Timed(pair("192.0.2.1", "80"), 60)]))
+    again = Nftables(Place(hook="forward", priority=5))
+    again.setup()
+    listed = json.loads(subprocess.check_output(["nft", "-j", "list", "table", "inet", "portkin"]))["nftables"]
+    chains = [item["chain"] for item in listed if "chain" in item]
+    assert [("forward", 5)] == [(chain["hook"], chain["prio"]) for chain in chains]
+    assert 4 == sum("rule" in item for item in listed)
+    assert [pair("192.0.2.1", "80")] == list(again.held())
+    again.close()
+
+
+@pytest.mark.root
+def test_a_table_that_is_gone_is_noticed(nft):
+    """Without its table the backend says that it forgot, and every use is an error until it is set up again."""
+    assert not nft.forgot()
+    nft.teardown()
+    assert nft.forgot()
+    for use in (nft.held, nft.dropped, lambda: nft.apply(Batch(add=[Timed(pair("192.0.2.1", "1"), 1)]))):
+        with pytest.raises(BackendError, match="nftables"):
+            use()
+    nft.teardown()
+    nft.setup()
+    assert ({}, False) == (nft.held(), nft.forgot())
+
+
+@pytest.mark.root
+def test_many_elements_are_read_as_they_were_written(nft):
+    """Thousands of elements, with different times and some without end, are read back exactly once each."""
+    wanted = {pair_of(ip_address(f"10.{n >> 8}.{n & 255}.1"), Port(n, "tcp")): 100 + n % 7000 for n in range(1, 9000)}
+    nft.apply(Batch(add=[Timed(p, s) for p, s in wanted.items()]))
+    subprocess.run(["nft", "add element inet portkin tcp4 { 192.0.2.77 . 77 }"], check=True)
+    held = nft.held()
+    assert float("inf") == held.pop(pair("192.0.2.77", "77")).seconds
+    assert wanted.keys() == held.keys()
+    assert all(0 <= wanted[p] - held[p].seconds < 30 for p in wanted)
+
+
+@pytest.mark.root
+def test_packets_are_dropped_and_counted(nft):
+    """A datagram to a blocked port is dropped and counted, in the table and at its element; another arrives."""
+    for command in (
+        "ip link set lo up",
+        "ip link add a0 type veth peer name b0",
+        "ip addr add 192.0.2.1/24 dev lo",
+    ):
+        subprocess.run(command.split(), check=True)
+    import socket
+
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("192.0.2.1", 0))
+    receiver.settimeout(2)
+    port = receiver.getsockname()[1]
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.bind(("192.0.2.1", 0))
+    blocked = pair("192.0.2.1", f"{port}/udp")
+    nft.apply(Batch(add=[Timed(blocked, 60)]))
+    sender.sendto(b"12345", ("192.0.2.1", port))
+    nft.apply(Batch(remove=[blocked]))
+    sender.sendto(b"here", ("192.0.2.1", port))
+    assert b"here" == receiver.recv(99)
+    assert (1, 33) == nft.dropped()  # 20 bytes of IP, 8 of UDP and 5
+    nft.apply(Batch(add=[Timed(blocked, 60)]))
+    sender.sendto(b"", ("192.0.2.1", port))
+    assert [(1, 28)] == [(held.packets, held.bytes) for held in nft.held().values()]
+    assert (2, 61) == nft.dropped()
+
+
+@pytest.mark.root
+def test_the_program_does_what_the_library_does(nft):
+    """Without the library, nft itself is started for each batch, with the same result."""
+    slow = Nftables(Place(), runner=Program("nft"))
+    slow.apply(Batch(add=[Timed(pair("192.0.2.1", "80"), 60)]))
+    assert [pair("192.0.2.1", "80")] == list(nft.held())
+    with pytest.raises(BackendError, match="Could not process rule"):
+        slow._runner.run("delete element inet portkin tcp4 { 192.0.2.2 . 80 }")
+
+
+@pytest.mark.root
+def test_our_own_addresses_and_gateways_are_known(nft):
+    """The addresses of every interface, and the gateways of default routes, of every table and of several hops."""
+    for command in (
+        "ip link add a0 type veth peer name b0",
+        "ip addr add 198.51.100.1/24 dev a0",
+        "ip -6 addr add 2001:db8::1/64 dev a0 nodad",
+        "ip link set a0 up",
+        "ip link set b0 up",
+        "ip route add default nexthop via 198.51.100.2 nexthop via 198.51.100.3",
+        "ip route add default via 198.51.100.4 table 77",
+        "ip route add 203.0.113.0/24 via 198.51.100.5",
+        "ip -6 route add default via 2001:db8::2",
+    ):
+        subprocess.run(command.split(), check=True)
+    own = {text_of(address) for address in own_addresses() if not text_of(address).startswith("fe80")}
+    assert {"198.51.100.1", "2001:db8::1"} == own
+    expected = {"198.51.100.2", "198.51.100.3", "198.51.100.4", "2001:db8::2"}
+    assert expected == {text_of(address) for address in gateways()}
+
+
+@pytest.mark.root
+def test_the_enforcer_and_the_kernel(nft, tmp_path):
+    """Added, extended, removed, restored after a flush of the ruleset, kept over a restart: in the kernel itself."""
+    import time
+
+    def bench():
+        made = Bench(tmp_path, Nftables(Place()), wall=time.time, steady=time.monotonic)
+        made.enforcer.start()
+        return made
+
+    first = bench()
+    asked = first.ask(block("203.0.113.5", "80", 60), block("203.0.113.5", "443", 60), block("2001:db8::1", "80", 60))
+    assert [("added", "")] * 3 == asked
+    first.ask(unblock("203.0.113.5", "443"), block("203.0.113.5", "80", 600))
+    expected = {pair("203.0.113.5", "80"): 600, pair("2001:db8::1", "80"): 60}
+    assert expected == {p: round(held.seconds + 0.4) for p, held in nft.held().items()}
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    first.enforcer.tick()
+    assert expected.keys() == nft.held().keys()
+    first.enforcer.close()
+    second = bench()
+    assert expected.keys() == nft.held().keys()
+    assert [("exists", "")] == second.ask(block("203.0.113.5", "80", 600))
+    second.enforcer.close()
+
+
+def test_the_table_is_what_the_documentation_says():
+    """The commands that make the table, whole: our own table, four sets, one chain at the place that was set."""
+    text = setup_commands(Place(hook="input", priority=-10, size=7))
+    assert "add set inet portkin tcp6 { type ipv6_addr . inet_service; flags timeout; size 7; counter; }" in text
+    assert "add chain inet portkin scanners { type filter hook input priority -10; policy accept; }" in text
+    assert "add rule inet portkin scanners ip6 saddr . udp dport @udp6 counter name dropped drop" in text
