@@ -6,10 +6,11 @@ A Dijkstra from each port, which settles the frontier's node of least (distance,
 after K. So ties go to the lower port number among the ports then in reach; a port reached through another
 at no extra length comes after that other.
 
-Two facts keep it short. Only the best K - (settled) frontier nodes can ever be settled, so the frontier is
-a sorted row of that size, in the very place the answer is wanted, and its last entry is a bound for all
-that is still worth looking at. And with each node's edges in order of length, the first that passes the
-bound ends the look at that node: some twenty edges are touched where a port has thousands.
+Two facts keep it short. Only the best K - (settled) frontier nodes can ever be settled, so the frontier is a
+sorted row of that size, in the very place the answer is wanted, and its last entry bounds what is worth
+looking at. And of each node only the K + 1 shortest edges matter, ties by target: whatever a longer one
+reaches, K ports are reached before it (K + 1 because one edge may lead back to the source). So where a port
+has thousands of edges, a few of some dozen are touched.
 """
 
 from __future__ import annotations
@@ -34,13 +35,18 @@ def nearest(graph: Graph, edge_lengths: Floats, k: int) -> tuple[Nodes, Floats]:
     """
     if k < 1:
         raise ValueError(f"k = {k}: at least 1 neighbor must be asked for")
-    if not (np.isfinite(edge_lengths).all() and (edge_lengths >= 0).all()):
+    edge_lengths = np.asarray(edge_lengths, np.float64)
+    if not (edge_lengths.min(initial=0.0) >= 0 and edge_lengths.max(initial=0.0) < np.inf):  # a NaN fails both
         raise ValueError("edge lengths must be finite and not negative for a shortest path to exist")
-    targets, ordered = _by_length(graph.indptr, graph.targets, np.ascontiguousarray(edge_lengths, np.float64))
     n = len(graph.ports)
-    nodes = np.full((n, k), -1, np.int32)
-    distances = np.full((n, k), np.inf)
-    _search(graph.indptr, targets, ordered, nodes, distances)
+    nodes = np.empty((n, k), np.int32)
+    distances = np.empty((n, k))
+    shortest = _shortest(graph.indptr, graph.targets, edge_lengths, k + 1)
+    undecided = _search(np.arange(n), *shortest, nodes, distances)
+    if len(undecided):
+        order = np.lexsort((graph.targets, edge_lengths, graph.sources))
+        every = (graph.indptr, graph.targets[order], edge_lengths[order], np.full(n, np.inf))
+        _search(undecided, *every, nodes, distances)
     return nodes, distances
 
 
@@ -51,27 +57,62 @@ def table_rows(graph: Graph, nodes: Nodes, distances: Floats) -> Rows:
 
 
 @numba.njit(cache=True)
-def _by_length(indptr: Ints, targets: Nodes, edge_lengths: Floats) -> tuple[Nodes, Floats]:
-    """Targets and lengths with each node's edges in order of (length, target)."""
-    sorted_targets = np.empty_like(targets)
-    sorted_lengths = np.empty_like(edge_lengths)
-    for node in range(len(indptr) - 1):
-        first, last = indptr[node], indptr[node + 1]
-        order = np.argsort(edge_lengths[first:last], kind="mergesort")  # stable: targets increase in a row
-        for i in range(last - first):
-            sorted_targets[first + i] = targets[first + order[i]]
-            sorted_lengths[first + i] = edge_lengths[first + order[i]]
-    return sorted_targets, sorted_lengths
+def _shortest(indptr: Ints, targets: Nodes, edge_lengths: Floats, width: int) -> tuple[Ints, Nodes, Floats, Floats]:
+    """Of each node the ``width`` shortest edges in order of (length, target), and what comes after them.
+
+    The first three as in a `Graph`; the fourth float64 (n,), the least length of a node's other edges that is
+    greater than all of these, +inf where there is none.
+    """
+    n = len(indptr) - 1
+    starts = np.zeros(n + 1, np.int64)
+    for node in range(n):
+        starts[node + 1] = starts[node] + min(indptr[node + 1] - indptr[node], width)
+    to, at = np.empty(starts[n], np.int32), np.empty(starts[n], np.float64)
+    after = np.full(n, np.inf)
+    for node in range(n):
+        first, last = starts[node], starts[node + 1] - 1
+        place = first - 1
+        for edge in range(indptr[node], indptr[node + 1]):
+            length = edge_lengths[edge]
+            if place < last:
+                place += 1
+            elif length >= at[last]:  # targets increase in a row: of equal lengths the first stay
+                continue
+            hole = place
+            while hole > first and at[hole - 1] > length:
+                to[hole], at[hole] = to[hole - 1], at[hole - 1]
+                hole -= 1
+            to[hole], at[hole] = targets[edge], length
+        if indptr[node + 1] - indptr[node] > width:
+            for edge in range(indptr[node], indptr[node + 1]):
+                if at[last] < edge_lengths[edge] < after[node]:
+                    after[node] = edge_lengths[edge]
+    return starts, to, at, after
 
 
 @numba.njit(cache=True)
-def _search(indptr: Ints, targets: Nodes, edge_lengths: Floats, nodes: Nodes, distances: Floats) -> None:
-    """Fill all rows; each node's edges must be in order of (length, target)."""
+def _search(
+    sources: Ints,
+    indptr: Ints,
+    targets: Nodes,
+    edge_lengths: Floats,
+    after: Floats,
+    nodes: Nodes,
+    distances: Floats,
+) -> Ints:
+    """Fill the rows of the sources in ``nodes`` and ``distances``, both (n, k); each node's edges are in order.
+
+    Returns the sources whose rows hang on edges that were left out. Only where sums round can that be: an edge is
+    longer than those at hand, yet ``after`` says that it may reach a lower port at no greater a distance.
+    """
     n, k = nodes.shape
+    undecided = np.empty_like(sources)
+    n_undecided = 0
     reached_from = np.full(n, -1, np.int32)  # the source that reached a node last, so nothing needs clearing
     reached_at = np.empty(n, np.float64)  # and how far from it the node was
-    for source in range(n):
+    for source in sources:
         row, at = nodes[source], distances[source]
+        row[:], at[:] = -1, np.inf
         reached_from[source] = source
         reached_at[source] = 0.0
         found = 0  # entries of the row: the settled in their order, then the frontier by (distance, node)
@@ -80,26 +121,24 @@ def _search(indptr: Ints, targets: Nodes, edge_lengths: Floats, nodes: Nodes, di
         while True:
             edge, end = indptr[node], indptr[node + 1]
             while edge < end:
-                target = targets[edge]
-                distance = so_far + edge_lengths[edge]
+                target, distance = targets[edge], so_far + edge_lengths[edge]
                 if found == k and distance >= at[k - 1]:
                     if distance > at[k - 1]:
-                        break  # and so are all further edges of this node
+                        break  # and so are all longer edges
                     if target > row[k - 1]:
-                        # So are all further edges of this length. One a little longer may round to the same
-                        # distance and lead to a lower port, so go on with the next length.
-                        edge = _next_length(edge_lengths, edge, end)
+                        edge += 1
                         continue
                 edge += 1
+                place = -1
                 if reached_from[target] == source:
                     if reached_at[target] <= distance:
                         continue
-                    place = _place_of(row, target, settled, found)
-                else:
-                    place = -1
+                    for i in range(settled, found):
+                        if row[i] == target:
+                            place = i
                 reached_from[target] = source
                 reached_at[target] = distance
-                if place < 0:  # new to the row, which drops its last entry when full
+                if place < 0:  # not in the row, which drops its last entry when full
                     if found < k:
                         found += 1
                     place = found - 1
@@ -109,35 +148,14 @@ def _search(indptr: Ints, targets: Nodes, edge_lengths: Floats, nodes: Nodes, di
                     at[place], row[place] = at[place - 1], row[place - 1]
                     place -= 1
                 at[place], row[place] = distance, target
+            if edge == end and so_far + after[node] <= at[k - 1] < np.inf:
+                undecided[n_undecided] = source
+                n_undecided += 1
+                break
             if settled == found:
                 break
             node, so_far = row[settled], at[settled]
             settled += 1
             if settled == k:
                 break
-
-
-@numba.njit(cache=True, inline="always")
-def _next_length(edge_lengths: Floats, edge: int, end: int) -> int:
-    """The first edge after ``edge`` that is longer, or ``end``: by doubling steps, then halving."""
-    length = edge_lengths[edge]
-    step = 1
-    while edge + step < end and edge_lengths[edge + step] == length:
-        step *= 2
-    low, high = edge + step // 2, min(edge + step, end)  # low is of this length, high is longer or the end
-    while high - low > 1:
-        middle = (low + high) // 2
-        if edge_lengths[middle] == length:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-@numba.njit(cache=True, inline="always")
-def _place_of(row: Nodes, target: int, settled: int, found: int) -> int:
-    """Where the frontier holds ``target``; -1 where it fell out of the row."""
-    for place in range(settled, found):
-        if row[place] == target:
-            return place
-    return -1
+    return undecided[:n_undecided]

@@ -91,8 +91,9 @@ class TestOrder:
 
     def test_sums_that_round(self):
         """Where two lengths round to the same sum, the lower port is found behind the shorter edge."""
-        # 1e16 + 1 rounds to 1e16: from 10 all five are equally far, and 15 leads to 20 by its longest edge.
-        edges = [(10, 15, 1e16), (10, 40, 1e16), (15, 50, 0.0), (15, 60, 0.0), (15, 20, 1.0)]
+        # 1e16 + 1 rounds to 1e16: from 10 all six are equally far, and 15 leads to 20 by its longest edge, which is
+        # not among its K + 1 shortest.
+        edges = [(10, 15, 1e16), (10, 40, 1e16), (15, 50, 0.0), (15, 60, 0.0), (15, 70, 0.0), (15, 20, 1.0)]
 
         assert [(15, 1e16), (20, 1e16)] == [(p, pytest.approx(d)) for p, d in found(edges, 2)[10]]
 
