@@ -17,7 +17,7 @@ def chosen(text: str, table: Table, k: int) -> tuple[Port, ...]:
     """
     if text.strip().isdigit():
         return _sorted(most_predicted(table, k, int(text)))
-    known = {Port(number, proto) for proto in table.rows for number in table.rows[proto].ports.tolist()}
+    known = set(most_predicted(table, table.k, 2 * PORTS))
     found: set[Port] = set()
     for part in text.split(","):
         wanted = _parse(part)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 FILE = click.Path(path_type=Path)
+HERE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()
@@ -93,7 +94,7 @@ def build(
 
 
 @rules.command("from-log")
-@click.argument("log", type=FILE)
+@click.argument("log", type=HERE)
 @click.option("--seconds", default=20_000, show_default=True, help="Leave out decisions older than this.")
 @click.option(
     "--action",
@@ -118,7 +119,7 @@ def from_log(log: Path, seconds: int, action: str, sid_base: int, output: Path) 
 
 
 @rules.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=HERE)
 @click.option(
     "--folder", type=FILE, default=Path("/var/lib/suricata/portkin"), show_default=True, help="Where the rules go."
 )

@@ -1,0 +1,146 @@
+"""The rules of a set: which there are, and what each says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+
+import pytest
+
+from portkin.errors import RulesError
+from portkin.ports import Port
+from portkin_rules.choose import chosen
+from portkin_rules.generate import build, nearest_protected
+from portkin_rules.passlist import pass_rules, read_nets
+from portkin_rules.plan import Detector, Plan
+from portkin_rules.sids import Sids
+from support.tables import small_table
+
+NAMES = {Port(22, "tcp"): "ssh", Port(53, "udp"): "domain"}
+
+
+@pytest.fixture
+def table(tmp_path):
+    return small_table(tmp_path / "table")
+
+
+def built(table, plan, ports="22,80,53/udp"):
+    found = build(plan, table, chosen(ports, table, plan.k), sids=Sids(), today=date(2026, 11, 21), names=NAMES.get)
+    return {rule.sid: rule for rule in found}
+
+
+def options(rule, name):
+    return [option.value for option in rule.options if option.name == name]
+
+
+def test_what_a_probe_blocks(table):
+    """A probe blocks its port first, then those of its nearest that are protected, nearest first."""
+    ports = chosen("22,80,53/udp", table, 3)
+    expected = {
+        Port(22, "tcp"): (Port(22, "tcp"), Port(80, "tcp")),
+        Port(80, "tcp"): (Port(80, "tcp"),),
+        Port(53, "udp"): (Port(53, "udp"),),
+    }
+    assert expected == nearest_protected(table, ports, 3)
+    assert (Port(22, "tcp"),) == nearest_protected(table, ports, 2)[Port(22, "tcp")]
+
+
+def test_hostbit_mode(table):
+    """In hostbit mode there is one rule per port, which tests the bit that the sidecar sets."""
+    rules = built(table, Plan(mode="hostbit", action="drop"))
+    assert {1_500_022, 1_500_080, 1_500_000 + 65_536 + 53} == rules.keys()
+    expected = (
+        'drop tcp $EXTERNAL_NET any -> $HOME_NET 22 (msg:"PORTKIN blocked port ssh (22/tcp)"; flow:to_server; '
+        "flags:S,12; xbits:isset,pk22,track ip_src; flowbits:set,pkblocked; target:dest_ip; classtype:network-scan; "
+        f"metadata:created_at 2026_11_21, portkin_table {table.id}, portkin_k 3, portkin_mode hostbit, "
+        "portkin_port 22/tcp; sid:1500022; rev:1;)"
+    )
+    assert expected == str(rules[1_500_022])
+    udp = rules[1_565_589]
+    assert ["to_server,not_established"] == options(udp, "flow")
+    assert ["isset,pk53u,track ip_src"] == options(udp, "xbits")
+
+
+def test_autopilot_needs_nobody(table):
+    """In autopilot mode no bit has a name that the sidecar would set; in both modes all blocking bits have."""
+    for mode, foreign in (("autopilot", False), ("both", True)):
+        bits = {
+            value.split(",")[1] for rule in built(table, Plan(mode=mode)).values() for value in options(rule, "xbits")
+        }
+        assert foreign == bool({"pk22", "pk80", "pk53u"} & bits)
+
+
+def test_counts_of_rules(table):
+    """Three rules per port, and per protocol one for new hosts and one per step of the count."""
+    plan = Plan(detector=Detector(count=4))
+    assert 3 * 3 + 2 * (1 + 4) == len(built(table, plan))
+
+
+def test_bits_that_are_tested_are_set(table):
+    """No rule waits for a bit that no other sets, and every bit that blocks ends after the set time."""
+    rules = built(table, Plan(seconds=77)).values()
+    of = [value.split(",") for rule in rules for value in options(rule, "xbits")]
+    tested = {name for command, name, *_ in of if command == "isset"}
+    put = {name for command, name, *_ in of if command == "set"}
+    assert tested == put - {"pkhost", "pkseen22", "pkseen80", "pkseen53u"}
+    ends = {name: rest[-1] for command, name, *rest in of if command == "set"}
+    assert {"expire 77"} == {ends[name] for name in ("pk22", "pk80", "pk53u")}
+
+
+def test_extended_by_a_new_probe(table):
+    """Every bit that blocks is unset just before it is set: Suricata keeps the time of a bit that is there."""
+    kin = built(table, Plan())[1_500_000 + 131_072 + 22]
+    expected = [
+        "isset,pkscanner,track ip_src",
+        "unset,pk22,track ip_src",
+        "set,pk22,track ip_src,expire 20000",
+        "unset,pk80,track ip_src",
+        "set,pk80,track ip_src,expire 20000",
+        "unset,pkscanner,track ip_src",
+        "set,pkscanner,track ip_src,expire 3600",
+    ]
+    assert expected == options(kin, "xbits")
+
+
+def test_only_what_concerns_people_alerts(table):
+    """Gates and the rule that finds a scanner alert; those that keep books do not."""
+    rules = built(table, Plan()).values()
+    loud = Counter(" ".join(rule.msg.split(" ")[1:3]) for rule in rules if not options(rule, "noalert"))
+    assert Counter({"blocked port": 3, "scanner after": 2}) == loud
+
+
+def test_action_is_of_gates_alone(table):
+    """Only gates drop or reject."""
+    for action in ("drop", "reject"):
+        rules = built(table, Plan(action=action)).values()
+        assert {"blocked port"} == {" ".join(rule.msg.split(" ")[1:3]) for rule in rules if rule.action == action}
+
+
+def test_pass_list(tmp_path, table):
+    """A pass list becomes packet rules: SYNs to any port, datagrams to protected ports alone."""
+    file = tmp_path / "pass.txt"
+    file.write_text("# never\n192.0.2.0/24  # office\n\n2001:db8::1\n")
+    ports = chosen("22,80,53/udp,123/udp", table, 3)
+    got = [f"{rule.action} {rule.header}" for rule in pass_rules(read_nets(file), ports, sids=Sids(), books={"a": 1})]
+    expected = [
+        "pass tcp [192.0.2.0/24,2001:db8::1/128] any -> $HOME_NET any",
+        "pass udp [192.0.2.0/24,2001:db8::1/128] any -> $HOME_NET [53,123]",
+    ]
+    assert expected == got
+
+
+def test_long_pass_list(table):
+    """A long pass list is spread over rules that Suricata can read."""
+    nets = [f"10.{at // 256}.{at % 256}.0/24" for at in range(250)]
+    rules = list(pass_rules(nets, chosen("22/tcp", table, 3), sids=Sids(), books={"a": 1}))
+    assert [1_894_000, 1_894_001, 1_894_002] == [rule.sid for rule in rules]
+
+
+def test_bad_pass_list(tmp_path):
+    """A line that is no network is refused with its number."""
+    file = tmp_path / "pass.txt"
+    file.write_text("192.0.2.0/24\nexample.org\n")
+    with pytest.raises(RulesError, match=r"pass\.txt:2: 'example\.org' is no network"):
+        read_nets(file)
+    with pytest.raises(RulesError, match="cannot be read"):
+        read_nets(tmp_path / "none.txt")
