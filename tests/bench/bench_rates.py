@@ -95,19 +95,21 @@ def scoring(ports: int = 1_074, lstms: int = 100) -> None:
         entry = Model(port, "LSTM" if deep else "linear", f"{port.number}.onnx", length, tuple(used), scaling, 1.0, 1.0)
         models.append((entry, network if deep else linear))
     child = """
-import os, resource, sys, time
+import os, sys, time
 import numpy as np
 from portkin.forecast import Forecaster
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def rss(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+base = rss()
 began = time.perf_counter(); models = Forecaster.load(sys.argv[1]); load = time.perf_counter() - began
 counts = np.random.default_rng(0).poisson(20, (models.history, len(models.ports))).astype(float)
-walls = []
+loaded = rss()
+walls, cpus = [], []
 for _ in range(5):
-    began = time.perf_counter(); models.score(models.ports, counts); walls.append(time.perf_counter() - began)
-rss = int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(f"load {load:.1f} s; one bin: median {sorted(walls)[2]:.2f} s, first {walls[0]:.2f} s on one core; "
-      f"resident {rss:.0f} MB, peak {peak:.0f} MB, before loading {base:.0f} MB")
+    began, cpu = time.perf_counter(), time.process_time()
+    models.score(models.ports, counts)
+    walls.append(time.perf_counter() - began); cpus.append(time.process_time() - cpu)
+print(f"load {load:.1f} s; one bin on one core: median {sorted(walls)[2]:.2f} s ({sorted(cpus)[2]:.2f} s computing); "
+      f"resident {base:.0f} MB, {loaded:.0f} MB loaded, {rss():.0f} MB scored")
 """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bundle"

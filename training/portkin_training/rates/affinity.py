@@ -34,9 +34,12 @@ def standardized(counts: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """
     known = ~np.isnan(counts)
     number = np.maximum(known.sum(axis=0), 1)
-    centred = np.where(known, counts - np.where(known, counts, 0).sum(axis=0) / number, 0.0)
-    std = np.sqrt((centred**2).sum(axis=0) / number)
-    return centred / np.where(std > 0, std, 1.0), known
+    x = np.where(known, counts, 0.0)
+    x -= x.sum(axis=0) / number
+    x[~known] = 0.0
+    std = np.sqrt(np.einsum("np,np->p", x, x) / number)
+    x /= np.where(std > 0, std, 1.0)
+    return x, known
 
 
 def lagged_sums(x: Floats, lags: int, visit: Callable[[int, Floats], None], *, tile_bytes: int = TILE_BYTES) -> None:
