@@ -9,7 +9,7 @@ TCP
     happens. So a SYN with a new sequence number, and any SYN after a FIN or RST of either side, begins a new
     flow (`IsReuse`), also in the other direction.
   * ANSWERED, once: the responder's first SYN-ACK; or, before any, the originator's first segment with ACK
-    (only its direction is seen, or the SYN-ACK was lost). Not after REFUSED.
+    (only its direction is seen, or the SYN-ACK was lost). Not after REFUSED or its own FIN or RST.
   * REFUSED, once: the responder's RST while neither ANSWERED nor closed.
   * A flow is forgotten 5 s after its SYN when no SYN-ACK came (`tcp_attempt_delay`), 5 s after its first
     FIN or RST (`tcp_close_delay`), else after 5 minutes without a packet (`tcp_inactivity_timeout`).
@@ -24,9 +24,9 @@ UDP
   * A flow is forgotten after a minute without a packet (`udp_inactivity_timeout`).
 
 Where this differs from Zeek: checksums are not verified (Zeek's -C), fragments are not put together, tunnels
-are not opened; a SYN recorded after its own SYN-ACK is a contact here and a partial connection there; a
-responder that sends data but no SYN-ACK does not keep a flow; Zeek's DNS analyzer forgets a UDP flow after
-ten seconds; the memory is bounded (`FlowTable`).
+are not opened; a SYN recorded after later segments of its own connection is a contact here and belongs to a
+partial connection there; a responder that sends data but no SYN-ACK does not keep a flow; Zeek's DNS analyzer
+forgets a UDP flow after ten seconds; the memory is bounded (`FlowTable`).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ ZEEK_UDP_SERVER_PORTS = frozenset((53, 67, 88, 123, 137, 161, 162, 389, 443, 514
 """`likely_server_ports` of Zeek 8.0 with its default scripts, UDP."""
 
 _ISN, _STATE = 2, 3
-_HIGHER, _HAS_ANSWER, _HAS_REFUSAL, _CLOSED, _ESTABLISHED = 1, 2, 4, 8, 16
+_HIGHER, _HAS_ANSWER, _HAS_REFUSAL, _CLOSED, _ENDED, _ESTABLISHED = 1, 2, 4, 8, 16, 32  # ended: by its originator
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _track(packets, start, slots, used, limit, servers, rows, kinds):
             elif not alive:
                 continue
             elif from_originator:
-                if flag & ACK and not decided and not state & _CLOSED:
+                if flag & ACK and not decided and not state & _ENDED:
                     kind = ANSWERED
                     state |= _HAS_ANSWER
             elif flag & SYN and flag & ACK:
@@ -158,6 +158,8 @@ def _track(packets, start, slots, used, limit, servers, rows, kinds):
                 state |= _HAS_REFUSAL
             if kind == ANSWERED and not from_originator:
                 kind += 4
+            if closing and from_originator:
+                state |= _ENDED
             if closing and not state & _CLOSED:
                 state |= _CLOSED
                 slots[at, DEADLINE] = now + TCP_CLOSE
