@@ -88,7 +88,7 @@ def test_most_predicted(table):
 
 def test_chosen_list(table):
     """A list stands for its ports, in order of protocol and number; a range for what is known of it."""
-    assert ports("22", "80", "53/udp") == chosen("53/udp, 80,20-30/tcp", table, 3)
+    assert ports("22", "23", "80", "53/udp") == chosen("53/udp, 80,20-30/tcp", table, 3)
     assert ports("80") == chosen("80/tcp", table, 3)
     assert 3 == len(chosen("3", table, 3))
 
