@@ -75,8 +75,8 @@ class BrokerTransport:
         statuses = endpoint.make_status_subscriber(True)
         subscriber = endpoint.make_subscriber(TO_SIDECAR, QUEUE, subscriber_class=_raw_subscriber(broker))
         news: asyncio.Queue[Any] = asyncio.Queue()
-        loop.add_reader(subscriber.fd(), lambda: [listener.received(item) for item in subscriber.poll()])
-        loop.add_reader(statuses.fd(), lambda: [news.put_nowait(item) for item in statuses.poll()])
+        loop.add_reader(subscriber.fd(), _pass_on, subscriber.poll, listener.received)
+        loop.add_reader(statuses.fd(), _pass_on, statuses.poll, news.put_nowait)
         try:
             await self._keep_peering(endpoint, news, listener)
         finally:
@@ -115,6 +115,11 @@ class BrokerTransport:
                 delay = next(delays)
                 listener.failed(repr(item), delay)
                 await self._sleep(delay)
+
+
+def _pass_on(poll: Callable[[], list[Any]], take: Callable[[Any], None]) -> None:
+    for item in poll():
+        take(item)
 
 
 def _raw_subscriber(broker: ModuleType) -> type:

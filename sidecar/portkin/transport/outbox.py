@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -10,11 +9,10 @@ T = TypeVar("T")
 
 
 class Outbox(Generic[T]):
-    """A queue of at most ``size`` items between a sender that never waits and one reader."""
+    """A queue of at most ``size`` items."""
 
     def __init__(self, size: int) -> None:
         self._items: deque[T] = deque(maxlen=size)
-        self._filled = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -23,13 +21,8 @@ class Outbox(Generic[T]):
         """Append the item; gives how many of the oldest had to go for it, 0 or 1."""
         dropped = int(len(self._items) == self._items.maxlen)
         self._items.append(item)
-        self._filled.set()
         return dropped
 
-    async def take(self) -> T:
-        """Wait until something is there and take the oldest."""
-        await self._filled.wait()
-        taken = self._items.popleft()
-        if not self._items:
-            self._filled.clear()
-        return taken
+    def take(self, most: int) -> list[T]:
+        """Take up to so many of the oldest."""
+        return [self._items.popleft() for _ in range(min(most, len(self._items)))]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import itertools
 import ssl
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 from portkin import __version__
 from portkin.errors import TransportError
 from portkin.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
+from portkin.transport.json_v1 import encode
 from portkin.transport.websocket import WebSocketTransport, tls_context
 from support.zeek_peer import ZeekPeer, zeek_peer
 
@@ -218,6 +221,103 @@ def test_a_ping_is_answered_while_nothing_else_happens():
             await asyncio.wait_for(pong, 10)
 
     asyncio.run(scenario())
+
+
+async def silent(reader, writer):
+    """A peer that completes the handshakes and then says nothing more, not even a pong."""
+    request = await reader.readuntil(b"\r\n\r\n")
+    key = next(line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    writer.write(head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+    ack = ZeekPeer().ack.encode()
+    writer.write(bytes([0x81, len(ack)]) + ack)
+    with suppress(OSError):
+        await reader.read()
+    writer.close()
+
+
+def test_a_peer_that_shows_no_life_is_left():
+    """A peer that answers no ping is given up, and another attempt is made."""
+
+    async def scenario():
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with running(to(f"ws://127.0.0.1:{port}/", ping=0.05)) as heard:
+                states = [await heard.states.get() for _ in range(3)]
+            assert ["connected", "lost", "connected"] == [state[0] for state in states]
+            assert "no answer to our ping" in states[1][1]
+
+    asyncio.run(scenario())
+
+
+def test_a_peer_that_never_answers_the_close_is_left_in_time(monkeypatch):
+    """Ending does not wait for ever for a peer that has stopped answering."""
+    monkeypatch.setattr("portkin.transport.link.CLOSE_TIMEOUT", 0.05)
+
+    async def scenario():
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with asyncio.timeout(20), running(to(f"ws://127.0.0.1:{port}/")) as heard:
+                await heard.states.get()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_in_fragments_is_whole():
+    """A message that the peer sends in pieces, with a ping between them, arrives as one."""
+
+    async def scenario():
+        async with zeek_peer() as peer, running(to(peer.url)) as heard:
+            await heard.states.get()
+            text = encode(TO_SIDECAR, unparse(HELLO))
+
+            async def pieces():
+                for n in range(0, len(text), 100):
+                    yield text[n : n + 100]
+                    await peer.client.ping()
+
+            await peer.client.send(pieces())
+            assert unparse(HELLO) == await heard.items.get()
+
+    asyncio.run(scenario())
+
+
+def test_a_peer_that_breaks_the_protocol_is_left():
+    """Bytes that are no WebSocket frame end the connection, with the reason, and it is made anew."""
+
+    async def scenario():
+        async with zeek_peer() as peer, running(to(peer.url)) as heard:
+            await heard.states.get()
+            peer.client.transport.write(b"\xff" * 20)
+            state, reason = await heard.states.get()
+            assert ("lost", True) == (state, "1002" in reason)
+            assert "connected" == (await heard.states.get())[0]
+
+    asyncio.run(scenario())
+
+
+def test_requests_that_come_together_are_answered_in_one_write():
+    """The answers given while one read is handled leave together: the peer reads them at once."""
+
+    async def scenario():
+        async with zeek_peer() as peer:
+            transport = to(peer.url)
+            async with running(transport) as heard:
+                await heard.states.get()
+                chunks = []
+                received = peer.client.data_received
+                peer.client.data_received = lambda data: (chunks.append(data), received(data))
+                heard.received = lambda item: transport.send(unparse(NEWS[0]))
+                # One write of the peer, so one read here.
+                frames = peer.client.protocol
+                for _ in range(20):
+                    frames.send_text(encode(TO_SIDECAR, unparse(HELLO)).encode())
+                peer.client.transport.write(b"".join(frames.data_to_send()))
+                assert [NEWS[0]] * 20 == [await peer.hear() for _ in range(20)]
+                return len(chunks)
+
+    assert 1 == asyncio.run(scenario())
 
 
 def test_ending_closes_the_connection_properly():
