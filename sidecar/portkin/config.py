@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from portkin.enforce.config import EnforceConfig
 from portkin.errors import ConfigError
 from portkin.logs import Format, Level
 from portkin.settings import Section, build, overlay, read_yaml, setting
@@ -88,6 +89,7 @@ class Config:
     table: TableConfig = field(default_factory=TableConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    enforce: EnforceConfig = field(default_factory=EnforceConfig)
 
 
 SAMPLE = Path(__file__).parent / "data" / "portkin.yaml"

@@ -52,17 +52,20 @@ def serve(
         "log.level": ("--log-level", log_level),
     }
     given = {name: Given(value, flag) for name, (flag, value) in flags.items() if value is not None}
-    asyncio.run(run(load_config(file, given)))
+    asyncio.run(run(load_config(file, given), file))
 
 
-async def run(config: Config) -> None:
-    """Serve with these settings until SIGTERM or SIGINT."""
+async def run(config: Config, file: Path | None = None) -> None:
+    """Serve with these settings until SIGTERM or SIGINT; ``file`` is where they are from, for what is reloaded."""
     import asyncio
     import contextlib
     import secrets
     import signal
     import time
 
+    from portkin.config import load_config
+    from portkin.enforce.make import host_of, make_enforcement
+    from portkin.enforce.reload import LimitsFile
     from portkin.logs import make_log
     from portkin.metrics import Exporter, Metrics
     from portkin.service import Hello, Nearest, Service
@@ -74,7 +77,10 @@ async def run(config: Config) -> None:
     nearest = Nearest(Table.load(folder))
     hello = Hello(nearest, new_id=lambda: f"hello-{secrets.token_hex(4)}")
     metrics = Metrics(lambda: nearest.table, time.time)
-    sidecar = Sidecar(Service(hello, nearest), make_transport(config.zeek), hello=hello, metrics=metrics, log=log)
+    peers = [host_of(config.zeek.url), host_of(config.zeek.broker)]
+    blocking = make_enforcement(config.enforce, peers=peers, registry=metrics.registry, log=log)
+    service = Service(hello, nearest, blocking)
+    sidecar = Sidecar(service, make_transport(config.zeek), hello=hello, metrics=metrics, log=log)
     tables = TableFolder(folder, nearest, publish=sidecar.publish, metrics=metrics, log=log)
 
     with contextlib.ExitStack() as stack:
@@ -87,13 +93,20 @@ async def run(config: Config) -> None:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        loop.add_signal_handler(signal.SIGHUP, tables.look)
+        reloads = [tables.look]
+        if file is not None:
+            limits = LimitsFile(file, lambda: load_config(file).enforce.limits, blocking.limit, log)
+            reloads.append(limits.look)
+        loop.add_signal_handler(signal.SIGHUP, lambda: [look() for look in reloads])
         log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), metrics=address)
         work = [
             asyncio.create_task(sidecar.run()),
             asyncio.create_task(tables.run(config.table.poll)),
+            asyncio.create_task(blocking.run(sidecar.publish)),
             asyncio.create_task(ended.wait()),
         ]
+        if file is not None:
+            work.append(asyncio.create_task(limits.run()))
         done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
         for task in work:
             task.cancel()

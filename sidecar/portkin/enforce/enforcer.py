@@ -108,6 +108,18 @@ class Enforcer:
         )
         return responses
 
+    def join(self) -> None:
+        """Open the books beside an enforcer that may be running, to make single changes.
+
+        Raises BooksError, and BackendError where the backend cannot be reached.
+        """
+        self.open()
+        if not self._backend.forgot():
+            self.ready = True
+            return
+        with self._changing() as now:
+            self._align(now)
+
     def open(self) -> None:
         """Open the books and read what holds."""
         self._opened, problem = open_books(self._path, self._wall())

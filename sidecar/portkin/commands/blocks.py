@@ -1,0 +1,198 @@
+"""``portkin blocks``: look at what is blocked, and change it by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from portkin.enforce.enforcer import Enforcer
+    from portkin.messages import BlockResponse
+
+_file = click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="JSON, an object a line.")
+
+
+@click.group()
+def blocks() -> None:
+    """What is blocked for whom, why and until when; and changing that by hand.
+
+    Works whether or not `portkin serve` runs, with the same settings file: both keep the same books. A source
+    and a port are written as 203.0.113.5 and 443/tcp.
+    """
+
+
+@blocks.command("list")
+@click.option("--all", "ended", is_flag=True, help="Those that have ended too.")
+@click.option("--src", metavar="ADDRESS", help="Only those of this source.")
+@click.option("--port", metavar="PORT", help="Only those of this port.")
+@click.option("-n", "--limit", type=click.IntRange(1), default=1000, show_default=True, help="The latest so many.")
+@_json
+@_file
+def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: bool, file: Path | None) -> None:
+    """List blocks, the latest first."""
+    import time
+
+    from portkin.enforce.books import open_books
+    from portkin.enforce.config import books_path
+    from portkin.ports import Port
+
+    path = books_path(_settings(file).enforce)
+    if not path.exists():
+        rows: list[dict[str, Any]] = []
+    else:
+        books, problem = open_books(path, time.time())
+        if problem:
+            click.echo(problem, err=True)
+        chosen = Port.parse(port) if port else None
+        rows = books.rows(live=not ended, src=str(_address(src)) if src else None, port=chosen, limit=limit)
+        books.close()
+    if as_json:
+        _print_json(map(_described, rows))
+    elif rows:
+        _print_table(rows, time.time())
+    else:
+        click.echo("no blocks")
+
+
+@blocks.command()
+@click.argument("src")
+@click.argument("ports", nargs=-1, required=True)
+@click.option("--for", "seconds", type=click.FloatRange(1.0), default=3600.0, show_default=True, metavar="SECONDS")
+@click.option("--why", default="", help="A note for the books.")
+@_json
+@_file
+def add(src: str, ports: tuple[str, ...], seconds: float, why: str, as_json: bool, file: Path | None) -> None:
+    """Block PORTS for the source SRC, or prolong that. What may never be blocked is refused."""
+    from datetime import timedelta
+
+    from portkin.messages import BlockRequest, Count
+    from portkin.ports import Port
+
+    parsed = [Port.parse(port) for port in ports]
+    reason = f"evidence=OPERATOR {why}".strip()
+    requests = [
+        BlockRequest("by hand", _address(src), port, timedelta(seconds=seconds), "", port, Count(0), reason)
+        for port in parsed
+    ]
+    _ordered(file, as_json, lambda enforcer: enforcer.handle(requests))
+
+
+@blocks.command()
+@click.argument("src")
+@click.argument("ports", nargs=-1, required=True)
+@_json
+@_file
+def remove(src: str, ports: tuple[str, ...], as_json: bool, file: Path | None) -> None:
+    """Let the source SRC reach PORTS again, and leave it alone there for `enforce.limits.grace` seconds."""
+    from portkin.messages import UnblockRequest
+    from portkin.ports import Port
+
+    requests = [UnblockRequest("by hand", _address(src), Port.parse(port)) for port in ports]
+    _ordered(file, as_json, lambda enforcer: enforcer.handle(requests))
+
+
+@blocks.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_json
+@_file
+def flush(yes: bool, as_json: bool, file: Path | None) -> None:
+    """End every block. There is no grace: a source that probes again is blocked again."""
+    if not yes:
+        click.confirm("End every block?", abort=True, err=True)
+    _ordered(file, as_json, lambda enforcer: enforcer.flush())
+
+
+def _settings(file: Path | None) -> Any:
+    from portkin.config import load_config
+
+    return load_config(file)
+
+
+def _address(text: str) -> Any:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no address; write one such as 203.0.113.5 or 2001:db8::5") from None
+
+
+def _ordered(file: Path | None, as_json: bool, order: Any) -> None:
+    """Carry out an order with an enforcer of our own, and show what came of it; status 1 where something failed."""
+    from prometheus_client import CollectorRegistry
+
+    from portkin.enforce.make import host_of, make_enforcer
+    from portkin.enforce.metrics import EnforceMetrics
+    from portkin.logs import make_log
+
+    config = _settings(file)
+    enforcer: Enforcer = make_enforcer(
+        config.enforce,
+        peers=[host_of(config.zeek.url), host_of(config.zeek.broker)],
+        metrics=EnforceMetrics(CollectorRegistry()),
+        log=make_log("warning", "text"),
+    )
+    try:
+        enforcer.join()
+        responses: list[BlockResponse] = order(enforcer)
+    finally:
+        enforcer.close()
+    told = [{"src": str(r.src), "port": str(r.p), "outcome": r.outcome, "detail": r.detail} for r in responses]
+    if as_json:
+        _print_json(told)
+    else:
+        for line in told:
+            detail = f" ({line['detail']})" if line["detail"] else ""
+            click.echo(f"{line['src']} {line['port']} {line['outcome']}{detail}")
+    if any(line["outcome"] in ("error", "vetoed") for line in told):
+        raise SystemExit(1)
+
+
+def _described(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as JSON: times as ISO 8601 in UTC."""
+    from datetime import UTC, datetime
+
+    def moment(seconds: float | None) -> str | None:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+    described = {key: value for key, value in row.items() if key not in ("id", "proto")}
+    described["port"] = f"{row['port']}/{row['proto']}"
+    described["hit"] = bool(row["hit"])
+    return described | {key: moment(row[key]) for key in ("since", "until", "ended")}
+
+
+def _print_json(rows: Any) -> None:
+    import json
+
+    for row in rows:
+        click.echo(json.dumps(row))
+
+
+def _print_table(rows: list[dict[str, Any]], now: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("source", "port", "rank", "probed", "by", "state", "left", "packets", "why"):
+        table.add_column(heading, justify="right" if heading in ("rank", "left", "packets") else "left")
+    for row in rows:
+        left = "" if row["outcome"] else f"{max(0.0, row['until'] - now):.0f} s"
+        cells = (
+            row["src"],
+            f"{row['port']}/{row['proto']}",
+            str(row["rank"]),
+            row["probed"],
+            row["mode"],
+            row["outcome"] or "holds",
+            left,
+            str(row["packets"]),
+            row["why"],
+        )
+        table.add_row(*map(Text, cells))  # Text: what Zeek sent is not markup
+    Console().print(table)

@@ -1,0 +1,85 @@
+"""``portkin nft``: our table in nftables, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from portkin.enforce.nftables import Nftables
+
+_file = click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
+)
+
+
+@click.group()
+def nft() -> None:
+    """The table in which `portkin serve` blocks with nftables. Needs root, or CAP_NET_ADMIN."""
+
+
+@nft.command()
+@click.option("--print", "only", is_flag=True, help="Print the nft commands and do nothing.")
+@_file
+def setup(only: bool, file: Path | None) -> None:
+    """Make the table, or put its chain where the settings say; what is blocked stays blocked.
+
+    `portkin serve` does this by itself when it starts.
+    """
+    from portkin.enforce.nftables import setup_commands
+
+    if only:
+        click.echo(setup_commands(_place(file)), nl=False)
+        return
+    backend = _backend(file)
+    backend.setup()
+    backend.close()
+
+
+@nft.command()
+@_file
+def teardown(file: Path | None) -> None:
+    """Take the table away, and every block in it. A running `portkin serve` makes it again: end that first."""
+    backend = _backend(file)
+    backend.teardown()
+    backend.close()
+
+
+@nft.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON, an object a line: the totals, then the blocks.")
+@_file
+def show(as_json: bool, file: Path | None) -> None:
+    """Show what the kernel holds: each block, what is left of it, and what it has kept away."""
+    import json
+
+    from portkin.enforce.blocks import address_of
+
+    backend = _backend(file)
+    dropped, held = backend.dropped(), backend.held()
+    backend.close()
+    rows = sorted(held.items(), key=lambda item: (item[0].src, item[0].port))
+    if as_json:
+        click.echo(json.dumps({"blocks": len(held), "packets": dropped.packets, "bytes": dropped.bytes}))
+        for pair, (seconds, packets, octets) in rows:
+            left = None if seconds == float("inf") else round(seconds, 3)
+            described = {"src": str(address_of(pair)), "port": str(pair.port), "seconds": left}
+            click.echo(json.dumps({**described, "packets": packets, "bytes": octets}))
+        return
+    click.echo(f"{len(held)} blocks; {dropped.packets} packets, {dropped.bytes} bytes dropped")
+    for pair, (seconds, packets, octets) in rows:
+        click.echo(f"{pair}  {seconds:.0f} s left  {packets} packets, {octets} bytes")
+
+
+def _place(file: Path | None):
+    from portkin.config import load_config
+    from portkin.enforce.config import place_of
+
+    return place_of(load_config(file).enforce)
+
+
+def _backend(file: Path | None) -> Nftables:
+    from portkin.enforce.nftables import Nftables
+
+    return Nftables(_place(file))

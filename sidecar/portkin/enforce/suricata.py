@@ -1,0 +1,128 @@
+"""Blocks in Suricata: a bit per source and port, which static rules ask for; no rule is ever reloaded.
+
+Bits are ``pk<port>`` for TCP and ``pk<port>u`` for UDP, set by ``add-hostbit`` over Suricata's unix socket
+(one JSON object per line, https://docs.suricata.io/en/suricata-7.0.10/unix-socket.html). Suricata lets go of a
+bit when its time is over, and of all bits when it ends: then `forgot` tells, and all are sent again.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from portkin.enforce.backend import Batch, Dropped, Held
+from portkin.enforce.blocks import Mode, Pair
+from portkin.errors import BackendError
+from portkin.nets import text_of
+
+PROTOCOL = "0.2"
+_MOST = 1 << 20
+"""Bytes of an answer."""
+
+
+class Suricata:
+    """A `Backend`: one connection, opened anew by `setup`. For one thread at a time."""
+
+    mode: Mode = "suricata"
+
+    def __init__(self, path: Path, *, timeout: float = 5.0) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+
+    def setup(self) -> None:
+        """Connect."""
+        self.close()
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        opened.settimeout(self._timeout)
+        try:
+            opened.connect(str(self._path))
+        except OSError as error:
+            opened.close()
+            raise BackendError(
+                f"Suricata's socket {self._path}: {error.strerror or error}; start Suricata with "
+                "unix-command.enabled, or set enforce.suricata.socket"
+            ) from None
+        self._socket = opened
+        self._ask({"version": PROTOCOL})
+
+    def apply(self, batch: Batch) -> None:
+        for pair, seconds in batch.extend:
+            # Setting a bit that is set leaves its time as it is.
+            self._command("remove-hostbit", pair, required=False)
+            self._add(pair, seconds)
+        for pair, seconds in batch.add:
+            self._add(pair, seconds)
+        for pair in batch.remove:
+            self._command("remove-hostbit", pair, required=False)
+
+    def held(self) -> Mapping[Pair, Held] | None:
+        return None
+
+    def dropped(self) -> Dropped | None:
+        return None
+
+    def forgot(self) -> bool:
+        """Whether the connection has ended: Suricata did, and its bits with it."""
+        if self._socket is None:
+            return True
+        readable, _, _ = select.select([self._socket], [], [], 0)
+        if readable:
+            # Nothing is asked, so nothing but the end can come.
+            self.close()
+        return self._socket is None
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _add(self, pair: Pair, seconds: float) -> None:
+        # Whole seconds; a fraction less is better than a block that outlives its time.
+        if int(seconds) >= 1:
+            self._command("add-hostbit", pair, expire=int(seconds))
+
+    def _command(self, command: str, pair: Pair, *, required: bool = True, **more: int) -> None:
+        arguments = {"ipaddress": text_of(pair.src), "hostbit": bit_of(pair), **more}
+        self._ask({"command": command, "arguments": arguments}, required=required)
+
+    def _ask(self, message: dict[str, Any], *, required: bool = True) -> None:
+        """Send one message and read its answer, which must be OK where ``required``."""
+        opened = self._socket
+        if opened is None:
+            raise BackendError("Suricata is not connected")
+        try:
+            opened.sendall(json.dumps(message).encode() + b"\n")
+            reply = _answer(opened)
+        except (OSError, ValueError) as error:
+            self.close()
+            raise BackendError(f"Suricata's socket {self._path}: {error or type(error).__name__}") from None
+        if required and reply.get("return") != "OK":
+            raise BackendError(f"Suricata refused {message.get('command', 'the handshake')}: {reply.get('message')}")
+
+
+def _answer(opened: socket.socket) -> dict[str, Any]:
+    """The next JSON object; Suricata's versions end it with a newline or not."""
+    read = b""
+    while len(read) < _MOST:
+        part = opened.recv(65_536)
+        if not part:
+            raise ConnectionError("it closed the connection")
+        read += part
+        try:
+            reply = json.loads(read)
+        except ValueError:
+            continue
+        if type(reply) is not dict:
+            raise ValueError("the answer is no JSON object")
+        return reply
+    raise ValueError("the answer has no end")
+
+
+def bit_of(pair: Pair) -> str:
+    """The name of a pair's bit, as the generated rules ask for it."""
+    return f"pk{pair.port.number:d}" + ("u" if pair.port.proto == "udp" else "")
