@@ -22,22 +22,25 @@ def blocks(path: Path, reading: Reading) -> Iterator[tuple[int, bytes]]:
 
     Where a compressed file breaks off, the lines before are given and the reading says so.
     """
-    line, carried = 1, b""
-    with open_stream(path, reading) as stream, io.BufferedReader(stream, 1 << 20) as buffered:
-        while True:
-            try:
-                block = buffered.read(BLOCK)
-            except BROKEN_STREAM as error:
-                reading.problem(f"after line {line}", f"the file is cut or damaged ({error}); the rest is kept")
-                block = b""
-            carried += block
-            end = carried.rfind(b"\n") + 1 if block else len(carried)
+    line, carried, ended = 1, b"", False
+    with open_stream(path, reading) as stream:
+        while not ended:
+            pieces, size = [carried], 0
+            while size < BLOCK and not ended:
+                try:
+                    piece = stream.read(BLOCK) or b""
+                except BROKEN_STREAM as error:
+                    reading.problem("the end", f"the file is cut or damaged ({error}); what came before is kept")
+                    piece = b""
+                pieces.append(piece)
+                size += len(piece)
+                ended = not piece
+            block = b"".join(pieces)
+            end = len(block) if ended else block.rfind(b"\n") + 1
             if end:
-                yield line, _utf8(carried[:end])
-                line += carried.count(b"\n", 0, end)
-                carried = carried[end:]
-            if not block:
-                return
+                yield line, _utf8(block[:end])
+                line += block.count(b"\n", 0, end)
+            carried = block[end:]
 
 
 def _utf8(block: bytes) -> bytes:
