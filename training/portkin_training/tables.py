@@ -52,9 +52,16 @@ def shortest_path(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto,
     return built
 
 
+def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
+    """What is likely next, backed off for ports seen seldom (`portkin_training.kin`)."""
+    from portkin_training.kin_table import kin as learnt  # late: it is tried against `shortest_path`
+
+    return learnt(probes, options, k)
+
+
 MADE_BY = ("portkin", "numpy", "numba", "ibis-framework", "duckdb")
 """Whose versions the manifest records."""
-METHODS: dict[str, Method] = {"shortest-path": shortest_path}
+METHODS: dict[str, Method] = {"shortest-path": shortest_path, "kin": kin}
 
 
 def build_table(

@@ -1,0 +1,283 @@
+"""Kin: how likely a source that probed one port goes on to a port new to it, learnt so that it holds for ports
+seen often, once, or never.
+
+The paper's shortest paths know only what was walked. Here P(q | p), the chance that a source whose latest probe
+was of port p next reaches q, a port new to it, within a horizon, backs off from the pair to what is known of its
+parts, as a log-linear model
+
+    log P / (1 - P) = w . phi(p, q)
+
+over logarithms of counts: how many sources went from p to q, how many probed p, how many of them went on to any new
+port; how usual the step q - p is among ports, among sources and near p; how many sources q draws. The terms on the
+steps and on q take over as p has been seen less often (the weight 1 / (1 + n_p) beside each), as the lower orders
+of an n-gram do in the smoothing of Kneser and Ney (1995).
+
+The weights w maximise the likelihood of a later part of the training probes, given counts of the earlier part, so
+the model learns how much counts are worth for what comes next, and nothing of the test is used. A source's visits
+together weigh as the square root of their number: a sweep over thousands of ports neither drowns the others nor
+counts as one.
+
+A table of the most likely q alone would block much for nothing after ports that lead nowhere (hosts swept on one
+port). `Rule` says which rows and entries are left out; `choose` finds it on a later part of the training probes:
+the most new ports foretold among the rules whose blocks are at least `MARGIN` as useful as the paper's.
+
+The distance in the table is -log P.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.ports import PORTS
+from portkin_training.history import History
+from portkin_training.replay.events import CODES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+HORIZON = 20_000.0
+"""Seconds within which the next new port must come: the block time paper 1 finds best (VI-B)."""
+EARLIER = 0.75
+"""The share of the probes that is counted while the weights are learnt from the rest."""
+ZONE = 64
+"""Ports in a zone: what is near p is in its zone or a neighboring one."""
+_SUCCESSORS, _STRIDES, _POPULAR = 40, 40, 40
+"""How many of each kind of candidate a port is given."""
+_FLOOR = 1e-4
+_SPAN = 4 * CODES
+"""More than any difference of codes: packs (zone, step) into one number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Sorted keys and what each counts: int64 (m,), float64 (m,)."""
+
+    keys: Ints
+    values: Floats
+
+    def __call__(self, asked: Ints) -> Floats:
+        """The counts of the keys asked for, 0 where unknown."""
+        if not len(self.keys):
+            return np.zeros(asked.shape)
+        at = np.minimum(np.searchsorted(self.keys, asked), len(self.keys) - 1)
+        return np.where(self.keys[at] == asked, self.values[at], 0.0)
+
+    def top(self, k: int) -> Ints:
+        """The k keys that count most; ties to the lower key."""
+        return self.keys[np.argsort(-self.values, kind="stable")[:k]]
+
+    @classmethod
+    def of(cls, keys: Ints, *, out_of: float = 1.0) -> Counted:
+        """How often each key occurs, divided by `out_of`."""
+        found, count = np.unique(keys, return_counts=True)
+        return cls(found, count / max(out_of, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What was counted. Keys of `pairs` are p * CODES + q; `per_*` hold one `Counted` per protocol."""
+
+    visits: Floats  # (CODES,) sources that probed the port
+    onward: Floats  # (CODES,) sources that went on from it to a new port
+    pairs: Counted  # sources that went from p to the new q
+    zones: Counted  # pairs by (zone of p, q - p)
+    strides: tuple[Counted, Counted]  # q - p: of the ports known, the share that leads to this step
+    paces: tuple[Counted, Counted]  # q - p: of the sources, the share that took it
+    draws: tuple[Counted, Counted]  # q: of the sources, the share that came to it as a new port
+
+
+def learn(history: History, horizon: float = HORIZON) -> Knowledge:
+    """Count a history grouped by source."""
+    group, code = history.visits()
+    visits = np.bincount(code, minlength=CODES).astype(float)
+    steps = history.steps(new=True)
+    soon = steps.gap < horizon * 1e6
+    source, before, after = steps.group[soon], steps.before[soon], steps.after[soon]
+    pairs = Counted.of(before * CODES + after)
+    p = pairs.keys // CODES
+    stride = pairs.keys % CODES - p
+    strides, paces, draws = [], [], []
+    for proto in (0, 1):
+        its, known = before // PORTS == proto, slice(proto * PORTS, (proto + 1) * PORTS)
+        sources = len(np.unique(group[code // PORTS == proto]))
+        strides.append(Counted.of(stride[p // PORTS == proto], out_of=np.count_nonzero(visits[known])))
+        walked = np.unique(source[its] * _SPAN + (after - before)[its] + CODES)
+        paces.append(Counted.of(walked % _SPAN - CODES, out_of=sources))
+        draws.append(Counted.of(after[its], out_of=sources))
+    return Knowledge(
+        visits=visits,
+        onward=np.bincount(np.unique(source * CODES + before) % CODES, minlength=CODES).astype(float),
+        pairs=pairs,
+        zones=Counted.of(p // ZONE * _SPAN + stride + CODES),
+        strides=tuple(strides),
+        paces=tuple(paces),
+        draws=tuple(draws),
+    )
+
+
+def candidates(known: Knowledge, ports: Ints) -> Ints:
+    """The pairs worth ranking for these ports (codes), sorted: successors seen most, usual steps, popular ports."""
+    ports = np.unique(ports)
+    first = np.searchsorted(known.pairs.keys, ports * CODES)
+    last = np.searchsorted(known.pairs.keys, (ports + 1) * CODES)
+    found = [_most_counted(known.pairs, first, last)]
+    for proto in (0, 1):
+        its = ports[ports // PORTS == proto]
+        popular = known.draws[proto].top(_POPULAR)
+        found.append((its[:, None] * CODES + popular)[its[:, None] != popular])
+        steps = np.concatenate([known.strides[proto].top(_STRIDES), known.paces[proto].top(_STRIDES), [1, -1, 2]])
+        reached = its[:, None] + np.unique(steps)
+        found.append((its[:, None] * CODES + reached)[reached // PORTS == proto])
+    return np.unique(np.concatenate(found))
+
+
+def _most_counted(pairs: Counted, first: Ints, last: Ints) -> Ints:
+    rows = np.repeat(first - np.concatenate([[0], np.cumsum(last - first)[:-1]]), last - first)
+    rows = rows + np.arange(len(rows))
+    p = pairs.keys[rows] // CODES
+    order = np.lexsort((-pairs.values[rows], p))
+    return pairs.keys[rows][order][_place(p[order]) < _SUCCESSORS]
+
+
+def _place(sorted_keys: Ints) -> Ints:
+    """The place of each element within its run of equal keys: 0, 1, 2 ..."""
+    count = np.arange(len(sorted_keys))
+    starts = np.concatenate([[True], sorted_keys[1:] != sorted_keys[:-1]])[: len(count)]
+    return count - np.maximum.accumulate(np.where(starts, count, 0))
+
+
+def features(known: Knowledge, pairs: Ints) -> Floats:
+    """phi(p, q) of pairs p * CODES + q, float64 (m, `FEATURES`)."""
+    p, q = pairs // CODES, pairs % CODES
+    step, udp = q - p, p >= PORTS
+    went, seen = known.pairs(pairs), known.visits[p]
+    few = 1 / (1 + seen)
+    log_went, log_seen = np.log(went + 0.1), np.log(seen + 1)
+    stride, pace, drawn = (
+        np.log(np.where(udp, part[1](at), part[0](at)) + _FLOOR)
+        for part, at in ((known.strides, step), (known.paces, step), (known.draws, q))
+    )
+    near = sum(known.zones((p // ZONE + shift) * _SPAN + step + CODES) for shift in (-1, 0, 1))
+    log_near = np.log(near + 0.1)
+    going_on = np.log((known.onward[p] + 0.5) / (seen + 1))
+    return np.column_stack(
+        [
+            np.ones(len(pairs)),
+            *(log_went, log_seen, stride, pace, drawn, log_near, going_on, np.log(known.onward[p] + 0.5)),
+            *(few, few * log_went, few * stride, few * pace, few * drawn, few * log_near, few * going_on),
+            *(stride * log_seen, drawn * log_seen, went == 0, (went == 0) * log_seen, went >= 2),
+        ]
+    )
+
+
+PRIOR = np.zeros(21)
+PRIOR[[0, 1, 2, 3, 5]] = (1.0, 1.0, -1.0, 0.5, 0.3)
+"""The weights before anything is learnt: the ratio of counts, tempered by how usual the step and the port are."""
+FEATURES = len(PRIOR)
+
+
+def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, rounds: int = 50) -> Floats:
+    """The weights w, (f,), that make `reached` (m,) successes out of `out_of` (m,) trials most likely.
+
+    Newton's method on the binomial log-likelihood of logit P = phi . w, with a Gaussian prior around `PRIOR` of
+    `strength` on the standardised features. Counts may be fractional.
+    """
+    scale = phi.std(axis=0) + 1e-9
+    scale[0] = 1.0
+    centre = phi.mean(axis=0)
+    centre[0] = 0.0
+    z = (phi - centre) / scale
+    prior = PRIOR * scale
+    prior[0] = PRIOR @ np.where(np.arange(FEATURES) == 0, 1.0, centre)
+    weights = prior.copy()
+    ridge = np.eye(FEATURES) * strength
+    for _ in range(rounds):
+        chance = 1 / (1 + np.exp(-np.clip(z @ weights, -30, 30)))
+        slope = z.T @ (reached - out_of * chance) - ridge @ (weights - prior)
+        curve = (z * (out_of * chance * (1 - chance))[:, None]).T @ z + ridge
+        change = np.linalg.solve(curve, slope)
+        weights = weights + change * min(1.0, 5.0 / np.abs(change).max())
+        if np.abs(change).max() < 1e-6:
+            break
+    raw = weights / scale
+    raw[0] = weights[0] - (raw[1:] * centre[1:]).sum()
+    return raw
+
+
+def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
+    """The weights by which counts of the earlier part foretell the later part, (`FEATURES`,).
+
+    `PRIOR` where the later part holds nothing.
+    """
+    earlier, later = history.divided(EARLIER)
+    group, code = later.visits()
+    steps = later.steps(new=True)
+    soon = steps.gap < horizon * 1e6
+    if not len(earlier) or not soon.any():
+        return PRIOR.copy()
+    busy = np.bincount(group, minlength=int(later.group.max()) + 1)
+    trials = np.bincount(code, busy[group] ** -0.5, minlength=CODES)
+    key, at = np.unique(steps.before[soon] * CODES + steps.after[soon], return_inverse=True)
+    successes = Counted(key, np.bincount(at, busy[steps.group[soon]] ** -0.5))
+    known = learn(earlier, horizon)
+    pairs = candidates(known, np.flatnonzero(trials))
+    reached = successes(pairs)
+    return fit(features(known, pairs), reached, np.maximum(trials[pairs // CODES], reached))
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """For the ports asked for, `codes` int64 (n, k), the most likely next new ports, -1 where there is none, and
+    `chance` float64 (n, k), P, 0 there."""
+
+    ports: Ints
+    codes: Ints
+    chance: Floats
+
+    def matrix(self) -> NDArray[np.int32]:
+        """By code, for the replay's kernel: int32 (CODES, k), -1 where there is none."""
+        dense = np.full((CODES, self.codes.shape[1]), -1, np.int32)
+        dense[self.ports] = self.codes
+        return dense
+
+
+def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
+    """The k most likely next new ports of each port; ties to the lower port."""
+    ports = np.unique(np.asarray(ports, np.int64))
+    codes, chance = np.full((len(ports), k), -1, np.int64), np.zeros((len(ports), k))
+    for start in range(0, len(ports), at_once):
+        part = ports[start : start + at_once]
+        pairs = candidates(known, part)
+        odds = np.clip(features(known, pairs) @ weights, -30, 30)
+        p = pairs // CODES
+        order = np.lexsort((pairs, -odds, p))
+        place = _place(p[order])
+        kept = order[place < k]
+        row, column = start + np.searchsorted(part, p[kept]), place[place < k]
+        codes[row, column] = pairs[kept] % CODES
+        chance[row, column] = 1 / (1 + np.exp(-odds[kept]))
+    return Ranking(ports, codes, chance)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a table leaves out: rows whose three best have a mean chance below `row`, entries below `entry`."""
+
+    row: float = 0.0
+    entry: float = 0.0
+
+    def __call__(self, ranking: Ranking) -> Ranking:
+        kept = (ranking.chance >= self.entry) & (ranking.chance[:, :3].mean(axis=1, keepdims=True) >= self.row)
+        return Ranking(ranking.ports, np.where(kept, ranking.codes, -1), np.where(kept, ranking.chance, 0.0))
+
+
+GRID = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.006, 0.007, 0.008, 0.009, 0.01, 0.012, 0.015)
+
+
+def rules() -> Iterable[Rule]:
+    """The rules `choose` chooses from."""
+    return (Rule(row, entry) for row in GRID for entry in GRID if entry <= max(row, GRID[6]))

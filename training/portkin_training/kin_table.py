@@ -1,0 +1,155 @@
+"""Tables by `kin`: what is left out is chosen on a later part of the training probes, then all of them are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.ports import PORTS, PROTOS, Proto
+from portkin.table import Rows
+from portkin_training.history import History, read_history
+from portkin_training.kin import HORIZON, Ranking, Rule, learn, learn_weights, rank, rules
+from portkin_training.replay.blocking import Sweep, replay
+from portkin_training.replay.events import CODES, SCAN, Events
+from portkin_training.replay.figures import columns
+from portkin_training.scans import PROTO_NUMBERS, ScanOptions
+from portkin_training.tables import Built, shortest_path
+
+LATER = 0.8
+"""The share of the probes after which the choice is tried out."""
+MARGIN = 1.1
+"""Blocks are to be this much more useful than the paper's where the choice is tried out, so that they are no less
+useful later."""
+LEVELS = (3, 10)
+"""The K for which the choice is made, together."""
+MOST = 2_000_000
+"""Probes the choice is tried out on, at most."""
+
+
+def darknet_events(history: History) -> Events:
+    """A history as the replay reads it: every probe is a scan's, and acted upon."""
+    every = np.ones(len(history), bool)
+    return Events(
+        ts=history.ts,
+        group=history.group,
+        code=history.code.astype(np.int32),
+        act=every,
+        truth=np.full(len(history), SCAN, np.uint8),
+        opens=every,
+        unit=np.zeros(len(history), np.int32),
+    )
+
+
+def matrix_of_rows(rows: Mapping[Proto, Rows], k: int) -> NDArray[np.int32]:
+    """Rows by code, as the replay's kernel wants them: int32 (CODES, k), -1 where there is none."""
+    matrix = np.full((CODES, k), -1, np.int32)
+    for shift, proto in zip((0, PORTS), PROTOS, strict=True):
+        if proto in rows:
+            part = rows[proto]
+            nearest = np.where(np.isinf(part.distances), -1, part.neighbors.astype(np.int32) + shift)
+            matrix[part.ports.astype(np.int64) + shift, : part.k] = nearest[:, :k]
+    return matrix
+
+
+def recall_and_usefulness(events: Events, matrix: NDArray[np.int32], ks: tuple[int, ...]) -> NDArray[np.float64]:
+    """New-port recall and usefulness at each K, (K, 2), with blocks of `HORIZON` seconds; nan where undefined."""
+    counts = replay(events, matrix, Sweep(ks, (HORIZON,), (ks[0], HORIZON)))
+    found = []
+    for k in ks:
+        named = columns(counts, k, HORIZON)
+        with np.errstate(invalid="ignore"):
+            found.append(
+                [
+                    named["new_blocked"].sum() / named["new"].sum(),
+                    named["useful"].sum() / named["blocks"].sum(),
+                ]
+            )
+    return np.array(found)
+
+
+def choose(ranking: Ranking, later: History, paper: NDArray[np.int32]) -> Rule:
+    """Of `kin.rules`, that which foretells most new ports of the later part, summed over `LEVELS`, among those
+    whose blocks are at least `MARGIN` times as useful as those of `paper` at each level; where there is none, the
+    one that comes closest.
+
+    `ranking` and `paper` are learnt from what came before. Everything is kept where nothing new is reached.
+    """
+    events = darknet_events(later[:MOST])
+    ks = tuple(k for k in LEVELS if k <= ranking.codes.shape[1]) or (ranking.codes.shape[1],)
+    wanted = MARGIN * recall_and_usefulness(events, paper, ks)[:, 1]
+    best, choice = (False, -np.inf), Rule()
+    for rule in rules():
+        found = recall_and_usefulness(events, rule(ranking).matrix(), ks)
+        if np.isnan(found).any():
+            break
+        enough = bool((found[:, 1] >= wanted).all())
+        score = (enough, found[:, 0].sum() if enough else (found[:, 1] / wanted).min())
+        if score > best:
+            best, choice = score, rule
+    return choice
+
+
+def within(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
+    """The probes of these spans [start, end), microseconds since 1970."""
+    stamp = [
+        [ibis.literal(datetime.fromtimestamp(end / 1e6, UTC), type=probes.ts.type()) for end in span] for span in spans
+    ]
+    return probes.filter(ibis.or_(*((probes.ts >= start) & (probes.ts < end) for start, end in stamp)))
+
+
+def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
+    """The k most likely next new ports of every port, where the rule keeps them; distances are -log P.
+
+    The scan filter of the options is the paper's and serves it alone; here sweeps and single probes are evidence
+    too.
+    """
+    wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
+    history = read_history(wanted)
+    earlier, later = history.divided(LATER)
+    rule = Rule()
+    if len(earlier) and len(later):
+        paper = shortest_path(within(wanted, history.spans(LATER)), options, max(k, *LEVELS))
+        tried = rank(learn(earlier), learn_weights(earlier), np.unique(later.code), k)
+        nearest = matrix_of_rows({proto: part.rows for proto, part in paper.items()}, max(k, *LEVELS))
+        rule = choose(tried, later, nearest)
+    known, weights = learn(history), learn_weights(history)
+    built = {}
+    for proto, ports in _ports(options, known.visits):
+        ranking = rule(rank(known, weights, ports, k))
+        visited = known.visits[ports] > 0
+        told = {
+            "probes": int(np.count_nonzero(history.code // PORTS == ports[0] // PORTS)),
+            "visits": int(known.visits[ports].sum()),
+            "pairs": int(np.count_nonzero(known.pairs.keys // CODES // PORTS == ports[0] // PORTS)),
+            "rule": {"row": rule.row, "entry": rule.entry},
+            "weights": [round(float(weight), 6) for weight in weights],
+        }
+        built[proto] = Built(_rows(ranking, visited), told)
+    return built
+
+
+def _ports(options: ScanOptions, visits: NDArray[np.float64]) -> Iterator[tuple[Proto, NDArray[np.int64]]]:
+    """The codes of each protocol; none of a protocol that nobody probed."""
+    for shift, proto in zip((0, PORTS), PROTOS, strict=True):
+        if proto in options.protos:
+            known = visits[shift : shift + PORTS].any()
+            yield proto, np.arange(shift, shift + (PORTS if known else 1))
+
+
+def _rows(ranking: Ranking, visited: NDArray[np.bool_]) -> Rows:
+    """As a bundle stores it: the ports that were probed or have anything to say."""
+    here = (ranking.codes >= 0).any(axis=1) | visited
+    codes, chance = ranking.codes[here], ranking.chance[here]
+    filled = codes >= 0
+    with np.errstate(divide="ignore"):
+        distances = np.where(filled, -np.log(np.where(filled, chance, 1.0)), np.inf)
+    return Rows(
+        (ranking.ports[here] % PORTS).astype(np.uint16),
+        np.where(filled, codes % PORTS, 0).astype(np.uint16),
+        distances.astype(np.float32),
+    )

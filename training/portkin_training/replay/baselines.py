@@ -1,0 +1,108 @@
+"""What any predictor has to beat: simple ones, with the same budget of K ports.
+
+Each takes the training probes, grouped by source, and K, and gives int32 (CODES, K): the codes nearest to each code,
+nearest first, -1 where there is none; ties go to the lower port unless said otherwise. None crosses from one protocol
+to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.ports import PORTS
+from portkin_training.history import History
+from portkin_training.replay.events import CODES, DAY_US
+
+Matrix = NDArray[np.int32]
+Ints = NDArray[np.int64]
+
+MOST_IN_A_DAY = 1000
+"""A source that probed more ports than this in a day says nothing of which belong together."""
+
+
+def myself(history: History, k: int) -> Matrix:
+    """The probed port alone: *MySelf* of paper 1 (VI-B)."""
+    return np.full((CODES, k), -1, np.int32)
+
+
+def euclidean(history: History, k: int) -> Matrix:
+    """The K nearest numbers; of two equally near, the higher (paper 1, VI-B)."""
+    away = np.repeat(np.arange(1, 2 * k + 1), 2) * np.tile([1, -1], 2 * k)  # enough even at either end
+    near = np.arange(PORTS)[:, None] + away
+    inside = (near >= 0) & (near < PORTS)
+    place = np.cumsum(inside, axis=1) - 1
+    matrix = np.full((PORTS, k), -1, np.int32)
+    row, column = np.nonzero(inside & (place < k))
+    matrix[row, place[row, column]] = near[row, column]
+    return np.concatenate([matrix, np.where(matrix >= 0, matrix + PORTS, -1)]).astype(np.int32)
+
+
+def most_popular(history: History, k: int) -> Matrix:
+    """The ports that most sources probed, the same after every port but that port itself."""
+    _, code = history.visits()
+    matrix = np.full((CODES, k), -1, np.int32)
+    for first in (0, PORTS):
+        here = np.bincount(code[code // PORTS == first // PORTS] - first, minlength=PORTS)
+        top = np.argsort(-here, kind="stable")[: k + 1]
+        top = top[here[top] > 0]
+        others = top[None, :] != np.arange(PORTS)[:, None]
+        place = np.cumsum(others, axis=1) - 1
+        row, column = np.nonzero(others & (place < k))
+        matrix[first + row, place[row, column]] = first + top[column]
+    return matrix
+
+
+def successors_by_count(history: History, k: int) -> Matrix:
+    """The ports that followed most often, directly."""
+    steps = history.steps()
+    return most_counted(steps.before * CODES + steps.after, k)
+
+
+def successors_by_sources(history: History, k: int) -> Matrix:
+    """The ports that followed directly for most sources."""
+    steps = history.steps()
+    once = np.unique(np.column_stack([steps.group, steps.before * CODES + steps.after]), axis=0)
+    return most_counted(once[:, 1], k)
+
+
+def together_in_a_day(history: History, k: int) -> Matrix:
+    """The ports that the same source probed on the same day (UTC), for most sources and days."""
+    days = history.ts // DAY_US
+    seen = np.unique(np.column_stack([history.group, days, history.code // PORTS, history.code]), axis=0)
+    edge = np.flatnonzero((seen[1:, :3] != seen[:-1, :3]).any(axis=1)) + 1
+    start, code = np.concatenate([[0], edge, [len(seen)]]), seen[:, 3]
+    size = np.diff(start)
+    found = [np.empty(0, np.int64)]
+    for ports in np.unique(size[(size > 1) & (size <= MOST_IN_A_DAY)]):
+        sets = code[start[:-1][size == ports][:, None] + np.arange(ports)]
+        for set_ in np.array_split(sets, max(1, len(sets) * ports * ports // 4_000_000)):
+            pairs = set_[:, :, None] * CODES + set_[:, None, :]
+            found.append(pairs[set_[:, :, None] != set_[:, None, :]])
+    return most_counted(np.concatenate(found), k)
+
+
+def most_counted(pairs: Ints, k: int) -> Matrix:
+    """Of pairs before * CODES + after, int64 (m,), the k that occur most often for each before."""
+    pair, count = np.unique(pairs, return_counts=True)
+    before, after = pair // CODES, pair % CODES
+    order = np.lexsort((after, -count, before))
+    before, after = before[order], after[order]
+    rows = np.arange(len(before))
+    place = rows - np.searchsorted(before, before)
+    matrix = np.full((CODES, k), -1, np.int32)
+    matrix[before[place < k], place[place < k]] = after[place < k]
+    return matrix
+
+
+BASELINES: dict[str, Callable[[History, int], Matrix]] = {
+    "MySelf": myself,
+    "Euclidean": euclidean,
+    "most popular": most_popular,
+    "successors by count": successors_by_count,
+    "successors by sources": successors_by_sources,
+    "together in a day": together_in_a_day,
+}
+"""Every baseline by its name in the reports."""

@@ -1,0 +1,104 @@
+"""The limit: the best that any table of K ports could have reached, known only afterwards."""
+
+from __future__ import annotations
+
+import heapq
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin_training.history import History
+from portkin_training.replay.events import CODES
+
+Ints = NDArray[np.int64]
+
+RECENT = 64
+"""Ports of a source, the latest first, that an event is credited to; more would change little and cost much."""
+
+
+@numba.njit(cache=True)
+def _credit(ts, group, code, order, previous, window, recent, out_event, out_pair):  # pragma: no cover - compiled
+    """For every first visit of a (group, code) but the group's first: the ports probed within the window before it.
+
+    `previous` is the row's predecessor among rows of the same (group, code), -1 where none. Returns (events, pairs).
+    """
+    events, found = 0, 0
+    seen = np.empty(recent, np.int64)
+    start = 0
+    for i in range(len(order)):
+        row = order[i]
+        if i == 0 or group[row] != group[order[i - 1]]:
+            start = i
+            continue
+        if previous[row] >= 0:
+            continue
+        known = 0
+        for back in range(i - 1, max(start, i - 16 * recent) - 1, -1):
+            other = order[back]
+            if ts[row] - ts[other] >= window or known == recent:
+                break
+            p = code[other]
+            fresh = p // (CODES // 2) == code[row] // (CODES // 2)
+            for j in range(known):
+                if seen[j] == p:
+                    fresh = False
+                    break
+            if fresh:
+                seen[known] = p
+                known += 1
+                if found < len(out_event):
+                    out_event[found] = events
+                    out_pair[found] = p * CODES + code[row]
+                found += 1
+        events += 1
+    return events, found
+
+
+def credits(history: History, window: float) -> tuple[int, Ints, Ints]:
+    """How many new ports were reached by sources seen before; and for each of them, from which ports a table could
+    have foretold it: events int64 (m,), pairs p * CODES + q int64 (m,)."""
+    order = np.argsort(history.group, kind="stable")
+    both = history.group * CODES + history.code
+    _, first = np.unique(both, return_index=True)
+    previous = np.zeros(len(history), np.int64)
+    previous[first] = -1
+    arguments = (history.ts, history.group, history.code, order, previous, round(window * 1e6), RECENT)
+    empty = np.empty(0, np.int64)
+    _, size = _credit(*arguments, empty, empty)
+    event, pair = np.empty(size, np.int64), np.empty(size, np.int64)
+    events, _ = _credit(*arguments, event, pair)
+    return events, event, pair
+
+
+def hindsight(history: History, k: int, window: float) -> float:
+    """New-port recall of the table that would have been best for this very history, by greedy cover: always the
+    entry that reaches most events not yet reached, in a row with room. nan where no new port is reached.
+
+    Greedy reaches at least half of the best (the rows are a partition matroid), in practice nearly all of it.
+    """
+    events, event, pair = credits(history, window)
+    if not events:
+        return float("nan")
+    order = np.argsort(pair, kind="stable")
+    key, start = np.unique(pair[order], return_index=True)
+    event, start = event[order], np.append(start, len(pair))
+    queue = [(-int(gain), at) for at, gain in enumerate(np.diff(start))]
+    heapq.heapify(queue)
+    reached, used, total = np.zeros(events, bool), {}, 0
+    while queue:
+        told, at = heapq.heappop(queue)
+        row = int(key[at]) // CODES
+        if used.get(row, 0) == k:
+            continue
+        mine = event[start[at] : start[at + 1]]
+        gain = len(mine) - int(np.count_nonzero(reached[mine]))
+        if gain == 0:
+            continue
+        if gain < -told:
+            heapq.heappush(queue, (-gain, at))
+            continue
+        reached[mine] = True
+        used[row] = used.get(row, 0) + 1
+        total += gain
+    return total / events
