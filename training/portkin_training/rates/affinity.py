@@ -10,11 +10,13 @@ correlating at every lag, and it is BLAS that does it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import ibis
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from portkin.hours import DAY
 from portkin.ports import Port
@@ -42,24 +44,25 @@ def standardized(counts: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     return x, known
 
 
-def lagged_sums(x: Floats, lags: int, visit: Callable[[int, Floats], None], *, tile_bytes: int = TILE_BYTES) -> None:
-    """The sums of equation 2, r[i, j, l] = sum over k of x[k, i] x[k - l, j], for all pairs and lags |l| <=
-    lags.
+def lagged_sums(
+    x: Floats, lags: int, visit: Callable[[int, Floats], None], *, tile_bytes: int = TILE_BYTES, threads: int = 2
+) -> None:
+    """The sums of equation 2, r[l, i, j] = sum over k of x[k, i] x[k - l, j], for all pairs and lags |l| <= lags.
 
-    They come in tiles of rows, so that p^2 (2 lags + 1) numbers never lie in memory at once: `visit(first,
-    r)` gets r of shape (rows, p, 2 lags + 1), lag -lags first, for the ports from `first` on, and must not
-    keep it. Computed in single precision, as the inverse transform of the cross spectra summed over blocks.
+    They come in tiles of rows, so that p^2 (2 lags + 1) numbers never lie in memory at once: `visit(first, r)` gets r
+    of shape (2 lags + 1, rows, p - first), lag -lags first, for the ports i and j from `first` on (the rest follows
+    from r[l, i, j] = r[-l, j, i]); it may change r but not keep it. Computed in single precision, as the inverse
+    transform of the cross spectra summed over blocks.
     """
     n, p = x.shape
-    block = max(2 * lags, 64)
-    size = scipy.fft.next_fast_len(block + 2 * lags, real=True)
+    size = scipy.fft.next_fast_len(max(2 * lags, 64) + 2 * lags, real=True)
     block = size - 2 * lags
     blocks = -(-n // block)
     padded = np.zeros((lags + blocks * block + lags, p), dtype=np.float32)
     padded[lags : lags + n] = x
     frequencies = size // 2 + 1
-    # Disjoint blocks of x[., j], and the same blocks of x[., i] with `lags` more on either side: what the
-    # circular correlation of length `size` wraps around is only padding.
+    # Disjoint blocks of x[., j], and the same blocks of x[., i] with `lags` more on either side: what the circular
+    # correlation of length `size` wraps around is only padding.
     here = np.empty((frequencies, blocks, p), dtype=np.complex64)
     wide = np.empty((frequencies, p, blocks), dtype=np.complex64)
     for b in range(blocks):
@@ -67,11 +70,21 @@ def lagged_sums(x: Floats, lags: int, visit: Callable[[int, Floats], None], *, t
         here[:, b] = np.conj(scipy.fft.rfft(padded[at : at + block], n=size, axis=0))
         wide[:, :, b] = scipy.fft.rfft(padded[at - lags : at + block + lags], n=size, axis=0)
     rows = max(1, min(p, tile_bytes // (p * (frequencies * 8 + size * 4))))
-    for first in range(0, p, rows):
-        spectra = np.matmul(wide[:, first : first + rows], here)
-        sums = scipy.fft.irfft(spectra, n=size, axis=0, overwrite_x=True, workers=-1)
-        # index m + lags + l - m = lags + l of the circular correlation
-        visit(first, sums[: 2 * lags + 1].transpose(1, 2, 0))
+    # A product per frequency is small: BLAS threads would wait for each other at every one, ten times as long as they
+    # compute. So BLAS runs on one thread, and the frequencies are shared out.
+    parts = np.array_split(np.arange(frequencies), threads)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        for first in range(0, p, rows):
+            last = min(first + rows, p)
+            spectra = np.empty((frequencies, last - first, p - first), dtype=np.complex64)
+
+            def multiply(part: NDArray[np.int64], first: int = first, last: int = last, out: Floats = spectra) -> None:
+                chosen = slice(part[0], part[-1] + 1)
+                np.matmul(wide[chosen, first:last], here[chosen, :, first:], out=out[chosen])
+
+            list(pool.map(multiply, [part for part in parts if len(part)]))
+            sums = scipy.fft.irfft(spectra, n=size, axis=0, overwrite_x=True, workers=threads)
+            visit(first, sums[: 2 * lags + 1])
 
 
 def pair_counts(known: NDArray[np.bool_], lags: int) -> NDArray[np.float64]:
@@ -101,33 +114,40 @@ def temporal_similarity(counts: Floats, lags: int, *, tile_bytes: int = TILE_BYT
     if n <= lags:
         raise ValueError(f"{n} bins are too few for lags up to {lags}: give longer series or a smaller --lags")
     x, known = standardized(counts)
-    similarity = np.empty((p, p))
+    similarity = np.zeros((p, p))
+
+    def keep_largest(first: int, sums: Floats) -> None:
+        np.abs(sums, out=sums)
+        similarity[first : first + sums.shape[1], first:] = sums.max(axis=0)
+
     if (known == known[:, :1]).all():
         number = pair_counts(known[:, 0], lags)
-        weight = np.where(number >= known[:, 0].sum() / 2, 1 / np.maximum(number, 1), 0).astype(np.float32)
+        enough = number >= known[:, 0].sum() / 2
+        weight = np.where(enough, 1 / np.maximum(number, 1), 0).astype(np.float32)[:, None, None]
 
-        def visit(first: int, sums: Floats) -> None:
-            similarity[first : first + len(sums)] = np.abs(sums * weight).max(axis=2)
+        def divide_alike(first: int, sums: Floats) -> None:
+            sums *= weight
+            keep_largest(first, sums)
 
-        lagged_sums(x, lags, visit, tile_bytes=tile_bytes)
+        lagged_sums(x, lags, divide_alike, tile_bytes=tile_bytes)
     else:
-        # Ports that were watched at different times: the number of overlapping bins is a correlation of its
-        # own.
-        numbers = np.empty((p, p, 2 * lags + 1), dtype=np.float32)
-        half = np.minimum.outer(known.sum(axis=0), known.sum(axis=0))[..., None] / 2
+        # Ports that were watched at different times: the number of overlapping bins is a correlation of its own.
+        numbers: dict[int, Floats] = {}
+        half = np.minimum.outer(known.sum(axis=0), known.sum(axis=0)) / 2
 
         def keep(first: int, sums: Floats) -> None:
-            numbers[first : first + len(sums)] = np.rint(sums)
+            numbers[first] = np.rint(sums)
 
         def divide(first: int, sums: Floats) -> None:
-            here = numbers[first : first + len(sums)]
-            enough = here >= np.maximum(half[first : first + len(sums)], 1)
-            found = np.abs(np.divide(sums, here, out=np.zeros_like(here), where=enough))
-            similarity[first : first + len(sums)] = found.max(axis=2)
+            here = numbers.pop(first)
+            least = np.maximum(half[first : first + sums.shape[1], first:], 1)
+            np.divide(sums, here, out=sums, where=here >= least)
+            sums[here < least] = 0
+            keep_largest(first, sums)
 
         lagged_sums(known.astype(np.float32), lags, keep, tile_bytes=tile_bytes)
         lagged_sums(x, lags, divide, tile_bytes=tile_bytes)
-    # r[i, j, l] = r[j, i, -l]: equal but for rounding
+    # r[l, i, j] = r[-l, j, i], so the largest over all lags is the same; within a tile both were computed
     return np.minimum(np.maximum(similarity, similarity.T), 1.0)
 
 
