@@ -114,6 +114,8 @@ class Hello(Part):
         self._new_id = new_id
         self._reqid = ""
         self._wait = HELLO_FIRST
+        self.said = 0
+        """How often the hello was said on this connection."""
         self.answer: HelloResponse | None = None
         """What Zeek said on this connection; None until then."""
 
@@ -121,10 +123,11 @@ class Hello(Part):
         return {HelloResponse: self._answered}
 
     def connected(self, now: float) -> Iterable[Message]:
-        self._reqid, self._wait, self.answer = self._new_id(), HELLO_FIRST, None
+        self._reqid, self._wait, self.said, self.answer = self._new_id(), HELLO_FIRST, 0, None
         return self.tick(now)
 
     def tick(self, now: float) -> Iterable[Message]:
+        self.said += 1
         self.due = now + self._wait
         self._wait = min(2 * self._wait, HELLO_LAST)
         table = self._nearest.table

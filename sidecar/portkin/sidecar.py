@@ -16,6 +16,8 @@ from portkin.service import Hello, Nearest, Service
 from portkin.table import Table
 from portkin.transport import Transport
 
+HELLO_PATIENCE = 5
+"""Hellos without an answer until it is said in the log: some four seconds."""
 JUNK_EVERY = 10.0
 """Seconds between log lines on junk of one kind."""
 
@@ -100,6 +102,11 @@ class Sidecar:
 
     def _tick(self) -> None:
         self._guard(lambda now: self.publish(self._service.tick(now)))
+        if self._hello.answer is None and self._hello.said == HELLO_PATIENCE:
+            self._log.warning(
+                "Zeek does not answer our hello",
+                remedy="load portkin, and portkin/websocket or portkin/broker, in the Zeek at this address",
+            )
 
     def _guard(self, act: Callable[[float], None]) -> None:
         """Act, then set the timer for what the service waits for. A defect in a part must not end the service."""

@@ -169,6 +169,24 @@ def _rest(setting):
     return hello.sidecar, setting.nearest.table.id, Count(3)
 
 
+def test_a_zeek_that_does_not_answer_the_hello_is_told_once(setting):
+    """After five hellos in vain the log says, once, what to load in that Zeek."""
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        setting.sidecar._clock = lambda: 200 * (loop.time() - start)
+        setting.sidecar.connected("zeek")
+        while len(setting.transport.sent) < 8:
+            await asyncio.sleep(0.005)
+
+    asyncio.run(scenario())
+    told = [entry for entry in setting.logged() if entry["event"] == "Zeek does not answer our hello"]
+    assert ["load portkin, and portkin/websocket or portkin/broker, in the Zeek at this address"] == [
+        entry["remedy"] for entry in told
+    ]
+
+
 def test_connections_and_drops_are_counted_and_logged(setting):
     """Failed attempts are logged sparingly; lost connections, reconnects and drops are counted."""
 
