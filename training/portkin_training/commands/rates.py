@@ -405,13 +405,19 @@ def cve(
         raise InputError(f"{series}: only {kept.sum()} whole days to compare; give longer series or --all-bins")
     starts = days.starts[kept]
     entries = [entry for file in nvd for entry in vulnerabilities.read_nvd(file)]
+    found = {
+        port: vulnerabilities.cve_series(entries, expressions[port], starts, int(starts[-1]) + 86_400) for port in ports
+    }
+    # A service without any vulnerability in these days can be compared with nothing.
+    silent = [port for port in ports if not found[port].any()]
+    ports = [port for port in ports if found[port].any()]
+    if not ports:
+        raise InputError(f"{', '.join(map(str, nvd))}: no vulnerability of these services in the {len(starts)} days")
+    cves = np.array([found[port] for port in ports])
     numbers = [models.targets.index(port) for port in ports]
     e_days = vulnerabilities.daily_maximum(e[:, numbers], loaded.starts, starts)
     w_days = vulnerabilities.daily_maximum(w[:, numbers], loaded.starts, starts)
     a_days = [vulnerabilities.moving_average(days.counts[:, days.column(port)], window)[kept] for port in ports]
-    cves = np.array(
-        [vulnerabilities.cve_series(entries, expressions[port], starts, int(starts[-1]) + 86_400) for port in ports]
-    )
     matrix = vulnerabilities.distance_matrix(e_days.T, cves)
     rows = {}
     for i, port in enumerate(ports):
@@ -425,24 +431,31 @@ def cve(
 
         plots.save(picture, plots.matrix(matrix, ports))
     if as_json:
-        click.echo(json.dumps({"ports": rows, "matrix": matrix.tolist(), "days": len(starts)}))
+        click.echo(
+            json.dumps(
+                {"ports": rows, "matrix": matrix.tolist(), "days": len(starts), "silent": list(map(str, silent))}
+            )
+        )
         return
     console = Console()
-    made = Table("", *(str(port) for port in ports), title="DTW(E, CVE), rows scaled (Fig. 12)" + _label(loaded))
+    made = Table(title="DTW(E, CVE), rows scaled (Fig. 12)" + _label(loaded))
+    made.add_column("")
+    for port in ports:
+        made.add_column(str(port).replace("/", "\n"), justify="right", no_wrap=True)
     for i, port in enumerate(ports):
         least = matrix[i].argmin()
-        made.add_row(
-            str(port),
-            *(f"[bold]{value:.2f}[/bold]" if j == least else f"{value:.2f}" for j, value in enumerate(matrix[i])),
-        )
+        cells = [f"[bold]{value:.2f}[/bold]" if j == least else f"{value:.2f}" for j, value in enumerate(matrix[i])]
+        made.add_row(str(port), *cells)
     console.print(made)
+    if silent:
+        console.print(f"left out, without a vulnerability in these days: {', '.join(map(str, silent))}")
     nearest = int((matrix.argmin(axis=1) == np.arange(len(ports))).sum())
     console.print(f"the nearest CVE series of a row is its own for {nearest} of {len(ports)} ports, {len(starts)} days")
-    scored = Table("port", "CVE days", "S_E", "zero", "perm.", "shift", "S_W", "zero", "perm.", "shift",
-                   title="S (eq. 23, 24)" + _label(loaded))  # fmt: skip
+    scored = Table("port", "CVE days", "", "S", "zero", "perm.", "shift", title="S (eq. 23, 24)" + _label(loaded))
     for port, row in rows.items():
-        cells = [f"{row[name][key]:.2f}" for name in ("E", "W") for key in ("score", "zero", "permuted", "shifted")]
-        scored.add_row(port, str(row["cve_days"]), *cells)
+        for name in ("E", "W"):
+            cells = [f"{row[name][key]:.2f}" for key in ("score", "zero", "permuted", "shifted")]
+            scored.add_row(*((port, str(row["cve_days"])) if name == "E" else ("", "")), name, *cells)
     console.print(scored)
 
 
