@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -143,14 +144,17 @@ def test_a_defect_in_a_part_does_not_end_the_others(setting):
     assert [NearestResponse] == [type(message) for message in setting.transport.sent]
 
 
-def test_hello_is_repeated_by_the_clock_until_answered(setting):
+@pytest.fixture
+def impatient(setting, monkeypatch):
+    """Hellos are repeated after milliseconds, by the real clock."""
+    monkeypatch.setattr("portkin.service.HELLO_FIRST", 0.002)
+    setting.sidecar._clock = time.monotonic
+
+
+def test_hello_is_repeated_by_the_clock_until_answered(setting, impatient):
     """While Zeek is silent the timer repeats the hello; the answer is logged and stops it."""
 
     async def scenario():
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        # 20 times faster than real time: hellos at 0, 0.25, 0.75, 1.75 s of this clock.
-        setting.sidecar._clock = lambda: 20 * (loop.time() - start)
         setting.sidecar.connected("zeek")
         while len(setting.transport.sent) < 3:
             await asyncio.sleep(0.005)
@@ -169,13 +173,10 @@ def _rest(setting):
     return hello.sidecar, setting.nearest.table.id, Count(3)
 
 
-def test_a_zeek_that_does_not_answer_the_hello_is_told_once(setting):
+def test_a_zeek_that_does_not_answer_the_hello_is_told_once(setting, impatient):
     """After five hellos in vain the log says, once, what to load in that Zeek."""
 
     async def scenario():
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        setting.sidecar._clock = lambda: 200 * (loop.time() - start)
         setting.sidecar.connected("zeek")
         while len(setting.transport.sent) < 8:
             await asyncio.sleep(0.005)
