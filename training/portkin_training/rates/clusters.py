@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -99,10 +100,12 @@ def choose(affinity: Floats, *, seed: int, most: int | None = None, literal: boo
     distance = graph_weights(affinity, literal=not literal)
     best: tuple[float, int, NDArray[np.int32]] | None = None
     scores = {}
-    for k in range(2, highest + 1):
-        labels = partition(embedding, k, seed)
-        scores[k] = mean_silhouette(distance, labels)
-        if best is None or scores[k] > best[0]:
-            best = scores[k], k, labels
+    # The problems are small and many: on several threads k-means mostly waits for itself.
+    with threadpool_limits(1):
+        for k in range(2, highest + 1):
+            labels = partition(embedding, k, seed)
+            scores[k] = mean_silhouette(distance, labels)
+            if best is None or scores[k] > best[0]:
+                best = scores[k], k, labels
     assert best is not None  # noqa: S101  the range above is never empty
     return Clusters(best[2], best[1], scores)
