@@ -18,6 +18,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import numpy as np
@@ -332,12 +334,26 @@ def open_probes(*paths: Path) -> ir.Table:
     them recorded.
 
     Raises:
-        InputError: see `manifest`.
+        InputError: see `manifest`; or the rows are not as many as it says.
     """
-    parts = [str(Path(path) / "day=*" / "*.parquet") for path in paths if manifest(path)["rows"]]
+    rows = {path: manifest(path)["rows"] for path in paths}
+    parts = [str(Path(path) / "day=*" / "*.parquet") for path in paths if rows[path]]
     if not parts:
         return ibis.memtable(SCHEMA.empty_table()).mutate(day=ibis.null("date"))
-    return ibis.duckdb.connect().read_parquet(parts, hive_partitioning=True)
+    named = ", ".join(map(str, paths))
+    # What does not fit into memory goes there, not into the folder that we happen to run in.
+    spill = Path(tempfile.gettempdir()) / f"portkin-{os.getpid()}"
+    try:
+        table = ibis.duckdb.connect(temp_directory=str(spill)).read_parquet(parts, hive_partitioning=True)
+        found = table.count().to_pyarrow().as_py()
+    except duckdb.Error as error:
+        why = str(error).partition("\n")[0]  # what follows is our own SQL
+        raise InputError(f"{named}: damaged ({why}); ingest the recordings again") from error
+    if found != sum(rows.values()):
+        raise InputError(
+            f"{named}: damaged, {found} rows where the manifest says {sum(rows.values())}; ingest the recordings again"
+        )
+    return table
 
 
 def load(path: Path) -> Probes:

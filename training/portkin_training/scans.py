@@ -89,7 +89,9 @@ def with_day(probes: ir.Table, options: ScanOptions) -> ir.Table:
 def scan_sizes(probes: ir.Table, options: ScanOptions) -> ir.Table:
     """One row per scan: the columns of `SCAN`, ``probes``, ``ports`` (different ones) and ``kept``."""
     dated = with_day(probes, options)
-    sizes = dated.group_by(SCAN).agg(probes=dated.count(), ports=dated.dport.nunique())
+    # In two steps: counting distinct ports in one would keep a set of its own for each of millions of scans.
+    reached = dated.group_by(*SCAN, "dport").agg(probes=dated.count())
+    sizes = reached.group_by(SCAN).agg(probes=reached.probes.sum(), ports=reached.count())
     return sizes.mutate(kept=sizes.ports.between(options.min_ports, options.max_ports))
 
 

@@ -18,8 +18,8 @@ DAY = 86400.0
 def probe(dport, at=0.0, *, src=1, dst=9, proto=6):
     """A probe ``at`` seconds after noon."""
     return {
-        "ts": datetime.fromtimestamp(NOON.timestamp() + at, UTC), "src_hi": 0, "src_lo": src, "dst_hi": 0, "dst_lo": dst,
-        "sport": 40000, "dport": dport, "proto": proto, "flags": 2,
+        "ts": datetime.fromtimestamp(NOON.timestamp() + at, UTC), "src_hi": 0, "src_lo": src,
+        "dst_hi": 0, "dst_lo": dst, "sport": 40000, "dport": dport, "proto": proto, "flags": 2,
     }  # fmt: skip
 
 

@@ -142,6 +142,17 @@ class TestBuild:
         )
         assert [] == [*tmp_path.iterdir()]
 
+    @pytest.mark.parametrize("damage", ["missing", "cut"])
+    def test_damaged_dataset(self, tmp_path, damage):
+        """A dataset that lacks a part, or holds half of one, is refused, and no table is written."""
+        dataset(tmp_path / "probes", [80, 443, 22])
+        (part,) = (tmp_path / "probes").rglob("*.parquet")
+        part.unlink() if damage == "missing" else part.write_bytes(part.read_bytes()[:-100])
+
+        with pytest.raises(InputError, match=r"damaged.*ingest the recordings again"):
+            run("build", tmp_path / "probes", "-o", tmp_path / "table")
+        assert not (tmp_path / "table").exists()
+
     def test_does_not_replace_what_is_no_table(self, tmp_path):
         """A dataset named as the output by mistake stays."""
         probes = dataset(tmp_path / "probes", *self.SCANS)
