@@ -7,14 +7,15 @@
 # @TEST-PORT: WEBSOCKET_PORT
 # @TEST-EXEC: cp $SUPPORT/run.zeek .
 # @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
-# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../zeromq.zeek ../run.zeek"
-# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../zeromq.zeek ../run.zeek"
-# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../zeromq.zeek ../run.zeek"
-# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../zeromq.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../backend.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run logger "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=logger zeek -b ../backend.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../backend.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../backend.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../backend.zeek ../run.zeek"
 # @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
-# @TEST-EXEC: zeek-cut kind src proto evidence answer <manager/portkin.log | grep -c DECISION | awk '{ print ($1 >= 35 ? "all or nearly all" : $1) }' >decisions
-# @TEST-EXEC: zeek-cut kind src proto evidence <manager/portkin.log | grep DECISION | sort -u >>decisions
-# @TEST-EXEC: zeek-cut kind src probed predicted <manager/portkin.log | grep DECISION | grep 198.51.100.20 | sort >>decisions
+# @TEST-EXEC: zeek-cut kind src proto evidence answer <logger/portkin.log | grep -c DECISION | awk '{ print ($1 >= 35 ? "all or nearly all" : $1) }' >decisions
+# @TEST-EXEC: zeek-cut kind src proto evidence <logger/portkin.log | grep DECISION | sort -u >>decisions
+# @TEST-EXEC: zeek-cut kind src probed predicted <logger/portkin.log | grep DECISION | grep 198.51.100.20 | sort >>decisions
 # @TEST-EXEC: btest-diff decisions
 
 # What a scanner sends within the round trip to the keeper may be missed where it was answered.
@@ -24,7 +25,7 @@ metrics:
   enabled: false
 # @TEST-END-FILE
 
-# @TEST-START-FILE zeromq.zeek
+# @TEST-START-FILE backend.zeek
 @load frameworks/cluster/backend/zeromq
 @load frameworks/cluster/backend/zeromq/connect
 
@@ -35,9 +36,11 @@ redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint = Cluster::Backend::ZeroMQ
 # @TEST-END-FILE
 
 # @TEST-START-FILE cluster-layout.zeek
-redef Cluster::manager_is_logger = T;
+# With the manager as the logger, Zeek 8.0 binds the log port again for every WebSocket client, and fails.
+redef Cluster::manager_is_logger = F;
 redef Cluster::nodes = {
-	["manager"] = [$node_type=Cluster::MANAGER, $ip=127.0.0.1, $p=to_port(getenv("LOG_PULL_PORT"))],
+	["manager"] = [$node_type=Cluster::MANAGER, $ip=127.0.0.1],
+	["logger"] = [$node_type=Cluster::LOGGER, $ip=127.0.0.1, $p=to_port(getenv("LOG_PULL_PORT"))],
 	["proxy-1"] = [$node_type=Cluster::PROXY, $ip=127.0.0.1, $manager="manager"],
 	["proxy-2"] = [$node_type=Cluster::PROXY, $ip=127.0.0.1, $manager="manager"],
 	["worker-1"] = [$node_type=Cluster::WORKER, $ip=127.0.0.1, $manager="manager"],
