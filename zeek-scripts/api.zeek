@@ -65,4 +65,52 @@ export {
 	##
 	## depth: how many neighbours it holds per port.
 	global table_changed: event(table_id: string, depth: count);
+
+	## Zeek asks to keep a source from a port, on every host.
+	##
+	## reqid: names the request.
+	##
+	## src: the source.
+	##
+	## p: the port.
+	##
+	## duration: how long, from now.
+	##
+	## table_id: the table the prediction is from.
+	##
+	## probed: the port that was probed.
+	##
+	## rank: 0 for the probed port, else its place among those nearest to it.
+	##
+	## why: the evidence, as ``evidence=TRW answered=0 refused=2 repeated=0
+	##      darknet=0 probe=1``: what made the source a scanner; how many of
+	##      its contacts were answered, refused, tried again; how many
+	##      addresses without a host it sent to; whether this is the first
+	##      request of a probe.
+	global block_request: event(reqid: string, src: addr, p: port,
+	    duration: interval, table_id: string, probed: port, rank: count, why: string);
+
+	## Zeek asks to let a source reach a port again.
+	##
+	## reqid: names the request.
+	##
+	## src: the source.
+	##
+	## p: the port.
+	global unblock_request: event(reqid: string, src: addr, p: port);
+
+	## What became of a block.
+	##
+	## reqid: names the request; empty where none asked, as when it ran out.
+	##
+	## src: the source.
+	##
+	## p: the port.
+	##
+	## outcome: ``added``, ``extended``, ``exists``, ``vetoed``, ``removed``,
+	##          ``expired`` or ``error``.
+	##
+	## detail: why, where it did not.
+	global block_response: event(reqid: string, src: addr, p: port,
+	    outcome: string, detail: string);
 }

@@ -24,9 +24,11 @@ class SidecarProcess:
         self._log = folder / "sidecar.log"
         self._flags = flags
         self.process: subprocess.Popen[bytes] | None = None
+        self.prefix: list[str] = []
+        """What becomes the process, as ``ip netns exec NAME``."""
 
     def start(self) -> SidecarProcess:
-        command = [sys.executable, "-m", "portkin.cli", "serve", "-c", str(self._file), *self._flags]
+        command = [*self.prefix, sys.executable, "-m", "portkin.cli", "serve", "-c", str(self._file), *self._flags]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         return self

@@ -32,11 +32,13 @@ class ZeekProcess:
         self._out = folder / "zeek.out"
         self._environment = {**os.environ, **{key: str(value) for key, value in environment.items()}}
         self.process: subprocess.Popen[bytes] | None = None
+        self.prefix: list[str] = []
+        """What becomes the process, as ``ip netns exec NAME``."""
 
     def start(self) -> ZeekProcess:
         with self._out.open("ab") as out:
             self.process = subprocess.Popen(
-                self._command, cwd=self._folder, stdout=out, stderr=out, env=self._environment
+                [*self.prefix, *self._command], cwd=self._folder, stdout=out, stderr=out, env=self._environment
             )
         return self
 

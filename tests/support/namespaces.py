@@ -1,0 +1,113 @@
+"""Machines of a test: network namespaces joined by veths. Root; needs iproute2."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_numbers = itertools.count()
+
+
+class Network:
+    """Namespaces, their cables and the programs in them; all of it is gone when the block ends."""
+
+    def __init__(self) -> None:
+        self._name = f"pk{os.getpid()}n{next(_numbers)}"
+        self._machines: list[str] = []
+        self._programs: list[subprocess.Popen[Any]] = []
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in self._programs:
+            self.end(program)
+        for machine in self._machines:
+            subprocess.run(["ip", "netns", "del", f"{self._name}-{machine}"], check=False)
+
+    def machine(self, name: str) -> None:
+        """A new machine, quiet: no IPv6 of its own accord."""
+        subprocess.run(["ip", "netns", "add", f"{self._name}-{name}"], check=True)
+        self._machines.append(name)
+        for setting in ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"):
+            self.run(name, "sysctl", "-qw", setting)
+        self.run(name, "ip", "link", "set", "lo", "up")
+
+    def cable(self, one: str, device: str, other: str, peer: str) -> None:
+        """Join two machines; the devices are up."""
+        place = ["netns", f"{self._name}-{one}", "type", "veth", "peer", "name", peer]
+        subprocess.run(
+            ["ip", "link", "add", device, *place, "netns", f"{self._name}-{other}"],
+            check=True,
+        )
+        self.run(one, "ip", "link", "set", device, "up")
+        self.run(other, "ip", "link", "set", peer, "up")
+
+    def inside(self, machine: str) -> list[str]:
+        """What a command is put after to run there; ``ip netns exec`` becomes the program."""
+        return ["ip", "netns", "exec", f"{self._name}-{machine}"]
+
+    def run(self, machine: str, *command: str, check: bool = True, timeout: float = 60.0) -> str:
+        """What the command prints there."""
+        ended = subprocess.run(
+            [*self.inside(machine), *command], text=True, capture_output=True, timeout=timeout, check=False
+        )
+        assert not check or ended.returncode == 0, f"{command}: {ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+    def succeeds(self, machine: str, *command: str, timeout: float = 60.0) -> bool:
+        """Whether the command ends with status 0 there."""
+        command_ = [*self.inside(machine), *command]
+        return subprocess.run(command_, capture_output=True, timeout=timeout, check=False).returncode == 0
+
+    def start(self, machine: str, *command: str, out: Path | None = None) -> subprocess.Popen[Any]:
+        """Start a program there."""
+        if out is None:
+            program = subprocess.Popen(
+                [*self.inside(machine), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+        else:
+            with out.open("ab") as opened:
+                program = subprocess.Popen([*self.inside(machine), *command], stdout=opened, stderr=opened)
+        self._programs.append(program)
+        return program
+
+    def end(self, program: subprocess.Popen[Any]) -> None:
+        """End a program that was started here."""
+        if program.poll() is None:
+            program.terminate()
+            try:
+                program.wait(10)
+            except subprocess.TimeoutExpired:
+                program.kill()
+        program.wait()
+
+
+ATTACKER, CLIENT, VICTIM = "198.51.100.10", "198.51.100.100", "192.0.2.10"
+DARKNET = "203.0.113.0/24"
+
+
+def guarded_site(net: Network) -> None:
+    """An attacker and a client before a sensor that routes, a victim and a net without hosts behind it.
+
+    attacker 198.51.100.10, client 198.51.100.100 -- sensor (``outside``) -- victim 192.0.2.10; 203.0.113.0/24
+    """
+    for name in ("sensor", "attacker", "client", "victim"):
+        net.machine(name)
+    net.run("sensor", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    net.run("sensor", "ip", "link", "add", "outside", "type", "bridge")
+    net.run("sensor", "ip", "addr", "add", "198.51.100.1/24", "dev", "outside")
+    net.run("sensor", "ip", "link", "set", "outside", "up")
+    for name, address in (("attacker", ATTACKER), ("client", CLIENT)):
+        net.cable("sensor", name, name, "eth0")
+        net.run("sensor", "ip", "link", "set", name, "master", "outside")
+        net.run(name, "ip", "addr", "add", f"{address}/24", "dev", "eth0")
+        net.run(name, "ip", "route", "add", "default", "via", "198.51.100.1")
+    net.cable("sensor", "inside", "victim", "eth0")
+    net.run("sensor", "ip", "addr", "add", "192.0.2.1/24", "dev", "inside")
+    net.run("victim", "ip", "addr", "add", f"{VICTIM}/24", "dev", "eth0")
+    net.run("victim", "ip", "route", "add", "default", "via", "192.0.2.1")
+    net.run("sensor", "ip", "route", "add", "blackhole", DARKNET)

@@ -1,0 +1,155 @@
+##! Blocks for real: what is kept for blocking is asked of the sidecar, which
+##! carries it out within its limits. Opt-in. What came of it is in
+##! portkin_block.log.
+
+@load base/frameworks/logging
+@load base/frameworks/cluster
+@load ./__load__
+@load ./proof
+
+module Portkin;
+
+export {
+	redef enum Log::ID += { BLOCK_LOG };
+
+	## Decides what is logged of blocks.
+	global block_log_policy: Log::PolicyHook;
+
+	## The same block is asked for again no sooner than this, for the probed
+	## port excepted: how often it is probed counts.
+	option block_refresh = 1sec;
+
+	## Whether lines are written for blocks that merely go on.
+	option log_extensions = F;
+
+	type BlockInfo: record {
+		## When the line was written.
+		ts: time &log;
+		## The source.
+		src: addr &log;
+		## The port.
+		p: port &log;
+		## The port's protocol.
+		proto: transport_proto &log;
+		## What became of the block: ``added``, ``extended``, ``exists``,
+		## ``vetoed``, ``removed``, ``expired``, ``error``, or ``unanswered``.
+		outcome: string &log;
+		## Why, where it did not.
+		detail: string &log &optional;
+		## The decision that asked.
+		id: string &log &optional;
+		## The port that was probed.
+		probed: port &log &optional;
+		## 0 for the probed port, else its place among the predicted ones.
+		rank: count &log &optional;
+		## How long the block is to last.
+		duration: interval &log &optional;
+		## How long the answer took, in real time.
+		latency: interval &log &optional;
+	};
+
+	## Raised with each line.
+	global log_block: event(rec: BlockInfo);
+}
+
+redef mode = BLOCK;
+
+type OpenBlock: record {
+	info: BlockInfo;
+	since: time;
+};
+
+global unanswered: function(t: table[string] of OpenBlock, reqid: string): interval;
+
+global open_blocks: table[string] of OpenBlock
+    &create_expire=request_timeout &expire_func=unanswered;
+# When a block was last asked for. Tables expire in their own time.
+global asked_blocks: table[addr, port] of time &write_expire=1min;
+
+function write_block(info: BlockInfo)
+	{
+	info$ts = network_time();
+	Log::write(BLOCK_LOG, info);
+	}
+
+function unanswered(t: table[string] of OpenBlock, reqid: string): interval
+	{
+	local info = t[reqid]$info;
+	info$outcome = "unanswered";
+	write_block(info);
+	return 0sec;
+	}
+
+function reason(src: addr, evidence: Evidence, first: bool): string
+	{
+	local held = proof(src);
+	return fmt("evidence=%s answered=%d refused=%d repeated=%d darknet=%d%s",
+	    sub(cat(evidence), /^Portkin::/, ""), held$answered, held$refused,
+	    held$repeated, |held$darknet|, first ? " probe=1" : "");
+	}
+
+event block(d: Decision, p: port, rank: count, duration: interval)
+	{
+	local first = |d$kept| > 0 && d$kept[0] == p;
+
+	if ( ! first && [d$src, p] in asked_blocks
+	     && network_time() - asked_blocks[d$src, p] < block_refresh )
+		return;
+
+	asked_blocks[d$src, p] = network_time();
+	local info = BlockInfo($ts=network_time(), $src=d$src, $p=p,
+	    $proto=get_port_transport_proto(p), $outcome="", $id=d$id,
+	    $probed=d$probed, $rank=rank, $duration=duration);
+
+	if ( ! sidecar_up )
+		{
+		info$outcome = "error";
+		info$detail = "no sidecar";
+		write_block(info);
+		return;
+		}
+
+	local reqid = unique_id("B");
+	open_blocks[reqid] = OpenBlock($info=info, $since=current_time());
+	Cluster::publish(sidecar_topic, block_request, reqid, d$src, p, duration,
+	    d$table_id, d$probed, rank, reason(d$src, d$evidence, first));
+	}
+
+event block_response(reqid: string, src: addr, p: port, outcome: string, detail: string)
+	{
+	local info: BlockInfo;
+
+	if ( reqid in open_blocks )
+		{
+		local asked = open_blocks[reqid];
+		delete open_blocks[reqid];
+		info = asked$info;
+		info$latency = current_time() - asked$since;
+		}
+	# What nobody asked for is told to every node; one writes it.
+	else if ( reqid == "" && ( ! Cluster::is_enabled() || Cluster::local_node_type() == Cluster::MANAGER ) )
+		info = BlockInfo($ts=network_time(), $src=src, $p=p,
+		    $proto=get_port_transport_proto(p), $outcome="");
+	else
+		return;
+
+	# The next probe may bring what was missing.
+	if ( outcome == "vetoed" || outcome == "error" || outcome == "removed" )
+		delete asked_blocks[src, p];
+
+	if ( ( outcome == "extended" || outcome == "exists" ) && ! log_extensions )
+		return;
+
+	info$outcome = outcome;
+
+	if ( detail != "" )
+		info$detail = detail;
+
+	write_block(info);
+	}
+
+event zeek_init() &priority=5
+	{
+	Log::create_stream(BLOCK_LOG, Log::Stream($columns=BlockInfo, $ev=log_block,
+	    $path="portkin_block", $policy=block_log_policy));
+	}
