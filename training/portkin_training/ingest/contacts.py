@@ -37,7 +37,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin_training.ingest.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_key
+from portkin_training.ingest.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
 from portkin_training.ingest.loads import kernel
 from portkin_training.ingest.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
 
@@ -99,36 +99,29 @@ class Contacts:
 
 
 @kernel
-def _track(packets, start, slots, used, limit, servers, rows, kinds):
+def _track(packets, keys, higher, start, slots, used, limit, servers, rows, kinds):
     """Note the events of packets [start:]: the packet's row, and the kind, + 4 where the responder sent it.
 
     Returns (first packet not looked at, number of events); that is len(ts), or the table needs room.
     """
-    ts, src, dst, sport, dport, proto, flags, seq = packets
+    ts, _, _, sport, dport, proto, flags, seq = packets
     base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     found = 0
     for row in range(start, len(ts)):
         if used[0] >= limit:
             return row, found
+        look_ahead(base, width, mask, keys, row)
         now = ts[row]
         quoted = proto[row] != TCP and proto[row] != UDP
         transport = np.int64(flags[row]) if quoted else np.int64(proto[row])
         if quoted and transport != UDP:
             continue
-        key, higher = flow_key(
-            src[row, 0],
-            src[row, 1],
-            np.int64(sport[row]),
-            dst[row, 0],
-            dst[row, 1],
-            np.int64(dport[row]),
-            transport,
-        )
+        key = keys[row]
         at = find(base, width, mask, key)
         alive = slots[at, KEY] == key and now < slots[at, DEADLINE]
         state = slots[at, _STATE]
         decided = state & (_HAS_ANSWER | _HAS_REFUSAL)
-        from_originator = higher == ((state & _HIGHER) != 0)
+        from_originator = higher[row] == ((state & _HIGHER) != 0)
         kind = -1
         if transport == TCP:
             flag = flags[row]
@@ -141,7 +134,7 @@ def _track(packets, start, slots, used, limit, servers, rows, kinds):
                         slots[at, KEY] = key
                     slots[at, _ISN] = np.int64(seq[row])
                     slots[at, DEADLINE] = now + TCP_ATTEMPT
-                    state = _HIGHER if higher else 0
+                    state = _HIGHER if higher[row] else 0
             elif not alive:
                 continue
             elif from_originator:
@@ -176,10 +169,10 @@ def _track(packets, start, slots, used, limit, servers, rows, kinds):
                     used[0] += 1
                     slots[at, KEY] = key
                 if servers[sport[row]] and not servers[dport[row]]:
-                    state = _HAS_ANSWER | (0 if higher else _HIGHER)
+                    state = _HAS_ANSWER | (0 if higher[row] else _HIGHER)
                 else:
                     kind = CONTACT
-                    state = _HIGHER if higher else 0
+                    state = _HIGHER if higher[row] else 0
             elif not from_originator and not decided:
                 kind = ANSWERED + 4
                 state |= _HAS_ANSWER
@@ -210,10 +203,14 @@ def contacts_from_packets(
     servers[[*udp_server_ports]] = True
     for chunk in [packets] if isinstance(packets, Packets) else packets:
         rows, kinds = np.empty(len(chunk), np.int64), np.empty(len(chunk), np.uint8)
+        keys, higher = np.empty(len(chunk), np.int64), np.empty(len(chunk), np.bool_)
+        flow_keys(chunk.columns(), False, False, keys, higher)
         start = found = 0
         while start < len(chunk):
             start, more = _track(
                 chunk.columns(),
+                keys,
+                higher,
                 start,
                 table.slots,
                 table.used,

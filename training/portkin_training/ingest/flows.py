@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin_training.ingest.loads import i64, inlined, kernel
+from portkin_training.ingest.loads import i64, inlined, kernel, prefetch
+from portkin_training.ingest.packets import TCP, UDP
 
 KEY, DEADLINE = 0, 1
 """Columns of a slot that every table has: the hash (0: empty) and the first instant, in us, at which the
@@ -20,6 +21,7 @@ SMALLEST = 1 << 14
 MEMORY = 1 << 27
 """Bytes at which a table stops growing: four million flows of two columns live at a time."""
 
+_AHEAD = 16
 _MULTIPLIER = np.uint64(0x9E37_79B9_7F4A_7C15)
 _SHIFT = np.uint64(29)
 
@@ -31,20 +33,40 @@ def _mixed(hashed, word):
     return hashed ^ (hashed >> _SHIFT)
 
 
+@kernel
+def flow_keys(packets, directed_tcp, directed_udp, keys, higher):
+    """Fill in, for each packet, the hash of its flow and whether its source is the higher of the two endpoints.
+
+    ``packets`` are the columns of `Packets`; an ICMP error has the flow that it quotes. Where the protocol is
+    directed, the two directions between the same endpoints are different flows.
+    """
+    _, src, dst, sport, dport, proto, flags, _ = packets
+    for row in range(len(keys)):
+        a_hi, a_lo, a_port = src[row, 0], src[row, 1], np.int64(sport[row])
+        b_hi, b_lo, b_port = dst[row, 0], dst[row, 1], np.int64(dport[row])
+        swap = a_hi > b_hi or (a_hi == b_hi and (a_lo > b_lo or (a_lo == b_lo and a_port > b_port)))
+        if swap:
+            a_hi, a_lo, a_port, b_hi, b_lo, b_port = b_hi, b_lo, b_port, a_hi, a_lo, a_port
+        upper = np.int64(proto[row])
+        if upper != TCP and upper != UDP:
+            upper = np.int64(flags[row])
+        hashed = _mixed(_MULTIPLIER, a_hi)
+        hashed = _mixed(hashed, a_lo)
+        hashed = _mixed(hashed, b_hi)
+        hashed = _mixed(hashed, b_lo)
+        hashed = _mixed(hashed, (a_port << 32) | (b_port << 16) | upper)
+        if swap and (directed_tcp if upper == TCP else directed_udp):
+            hashed = _mixed(hashed, 1)
+        key = np.int64(_mixed(hashed, 0))
+        keys[row] = key if key != 0 else 1
+        higher[row] = swap
+
+
 @inlined
-def flow_key(a_hi, a_lo, a_port, b_hi, b_lo, b_port, proto):
-    """(hash of the flow between endpoints a and b, whether a is the higher of the two); int64 in and out."""
-    higher = a_hi > b_hi or (a_hi == b_hi and (a_lo > b_lo or (a_lo == b_lo and a_port > b_port)))
-    if higher:
-        a_hi, a_lo, a_port, b_hi, b_lo, b_port = b_hi, b_lo, b_port, a_hi, a_lo, a_port
-    hashed = _mixed(_MULTIPLIER, a_hi)
-    hashed = _mixed(hashed, a_lo)
-    hashed = _mixed(hashed, b_hi)
-    hashed = _mixed(hashed, b_lo)
-    hashed = _mixed(hashed, (a_port << 32) | (b_port << 16) | proto)
-    hashed = _mixed(hashed, 0)
-    key = np.int64(hashed)
-    return (key if key != 0 else np.int64(1)), higher
+def look_ahead(slots, width, mask, keys, row):
+    """Have the slot of a packet some rows on fetched, so that it is there when its turn comes."""
+    if row + _AHEAD < len(keys):
+        prefetch(slots + (keys[row + _AHEAD] & mask) * width * 8)
 
 
 @inlined

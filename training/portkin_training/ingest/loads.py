@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 kernel = njit(nogil=True, cache=True, error_model="numpy")
@@ -40,3 +41,18 @@ i64 = _loader(64, big=False)
 le16 = _loader(16, big=False)
 le32 = _loader(32, big=False)
 """The unsigned integer at an address, as int64. Machines are little-endian here: `i64` reads an element."""
+
+
+@intrinsic
+def prefetch(typingctx, address):
+    """Ask for the memory at an address, which will be read soon; any address is harmless."""
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, keep, data = (ir.Constant(ir.IntType(32), value) for value in (0, 3, 1))
+        builder.call(function, [pointer, read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen

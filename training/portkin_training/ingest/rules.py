@@ -38,7 +38,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin_training.ingest.contacts import SECOND, ZEEK_UDP_SERVER_PORTS
-from portkin_training.ingest.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_key
+from portkin_training.ingest.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
 from portkin_training.ingest.loads import kernel
 from portkin_training.ingest.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
 from portkin_training.probes import Probes
@@ -66,16 +66,17 @@ REASONS = (
 
 
 @kernel
-def _classify(packets, start, slots, used, limit, servers, window, given, codes):
+def _classify(packets, keys, start, slots, used, limit, servers, window, given, codes):
     """Codes of packets [start:]; gives the first one not looked at: that is len(ts), or the table needs room.
 
     ``given``: the rows are probes already and only repetitions are to be found.
     """
-    ts, src, dst, sport, dport, proto, flags, _ = packets
+    ts, _, _, sport, dport, proto, flags, _ = packets
     base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     for row in range(start, len(ts)):
         if used[0] >= limit:
             return row
+        look_ahead(base, width, mask, keys, row)
         tcp = proto[row] == TCP
         if not tcp and proto[row] != UDP:
             codes[row] = ICMP_ERROR
@@ -83,23 +84,11 @@ def _classify(packets, start, slots, used, limit, servers, window, given, codes)
         if tcp and not given and flags[row] & (SYN | ACK | FIN | RST) != SYN:
             codes[row] = NOT_FIRST
             continue
-        # A UDP flow is the same in both directions; a SYN the other way is another probe.
-        directed = tcp or given
-        key, higher = flow_key(
-            src[row, 0],
-            src[row, 1],
-            np.int64(sport[row]),
-            dst[row, 0],
-            dst[row, 1],
-            np.int64(dport[row]),
-            np.int64(proto[row]),
-        )
-        if directed and higher:
-            key = ~key
+        key = keys[row]
         at = find(base, width, mask, key)
         if slots[at, KEY] == key and ts[row] < slots[at, DEADLINE]:
             codes[row] = REPEATED
-        elif not directed and servers[sport[row]] and not servers[dport[row]]:
+        elif not tcp and not given and servers[sport[row]] and not servers[dport[row]]:
             codes[row] = ANSWER
         else:
             codes[row] = PROBE
@@ -137,11 +126,14 @@ class FirstPackets:
         return self._table.forgotten
 
     def _codes(self, packets: Packets, given: bool) -> NDArray[np.uint8]:
-        codes = np.empty(len(packets), np.uint8)
+        codes, keys = np.empty(len(packets), np.uint8), np.empty(len(packets), np.int64)
+        # A UDP flow is the same in both directions; a SYN the other way is another probe.
+        flow_keys(packets.columns(), True, given, keys, codes)
         start = 0
         while start < len(packets):
             start = _classify(
                 packets.columns(),
+                keys,
                 start,
                 self._table.slots,
                 self._table.used,
