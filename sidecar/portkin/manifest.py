@@ -125,7 +125,7 @@ def write_bundle(
     may still add to it.
     """
     path = Path(path).resolve()  # a link to a bundle goes on pointing at it
-    _refuse_foreign(path, kind)
+    refuse_foreign(path, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = aside(path)
     written.mkdir()
@@ -255,7 +255,11 @@ def _mapped(file: Path) -> memoryview:
         ) from None
 
 
-def _refuse_foreign(path: Path, kind: str) -> None:
+def refuse_foreign(path: Path, kind: str) -> None:
+    """BundleError where a bundle of the kind may not be written, because something else is at ``path``.
+
+    `write_bundle` asks this itself; who computes for long before it asks early.
+    """
     if not path.exists():
         return
     remedy = f"name a new folder for the {kind}"

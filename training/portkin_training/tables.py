@@ -12,9 +12,9 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from portkin.manifest import MANIFEST
+from portkin.manifest import MANIFEST, refuse_foreign
 from portkin.ports import Proto
-from portkin.table import Rows, Table, write_table
+from portkin.table import KIND, Rows, Table, write_table
 from portkin_training.graph import build_graph, quartiles, unit, whole_lengths
 from portkin_training.nearest import nearest, table_rows
 from portkin_training.probes import manifest, open_probes
@@ -77,6 +77,7 @@ def build_table(
     ``method`` is one of `METHODS` (KeyError otherwise). InputError for a folder that is no dataset, BundleError
     for an output that holds something else.
     """
+    refuse_foreign(output, KIND)  # before the work, not after it
     built = METHODS[method](open_probes(*datasets), options, k)
     about = {
         "inputs": [described_input(probes) for probes in datasets],
