@@ -6,6 +6,7 @@ A port of a protocol is one number here, its *code*: TCP port p is p, UDP port p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import ibis.expr.types as ir
@@ -52,10 +53,7 @@ class History:
         if not len(self):
             return []
         starts = np.concatenate([[0], np.flatnonzero(np.diff(self.ts) >= APART) + 1, [len(self)]]).tolist()
-        cuts = [
-            start + min(int((end - start) * share), end - start - 1)
-            for start, end in zip(starts, starts[1:], strict=False)
-        ]
+        cuts = [start + min(int((end - start) * share), end - start - 1) for start, end in pairwise(starts)]
         return [(int(self.ts[start]), int(self.ts[cut])) for start, cut in zip(starts, cuts, strict=False)]
 
     def divided(self, share: float) -> tuple[History, History]:

@@ -18,8 +18,8 @@ together weigh as the square root of their number: a sweep over thousands of por
 counts as one.
 
 A table of the most likely q alone would block much for nothing after ports that lead nowhere (hosts swept on one
-port). `Rule` says which rows and entries are left out; `choose` finds it on a later part of the training probes:
-the most new ports foretold among the rules whose blocks are at least `MARGIN` as useful as the paper's.
+port). `Rule` says which rows and entries are left out; `kin_table.choose` finds it on a later part of the training
+probes.
 
 The distance in the table is -log P.
 """
@@ -275,9 +275,10 @@ class Rule:
         return Ranking(ranking.ports, np.where(kept, ranking.codes, -1), np.where(kept, ranking.chance, 0.0))
 
 
-GRID = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.006, 0.007, 0.008, 0.009, 0.01, 0.012, 0.015)
+ROWS = (0.0, *np.geomspace(0.0005, 0.02, 40).round(6).tolist())
+ENTRIES = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.004, 0.005, 0.006, 0.008)
 
 
 def rules() -> Iterable[Rule]:
-    """The rules `choose` chooses from."""
-    return (Rule(row, entry) for row in GRID for entry in GRID if entry <= max(row, GRID[6]))
+    """The rules to choose from."""
+    return (Rule(row, entry) for row in ROWS for entry in ENTRIES)

@@ -82,7 +82,7 @@ PROVED = PROBED - 1
 NEVER = -(1 << 54)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, nogil=True, inline="always")
 def _find(slots, key):  # pragma: no cover - compiled
     """The slot of the key, or of the empty place where it belongs."""
     mask = len(slots) - 1
@@ -93,7 +93,7 @@ def _find(slots, key):  # pragma: no cover - compiled
     return at
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, nogil=True, inline="always")
 def _bin(windows, age):  # pragma: no cover - compiled
     b = 0
     while b < len(windows) and windows[b] <= age:
@@ -101,7 +101,7 @@ def _bin(windows, age):  # pragma: no cover - compiled
     return b
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _run(
     start, ts, group, code, act, truth, opens, unit,  # the rows
     matrix, level_of_rank, windows, head_level, head_window,  # the rule
@@ -193,7 +193,7 @@ def _run(
     return len(ts), used
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _still_needed(slots, stale):  # pragma: no cover - compiled
     """How many slots matter: one never probed whose block ended by `stale` is as good as none."""
     live = 0
@@ -203,7 +203,7 @@ def _still_needed(slots, stale):  # pragma: no cover - compiled
     return live
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _rehash(slots, wider, stale):  # pragma: no cover - compiled
     """Move every slot that matters; returns how many."""
     used = 0

@@ -11,7 +11,7 @@ import numpy as np
 from portkin.nets import Nets
 from portkin_training.ingest.contacts import CONTACT, Contacts
 from portkin_training.replay.detector import Contact, Detector, DetectorConfig, Probe, Sink, run
-from portkin_training.replay.events import BENIGN, ORDER, SCAN, Events, Grouper, codes_of, units_of
+from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED, Events, Grouper, codes_of, units_of
 
 Name = Literal["probe", "trw", "count", "zeek"]
 
@@ -130,7 +130,8 @@ def events_of(detected: Detected, grouper: Grouper, over: Literal["days", "sourc
     ts = np.concatenate([contacts.ts[kept], late[:, 2]])
     # An order comes before the contact at which it was given; what was known at a time that stands later.
     order = np.argsort(np.concatenate([kept * 2 + 1, late[:, 1] * 2]), kind="stable")
-    truth = np.concatenate([np.where(detected.probe[kept], SCAN, BENIGN), np.full(len(late), ORDER)]).astype(np.uint8)
+    truth = np.where(detected.probe[kept], SCAN, BENIGN)
+    truth = np.concatenate([truth, np.full(len(late), UNCOUNTED)]).astype(np.uint8)
     act = np.concatenate([detected.acted[kept], np.ones(len(late), bool)])
     rows, ts, truth, act = rows[order], ts[order], truth[order], act[order]
     group = grouper.number(contacts.src[rows], contacts.dst[rows])

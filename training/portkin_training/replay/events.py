@@ -18,7 +18,7 @@ TCP, UDP = 6, 17
 CODES = 2 * PORTS
 """How many codes there are: every TCP port, then every UDP port."""
 
-BENIGN, SCAN, ORDER = range(3)
+BENIGN, SCAN, UNCOUNTED = range(3)
 
 By = Literal["source", "destination"]
 
@@ -27,16 +27,17 @@ By = Literal["source", "destination"]
 class Events:
     """Rows of equal length n, in the order of the recording.
 
-    `truth` is what a row is, as far as that is known (in a darknet every row is SCAN); BENIGN rows serve the
-    false-positive rate; an ORDER is no packet, but the moment at which a detector blocks for an earlier one. `act`
-    marks the rows upon which something is blocked: what a detector noticed.
+    `truth` is what a row is, as far as that is known (in a darknet every row is SCAN). BENIGN rows serve the
+    false-positive rate. An UNCOUNTED row is neither: traffic of another anomaly, or no packet at all but the moment
+    at which a detector blocks for an earlier one. `act` marks the rows upon which something is blocked: what a
+    detector noticed.
     """
 
     ts: np.ndarray  # int64 (n,), microseconds since 1970
     group: np.ndarray  # int64 (n,), who is blocked: 0, 1, 2 ...
     code: np.ndarray  # int32 (n,)
     act: np.ndarray  # bool (n,)
-    truth: np.ndarray  # uint8 (n,), BENIGN, SCAN or ORDER
+    truth: np.ndarray  # uint8 (n,), BENIGN, SCAN or UNCOUNTED
     opens: np.ndarray  # bool (n,), the first row of its connection
     unit: np.ndarray  # int32 (n,), what the bootstrap draws: a day, or a bucket of groups
 
@@ -52,7 +53,7 @@ def codes_of(dport: np.ndarray, proto: np.ndarray) -> np.ndarray:
     return dport.astype(np.int32) + PORTS * (np.asarray(proto) == UDP).astype(np.int32)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _mix(a, b, c, d):  # pragma: no cover - compiled
     """A 64-bit hash of four int64 (the multiplier and shifts of splitmix64)."""
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
@@ -62,7 +63,7 @@ def _mix(a, b, c, d):  # pragma: no cover - compiled
     return x ^ (x >> np.uint64(31))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _intern(keys, slots, known, count, out, start):  # pragma: no cover - compiled
     """Number the rows of keys from start on; stops where the slots are three quarters full.
 
@@ -93,7 +94,7 @@ def _intern(keys, slots, known, count, out, start):  # pragma: no cover - compil
     return len(keys), count
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _reslot(known, count, slots):  # pragma: no cover - compiled
     mask = len(slots) - 1
     for group in range(count):
