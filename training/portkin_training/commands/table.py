@@ -46,7 +46,7 @@ def table() -> None:
 @click.option("--proto", "protos", type=click.Choice(PROTOS), multiple=True, default=PROTOS, show_default=True,
               help="Protocols to learn; repeat for several.")  # fmt: skip
 @click.option("--method", default="shortest-path", show_default=True, metavar="NAME",
-              help="How nearness is measured: shortest-path, as in the paper, or kin, by what is likely next.")  # fmt: skip
+              help="How nearness is measured: shortest-path (the paper), or kin (what is likely next).")  # fmt: skip
 def build(
     probes: tuple[Path, ...],
     output: Path,
