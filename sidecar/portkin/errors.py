@@ -6,6 +6,7 @@ PortkinError
 ├── BundleError        a table or model bundle that is missing, damaged or foreign
 ├── ConfigError        a setting that cannot be used: the line, the value, the remedy
 ├── InputError         a recording that cannot be read: the file, the offset, what was kept
+├── OutputError        a result that cannot be written: where, and what to do
 ├── PortError          text that names no port
 ├── RulesError         Suricata rules that cannot be made, read, checked or installed
 └── TransportError     Zeek cannot be reached or spoke something else
@@ -38,6 +39,10 @@ class ConfigError(PortkinError):
 
 class InputError(PortkinError):
     """A recording that cannot be read."""
+
+
+class OutputError(PortkinError):
+    """A result that cannot be written."""
 
 
 class PortError(PortkinError, ValueError):

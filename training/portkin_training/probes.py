@@ -20,8 +20,9 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from portkin import __version__
-from portkin.errors import InputError
+from portkin.errors import InputError, OutputError
 from portkin.files import sync_folder
 from portkin.manifest import MANIFEST, put_folder
 
@@ -196,12 +197,22 @@ class ProbesWriter:
         if not force:
             raise InputError(f"{self.path}: exists; name a new folder, or replace it with --force")
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror or error}); make room or name another folder"
+            ) from error
+
     def __enter__(self) -> ProbesWriter:
         parent = self.path.parent
-        parent.mkdir(parents=True, exist_ok=True)
-        self.removed = _remove_leftovers(parent, self.path.name)
         self._aside = parent / f".{self.path.name}.{uuid.uuid4().hex[:8]}.partial"
-        self._aside.mkdir()
+        with self._writing():
+            parent.mkdir(parents=True, exist_ok=True)
+            self.removed = _remove_leftovers(parent, self.path.name)
+            self._aside.mkdir()
         # Held while we live; the kernel lets go of it however we end.
         self._lock = os.open(self._aside, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -219,10 +230,14 @@ class ProbesWriter:
 
     def _flush(self) -> None:
         # One part at a time: at most two lie in memory.
-        if self._pending is not None:
-            self._pending.result()
+        self._wait()
         gathered, self._gathered = self._gathered, []
         self._pending = self._thread.submit(self._write_part, gathered)
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            with self._writing():
+                self._pending.result()
 
     def _write_part(self, gathered: list[Probes]) -> None:
         probes = Probes.concat(gathered)
@@ -254,8 +269,7 @@ class ProbesWriter:
     def _finish(self) -> None:
         if self._gathered:
             self._flush()
-        if self._pending is not None:
-            self._pending.result()
+        self._wait()
         manifest = {
             "kind": KIND,
             "schema": SCHEMA_NUMBER,
@@ -267,15 +281,16 @@ class ProbesWriter:
             "days": dict(sorted(self._days.items())),
             "about": self.about,
         }
-        for folder in self._aside.iterdir():
-            sync_folder(folder)
-        with (self._aside / MANIFEST).open("w", encoding="utf-8") as opened:
-            opened.write(json.dumps(manifest, indent=2) + "\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        sync_folder(self._aside)
-        put_folder(self._aside, self.path)
-        sync_folder(self.path.parent)
+        with self._writing():
+            for folder in self._aside.iterdir():
+                sync_folder(folder)
+            with (self._aside / MANIFEST).open("w", encoding="utf-8") as opened:
+                opened.write(json.dumps(manifest, indent=2) + "\n")
+                opened.flush()
+                os.fsync(opened.fileno())
+            sync_folder(self._aside)
+            put_folder(self._aside, self.path)
+            sync_folder(self.path.parent)
 
 
 def _stamp(us: int) -> str:

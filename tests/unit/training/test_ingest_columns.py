@@ -68,6 +68,8 @@ def test_host_names_become_stable_addresses(tmp_path):
     probes, reading = read(tmp_path / "a", text)
     assert (0, 1) == (len(probes), reading.bad)
     assert "line 2: dst 'groucho-oregon' is no address; --names" in reading.problems[0]
+    _, reading = read(tmp_path / "a", HEAD + "1,1.2.3.4,-,1,2,tcp\n", ColumnMap(names=True))
+    assert 1 == reading.bad
 
 
 def test_other_protocols_are_skipped_and_may_lack_ports(tmp_path):

@@ -1,5 +1,6 @@
 """The probes dataset: written whole or not at all, and read as it was written."""
 
+import errno
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from portkin.errors import InputError
+from portkin.errors import InputError, OutputError
 from portkin_training import probes as module
 from portkin_training.probes import SCHEMA, Probes, ProbesWriter, load, manifest, open_probes
 
@@ -129,6 +130,21 @@ def test_failure_leaves_nothing(tmp_path):
         raise ZeroDivisionError
     assert 5 == len(load(tmp_path / "d"))
     assert ["d"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_full_disk_is_told(tmp_path, monkeypatch):
+    """Where the disk is full, the error names the dataset and the remedy, and nothing is left."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module.pq, "write_table", full)
+    with pytest.raises(OutputError, match=r"d: cannot be written .*No space left.*; make room"):
+        write(tmp_path / "d", some(1))
+    assert [] == [*tmp_path.iterdir()]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write(tmp_path / "file" / "d", some(1))
 
 
 def test_killed_writer_leaves_no_dataset_and_the_next_one_cleans_up(tmp_path):

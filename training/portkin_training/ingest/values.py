@@ -39,16 +39,17 @@ def _address(text: str, names: bool) -> bytes | None:
     try:
         return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
     except (OSError, ValueError):
-        return name_address(text) if names and text else None
+        return name_address(text) if names and any(map(str.isalpha, text)) else None
 
 
 def addresses(column: pa.Array, *, names: bool = False) -> Values:
     """Addresses, (n, 2) int64: from text (dotted, IPv6, or an IPv4 address as an integer) or integers (IPv4).
 
-    ``names``: other text is a host name and becomes `name_address`.
+    ``names``: other text that holds a letter is a host name and becomes `name_address`.
     """
     if pa.types.is_floating(column.type):
-        column = pc.cast(column, pa.int64(), safe=False)
+        whole = pc.if_else(pc.is_finite(column), column, None)
+        column = pc.cast(whole, pa.int64(), safe=False)
     text = pc.cast(column, pa.string()).dictionary_encode()
     known = np.zeros((len(text.dictionary) + 1, 2), np.int64)
     bad = np.zeros(len(text.dictionary) + 1, np.bool_)
@@ -96,23 +97,23 @@ def stamps(column: pa.Array, *, unit: str = "s") -> Values:
         return _microseconds(pc.cast(column, pa.timestamp("us")))
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return _scaled(column, unit)
-    column = pc.utf8_trim_whitespace(column)
+    return _from_text(pc.utf8_trim_whitespace(column), unit)
+
+
+def _from_text(column: pa.Array, unit: str) -> Values:
     for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.float64()):
         try:
             converted = pc.cast(column, kind)
         except pa.ArrowInvalid:
             continue
         return _scaled(converted, unit) if kind == pa.float64() else _microseconds(converted)
-    # A column with bad rows, or of several kinds: row by row
-    values, bad = np.zeros(len(column), np.int64), np.ones(len(column), np.bool_)
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.float64()):
-        for row in np.flatnonzero(bad):
-            try:
-                one = pc.cast(column.slice(row, 1), kind)
-            except pa.ArrowInvalid:
-                continue
-            (values[row],), (bad[row],) = _scaled(one, unit) if kind == pa.float64() else _microseconds(one)
-    return values, bad
+    half = len(column) // 2
+    if not half:
+        return np.zeros(1, np.int64), np.ones(1, np.bool_)
+    # A bad row, or forms that differ: either half by itself
+    parts = (_from_text(part, unit) for part in (column[:half], column[half:]))
+    values, bad = zip(*parts, strict=True)
+    return np.concatenate(values), np.concatenate(bad)
 
 
 def _scaled(column: pa.Array, unit: str) -> Values:
