@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ class Network:
         self.run(one, "ip", "link", "set", device, "up")
         self.run(other, "ip", "link", "set", peer, "up")
 
+    def send_whole(self, machine: str, device: str) -> None:
+        """Let a device send packets as they are on a wire: with checksums, and no larger than its MTU."""
+        self.run(machine, sys.executable, "-c", _PLAIN, device)
+
     def inside(self, machine: str) -> list[str]:
         """What a command is put after to run there; ``ip netns exec`` becomes the program."""
         return ["ip", "netns", "exec", f"{self._name}-{machine}"]
@@ -86,6 +91,16 @@ class Network:
         program.wait()
 
 
+# SIOCETHTOOL: veths leave checksums to the receiver, who cannot know that when a program copied the packet.
+_PLAIN = """
+import array, fcntl, socket, struct, sys
+for command in (0x17, 0x1F, 0x24):  # ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO: off
+    value = array.array("I", [command, 0])
+    request = struct.pack("16sQ", sys.argv[1].encode(), value.buffer_info()[0])
+    fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8946, request)
+"""
+
+
 ATTACKER, CLIENT, VICTIM = "198.51.100.10", "198.51.100.100", "192.0.2.10"
 DARKNET = "203.0.113.0/24"
 
@@ -111,3 +126,28 @@ def guarded_site(net: Network) -> None:
     net.run("victim", "ip", "addr", "add", f"{VICTIM}/24", "dev", "eth0")
     net.run("victim", "ip", "route", "add", "default", "via", "192.0.2.1")
     net.run("sensor", "ip", "route", "add", "blackhole", DARKNET)
+
+
+def guarded_wire(net: Network) -> None:
+    """The same machines, but the sensor joins two wires only where a program on it copies packets across.
+
+    attacker, client -- switch -- ``outside`` sensor ``inside`` -- victim; the victim drops what is for the darknet.
+    """
+    for name in ("switch", "sensor", "attacker", "client", "victim"):
+        net.machine(name)
+    net.run("switch", "ip", "link", "add", "wire", "type", "bridge")
+    net.run("switch", "ip", "link", "set", "wire", "up")
+    net.cable("switch", "sensor", "sensor", "outside")
+    net.cable("sensor", "inside", "victim", "eth0")
+    net.run("switch", "ip", "link", "set", "sensor", "master", "wire")
+    for name, address in (("attacker", ATTACKER), ("client", CLIENT)):
+        net.cable("switch", name, name, "eth0")
+        net.run("switch", "ip", "link", "set", name, "master", "wire")
+        net.run(name, "ip", "addr", "add", f"{address}/24", "dev", "eth0")
+        net.run(name, "ip", "route", "add", "192.0.2.0/24", "dev", "eth0")
+        net.run(name, "ip", "route", "add", DARKNET, "via", VICTIM)
+    net.run("victim", "ip", "addr", "add", f"{VICTIM}/24", "dev", "eth0")
+    net.run("victim", "ip", "route", "add", "198.51.100.0/24", "dev", "eth0")
+    net.run("victim", "ip", "route", "add", "blackhole", DARKNET)
+    for name in ("attacker", "client", "victim"):
+        net.send_whole(name, "eth0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -57,8 +57,11 @@ class Backend(Protocol):
     def setup(self) -> None:
         """Make ready; keeps what is blocked already. May be called again at any time."""
 
-    def apply(self, batch: Batch) -> None:
-        """Carry out the batch, all of it or, with BackendError, nothing that matters."""
+    def apply(self, batch: Batch) -> Collection[Pair]:
+        """Carry out the batch; gives the pairs that this backend has no means to block.
+
+        With BackendError nothing may be relied on, and `setup` and everything that holds must come again.
+        """
 
     def held(self) -> Mapping[Pair, Held] | None:
         """All that is blocked; None where the backend cannot say."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from portkin.messages import BlockResponse
 _JUMP = 2.0
 """Seconds by which the wall clock may stray from the steady one before that is called a jump."""
 _LOG_EVERY = 10.0
+NO_MEANS = "the backend has no means to block this port; for Suricata, build rules for it"
 
 
 @dataclass(frozen=True)
@@ -196,10 +197,13 @@ class Enforcer:
         if plan.changes():
             self._write(plan, now)
             try:
-                self._act(plan, now)
+                refused = self._act(plan, now)
             except BackendError as error:
                 self._backend_failed(error)
-                self._give_up(plan, str(error), now)
+                self._give_up(plan, None, str(error), now)
+            else:
+                if refused:
+                    self._give_up(plan, refused, NO_MEANS, now)
         for response in plan.responses:
             self._account(response)
         return plan.responses
@@ -221,7 +225,8 @@ class Enforcer:
             raise
         self._metrics.written(time.perf_counter() - began)
 
-    def _act(self, plan: Plan, now: float) -> None:
+    def _act(self, plan: Plan, now: float) -> set[Pair]:
+        """Have the backend carry out a plan; gives the pairs that it cannot block."""
         wall = self._wall()
 
         def timed(blocks: Sequence[Block]) -> list[Timed]:
@@ -233,32 +238,39 @@ class Enforcer:
             [pair for pair, (block, _) in plan.ends.items() if block.mode == self.mode],
         )
         if not batch:
-            return
+            return set()
         if not self.ready:
             raise BackendError(f"{self.mode} is not ready")
         try:
-            self._apply(batch)
+            return set(self._apply(batch))
         except BackendError as error:
             # Perhaps somebody took the table away: all of it anew, with what is in this batch.
             self._log.warning("the backend refused a batch; setting it up again", reason=str(error))
-            self._align(now)
+            return self._align(now)
 
-    def _apply(self, batch: Batch) -> None:
+    def _apply(self, batch: Batch) -> Collection[Pair]:
         began = time.perf_counter()
-        self._backend.apply(batch)
+        refused = self._backend.apply(batch)
         self._metrics.applied(time.perf_counter() - began)
+        return refused
 
-    def _give_up(self, plan: Plan, reason: str, now: float) -> None:
-        """The backend has nothing of the plan: adds end as errors, what was extended holds until its old end."""
-        failed = [entry.block for entry in plan.adds.values() if entry.block.mode == self.mode]
+    def _give_up(self, plan: Plan, refused: set[Pair] | None, reason: str, now: float) -> None:
+        """The backend has nothing of the plan (None), or not these pairs.
+
+        Adds end as errors, what was extended holds until its old end.
+        """
+        adds = [entry.block for entry in plan.adds.values() if entry.block.mode == self.mode]
+        failed = [block for block in adds if refused is None or block.pair in refused]
+        moved = [held for pair, held in plan.extends.items() if refused is None or pair in refused]
         for block in failed:
-            self._memory.drop(block)
-        for block, until in plan.extends.values():
+            if self._memory.live.get(block.pair) is block:
+                self._memory.drop(block)
+        for block, until in moved:
             self._memory.move(block, until)
         with self._books.transaction():
             self._books.end(failed, "error", now)
-            self._books.correct([block for block, _ in plan.extends.values()])
-        lost = {block.pair for block in failed} | set(plan.extends)
+            self._books.correct([block for block, _ in moved])
+        lost = {block.pair for block in failed} | {block.pair for block, _ in moved}
         plan.responses[:] = [
             BlockResponse(each.reqid, each.src, each.p, "error", reason)
             if each.outcome in ("added", "extended", "exists") and pair_of(each.src, each.p) in lost
@@ -426,8 +438,11 @@ class Enforcer:
         except BackendError as error:
             self._backend_failed(error)
 
-    def _align(self, now: float) -> None:
-        """Make the backend hold what the books hold, and no more. Raises BackendError."""
+    def _align(self, now: float) -> set[Pair]:
+        """Make the backend hold what the books hold, and no more; gives the pairs that it cannot block.
+
+        Raises BackendError.
+        """
         self.ready = False
         self._backend.setup()
         found = differences(
@@ -444,11 +459,16 @@ class Enforcer:
             for block in found.strangers:
                 self._memory.keep(block)
             self._log.warning("blocks found in the backend are entered in the books", blocks=len(found.strangers))
-        for batch in found.batches():
-            self._apply(batch)
+        refused = {pair for batch in found.batches() for pair in self._apply(batch)}
+        useless = [self._memory.live[pair] for pair in refused]
+        for block in useless:
+            self._memory.drop(block)
+        with self._books.transaction():
+            self._books.end(useless, "error", now)
         self._metrics.ended(self.mode, "adopted", len(found.strangers))
         self._metrics.ended(self.mode, "restored", len(found.adds))
         self.ready = True
+        return refused
 
     # Failures.
 

@@ -13,7 +13,7 @@ answer anything: 2 s and 180 MB with 100,000 elements. Reading is plain nfnetlin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, TypeVar
@@ -74,9 +74,10 @@ class Nftables:
         """Take the table away, and every block with it; no error where there is none."""
         self._runner.run(teardown_commands(self._place))
 
-    def apply(self, batch: Batch) -> None:
+    def apply(self, batch: Batch) -> Collection[Pair]:
         if batch:
             self._runner.run(batch_commands(self._place.table, batch))
+        return ()
 
     def held(self) -> Mapping[Pair, Held]:
         found: dict[Pair, Held] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from portkin.enforce.backend import Batch, Dropped, Held
 from portkin.enforce.blocks import Mode, Pair
@@ -16,8 +16,8 @@ class Shadow:
     def setup(self) -> None:
         pass
 
-    def apply(self, batch: Batch) -> None:
-        pass
+    def apply(self, batch: Batch) -> Collection[Pair]:
+        return ()
 
     def held(self) -> Mapping[Pair, Held] | None:
         return None

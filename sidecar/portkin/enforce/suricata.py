@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import select
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +48,22 @@ class Suricata:
                 "unix-command.enabled, or set enforce.suricata.socket"
             ) from None
         self._socket = opened
-        self._ask({"version": PROTOCOL})
+        if self._ask({"version": PROTOCOL}).get("return") != "OK":
+            self.close()
+            raise BackendError(f"{self._path} is not Suricata's socket, or speaks no version {PROTOCOL}")
 
-    def apply(self, batch: Batch) -> None:
+    def apply(self, batch: Batch) -> Collection[Pair]:
+        """Gives the pairs whose bit no rule asks for."""
+        without_rule = []
         for pair, seconds in batch.extend:
             # Setting a bit that is set leaves its time as it is.
-            self._command("remove-hostbit", pair, required=False)
-            self._add(pair, seconds)
-        for pair, seconds in batch.add:
-            self._add(pair, seconds)
+            self._command("remove-hostbit", pair)
+            if not self._add(pair, seconds):
+                without_rule.append(pair)
+        without_rule += [pair for pair, seconds in batch.add if not self._add(pair, seconds)]
         for pair in batch.remove:
-            self._command("remove-hostbit", pair, required=False)
+            self._command("remove-hostbit", pair)
+        return without_rule
 
     def held(self) -> Mapping[Pair, Held] | None:
         return None
@@ -81,28 +86,33 @@ class Suricata:
             self._socket.close()
             self._socket = None
 
-    def _add(self, pair: Pair, seconds: float) -> None:
+    def _add(self, pair: Pair, seconds: float) -> bool:
+        """Set a bit; False where Suricata knows no rule that asks for it."""
         # Whole seconds; a fraction less is better than a block that outlives its time.
-        if int(seconds) >= 1:
-            self._command("add-hostbit", pair, expire=int(seconds))
+        if int(seconds) < 1:
+            return True
+        reply = self._command("add-hostbit", pair, expire=int(seconds))
+        if reply.get("message") == "hostbit not found":
+            return False
+        if reply.get("return") != "OK":
+            raise BackendError(f"Suricata refused the bit {bit_of(pair)}: {reply.get('message')}")
+        return True
 
-    def _command(self, command: str, pair: Pair, *, required: bool = True, **more: int) -> None:
+    def _command(self, command: str, pair: Pair, **more: int) -> dict[str, Any]:
         arguments = {"ipaddress": text_of(pair.src), "hostbit": bit_of(pair), **more}
-        self._ask({"command": command, "arguments": arguments}, required=required)
+        return self._ask({"command": command, "arguments": arguments})
 
-    def _ask(self, message: dict[str, Any], *, required: bool = True) -> None:
-        """Send one message and read its answer, which must be OK where ``required``."""
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send one message and read its answer: Suricata takes no second one before."""
         opened = self._socket
         if opened is None:
             raise BackendError("Suricata is not connected")
         try:
             opened.sendall(json.dumps(message).encode() + b"\n")
-            reply = _answer(opened)
+            return _answer(opened)
         except (OSError, ValueError) as error:
             self.close()
             raise BackendError(f"Suricata's socket {self._path}: {error or type(error).__name__}") from None
-        if required and reply.get("return") != "OK":
-            raise BackendError(f"Suricata refused {message.get('command', 'the handshake')}: {reply.get('message')}")
 
 
 def _answer(opened: socket.socket) -> dict[str, Any]:

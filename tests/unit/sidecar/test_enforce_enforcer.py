@@ -38,6 +38,7 @@ class Kernel:
         self.ends: dict[Pair, float] = {}
         self.packets: dict[Pair, int] = {}
         self.broken = 0
+        self.no_means: set[Port] = set()
         self.there = True
         self.batches: list[Batch] = []
 
@@ -45,7 +46,7 @@ class Kernel:
         self._fail()
         self.there = True
 
-    def apply(self, batch: Batch) -> None:
+    def apply(self, batch: Batch) -> list[Pair]:
         self._fail()
         if not self.there:
             raise BackendError("no such table")
@@ -54,6 +55,10 @@ class Kernel:
             self.ends[pair] = self.clock.steady + seconds
         for pair in batch.remove:
             self.ends.pop(pair, None)
+        refused = [pair for pair in self.ends if pair.port in self.no_means]
+        for pair in refused:
+            del self.ends[pair]
+        return refused
 
     def held(self) -> Mapping[Pair, Held]:
         self._fail()
@@ -331,6 +336,17 @@ def test_a_broken_backend_is_an_error_and_then_works_again(kernel_bench, kernel)
     kernel_bench.enforcer.tick()
     assert [("extended", ""), ("added", "")] == kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100))
     assert {100.0} == {held.seconds for held in kernel.held().values()}
+
+
+def test_what_a_backend_has_no_means_for_is_an_error_of_that_pair_alone(kernel_bench, kernel):
+    """A port that Suricata has no rule for is answered with error and ended in the books; others are blocked."""
+    kernel.no_means = {Port(2, "tcp")}
+    assert ["added", "error"] == [outcome for outcome, _ in kernel_bench.ask(block(SRC, "1"), block(SRC, "2"))]
+    assert [pair(SRC, "1")] == list(kernel.held())
+    kernel.there = False
+    assert ["error", "added"] == [outcome for outcome, _ in kernel_bench.ask(block(SRC, "2"), block(SRC, "3"))]
+    rows = sqlite3.connect(kernel_bench.path).execute("SELECT port, outcome FROM blocks ORDER BY id").fetchall()
+    assert [(1, None), (2, "error"), (2, "error"), (3, None)] == rows
 
 
 def test_a_backend_missing_at_the_start_is_tried_again(tmp_path, kernel):

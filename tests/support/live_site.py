@@ -1,0 +1,109 @@
+"""A guarded site, live: Zeek on an interface, the sidecar, services on a victim, and who listens there."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+from support.namespaces import ATTACKER, DARKNET, VICTIM, Network
+from support.sidecar_process import SidecarProcess, until
+from support.tables import small_table
+from support.zeek_process import SCRIPTS, ZeekProcess
+
+INTERVAL = 8.0
+"""Seconds that a block lasts."""
+SERVICES = ("80", "23", "2222", "8443")
+
+
+class Site:
+    """Zeek and the sidecar on the sensor, services on the victim, and who listens there."""
+
+    def __init__(self, net: Network, zeek: str, folder: Path, backend: str = "nftables", **enforce) -> None:
+        self.net, self.folder = net, folder
+        self.config = folder / "sidecar" / "portkin.yaml"
+        small_table(folder / "table")
+        local = folder / "local.zeek"
+        local.write_text(
+            f"@load {SCRIPTS}/websocket.zeek\n@load {SCRIPTS}/block.zeek\n"
+            f"redef Portkin::darknets += {{ {DARKNET} }};\n"
+            f"redef Portkin::protected_nets += {{ 192.0.2.0/24 }};\n"
+            f"redef Portkin::block_interval = {INTERVAL}sec;\nredef Portkin::block_open_services = T;\n"
+        )
+        self.zeek = ZeekProcess(zeek, folder / "zeek", "-i", "af_packet::outside", local)
+        settings = {
+            "zeek": {"backoff": {"first": 0.1, "cap": 0.5}},
+            "table": {"path": str(folder / "table")},
+            "enforce": {"backend": backend, "books": str(folder / "books.sqlite"), "count": 1.0, **enforce},
+        }
+        self.sidecar = SidecarProcess(folder / "sidecar", settings)
+        self.zeek.prefix = self.sidecar.prefix = net.inside("sensor")
+        self._pages = folder / "www"
+        self._pages.mkdir()
+        (self._pages / "index.html").write_text("hello")
+        self._dump = folder / "victim.txt"
+
+    def __enter__(self) -> Site:
+        for port in SERVICES:
+            self.net.start("victim", sys.executable, "-m", "http.server", port, "-d", str(self._pages))
+        # What reaches the victim from the attacker: the ports of its SYNs.
+        tcp = "tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn"
+        self.net.start("victim", "tcpdump", "-nlq", "-i", "eth0", f"src {ATTACKER} and {tcp}", out=self._dump)
+        until(lambda: "listening" in self._dump.read_text(), lambda: "tcpdump did not start")
+        for port in SERVICES:
+            until(lambda port=port: self.fetches("client", port), lambda: "a service did not start")
+        self.zeek.start()
+        self.sidecar.start()
+        self.sidecar.wait_for("Zeek answered", timeout=60)
+        self.sidecar.wait_for("blocking")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.zeek.end()
+        self.sidecar.__exit__()
+
+    def fetches(self, machine: str, port: str) -> bool:
+        """Whether a page can be had from the victim."""
+        url = f"http://{VICTIM}:{port}/"
+        return self.net.succeeds(machine, "curl", "-s", "-o", "/dev/null", "--max-time", "2", url)
+
+    def nmap(self, *arguments: str) -> str:
+        """What the attacker's nmap finds."""
+        quick = ("-n", "-Pn", "--disable-arp-ping", "--max-retries", "0", "-T5")
+        return self.net.run("attacker", "nmap", *quick, *arguments)
+
+    def reached(self) -> list[int]:
+        """The ports of the attacker's SYNs that have come to the victim so far."""
+        time.sleep(0.3)
+        return [int(port) for port in re.findall(rf"> {re.escape(VICTIM)}\.(\d+):", self._dump.read_text())]
+
+    def portkin(self, *arguments: str) -> str:
+        """What our command line prints on the sensor."""
+        return self.net.run("sensor", sys.executable, "-m", "portkin.cli", *arguments)
+
+    def live(self) -> set[str]:
+        """The ports that the books have as blocked."""
+        lines = self.portkin("blocks", "list", "--json", "-c", str(self.config)).splitlines()
+        return {json.loads(line)["port"] for line in lines}
+
+    def held(self) -> dict[str, float]:
+        """What the kernel blocks, by port."""
+        _, *rows = self.portkin("nft", "show", "--json").splitlines()
+        return {row["port"]: row["seconds"] for row in map(json.loads, rows)}
+
+    def metrics(self) -> dict[str, float]:
+        page = self.net.run("sensor", "curl", "-s", "http://127.0.0.1:9477/metrics").splitlines()
+        return {name: float(number) for name, number in (re.split(r" (?=\S+$)", x) for x in page if x[0] != "#")}
+
+    def zeek_log(self, name: str) -> str:
+        """What one of Zeek's logs holds."""
+        path = self.folder / "zeek" / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    def provoke(self) -> None:
+        """Make the attacker a scanner that probed 22: blocked are 22 and its kin 23, 2222 and 80."""
+        self.nmap("-sS", "-p", "22", "203.0.113.1-4")
+        wanted = {"22/tcp", "23/tcp", "2222/tcp", "80/tcp"}
+        until(lambda: wanted == self.live(), lambda: f"live: {self.live()}\n{self.sidecar.text}")
