@@ -15,22 +15,26 @@ const workers = 1 &redef;
 global ready: event(node: string) &is_used;
 global start: event() &is_used;
 global played: event(node: string) &is_used;
+global finish: event() &is_used;
 
 global nodes_there = 0;
 global workers_ready = 0;
 global sidecar_there = F;
 
-event Cluster::node_down(name: string, id: string)
+event zeek_init()
 	{
-	if ( name == "manager" )
-		terminate();
+	Cluster::subscribe("/test/run");
+	}
+
+event finish()
+	{
+	terminate();
 	}
 
 @if ( Cluster::local_node_type() == Cluster::WORKER )
 
 event zeek_init()
 	{
-	Cluster::subscribe("/test/start");
 	suspend_processing();
 	}
 
@@ -62,7 +66,7 @@ event Pcap::file_done(path: string)
 function start_if_ready()
 	{
 	if ( sidecar_there && workers_ready == workers )
-		Cluster::publish("/test/start", start);
+		Cluster::publish("/test/run", start);
 	}
 
 event ready(node: string)
@@ -79,7 +83,8 @@ event Portkin::sidecar_arrived(sidecar: string, table_id: string)
 
 event finish_run()
 	{
-	terminate();
+	Cluster::publish("/test/run", finish);
+	schedule 1sec { finish() };
 	}
 
 event played(node: string)

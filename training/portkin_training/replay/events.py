@@ -63,45 +63,47 @@ def _mix(a, b, c, d):  # pragma: no cover - compiled
     return x ^ (x >> np.uint64(31))
 
 
+# A slot is one row of int64: the group (-1 where empty), then its key, 2 words for a source, 4 with a destination.
 @numba.njit(cache=True, nogil=True)
-def _intern(keys, slots, known, count, out, start):  # pragma: no cover - compiled
-    """Number the rows of keys from start on; stops where the slots are three quarters full.
-
-    Returns (rows done, groups known).
-    """
+def _intern(src, dst, slots, count, out, start):  # pragma: no cover - compiled
+    """Number the rows from start on; stops where the slots are three quarters full. Returns (rows done, groups)."""
     mask = len(slots) - 1
-    limit = min(3 * len(slots) // 4, len(known))
-    for i in range(start, len(keys)):
-        a, b, c, d = keys[i, 0], keys[i, 1], keys[i, 2], keys[i, 3]
-        if i > start and a == keys[i - 1, 0] and b == keys[i - 1, 1] and c == keys[i - 1, 2] and d == keys[i - 1, 3]:
-            out[i] = out[i - 1]
-            continue
+    limit = 3 * len(slots) // 4
+    both = slots.shape[1] == 5
+    c = d = np.int64(0)
+    for i in range(start, len(src)):
+        a, b = src[i, 0], src[i, 1]
+        if both:
+            c, d = dst[i, 0], dst[i, 1]
         at = np.int64(_mix(a, b, c, d) & np.uint64(mask))
         while True:
-            group = slots[at]
+            group = slots[at, 0]
             if group < 0:
                 if count >= limit:
                     return i, count
-                slots[at] = count
-                known[count, 0], known[count, 1], known[count, 2], known[count, 3] = a, b, c, d
+                slots[at, 0], slots[at, 1], slots[at, 2] = count, a, b
+                if both:
+                    slots[at, 3], slots[at, 4] = c, d
                 out[i] = count
                 count += 1
                 break
-            if known[group, 0] == a and known[group, 1] == b and known[group, 2] == c and known[group, 3] == d:
+            if slots[at, 1] == a and slots[at, 2] == b and (not both or (slots[at, 3] == c and slots[at, 4] == d)):
                 out[i] = group
                 break
             at = (at + 1) & mask
-    return len(keys), count
+    return len(src), count
 
 
 @numba.njit(cache=True, nogil=True)
-def _reslot(known, count, slots):  # pragma: no cover - compiled
-    mask = len(slots) - 1
-    for group in range(count):
-        at = np.int64(_mix(known[group, 0], known[group, 1], known[group, 2], known[group, 3]) & np.uint64(mask))
-        while slots[at] >= 0:
-            at = (at + 1) & mask
-        slots[at] = group
+def _reslot(slots, wider):  # pragma: no cover - compiled
+    mask = len(wider) - 1
+    for i in range(len(slots)):
+        if slots[i, 0] >= 0:
+            c, d = (slots[i, 3], slots[i, 4]) if slots.shape[1] == 5 else (np.int64(0), np.int64(0))
+            at = np.int64(_mix(slots[i, 1], slots[i, 2], c, d) & np.uint64(mask))
+            while wider[at, 0] >= 0:
+                at = (at + 1) & mask
+            wider[at] = slots[i]
 
 
 class Grouper:
@@ -110,35 +112,24 @@ class Grouper:
     def __init__(self, by: By = "source", capacity: int = 1 << 12) -> None:
         self.by = by
         self.count = 0
-        self._slots = np.full(capacity, -1, np.int64)
-        self._known = np.empty((3 * capacity // 4, 4), np.int64)
+        self._slots = self._empty(capacity)
+
+    def _empty(self, capacity: int) -> np.ndarray:
+        slots = np.empty((capacity, 3 if self.by == "source" else 5), np.int64)
+        slots[:, 0] = -1
+        return slots
 
     def number(self, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
         """The groups, int64 (n,), of addresses as int64 halves (n, 2) each."""
-        keys = np.zeros((len(src), 4), np.int64)
-        keys[:, :2] = src
-        if self.by == "destination":
-            keys[:, 2:] = dst
-        out = np.empty(len(keys), np.int64)
+        out = np.empty(len(src), np.int64)
         done = 0
         while True:
-            done, self.count = _intern(keys, self._slots, self._known, self.count, out, done)
-            if done == len(keys):
+            done, self.count = _intern(src, dst, self._slots, self.count, out, done)
+            if done == len(src):
                 return out
-            self._grow()
-
-    def _grow(self) -> None:
-        slots = np.full(2 * len(self._slots), -1, np.int64)
-        known = np.empty((3 * len(slots) // 4, 4), np.int64)
-        known[: self.count] = self._known[: self.count]
-        _reslot(known, self.count, slots)
-        self._slots, self._known = slots, known
-
-    @property
-    def addresses(self) -> np.ndarray:
-        """The addresses of every group so far, int64 (groups, 4): source halves, destination halves (0 where
-        grouped by source)."""
-        return self._known[: self.count]
+            wider = self._empty(2 * len(self._slots))
+            _reslot(self._slots, wider)
+            self._slots = wider
 
 
 DAY_US = 86_400_000_000

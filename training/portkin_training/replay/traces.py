@@ -17,6 +17,9 @@ from portkin_training.ingest.reading import Reading
 from portkin_training.replay.events import SCAN, Events, Grouper, codes_of
 from portkin_training.replay.mawi import Matcher
 
+Judged = tuple[Packets, np.ndarray]
+"""Packets, and of each whether it is BENIGN, a SCAN's or UNCOUNTED."""
+
 DUPLICATE_US = 10_000
 """Within how many microseconds the same segment is a duplicate: above the skew of a capture point that sees a packet
 twice, below any retransmission timer (200 ms and more)."""
@@ -78,15 +81,7 @@ class Trace:
     def events(self, grouper: Grouper, unit: int) -> Iterator[Events]:
         """The rows of its TCP and UDP packets: every packet of a labelled scan is a probe and acted upon (the regular
         detector is taken to know it, as in paper 1, VI); every row has this unit."""
-        for packets in _read_ahead(read_capture(self.path, self.reading)):
-            kept = (packets.proto == TCP) | (packets.proto == UDP)
-            if self.duplicates:
-                kept &= self.duplicates.keep(packets)
-            if not kept.all():
-                packets = packets[kept]
-            if not len(packets):
-                continue
-            truth = self.matcher.truth(packets.ts, packets.src, packets.dst, packets.sport, packets.dport)
+        for packets, truth in _read_ahead(self._judged()):
             yield Events(
                 ts=packets.ts,
                 group=grouper.number(packets.src, packets.dst),
@@ -97,13 +92,23 @@ class Trace:
                 unit=np.full(len(packets), unit, np.int32),
             )
 
+    def _judged(self) -> Iterator[Judged]:
+        for packets in read_capture(self.path, self.reading):
+            kept = (packets.proto == TCP) | (packets.proto == UDP)
+            if self.duplicates:
+                kept &= self.duplicates.keep(packets)
+            if not kept.all():
+                packets = packets[kept]
+            if len(packets):
+                yield packets, self.matcher.truth(packets.ts, packets.src, packets.dst, packets.sport, packets.dport)
 
-def _read_ahead(chunks: Iterator[Packets], depth: int = 4) -> Iterator[Packets]:
-    """The chunks, decoded in a thread of its own while the last ones are worked on (kernels release the GIL)."""
-    ready: queue.Queue[Packets | BaseException | None] = queue.Queue(depth)
+
+def _read_ahead(chunks: Iterator[Judged], depth: int = 4) -> Iterator[Judged]:
+    """The chunks, made in a thread of its own while the last ones are worked on (kernels release the GIL)."""
+    ready: queue.Queue[Judged | BaseException | None] = queue.Queue(depth)
     stopped = threading.Event()
 
-    def put(item: Packets | BaseException | None) -> None:
+    def put(item: Judged | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return ready.put(item, timeout=0.1)
