@@ -58,6 +58,7 @@ def replay(inputs, table, k, window, detector, by, over, want_decisions, limit, 
     from portkin_training.replay.events import Grouper
     from portkin_training.replay.figures import figures
     from portkin_training.replay.inputs import read_contacts, say_problems
+    from portkin_training.replay.listing import listing
     from portkin_training.replay.predictors import matrix_of
 
     used = Table.load(table) if table else default_table()
@@ -82,5 +83,6 @@ def replay(inputs, table, k, window, detector, by, over, want_decisions, limit, 
         return
     console = Console(soft_wrap=False)
     if want_decisions:
-        console.print(show.decisions(decider.decisions, limit))
+        for part in listing(decider.decisions, limit):
+            console.print(part)
     console.print(show.summary(rows, f"K = {k}, T = {show.span(window)}, detector {detector}, blocked by {by}"))
