@@ -1,0 +1,134 @@
+"""``portkin rates`` on a probes dataset and against an NVD file."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from portkin.ports import Port
+from portkin_training.commands.rates import rates as command
+from portkin_training.probes import Probes, ProbesWriter
+from portkin_training.rates import series
+
+BEGIN = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
+HOURS = 24 * 16
+
+
+def portkin(*args: object, status: int = 0) -> str:
+    """Run the command; its standard output, or all of it where it fails."""
+    done = CliRunner().invoke(command, list(map(str, args)))
+    assert status == done.exit_code, (done.output, done.exception)
+    return done.stdout if status == 0 else done.output + str(done.exception)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Sixteen days of sources that probe 22 and then 2222, or 80 and then 8080, more of them by day than by night."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for hour in range(HOURS):
+        for first, second in ((22, 2222), (80, 8080)):
+            for _ in range(rng.poisson(6 + 4 * np.sin(hour * np.pi / 12))):
+                source, second_of_hour = rng.integers(0, 2**31), rng.uniform(0, 3_000)
+                rows += [(hour * 3_600 + second_of_hour + k, source, port) for k, port in enumerate((first, second))]
+    rows.sort()
+    n = len(rows)
+    when, sources, ports = (np.array(column) for column in zip(*rows, strict=True))
+    zeros = np.zeros(n, dtype=np.int64)
+    probes = Probes(
+        ((BEGIN + when) * 1e6).astype(np.int64),
+        np.arange(n),
+        np.column_stack((zeros, sources.astype(np.int64))),
+        np.column_stack((zeros, zeros)),
+        zeros.astype(np.uint16),
+        ports.astype(np.uint16),
+        np.full(n, 6, dtype=np.uint8),
+        zeros.astype(np.uint8),
+    )
+    folder = tmp_path_factory.mktemp("rates")
+    with ProbesWriter(folder / "probes") as writer:
+        writer.write(probes)
+    portkin("series", folder / "probes", "-o", folder / "series", "--share", 1, "--absent", "zero")
+    return folder
+
+
+def test_probes_are_counted_per_port_and_hour(dataset):
+    """All but the recording's first and last hour, all four ports."""
+    counted = series.load(dataset / "series")
+    assert {Port(22, "tcp"), Port(2222, "tcp"), Port(80, "tcp"), Port(8080, "tcp")} == set(counted.ports)
+    assert HOURS - 2 == len(counted.starts)
+    assert BEGIN + 3_600 == counted.starts[0]
+
+
+def test_ports_probed_in_sequence_are_akin(dataset):
+    """22 goes with 2222 and 80 with 8080: by their sources, and in the clusters."""
+    told = json.loads(portkin("affinity", dataset / "series", "--probes", dataset / "probes", "--lags", 24, "--json"))
+    at = {port: place for place, port in enumerate(told["ports"])}
+    semantic = np.array(told["semantic"])
+    assert semantic[at["22/tcp"], at["2222/tcp"]] > 0.9
+    assert 0 == semantic[at["22/tcp"], at["80/tcp"]]
+    assert told["clusters"][at["22/tcp"]] == told["clusters"][at["2222/tcp"]]
+    assert told["clusters"][at["22/tcp"]] != told["clusters"][at["80/tcp"]]
+
+
+@pytest.fixture(scope="module")
+def bundle(dataset):
+    options = ["--probes", dataset / "probes", "--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "work"]
+    portkin("train", dataset / "series", *options, "--model", "ridge", "--alarms", 2, "-o", dataset / "bundle")
+    return dataset / "bundle"
+
+
+def test_hours_known_not_to_be_normal_do_not_raise_the_threshold(dataset, bundle):
+    """With the hour of the largest E declared abnormal the threshold is lower."""
+    from portkin.forecast import Forecaster
+
+    rates = series.load(dataset / "series")
+    models = Forecaster.load(bundle)
+    _, e, _ = models.score_all(rates.ports, rates.counts)
+    held_out = len(e) * 3 // 4
+    worst = held_out + int(np.nanargmax(e[held_out:, 0]))
+    (dataset / "abnormal.csv").write_text(f"port,start\n22/tcp,{rates.starts[worst]}\n")
+    options = ["--probes", dataset / "probes", "--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "work"]
+    options += ["--model", "ridge", "--alarms", 0, "-o", dataset / "other"]
+    portkin("train", dataset / "series", *options)
+    before = Forecaster.load(dataset / "other").models[0].threshold_e
+    portkin("train", dataset / "series", *options, "--abnormal", dataset / "abnormal.csv")
+    assert Forecaster.load(dataset / "other").models[0].threshold_e < before
+
+
+def test_series_of_other_bins_are_not_scored(dataset, bundle):
+    """Models of hours refuse days, and say which option counts them."""
+    days = series.coarser(series.load(dataset / "series"), 86_400)
+    series.save(dataset / "days", days)
+    assert "--bin" in portkin("score", bundle, dataset / "days", status=1)
+
+
+def test_indicators_are_compared_with_vulnerabilities(dataset, bundle):
+    """cve prints the matrix and the scores with their nulls, and says which services had no vulnerability."""
+    item = {
+        "cve": {
+            "CVE_data_meta": {"ID": "CVE-2023-1"},
+            "description": {"description_data": [{"lang": "en", "value": "OpenSSH is broken"}]},
+        },
+        "impact": {"baseMetricV3": {"cvssV3": {"attackVector": "NETWORK", "baseScore": 9.8}}},
+        "publishedDate": "2023-01-15T00:00Z",
+    }
+    feed = dataset / "nvd.json"
+    feed.write_text(json.dumps({"CVE_Items": [item]}))
+    told = json.loads(portkin("cve", bundle, dataset / "series", feed, "--all-bins", "--draws", 9, "--json"))
+    assert 1 == told["ports"]["22/tcp"]["cve_days"]
+    assert 0 < told["ports"]["22/tcp"]["E"]["permuted"] <= 1
+    text = portkin("cve", bundle, dataset / "series", feed, "--all-bins", "--draws", 9)
+    assert "Fig. 12" in text and "perm." in text
+    feed.write_text(json.dumps({"CVE_Items": []}))
+    assert "no vulnerability" in portkin("cve", bundle, dataset / "series", feed, "--all-bins", status=1)
+
+
+def test_port_without_model_is_not_drawn(dataset, bundle):
+    """The message names the port and those there are."""
+    said = portkin("plot", bundle, dataset / "series", "-o", dataset / "x.svg", "--port", 80, status=1)
+    assert "80/tcp" in said and "22/tcp" in said
