@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple
 
@@ -77,8 +78,9 @@ class Why:
     """Whether this is the first request of a probe: the others of it follow."""
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def parse(cls, text: str) -> Why:
-        """Never raises."""
+        """Never raises. The requests of one scan say the same again and again."""
         words = dict(word.partition("=")[::2] for word in text[:MOST_WHY].split())
 
         def count(key: str) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -204,8 +205,7 @@ class Enforcer:
             else:
                 if refused:
                     self._give_up(plan, refused, NO_MEANS, now)
-        for response in plan.responses:
-            self._account(response)
+        self._account(plan.responses)
         return plan.responses
 
     def _write(self, plan: Plan, now: float) -> None:
@@ -278,21 +278,24 @@ class Enforcer:
             for each in plan.responses
         ]
 
-    def _account(self, response: BlockResponse) -> None:
-        """Count a response, and say where a cap bites."""
-        if response.outcome != "vetoed":
-            self._metrics.ended(self.mode, response.outcome)
-            return
-        self._metrics.vetoed(response.detail)
-        if response.detail.endswith("-cap"):
-            held = self._limiter.passes(response.detail)
+    def _account(self, responses: Sequence[BlockResponse]) -> None:
+        """Count the responses, and say where a cap bites."""
+        outcomes = Counter(each.detail if each.outcome == "vetoed" else (each.outcome,) for each in responses)
+        for what, count in outcomes.items():
+            if isinstance(what, tuple):
+                self._metrics.ended(self.mode, what[0], count)
+                continue
+            self._metrics.vetoed(what, count)
+            held = self._limiter.passes(what) if what.endswith("-cap") else None
             if held is not None:
+                first = next(each for each in responses if each.detail == what)
                 self._log.warning(
                     "a cap on blocks is reached",
-                    cap=response.detail,
-                    src=str(response.src),
-                    port=str(response.p),
-                    not_shown=held,
+                    cap=what,
+                    src=str(first.src),
+                    port=str(first.p),
+                    refused=count,
+                    batches_not_shown=held,
                 )
 
     def _end(self, blocks: Sequence[Block], outcome: Outcome, detail: str, now: float) -> list[BlockResponse]:

@@ -49,8 +49,8 @@ class EnforceMetrics:
         if count:
             self._blocks.labels(mode, outcome).inc(count)
 
-    def vetoed(self, reason: str) -> None:
-        self._vetoes.labels(reason).inc()
+    def vetoed(self, reason: str, count: int = 1) -> None:
+        self._vetoes.labels(reason).inc(count)
 
     def failed(self, part: str) -> None:
         """``backend``, ``books`` or ``defect``."""
