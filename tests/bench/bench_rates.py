@@ -169,9 +169,14 @@ def telescope(hours: int = 6_000, most: int = 6, profile: str = "small", work: s
 
 
 def main() -> None:
-    """Run the benchmark named by the first argument with the numbers that follow."""
+    """Run the benchmark named by the first argument with the numbers that follow; without any, all of them small."""
     known = {"affinity": affinity, "clusters": clusters, "scoring": scoring, "telescope": telescope}
-    if len(sys.argv) < 2 or sys.argv[1] not in known:
+    if len(sys.argv) < 2:
+        affinity(200, 5_000)
+        clusters(200)
+        scoring(200, 20)
+        return
+    if sys.argv[1] not in known:
         sys.exit(__doc__)
     known[sys.argv[1]](*(int(text) if text.isdigit() else text for text in sys.argv[2:]))
 
