@@ -67,6 +67,7 @@ _ROWS = 1 << 20
 _PARQUET = {
     "compression": "zstd",
     "compression_level": 1,
+    "write_statistics": ["ts", "proto"],
     "use_dictionary": ["src_hi", "dst_hi", "proto", "flags"],
     "column_encoding": {"ts": "DELTA_BINARY_PACKED", "seq": "DELTA_BINARY_PACKED"},
 }
@@ -110,21 +111,17 @@ class Probes:
 
     def to_arrow(self) -> pa.Table:
         """The rows as a table of `SCHEMA`."""
-        return pa.table(
-            {
-                "ts": pa.array(self.ts, pa.int64()).cast(SCHEMA.field("ts").type),
-                "seq": self.seq,
-                "src_hi": self.src[:, 0],
-                "src_lo": self.src[:, 1],
-                "dst_hi": self.dst[:, 0],
-                "dst_lo": self.dst[:, 1],
-                "sport": self.sport.astype(np.int32),
-                "dport": self.dport.astype(np.int32),
-                "proto": self.proto.astype(np.int8),
-                "flags": self.flags.astype(np.int16),
-            },
-            schema=SCHEMA,
-        )
+        halves = (np.ascontiguousarray(ends[:, half]) for ends in (self.src, self.dst) for half in (0, 1))
+        columns = [
+            pa.array(self.ts).view(SCHEMA.field("ts").type),
+            self.seq,
+            *halves,
+            self.sport.astype(np.int32),
+            self.dport.astype(np.int32),
+            self.proto.astype(np.int8),
+            self.flags.astype(np.int16),
+        ]
+        return pa.table(columns, schema=SCHEMA)
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Probes:
