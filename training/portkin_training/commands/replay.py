@@ -4,85 +4,109 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+PATH = click.Path(exists=True, path_type=Path)
+
 
 @click.command(context_settings={"show_default": True})
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")
 @click.option("--table", type=click.Path(path_type=Path), help="A table bundle; the one that ships if not given.")
-@click.option(
-    "-k", "--ports", "k", default=3, type=click.IntRange(0, 64), help="K: ports blocked beside the probed one."
-)
+@click.option("-k", "--ports", "k", default=3, type=click.IntRange(0, 64), help="K: ports blocked beside the probed.")
 @click.option("-t", "--window", default=20_000.0, type=click.FloatRange(1e-6), help="T: seconds a block holds.")
-@click.option(
-    "--detector",
-    default="probe",
-    type=click.Choice(["probe", "trw", "count", "zeek"]),
-    help="Who is a scanner: every source (as in a darknet), by sequential hypothesis test, by the number of "
-    "failed contacts, or by either, as the Zeek package does.",
-)
-@click.option(
-    "--by",
-    default="source",
-    type=click.Choice(["source", "destination"]),
-    help="Block a source for all destinations, or for the one it probed.",
-)
-@click.option(
-    "--over",
-    default="days",
-    type=click.Choice(["days", "sources"]),
-    help="What the bootstrap draws for the 95 % intervals.",
-)
+@click.option("--detector", default="probe", type=click.Choice(["probe", "trw", "count", "zeek"]),
+              help="Who is a scanner: every source (as in a darknet); by sequential hypothesis test; by the number of "
+              "failed contacts; by either, as the Zeek package does.")  # fmt: skip
+@click.option("--by", default="source", type=click.Choice(["source", "destination"]),
+              help="Block a source for all destinations, or for the one it probed.")  # fmt: skip
+@click.option("--over", default="days", type=click.Choice(["days", "sources"]),
+              help="What the bootstrap draws for the 95 % intervals.")  # fmt: skip
+@click.option("--held-out", is_flag=True, help="Learn from the first 80 % of probes datasets, replay the rest.")
+@click.option("--learn", multiple=True, type=PATH, metavar="PROBES",
+              help="Datasets that the baselines which learn do so from.")  # fmt: skip
+@click.option("--labels", multiple=True, type=PATH, metavar="FILE",
+              help="MAWILab labels, CSV or XML, or a folder of them: what they call a scan is one.")  # fmt: skip
+@click.option("--level", type=click.Choice(["both", "anomalous", "suspicious"]), default="both",
+              help="Which of the labels count.")  # fmt: skip
+@click.option("--dedupe", is_flag=True, help="Drop TCP segments that come twice within 10 ms (same addresses, ports, "
+              "flags and sequence number).")  # fmt: skip
+@click.option("--sweep", is_flag=True, help="Answer for K 0..16 and T 15 s..2 d as well.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write an HTML report (implies --sweep).")  # fmt: skip
 @click.option("--decisions", "want_decisions", is_flag=True, help="Print each decision as well.")
 @click.option("--limit", default=1000, type=click.IntRange(0), help="Decisions printed at most.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def replay(inputs, table, k, window, detector, by, over, want_decisions, limit, as_json) -> None:
-    """Replay captures or probes datasets: had each probe been blocked when it came?
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, **options: Any) -> None:
+    """Replay recordings or probes datasets: had each probe been blocked when it came?
 
-    Each probe blocks its port and the K nearest ports of the table for its source, for T seconds.
+    Each probe blocks its port and the K nearest ports of the table for its source, for T seconds. INPUT is a capture,
+    a conn.log or a dataset written by `portkin ingest`; MySelf blocks the probed port alone.
 
     \b
     portkin replay scans.pcap --detector zeek --decisions
-    portkin replay probes/ -k 10 -t 3600
+    portkin replay probes/ --held-out --report out.html
+    portkin replay 202201101400.dump.gz --labels 20220110_anomalous_suspicious.csv -t 15
+    \b
+    Paper 1's set-up (section VI-D, 2 to 9 September 2015):
+    portkin replay mawi/201509*.dump.gz --labels mawi/ -k 3 -t 15 --dedupe
     """
     from rich.console import Console
 
     from portkin.table import Table, default_table
-    from portkin_training.ingest.contacts import Contacts
-    from portkin_training.ingest.reading import Reading
-    from portkin_training.replay import detection, show
-    from portkin_training.replay.blocking import Sweep
-    from portkin_training.replay.blocking import replay as run
-    from portkin_training.replay.decisions import Decider, DecisionConfig
-    from portkin_training.replay.events import Grouper
-    from portkin_training.replay.figures import figures
-    from portkin_training.replay.inputs import read_contacts, say_problems
-    from portkin_training.replay.listing import listing
-    from portkin_training.replay.predictors import matrix_of
+    from portkin_training.replay import show, studies
+    from portkin_training.replay.study import sweep_of
 
-    used = Table.load(table) if table else default_table()
-    readings = [Reading(str(path)) for path in inputs]
-    contacts = Contacts.concat(read_contacts(path, reading) for path, reading in zip(inputs, readings, strict=True))
-    for reading in readings:
-        for problem in reading.problems:
-            click.echo(f"portkin: {problem}", err=True)
-    say_problems(readings)
+    labels, report = options["labels"], options["report"]
+    if options["held_out"] and (labels or table or options["want_decisions"] or options["detector"] != "probe"):
+        raise click.UsageError("--held-out learns its own tables from a darknet: no --table, --labels, --decisions "
+                               "or --detector beside it")  # fmt: skip
+    how = studies.Options(
+        sweep=sweep_of(k, window, whole=options["sweep"] or report is not None),
+        detector=options["detector"],
+        by=options["by"],
+        over=options["over"],
+        decisions=options["want_decisions"],
+        levels=frozenset(["anomalous", "suspicious"] if options["level"] == "both" else [options["level"]]),
+        dedupe=options["dedupe"],
+    )
+    account = studies.Account()
+    with Console(stderr=True).status("Replaying") as status:
 
-    decider = Decider(DecisionConfig(k=k, block_interval=window), used)
-    if detector == "probe" and not want_decisions:
-        detected = detection.all_probes(contacts)
-    else:
-        detected = detection.detect(contacts, detection.configure(detector), decider)
-        decider.close()
-    events = detection.events_of(detected, Grouper(by), over)
-    counts = run(events, matrix_of(used), Sweep(tuple(sorted({0, k})), (window,), (k, window)))
-    rows = {"MySelf": figures(counts, 0, window), f"{used.method} ({used.id})": figures(counts, k, window)}
-    if as_json:
-        click.echo(json.dumps({name: row.as_dict() for name, row in rows.items()}, indent=2))
+        def watch(name: str) -> None:
+            status.update(f"Replaying: {name}")
+
+        if options["held_out"]:
+            study = studies.study_held_out(inputs, ("kin", "shortest-path"), how, watch)
+        else:
+            used = Table.load(table) if table else default_table()
+            if labels and how.detector == "probe" and not how.decisions and studies.all_captures(inputs):
+                study = studies.study_traces(
+                    inputs, labels, used, how, account, learn=options["learn"], watch=watch
+                )
+            else:
+                study = studies.study_table(inputs, used, how, account, learn=options["learn"], labels=labels)
+    for problem in account.problems:
+        click.echo(f"portkin: {problem}", err=True)
+    if report is not None:
+        from portkin_training.replay.report import render
+
+        _write(report, render(study))
+    if options["as_json"]:
+        click.echo(json.dumps(study.as_dict(), indent=2))
         return
-    console = Console(soft_wrap=False)
-    if want_decisions:
-        for part in listing(decider.decisions, limit):
-            console.print(part)
-    console.print(show.summary(rows, f"K = {k}, T = {show.span(window)}, detector {detector}, blocked by {by}"))
+    console = Console(highlight=False)
+    if options["want_decisions"]:
+        console.print(show.decisions(account.decisions, options["limit"]))
+    for part in show.pages(study):
+        console.print(part)
+    if report is not None:
+        console.print(f"report: {report}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write aside, then rename: a report is whole or not there."""
+    aside = path.with_name(f".{path.name}.partial")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

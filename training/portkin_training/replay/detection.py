@@ -121,8 +121,14 @@ def all_probes(contacts: Contacts) -> Detected:
     return Detected(contacts, every, every, np.empty((0, 3), np.int64))
 
 
-def events_of(detected: Detected, grouper: Grouper, over: Literal["days", "sources"]) -> Events:
-    """The rows that the replay reads; contacts that are no probes stand in for benign connections."""
+def events_of(
+    detected: Detected,
+    grouper: Grouper,
+    over: Literal["days", "sources"],
+    truth_of: np.ndarray | None = None,
+) -> Events:
+    """The rows that the replay reads. `truth_of` uint8 (n,) says what each contact is; without it the detector is
+    believed, and contacts that are no probes stand in for benign connections."""
     contacts = detected.contacts
     kept = np.flatnonzero(contacts.kind == CONTACT)
     late = detected.late
@@ -130,7 +136,9 @@ def events_of(detected: Detected, grouper: Grouper, over: Literal["days", "sourc
     ts = np.concatenate([contacts.ts[kept], late[:, 2]])
     # An order comes before the contact at which it was given; what was known at a time that stands later.
     order = np.argsort(np.concatenate([kept * 2 + 1, late[:, 1] * 2]), kind="stable")
-    truth = np.where(detected.probe[kept], SCAN, BENIGN)
+    if truth_of is None:
+        truth_of = np.where(detected.probe, SCAN, BENIGN)
+    truth = truth_of[kept]
     truth = np.concatenate([truth, np.full(len(late), UNCOUNTED)]).astype(np.uint8)
     act = np.concatenate([detected.acted[kept], np.ones(len(late), bool)])
     rows, ts, truth, act = rows[order], ts[order], truth[order], act[order]

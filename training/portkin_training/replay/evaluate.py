@@ -44,6 +44,7 @@ def held_out(
     *,
     share: float = TRAINING,
     over: str = "days",
+    by: str = "source",
     told: Callable[[str], None] = lambda name: None,
 ) -> HeldOut:
     """Learn every method and baseline from the first `share` of the probes, and replay the rest.
@@ -53,9 +54,10 @@ def held_out(
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     history = read_history(wanted)
     earlier, later = history.divided(share)
+    tested = later if by == "source" else read_history(wanted, by=by).divided(share)[1]
     training = within(wanted, history.spans(share))
     k = max(1, sweep.ks[-1])
-    events = replace(darknet_events(later), unit=units_of(later.ts, later.group, over))  # type: ignore[arg-type]
+    events = replace(darknet_events(tested), unit=units_of(tested.ts, tested.group, over))  # type: ignore[arg-type]
     counts = {}
     for name in (*methods, *BASELINES):
         told(name)
@@ -66,7 +68,7 @@ def held_out(
         else:
             matrix = BASELINES[name](earlier, k)
         counts[name] = replay(events, matrix, sweep)
-    return HeldOut(later, counts)
+    return HeldOut(tested, counts)
 
 
 def proof(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dict[str, Any]:

@@ -1,30 +1,49 @@
-"""What a replay is told of: captures and probes datasets, as contacts."""
+"""What a replay is told of: recordings of any kind and probes datasets, as contacts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from portkin.errors import InputError
+from portkin_training.ingest.columns import ColumnMap, read_csv, read_parquet
+from portkin_training.ingest.conn_log import read_conn_log
 from portkin_training.ingest.contacts import CONTACT, Contacts, contacts_from_packets
 from portkin_training.ingest.pcap import read_capture
 from portkin_training.ingest.reading import Reading
+from portkin_training.ingest.run import detect
+from portkin_training.probes import Probes, load
+
+
+def is_capture(path: Path) -> bool:
+    """Whether the file is a pcap or pcapng."""
+    return not path.is_dir() and detect(path) == "pcap"
 
 
 def read_contacts(path: Path, reading: Reading) -> Contacts:
-    """The contacts of a probes dataset (a folder: every probe is one) or of a capture file."""
+    """The contacts of a probes dataset (a folder) or of a recording; all but a capture's are probes already.
+
+    CSV and Parquet must have the columns of a dataset; `portkin ingest` reads others.
+    """
     if path.is_dir():
-        return _of_dataset(path, reading)
-    return Contacts.concat(contacts_from_packets(read_capture(path, reading)))
+        probes = load(path)
+        reading.kind, reading.read = "probes", len(probes)
+        return _contacts([probes])
+    match detect(path):
+        case "pcap":
+            return Contacts.concat(contacts_from_packets(read_capture(path, reading)))
+        case "zeek":
+            return _contacts(read_conn_log(path, reading))
+        case "csv":
+            return _contacts(read_csv(path, ColumnMap(), reading))
+    return _contacts(read_parquet(path, ColumnMap(), reading))
 
 
-def _of_dataset(path: Path, reading: Reading) -> Contacts:
-    from portkin_training.probes import load
-
-    probes = load(path)
-    reading.kind, reading.read = "probes", len(probes.ts)
-    order = np.lexsort((probes.seq, probes.ts))
+def _contacts(chunks: Iterable[Probes]) -> Contacts:
+    probes = Probes.concat(chunks)
+    order = np.argsort(probes.ts, kind="stable")
     return Contacts(
         ts=probes.ts[order],
         kind=np.full(len(order), CONTACT, np.uint8),
@@ -32,11 +51,11 @@ def _of_dataset(path: Path, reading: Reading) -> Contacts:
         dst=probes.dst[order],
         sport=probes.sport[order],
         dport=probes.dport[order],
-        proto=probes.proto[order].astype(np.uint8),
+        proto=probes.proto[order],
     )
 
 
-def say_problems(readings: list[Reading]) -> None:
+def refuse_nothing(readings: Sequence[Reading]) -> None:
     """Raise InputError where nothing at all was read; the message holds what is wrong with each input."""
     if not sum(reading.read for reading in readings):
         told = "; ".join(problem for reading in readings for problem in reading.problems)

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table as Grid
 
-from portkin.nets import text_of
-from portkin.ports import Port
-from portkin_training.replay.decisions import Decision
 from portkin_training.replay.figures import Figure, Figures
+from portkin_training.replay.mawi_scans import RULES
+from portkin_training.replay.study import Study
 
 MEANING = {
-    "blocking_ratio": "blocked before they came",
-    "usefulness": "useful blocks",
+    "blocking_ratio": "blocked",
+    "usefulness": "useful",
     "new_port_recall": "new-port recall",
-    "ceiling": "its ceiling at this T",
     "hit_at_k": "hit@K",
     "mrr": "MRR",
-    "packet_fpr": "other packets blocked",
-    "connection_fpr": "other connections blocked",
+    "packet_fpr": "FPR, packets",
+    "connection_fpr": "FPR, conns",
+    "ceiling": "ceiling",
 }
 """What a figure is called in a table."""
 
 
-def percent(figure: Figure) -> str:
-    """A ratio in per cent with its interval."""
+def percent(value: float) -> str:
+    """A ratio in per cent, with as many places as a small one needs; "-" where it is undefined."""
+    if value != value:
+        return "-"
+    return f"{value:.1%}" if value >= 0.001 or value == 0 else f"{value:.2g}".replace("e-0", "e-")
+
+
+def with_interval(figure: Figure) -> str:
+    """A ratio and its 95 % interval."""
     if figure.value != figure.value:
         return "-"
-    return f"{figure.value:.1%} [{figure.low:.1%}, {figure.high:.1%}]"
+    return f"{figure.value:.1%} ({100 * figure.low:.1f}-{100 * figure.high:.1f})"
 
 
 def span(seconds: float) -> str:
@@ -40,18 +48,41 @@ def span(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
+def shown(rows: Mapping[str, Figures]) -> list[str]:
+    """The figures worth a column: without benign traffic there is no false-positive rate."""
+    names = ["blocking_ratio", "usefulness", "new_port_recall", "hit_at_k", "mrr"]
+    if any(figures.benign for figures in rows.values()):
+        names += ["packet_fpr", "connection_fpr"]
+    return names
+
+
 def summary(rows: Mapping[str, Figures], title: str) -> Grid:
     """One row per predictor, the figures side by side."""
-    grid = Grid(title=title, title_justify="left")
-    grid.add_column("predictor", no_wrap=True)
-    names = [name for name in MEANING if name not in ("packet_fpr", "connection_fpr")]
-    if any(figures.benign for figures in rows.values()):
-        names.append("connection_fpr")
-    for name in ("probes", *(MEANING[name] for name in names), "blocks"):
-        grid.add_column(name, justify="right")
+    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD)
+    grid.add_column("predictor")
+    names = shown(rows)
+    for name in names:
+        grid.add_column(MEANING[name], justify="right")
+    grid.add_column("blocks", justify="right")
     for label, figures in rows.items():
-        shown = [percent(getattr(figures, name)) for name in names]
-        grid.add_row(label, f"{figures.probes:,}", *shown, f"{figures.blocks:,}")
+        cells = [
+            with_interval(getattr(figures, name))
+            if name == "new_port_recall"
+            else percent(getattr(figures, name).value)
+            for name in names
+        ]
+        grid.add_row(label, *cells, f"{figures.blocks:,}")
+    return grid
+
+
+def table_ii(days: Sequence[tuple[float, float, float]], title: str) -> Grid:
+    """Table II of paper 1: minimum, mean and maximum over the days of (TPR, FPR, usefulness)."""
+    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for name in ("", "TPR", "FPR", "usefulness"):
+        grid.add_column(name, justify="right" if name else "left")
+    columns = [[x for x in column if x == x] for column in zip(*days, strict=True)]
+    for name, over in (("Minimum", min), ("Mean", fmean), ("Maximum", max)):
+        grid.add_row(name, *(f"{100 * over(column):.4g} %" if column else "-" for column in columns))
     return grid
 
 
@@ -63,7 +94,7 @@ def ports(some: Sequence[Port]) -> str:
 def decisions(taken: Sequence[Decision], limit: int) -> Grid:
     """One row per decision: what was probed, what was predicted, what is kept and what is vetoed and why."""
     left_out = f" (the first {limit:,} of {len(taken):,})" if len(taken) > limit else ""
-    grid = Grid(title=f"Decisions{left_out}", title_justify="left")
+    grid = Grid(title=f"Decisions{left_out}", title_justify="left", box=SIMPLE_HEAD)
     for name in ("time (UTC)", "source", "probed", "why", "predicted", "blocked", "vetoed", "came"):
         grid.add_column(name, no_wrap=name in ("time (UTC)", "source", "probed"))
     for decision in taken[:limit]:
@@ -77,5 +108,48 @@ def decisions(taken: Sequence[Decision], limit: int) -> Grid:
             ports(decision.kept),
             " ".join(f"{port}:{why}" for port, why in decision.vetoed) or "-",
             f"{decision.hits}/{len(decision.predicted)}",
+        )
+    return grid
+
+
+def pages(study: Study) -> Iterator[Grid | str]:
+    """All that is printed of a study."""
+    k, window = study.sweep.headline
+    rows = study.at()
+    under_study = next(iter(rows.values()))
+    said = study.settings
+    yield summary(rows, f"K = {k}, T = {span(window)}, detector {said['detector']}, blocked by {said['blocked by']}")
+    yield (
+        f"{under_study.probes:,} probes, {under_study.new:,} of them to a port new to a source seen before"
+        + (f"; {under_study.benign:,} benign packets." if under_study.benign else ".")
+    )
+    if under_study.new:
+        yield (
+            f"The limit: {percent(under_study.ceiling.value)} of those came less than {span(window)} after the "
+            "source's latest probe"
+            + (
+                f"; the best table of {k} ports, in hindsight, foretells {percent(study.oracle)}."
+                if study.oracle is not None
+                else "."
+            )
+        )
+    yield from study.notes
+    if study.units:
+        yield table_ii(study.days(new_ports=False), "Table II, as the paper counts (the probed port included)")
+        yield table_ii(study.days(new_ports=True), "Table II, new ports alone")
+        yield mapping()
+
+
+def mapping() -> Grid:
+    """Which labels mean a scan."""
+    grid = Grid(title="Labels that mean a scan: the first rule that fits", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("taxonomy", "heuristic", "scan", "why"):
+        grid.add_column(name)
+    for rule in RULES:
+        grid.add_row(
+            escape(rule.taxonomy),
+            "any" if rule.heuristic is None else str(rule.heuristic),
+            "yes" if rule.scan else "-",
+            rule.why,
         )
     return grid
