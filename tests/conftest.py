@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,14 @@ def root() -> None:
     """Skips unless the tests run as root."""
     if os.geteuid() != 0:
         pytest.skip("needs root (network namespaces, nftables)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many tests were skipped, and why, in few lines."""
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")
+    )
+    if reasons:
+        terminalreporter.section(f"{reasons.total()} skipped")
+        for reason, times in reasons.most_common():
+            terminalreporter.line(f"{times:4d}  {reason}")

@@ -85,7 +85,7 @@ def test_the_same_service_answers_for_a_source_only_once(heard):
 
 
 def test_a_source_found_benign_begins_anew(heard):
-    """Four successes after a failure: 4 * 4**-5 = 4**-4 < 0.01 / 0.99, so the walk is back at 1 and takes four failures."""
+    """Five successes after a failure: 4 * 4**-5 < 0.01 / 0.99, so the walk is back at 1 and takes four failures."""
     judge = detector(heard, failed_threshold=0)
     refuse(judge, 1)
     answer(judge, 80, 443, 22, 25, 110, at=1)

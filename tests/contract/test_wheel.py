@@ -1,0 +1,94 @@
+"""What is installed: a light runtime by itself, and a word about extras instead of tracebacks."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "networkx", "scipy", "sklearn", "numba", "pyarrow", "duckdb", "ibis", "matplotlib", "pandas")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, as `make wheel` builds it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT], capture_output=True, text=True
+    )
+    assert 0 == built.returncode, built.stdout + built.stderr
+    (path,) = folder.glob("portkin-*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
+def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with the wheel and no extra."""
+    folder = tmp_path_factory.mktemp("light")
+    venv.create(folder, with_pip=True)
+    subprocess.run(
+        [folder / "bin" / "pip", "--disable-pip-version-check", "install", "--quiet", wheel],
+        check=True,
+        capture_output=True,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    )
+    return folder / "bin"
+
+
+def run(*command: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd="/")
+
+
+def test_the_wheel_holds_three_packages_and_nothing_generic(wheel):
+    """Nothing but portkin's own names lands in site-packages, and the default table comes along."""
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names}
+    assert {"portkin", "portkin_training", "portkin_rules"} == {top for top in tops if not top.endswith(".dist-info")}
+    assert "portkin/data/default-table/manifest.json" in names
+
+
+@pytest.mark.timeout(600)
+def test_the_runtime_alone_brings_nothing_heavy(light):
+    """`pip install .` has no torch, no networkx, no scipy, no scikit-learn, no numba."""
+    code = f"import importlib.util as u; print([m for m in {HEAVY!r} if u.find_spec(m)])"
+    assert "[]" == run(light / "python", "-c", code).stdout.strip()
+
+
+@pytest.mark.timeout(600)
+def test_the_runtime_alone_looks_up_ports_and_serves(light):
+    """The commands of the runtime work; the table is the one that ships."""
+    assert 0 == run(light / "portkin", "serve", "--help").returncode
+    code = "import portkin.table as t, portkin.ports as p; print(t.default_table().nearest(p.Port(80, 'tcp'), 3))"
+    assert re.search(r"Port\(number=\d+, proto='tcp'\)", run(light / "python", "-c", code).stdout)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (["replay", __file__], "offline"),
+        (["ingest", __file__, "-o", "/nonexistent/probes"], "offline"),
+        (["table", "export", "-o", "/nonexistent/kin.graphml"], "offline"),
+    ],
+)
+def test_a_light_install_says_which_extra_is_missing(light, command, extra):
+    """One line that names the extra, not a traceback."""
+    said = run(light / "portkin", *command)
+    assert 1 == said.returncode
+    assert f"pip install 'portkin[{extra}]'" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.timeout(600)
+def test_help_lists_every_command_without_the_extras(light):
+    """People see what there is before they install it."""
+    said = run(light / "portkin", "--help").stdout
+    for command in ("compare", "ingest", "replay", "rules", "serve", "table"):
+        assert re.search(rf"^  {command} ", said, re.MULTILINE), said
