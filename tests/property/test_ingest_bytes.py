@@ -21,7 +21,7 @@ from support import captures as by_hand
 from support.captures import BEGIN, ipv4, ipv6, port_unreachable, tcp, udp
 
 SETTINGS = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 A, B, A6, B6 = "198.51.100.1", "192.0.2.1", "2001:db8::9", "2001:db8::1"
 ETHERNET = b"\0" * 12

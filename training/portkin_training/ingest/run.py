@@ -17,7 +17,8 @@ from portkin.errors import InputError
 from portkin_training.ingest import rules
 from portkin_training.ingest.columns import ColumnMap, read_csv, read_parquet
 from portkin_training.ingest.conn_log import read_conn_log
-from portkin_training.ingest.pcap import PCAP_MAGICS, PCAPNG_MAGIC, read_capture
+from portkin_training.ingest.pcap import PCAP_MAGICS, read_capture
+from portkin_training.ingest.pcapng import PCAPNG_MAGIC
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import BROKEN_STREAM, open_stream
 from portkin_training.probes import Probes, ProbesWriter
