@@ -101,8 +101,8 @@ BASELINES: dict[str, Callable[[History, int], Matrix]] = {
     "MySelf": myself,
     "Euclidean": euclidean,
     "most popular": most_popular,
-    "successors by count": successors_by_count,
-    "successors by sources": successors_by_sources,
-    "together in a day": together_in_a_day,
+    "next by count": successors_by_count,
+    "next by sources": successors_by_sources,
+    "same day": together_in_a_day,
 }
 """Every baseline by its name in the reports."""

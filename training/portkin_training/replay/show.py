@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from statistics import fmean
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from portkin.nets import text_of
+from portkin.ports import Port
+from portkin_training.replay.decisions import Decision
 from portkin_training.replay.figures import Figure, Figures
 from portkin_training.replay.mawi_scans import RULES
 from portkin_training.replay.study import Study
@@ -19,8 +23,8 @@ MEANING = {
     "new_port_recall": "new-port recall",
     "hit_at_k": "hit@K",
     "mrr": "MRR",
-    "packet_fpr": "FPR, packets",
-    "connection_fpr": "FPR, conns",
+    "packet_fpr": "FPR",
+    "connection_fpr": "FPR, connections",
     "ceiling": "ceiling",
 }
 """What a figure is called in a table."""
@@ -52,18 +56,18 @@ def shown(rows: Mapping[str, Figures]) -> list[str]:
     """The figures worth a column: without benign traffic there is no false-positive rate."""
     names = ["blocking_ratio", "usefulness", "new_port_recall", "hit_at_k", "mrr"]
     if any(figures.benign for figures in rows.values()):
-        names += ["packet_fpr", "connection_fpr"]
+        names.append("packet_fpr")
     return names
 
 
 def summary(rows: Mapping[str, Figures], title: str) -> Grid:
     """One row per predictor, the figures side by side."""
-    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD)
-    grid.add_column("predictor")
+    grid = _grid(title)
+    grid.add_column("predictor", no_wrap=True)
     names = shown(rows)
     for name in names:
-        grid.add_column(MEANING[name], justify="right")
-    grid.add_column("blocks", justify="right")
+        grid.add_column(MEANING[name], justify="right", no_wrap=name in ("packet_fpr", "new_port_recall"))
+    grid.add_column("blocks", justify="right", no_wrap=True)
     for label, figures in rows.items():
         cells = [
             with_interval(getattr(figures, name))
@@ -77,7 +81,7 @@ def summary(rows: Mapping[str, Figures], title: str) -> Grid:
 
 def table_ii(days: Sequence[tuple[float, float, float]], title: str) -> Grid:
     """Table II of paper 1: minimum, mean and maximum over the days of (TPR, FPR, usefulness)."""
-    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD)
+    grid = _grid(title)
     for name in ("", "TPR", "FPR", "usefulness"):
         grid.add_column(name, justify="right" if name else "left")
     columns = [[x for x in column if x == x] for column in zip(*days, strict=True)]
@@ -86,30 +90,37 @@ def table_ii(days: Sequence[tuple[float, float, float]], title: str) -> Grid:
     return grid
 
 
-def ports(some: Sequence[Port]) -> str:
-    """Ports in one line."""
-    return " ".join(map(str, some)) or "-"
+def numbers(some: Sequence[Port]) -> str:
+    """Port numbers in one line."""
+    return " ".join(str(port.number) for port in some) or "-"
 
 
 def decisions(taken: Sequence[Decision], limit: int) -> Grid:
-    """One row per decision: what was probed, what was predicted, what is kept and what is vetoed and why."""
-    left_out = f" (the first {limit:,} of {len(taken):,})" if len(taken) > limit else ""
-    grid = Grid(title=f"Decisions{left_out}", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("time (UTC)", "source", "probed", "why", "predicted", "blocked", "vetoed", "came"):
-        grid.add_column(name, no_wrap=name in ("time (UTC)", "source", "probed"))
+    """One row per decision: what was probed, what was predicted, what is blocked and what is vetoed and why.
+
+    Ports predicted are of the probed port's protocol. *came*: how many of them the source probed afterwards.
+    """
+    left_out = f", the first {limit:,} of {len(taken):,}" if len(taken) > limit else ""
+    day = f" from {datetime.fromtimestamp(taken[0].ts / 1e6, UTC):%Y-%m-%d}" if taken else ""
+    grid = _grid(f"Decisions{day}{left_out} (UTC)")
+    for name in ("time", "source", "probed", "why", "predicted", "blocked", "vetoed", "came"):
+        grid.add_column(name, no_wrap=name in ("time", "source", "probed", "why", "came"))
     for decision in taken[:limit]:
-        when = datetime.fromtimestamp(decision.ts / 1e6, UTC)
         grid.add_row(
-            f"{when:%Y-%m-%d %H:%M:%S.%f}"[:-3],
+            f"{datetime.fromtimestamp(decision.ts / 1e6, UTC):%H:%M:%S}",
             text_of(decision.src),
             str(decision.probed),
-            decision.evidence.value,
-            ports(decision.predicted),
-            ports(decision.kept),
-            " ".join(f"{port}:{why}" for port, why in decision.vetoed) or "-",
+            decision.evidence.value.lower(),
+            numbers(decision.predicted),
+            numbers(decision.kept),
+            ", ".join(f"{port.number} {why.replace('_', ' ')}" for port, why in decision.vetoed) or "-",
             f"{decision.hits}/{len(decision.predicted)}",
         )
     return grid
+
+
+def _grid(title: str) -> Grid:
+    return Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def pages(study: Study) -> Iterator[Grid | str]:
@@ -121,7 +132,12 @@ def pages(study: Study) -> Iterator[Grid | str]:
     yield summary(rows, f"K = {k}, T = {span(window)}, detector {said['detector']}, blocked by {said['blocked by']}")
     yield (
         f"{under_study.probes:,} probes, {under_study.new:,} of them to a port new to a source seen before"
-        + (f"; {under_study.benign:,} benign packets." if under_study.benign else ".")
+        + (
+            f"; {under_study.benign:,} benign packets, of whose connections "
+            f"{percent(under_study.connection_fpr.value)} were blocked at their start."
+            if under_study.benign
+            else "."
+        )
     )
     if under_study.new:
         yield (
@@ -142,7 +158,7 @@ def pages(study: Study) -> Iterator[Grid | str]:
 
 def mapping() -> Grid:
     """Which labels mean a scan."""
-    grid = Grid(title="Labels that mean a scan: the first rule that fits", title_justify="left", box=SIMPLE_HEAD)
+    grid = _grid("Labels that mean a scan: the first rule that fits")
     for name in ("taxonomy", "heuristic", "scan", "why"):
         grid.add_column(name)
     for rule in RULES:

@@ -70,7 +70,7 @@ def _predictors(table: Table, learn: Sequence[Path], k: int) -> dict[str, Matrix
     wide = np.full((len(matrix := matrix_of(table)), max(k, table.k)), -1, np.int32)
     wide[:, : table.k] = matrix
     names = BASELINES if learn else UNLEARNT
-    return {f"{table.method} {table.id}": wide} | {name: BASELINES[name](history, max(1, k)) for name in names}
+    return {table.method: wide} | {name: BASELINES[name](history, max(1, k)) for name in names}
 
 
 def _settings(inputs: Sequence[Path], options: Options, **more: object) -> dict[str, object]:
@@ -130,7 +130,7 @@ def study_table(
     if truth is None and options.detector != "probe":
         notes.append("Without labels the detector is believed: what it calls no probe stands in for benign traffic.")
     return Study(
-        _settings(inputs, options, labels=", ".join(path.name for path in labels) or "none"),
+        _settings(inputs, options, table=table.id, labels=", ".join(path.name for path in labels) or "none"),
         counts,
         _limit(events, options),
         tuple(notes),
@@ -229,6 +229,7 @@ def study_traces(
     settings = _settings(
         captures,
         options,
+        table=table.id,
         labels=f"{sum(levels.values())} filters ({', '.join(f'{n} {level}' for level, n in sorted(levels.items()))}), "
         f"{scans} of them scans; {' and '.join(sorted(options.levels))} count",
         duplicates=f"{duplicates:,} dropped" if options.dedupe else "kept",

@@ -61,13 +61,13 @@ class Study:
             if new_ports:
                 rates = (
                     all_["new_blocked"] / all_["new"],
-                    (all_["benign_blocked"] - own["benign_blocked"]) / all_["others"],
+                    (all_["benign_blocked"] - own["benign_blocked"]) / all_["benign"],
                     (all_["useful"] - own["useful"]) / (all_["blocks"] - own["blocks"]),
                 )
             else:
                 rates = (
                     all_["blocked"] / all_["probes"],
-                    all_["benign_blocked"] / all_["others"],
+                    all_["benign_blocked"] / all_["benign"],
                     all_["useful"] / all_["blocks"],
                 )
         return list(zip(*(rate.tolist() for rate in rates), strict=True))
