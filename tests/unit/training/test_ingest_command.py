@@ -139,6 +139,14 @@ def test_nothing_readable_is_an_error_and_writes_nothing(tmp_path):
     assert ["cut.pcap"] == [path.name for path in tmp_path.iterdir()]
 
 
+def test_mostly_bad_rows_are_no_reason_to_refuse_the_good_one(tmp_path):
+    """One good row among many of the wrong width is kept, with a warning."""
+    (tmp_path / "a.csv").write_bytes(CSV + b"1,2\n" * 20)
+    status, _, err = run(tmp_path / "a.csv", "-o", tmp_path / "probes")
+    assert (0, 1) == (status, len(load(tmp_path / "probes")))
+    assert "20 bad rows in all" in err
+
+
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [

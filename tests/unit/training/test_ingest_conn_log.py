@@ -127,7 +127,7 @@ def test_bad_rows_are_named_by_line_and_the_rest_is_kept(tmp_path):
     lines = tsv({}, {"id.orig_h": "nobody"}, {"id.resp_p": "70000"}, {"ts": "yesterday"}, {}).splitlines()
     lines.insert(9, "cut\toff")  # between the first row (line 8) and the second
     probes, reading = read(tmp_path / "a", "\n".join(lines) + "\n")
-    assert (2, 4, 5) == (len(probes), reading.bad, reading.read)  # read: the rows of the right width
+    assert (2, 4, 6) == (len(probes), reading.bad, reading.read)
     assert [
         "line 10: 2 columns where the header has 9",
         "line 9: src 'nobody' is no address",
@@ -140,7 +140,7 @@ def test_bad_json_lines_are_named_and_the_rest_is_kept(tmp_path):
     """A line that is no JSON object is counted and named; the others stay."""
     good = as_json({})
     probes, reading = read(tmp_path / "a", good + '{"ts": 1, \n' + "[]\n\n" + good)
-    assert (2, 2) == (len(probes), reading.bad)
+    assert (2, 2, 4) == (len(probes), reading.bad, reading.read)
     assert ["line 2", "line 3"] == [problem.split(": ")[1] for problem in reading.problems]
 
 

@@ -164,6 +164,7 @@ def _json_rows(block: bytes, first: int, reading: Reading) -> Columns:
                 raise ValueError("no object")
         except ValueError as error:
             if text.strip():
+                reading.read += 1
                 reading.bad_row(f"line {line}", f"no JSON object ({error})")
             continue
         rows.append({name: None if row.get(name) is None else str(row[name]) for name in (*_NEEDED, "history")})

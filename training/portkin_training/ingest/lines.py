@@ -67,6 +67,7 @@ def parse_delimited(
 
     def skip(row: pa_csv.InvalidRow) -> str:
         wrong.append(row.number)
+        reading.read += 1
         reading.bad_row(
             f"line {first + row.number - 1}",
             f"{row.actual_columns} columns where the header has {row.expected_columns}",
