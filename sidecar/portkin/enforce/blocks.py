@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from socket import AF_INET, AF_INET6, inet_ntoa, inet_pton
 from typing import Literal, NamedTuple
 
-from portkin.nets import MAPPED, text_of
+from portkin.nets import MAPPED
 from portkin.ports import Port
 
 Mode = Literal["nftables", "suricata", "shadow", "holdout"]
@@ -33,6 +34,18 @@ def pair_of(address: IPv4Address | IPv6Address, port: Port) -> Pair:
     """
     number = int(address)
     return Pair(number | MAPPED if address.version == 4 else number, port)
+
+
+def text_of(src: int) -> str:
+    """The text of a source; IPv4, of which there are many, by the C library."""
+    return inet_ntoa((src & 0xFFFFFFFF).to_bytes(4, "big")) if src >> 32 == 0xFFFF else str(IPv6Address(src))
+
+
+def number_of(text: str) -> int:
+    """The source that such a text names; OSError where it is none."""
+    if ":" in text:
+        return int.from_bytes(inet_pton(AF_INET6, text), "big")
+    return int.from_bytes(inet_pton(AF_INET, text), "big") | MAPPED
 
 
 def address_of(pair: Pair) -> IPv4Address | IPv6Address:

@@ -12,13 +12,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from portkin.enforce.blocks import MOST_WHY, Block, Outcome, Pair, pair_of
+from portkin.enforce.blocks import MOST_WHY, Block, Outcome, Pair, number_of, text_of
 from portkin.errors import BooksError
-from portkin.nets import text_of
 from portkin.ports import Port
 
 SCHEMA = 1
@@ -290,4 +288,4 @@ def _key(pair: Pair) -> tuple[str, int, str]:
 
 
 def _pair(src: str, port: int, proto: Any) -> Pair:
-    return pair_of(ip_address(src), Port(port, proto))
+    return Pair(number_of(src), Port(port, proto))

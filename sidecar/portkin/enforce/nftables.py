@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, TypeVar
 
 from portkin.enforce.backend import Batch, Dropped, Held, Timed
-from portkin.enforce.blocks import Mode, Pair
+from portkin.enforce.blocks import Mode, Pair, text_of
 from portkin.enforce.libnftables import Runner, find_runner
 from portkin.enforce.nfnetlink import counter, elements
 from portkin.errors import BackendError
@@ -174,10 +173,9 @@ def _commands(verb: str, table: str, items: list[Timed] | list[Pair]) -> Iterato
 
 def _element(pair: Pair) -> tuple[str, str]:
     """The set of a pair, and the element's text, made of numbers."""
-    number, (port, proto) = pair.src, pair.port
-    if number >> 32 == 0xFFFF:
-        return f"{proto}4", f"{IPv4Address(number & 0xFFFFFFFF)} . {port:d}"
-    return f"{proto}6", f"{IPv6Address(number)} . {port:d}"
+    number, proto = pair.port
+    version = 4 if pair.src >> 32 == 0xFFFF else 6
+    return f"{proto}{version}", f"{text_of(pair.src)} . {number:d}"
 
 
 def _milliseconds(seconds: float) -> int:

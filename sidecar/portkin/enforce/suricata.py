@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from portkin.enforce.backend import Batch, Dropped, Held
-from portkin.enforce.blocks import Mode, Pair
+from portkin.enforce.blocks import Mode, Pair, text_of
 from portkin.errors import BackendError
-from portkin.nets import text_of
 
 PROTOCOL = "0.2"
 _MOST = 1 << 20
