@@ -12,6 +12,7 @@
 @load ./decide
 @load ./judge
 @load ./detect
+@load ./known
 
 @if ( Cluster::is_enabled() )
 @load ./cluster

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from conftest import find_zeek
 
 BTESTS = Path(__file__).resolve().parents[1] / "zeek"
