@@ -47,9 +47,7 @@ def read_conn_log(path: Path, reading: Reading | None = None, *, any_state: bool
         if not reading.kind:
             reading.kind = "zeek-json" if block.lstrip()[:1] == b"{" else "zeek-tsv"
         chunks = (
-            [_parse_json(block, first, path, reading)]
-            if reading.kind == "zeek-json"
-            else header.parse(block, first, reading)
+            [_parse_json(block, first, reading)] if reading.kind == "zeek-json" else header.parse(block, first, reading)
         )
         for columns, where in chunks:
             probes = _probes(columns, where, seq, any_state, reading)
@@ -129,7 +127,7 @@ class _Header:
         return columns, where
 
 
-def _parse_json(block: bytes, first: int, path: Path, reading: Reading) -> Columns:
+def _parse_json(block: bytes, first: int, reading: Reading) -> Columns:
     for stamp in (pa.float64(), pa.string()):
         schema = _json_schema(stamp)
         try:
