@@ -104,6 +104,10 @@ export {
 	## How long a question to the sidecar stays open.
 	option request_timeout = 1sec;
 
+	## How long a decision holds that the sidecar did not answer; when the
+	## source probes again afterwards, it is asked again.
+	option unanswered_interval = 1min;
+
 	## How many questions may be open at once; what is beyond is decided
 	## without an answer.
 	option max_open_requests: count = 10000;

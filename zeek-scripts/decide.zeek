@@ -187,11 +187,19 @@ function carry_out(d: Decision)
 		}
 	}
 
+# A decision that the sidecar could not answer gives way to a new one sooner.
+function lifetime(d: Decision): interval
+	{
+	local unanswered = sidecar_expected && d$ready && d$table_id == "";
+	return unanswered ? unanswered_interval : block_interval;
+	}
+
 function settle(d: Decision, found: Nearest)
 	{
 	d$predicted = found$ports;
 	d$table_id = found$table_id;
 	d$ready = T;
+	d$until = network_time() + lifetime(d);
 
 	local candidates: vector of port = vector();
 
@@ -265,7 +273,7 @@ function decide(src: addr, dst: addr, p: port, evidence: Evidence, past: bool)
 		{
 		local running = decisions[src, p];
 		++running$probes;
-		running$until = now + block_interval;
+		running$until = now + lifetime(running);
 		decisions[src, p] = running;
 
 		if ( running$ready )
