@@ -174,20 +174,19 @@ def _print_table(summary: Summary, output: Path) -> None:
     for name in ("read", "probes", "bad"):
         files.add_column(name, justify="right")
     for reading in summary.readings:
-        files.add_row(
-            escape(Path(reading.path).name), reading.kind, f"{reading.read:,}", f"{reading.probes:,}", f"{reading.bad:,}"
-        )
+        counts = (f"{count:,}" for count in (reading.read, reading.probes, reading.bad))
+        files.add_row(escape(Path(reading.path).name), reading.kind, *counts)
     console.print(files)
-    counts = Table(show_header=False, box=None)
-    counts.add_column()
-    counts.add_column(justify="right")
+    totals = Table(show_header=False, box=None)
+    totals.add_column()
+    totals.add_column(justify="right")
     for proto, name in ((6, "TCP probes"), (17, "UDP probes")):
-        counts.add_row(name, f"{summary.probes[proto]:,}")
+        totals.add_row(name, f"{summary.probes[proto]:,}")
     skipped = sum((reading.skipped for reading in summary.readings), type(summary.probes)())
     for reason, count in skipped.most_common():
-        counts.add_row(escape(f"no probe: {reason}"), f"{count:,}")
-    counts.add_row("from", _stamp(summary.first))
-    counts.add_row("to", _stamp(summary.last))
+        totals.add_row(escape(f"no probe: {reason}"), f"{count:,}")
+    totals.add_row("from", _stamp(summary.first))
+    totals.add_row("to", _stamp(summary.last))
     probes = sum(summary.probes.values())
-    counts.add_row("seconds", f"{summary.seconds:.2f} ({probes / summary.seconds:,.0f} probes/s)")
-    console.print(counts)
+    totals.add_row("seconds", f"{summary.seconds:.2f} ({probes / summary.seconds:,.0f} probes/s)")
+    console.print(totals)
