@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
-import subprocess
+import threading
 from ipaddress import ip_address
 
 import pytest
@@ -16,64 +15,20 @@ from portkin.enforce.suricata import Suricata, bit_of
 from portkin.errors import BackendError
 from portkin.ports import Port
 from support.enforcing import Bench, block, unblock
-from support.sidecar_process import until
+from support.suricata_socket import Inside
 
 SRC = "203.0.113.5"
-YAML = """%YAML 1.1
----
-vars: {{address-groups: {{HOME_NET: "any", EXTERNAL_NET: "any"}}}}
-unix-command: {{enabled: yes, filename: {folder}/command.socket}}
-outputs: []
-"""
-RULES = """alert tcp any any -> any 23 (msg:"a"; xbits:isset,pk23,track ip_src; sid:1;)
-alert tcp any any -> any 80 (msg:"b"; xbits:isset,pk80,track ip_src; sid:2;)
-alert udp any any -> any 53 (msg:"c"; xbits:isset,pk53u,track ip_src; sid:3;)
-"""
 
 
 def pair(src, port):
     return pair_of(ip_address(src), Port.parse(port))
 
 
-class Real:
-    """A Suricata that waits for captures on its socket; it touches no interface."""
-
-    def __init__(self, program, folder):
-        self._folder, self._program = folder, program
-        (folder / "suricata.yaml").write_text(YAML.format(folder=folder))
-        (folder / "kin.rules").write_text(RULES)
-        self.socket = folder / "command.socket"
-        self.start()
-
-    def start(self):
-        self.socket.unlink(missing_ok=True)
-        command = [self._program, "-c", "suricata.yaml", "-S", "kin.rules", "-l", ".", "--af-packet=lo"]
-        with (self._folder / "out.txt").open("w") as out:
-            self.process = subprocess.Popen([*command, "--runmode=single"], cwd=self._folder, stdout=out, stderr=out)
-        until(self.socket.exists, (self._folder / "out.txt").read_text, timeout=60)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def bits(self, src=SRC):
-        """The bits of a source and the seconds that each still has."""
-        with socket.socket(socket.AF_UNIX) as opened:
-            opened.connect(str(self.socket))
-            for message in (
-                {"version": "0.2"},
-                {"command": "list-hostbit", "arguments": {"ipaddress": src}},
-            ):
-                opened.sendall(json.dumps(message).encode() + b"\n")
-                reply = json.loads(opened.recv(65_536))
-        if reply["return"] != "OK":
-            return {}
-        return {bit["name"]: bit["expire"] for bit in reply["message"]["hostbits"]}
-
-
 @pytest.fixture
 def real(root, suricata, tmp_path):
-    running = Real(suricata, tmp_path)
+    running = Inside(suricata, tmp_path, ports=(23, 80))
+    running.start()
+    running.wait()
     yield running
     running.kill()
 
@@ -102,9 +57,9 @@ def test_without_suricata_the_error_names_the_setting(tmp_path):
 def test_bits_are_set_extended_and_removed(real, backend):
     """A bit has its seconds; an extension counts from now, longer or shorter; what is removed is gone."""
     assert [] == backend.apply(Batch(add=[Timed(pair(SRC, "23"), 60.9), Timed(pair(SRC, "53/udp"), 60)]))
-    assert {"pk23": 60, "pk53u": 60} == real.bits()
+    assert {"pk23": 60, "pk53u": 60} == real.bits(SRC)
     backend.apply(Batch(extend=[Timed(pair(SRC, "23"), 600)], remove=[pair(SRC, "53/udp"), pair(SRC, "80")]))
-    assert {"pk23": 600} == real.bits()
+    assert {"pk23": 600} == real.bits(SRC)
 
 
 @pytest.mark.root
@@ -112,7 +67,7 @@ def test_bits_are_set_extended_and_removed(real, backend):
 def test_a_port_without_a_rule_is_told(real, backend):
     """A bit that no rule asks for cannot be set: that pair is given back, the others are set."""
     assert [pair(SRC, "99")] == backend.apply(Batch(add=[Timed(pair(SRC, "99"), 60), Timed(pair(SRC, "80"), 60)]))
-    assert {"pk80": 60} == real.bits()
+    assert {"pk80": 60} == real.bits(SRC)
 
 
 @pytest.mark.root
@@ -129,10 +84,11 @@ def test_after_kill_9_of_suricata_all_bits_are_sent_again(real, tmp_path):
     assert "error" == bench.ask(block(SRC, "53/udp", 600))[0][0]
     bench.clock.pass_(100)
     real.start()
+    real.wait()
     bench.enforcer.tick()
-    assert {"pk23": 500, "pk80": 500} == real.bits()
+    assert {"pk23": 500, "pk80": 500} == real.bits(SRC)
     bench.ask(unblock(SRC, "23"))
-    assert {"pk80"} == real.bits().keys()
+    assert {"pk80"} == real.bits(SRC).keys()
     bench.enforcer.close()
 
 
@@ -142,7 +98,6 @@ def test_a_peer_that_is_no_suricata_is_an_error(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
-        import threading
 
         def hang_up():
             opened, _ = server.accept()
