@@ -39,6 +39,10 @@ export {
 
 	## Keeper to workers: a source is a scanner.
 	global keeper_verdict: event(src: addr, evidence: Evidence);
+
+	## Manager to proxies: whether the sidecar is there. The manager alone sees
+	## it come and go.
+	global manager_sidecar: event(up: bool);
 }
 
 global suspected: set[addr] &create_expire=source_timeout;
@@ -157,6 +161,40 @@ event worker_probe(src: addr, dst: addr, p: port, evidence: Evidence,
 event worker_service(p: port)
 	{
 	service_seen(p);
+	}
+
+@endif
+
+@if ( Cluster::local_node_type() == Cluster::MANAGER )
+
+event sidecar_arrived(sidecar: string, table_id: string)
+	{
+	Cluster::publish(Cluster::proxy_topic, manager_sidecar, T);
+	}
+
+event sidecar_left()
+	{
+	Cluster::publish(Cluster::proxy_topic, manager_sidecar, F);
+	}
+
+# A proxy that comes later has not heard of it.
+event Cluster::node_up(name: string, id: string)
+	{
+	if ( name in Cluster::nodes
+	    && Cluster::nodes[name]$node_type == Cluster::PROXY )
+		Cluster::publish(Cluster::nodeid_topic(id), manager_sidecar, sidecar_up);
+	}
+
+@endif
+
+@if ( Cluster::local_node_type() == Cluster::PROXY )
+
+event manager_sidecar(up: bool)
+	{
+	if ( up )
+		sidecar_up = T;
+	else
+		event sidecar_left();
 	}
 
 @endif

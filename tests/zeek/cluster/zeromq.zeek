@@ -5,17 +5,18 @@
 # @TEST-PORT: XSUB_PORT
 # @TEST-PORT: LOG_PULL_PORT
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: cp $SUPPORT/run.zeek .
+# @TEST-EXEC: cp $SUPPORT/run.zeek $SUPPORT/know-sidecar.zeek .
 # @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
-# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../backend.zeek ../run.zeek"
-# @TEST-EXEC: btest-bg-run logger "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=logger zeek -b ../backend.zeek ../run.zeek"
-# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../backend.zeek ../run.zeek"
-# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../backend.zeek ../run.zeek"
-# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../backend.zeek ../run.zeek"
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run logger "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=logger zeek -b ../backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../backend.zeek ../run.zeek ../know-sidecar.zeek"
 # @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
 # @TEST-EXEC: zeek-cut kind src proto evidence answer <logger/portkin.log | grep -c DECISION | awk '{ print ($1 >= 35 ? "all or nearly all" : $1) }' >decisions
 # @TEST-EXEC: zeek-cut kind src proto evidence <logger/portkin.log | grep DECISION | sort -u >>decisions
 # @TEST-EXEC: zeek-cut kind src probed predicted <logger/portkin.log | grep DECISION | grep 198.51.100.20 | sort >>decisions
+# @TEST-EXEC: zeek-cut message <logger/cluster.log | grep ^sidecar | sort -u >>decisions
 # @TEST-EXEC: btest-diff decisions
 
 # What a scanner sends within the round trip to the keeper may be missed where it was answered.
