@@ -129,7 +129,7 @@ def telescope(hours: int = 6_000, most: int = 6, profile: str = "small", work: s
     from portkin_training.rates import affinity, calibrate, evaluate, report
     from portkin_training.rates import clusters as clustering
     from portkin_training.rates.simulate import Telescope, simulate
-    from portkin_training.rates.task import Split
+    from portkin_training.rates.task import Split, r2
 
     made = simulate(Telescope(hours=hours), seed=0)
     rates = made.rates
@@ -151,14 +151,29 @@ def telescope(hours: int = 6_000, most: int = 6, profile: str = "small", work: s
     print(report.markdown(results, "skill"))
     split = Split.of(hours)
     half = (split.choose + split.end) // 2
-    print("E: thresholds at 1 alarm per port and month from the normal hours of the first half of the reported part, "
-          "judged on its second half")  # fmt: skip
     columns = [rates.column(port) for port in targets]
     planted = made.bursts[:, columns]
-    later = (np.arange(hours) >= half)[:, None] & ~np.isnan(rates.counts[:, columns])
+    after = np.zeros_like(planted)
+    after[1:] = planted[:-1]
+    known = (np.arange(hours) >= split.choose)[:, None] & ~np.isnan(rates.counts[:, columns])
+    forecasts = {"the expected rate itself": made.expected[:, columns]}
     for name in dict.fromkeys(result.model for result in results):
         per_port = {result.port: result.forecast for result in results if result.model == name}
-        e = np.stack([prediction_error(rates.counts[:, rates.column(p)], per_port[p]) for p in targets], axis=1)
+        forecasts[name] = np.stack([per_port[port] for port in targets], axis=1)
+    print("mean R2 on all bins, and without the planted bursts and the bin after each")
+    for name, forecast in forecasts.items():
+        given = np.where(np.isnan(forecast), np.nanmean(rates.counts[: split.fit, columns], axis=0), forecast)
+        means = []
+        for judged in (known, known & ~planted & ~after):
+            per_port = [r2(rates.counts[rows, c], given[rows, i])
+                        for i, c in enumerate(columns) if (rows := judged[:, i]).any()]  # fmt: skip
+            means.append(float(np.mean(per_port)))
+        print(f"  {name}: {means[0]:.2f}, {means[1]:.2f}")
+    print("E: thresholds at 1 alarm per port and month from the normal hours of the first half of the reported part, "
+          "judged on its second half")  # fmt: skip
+    later = (np.arange(hours) >= half)[:, None] & ~np.isnan(rates.counts[:, columns])
+    for name, forecast in forecasts.items():
+        e = prediction_error(rates.counts[:, columns], forecast)
         limits = []
         for column in range(len(targets)):
             normal = ~planted[:, column] & (np.arange(hours) >= split.fit) & (np.arange(hours) < half)

@@ -157,6 +157,16 @@ def test_network_has_the_printed_layers():
     assert (72, 30) == (lstm.paper_config(HOUR).sequence, lstm.paper_config(DAY).sequence)
 
 
+def test_network_with_skip_follows_a_level_it_never_saw():
+    """Rates that grow beyond all that was fitted: the paper's network stays behind, the one with skip does not."""
+    rng = np.random.default_rng(5)
+    growing = 100 + 0.5 * np.arange(500) + rng.normal(0, 5, 500)
+    t = Task(growing[:, None], HOUR, Split.of(500))
+    config = replace(TINY, epochs=15, patience=15)
+    errors = [judge(t, t.forecasts(lstm.fit(t, replace(config, skip=skip), 0)), 375, 500).mae for skip in (False, True)]
+    assert errors[1] < errors[0] / 2
+
+
 def test_grid_is_table_iii():
     """4 sequence lengths x 3 dropouts x 2 optimizers x 3 learning rates x 3 batch sizes, for hours and
     days."""
@@ -185,12 +195,13 @@ def fitted(name: str, t: Task):
     """One model of each kind that ships."""
     return {
         "lstm": lambda: lstm.fit(t, TINY, 0),
+        "lstm with skip": lambda: lstm.fit(t, replace(TINY, skip=True), 0),
         "linear": lambda: baselines.ridge(t, 12),
         "lightgbm": lambda: baselines.lightgbm_on_lags(t, 12, 0),
     }[name]()
 
 
-@pytest.mark.parametrize("name", ["lstm", "linear", "lightgbm"])
+@pytest.mark.parametrize("name", ["lstm", "lstm with skip", "linear", "lightgbm"])
 def test_onnx_computes_what_the_model_computes(name):
     """Batches of 1, 7 and 64 through onnxruntime agree to 1e-5."""
     t = task(400)

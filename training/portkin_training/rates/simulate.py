@@ -55,7 +55,8 @@ class Telescope:
 class Simulated:
     """The series, the counts of sequential sources (equation 3's sums) over `days`, and the truth.
 
-    `groups` (p,), -1 for a port of no group; `lags` (p,), hours after the group's first port; `bursts` bool (n, p).
+    `groups` (p,), -1 for a port of no group; `lags` (p,), hours after the group's first port; `bursts` bool (n, p);
+    `expected` (n, p), the rate without bursts and counting noise, which no forecast from the past can know better.
     """
 
     rates: Rates
@@ -64,6 +65,7 @@ class Simulated:
     groups: NDArray[np.int64]
     lags: NDArray[np.int64]
     bursts: NDArray[np.bool_]
+    expected: NDArray[np.float64]
 
 
 def autoregressive(rng: np.random.Generator, n: int, memory: float, spread: float) -> NDArray[np.float64]:
@@ -120,6 +122,7 @@ def simulate(telescope: Telescope, seed: int) -> Simulated:
         level = rng.uniform(*np.log(telescope.level))
         log_rate[:, port] = level + delayed + day + week + growth
 
+    expected = np.exp(log_rate)
     bursts = np.zeros((n, p), dtype=bool)
     for port in range(p):
         for _ in range(rng.poisson(telescope.bursts_per_month * n / MONTH)):
@@ -137,8 +140,8 @@ def simulate(telescope: Telescope, seed: int) -> Simulated:
 
     days = -(-n // 24)
     same = (groups[:, None] == groups[None, :]) & (groups[:, None] >= 0)
-    expected = days * np.where(same, telescope.sources_per_day * rng.gamma(4, 0.25, (p, p)), telescope.strays_per_day)
-    upper = np.triu(rng.poisson(expected), 1)
+    sources = days * np.where(same, telescope.sources_per_day * rng.gamma(4, 0.25, (p, p)), telescope.strays_per_day)
+    upper = np.triu(rng.poisson(sources), 1)
     ports = tuple(Port(1_000 + number, "tcp") for number in range(p))
     rates = Rates(ports, hour.astype(np.int64) * HOUR + 1_577_836_800, counts, HOUR, "UTC", synthetic=True)
-    return Simulated(rates, (upper + upper.T).astype(np.int64), days, groups, lags, bursts)
+    return Simulated(rates, (upper + upper.T).astype(np.int64), days, groups, lags, bursts, expected)
