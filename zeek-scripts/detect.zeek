@@ -23,7 +23,7 @@ export {
 }
 
 redef record connection += {
-	# Whether the connection's first SYN was told of.
+	# Whether the connection's first packet was told of, or is none to tell of.
 	portkin_contacted: bool &default=F;
 };
 
@@ -198,9 +198,17 @@ event connection_SYN_packet(c: connection, pkt: SYN_packet)
 	contacted(c$id$orig_h, c$id$resp_h, c$id$resp_p);
 	}
 
+# A first datagram from a server's port is an answer whose question was not seen.
+# Zeek turns such a flow round before it tells of it.
+event connection_flipped(c: connection)
+	{
+	if ( get_port_transport_proto(c$id$resp_p) == udp )
+		c$portkin_contacted = T;
+	}
+
 event new_connection(c: connection)
 	{
-	if ( get_port_transport_proto(c$id$resp_p) != udp )
+	if ( get_port_transport_proto(c$id$resp_p) != udp || c$portkin_contacted )
 		return;
 
 	contacted(c$id$orig_h, c$id$resp_h, c$id$resp_p);

@@ -1,14 +1,13 @@
 """Makes the captures in which nobody scans, and two scans that are easy to miss, packet by packet with scapy.
 
-Run it in this folder; it writes backscatter.pcap, one-way.pcap, midstream.pcap, browsing.pcap, silent.pcap and
-ipv6.pcap.
+Run it in this folder; it writes the captures named at its end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
@@ -39,6 +38,17 @@ def backscatter() -> Iterable[tuple[float, Packet]]:
     for step in range(120):
         host, port = f"192.0.2.{step % 60 + 1}", 1024 + step * 7
         yield step * 0.05, tcp(CLIENT, host, 80, port, "SA" if step % 2 else "RA", ack=1)
+
+
+def dns_answers() -> Iterable[tuple[float, Packet]]:
+    """Answers of name servers whose questions were not seen, some of them too late: their ports are closed again."""
+    for step in range(120):
+        server = f"192.0.2.{step % 60 + 1}"
+        ether = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+        answer = IP(src=server, dst=CLIENT) / UDP(sport=53, dport=30000 + step)
+        yield step * 0.05, ether / answer
+        if step % 2:
+            yield step * 0.05 + 0.001, ether / IP(src=CLIENT, dst=server) / ICMP(type=3, code=3) / answer
 
 
 def handshake(at: float, src: str, dst: str, sport: int, dport: int, *, seen: str) -> Iterable[tuple[float, Packet]]:
@@ -98,6 +108,7 @@ def ipv6() -> Iterable[tuple[float, Packet]]:
 
 if __name__ == "__main__":
     write("backscatter.pcap", backscatter())
+    write("dns-answers.pcap", dns_answers())
     write("one-way.pcap", one_way())
     write("midstream.pcap", midstream())
     write("browsing.pcap", browsing())
