@@ -95,7 +95,7 @@ class Nftables:
         counted = _read(counter, self._place.table, COUNTER)
         if counted is None:
             raise BackendError(
-                f"nftables: table inet {self._place.table} has no counter {COUNTER}; it is gone or changed"
+                f"nftables: table inet {self._place.table} is not there, or not ours; `portkin nft setup` makes it"
             )
         return Dropped(*counted)
 

@@ -1,0 +1,111 @@
+"""``portkin blocks`` and ``portkin nft``: what people type."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from portkin.commands.blocks import blocks
+from portkin.commands.nft import nft
+from portkin.errors import PortError
+from support.netns import private_network
+
+SRC = "203.0.113.5"
+
+
+@pytest.fixture(params=["shadow", "nftables"])
+def portkin(request, tmp_path):
+    """Runs a command with settings of its own; with nftables as root in a network namespace."""
+    config = tmp_path / "portkin.yaml"
+    settings = {
+        "backend": request.param,
+        "books": str(tmp_path / "books.sqlite"),
+        "limits": {"never_nets": ["192.0.2.0/24"]},
+    }
+    config.write_text(json.dumps({"enforce": settings}))
+
+    def run(group, *arguments, **more):
+        return CliRunner().invoke(group, [*arguments, "-c", str(config)], catch_exceptions=False, **more)
+
+    if request.param == "shadow":
+        yield run
+        return
+    request.getfixturevalue("root")
+    with private_network():
+        assert 0 == run(nft, "setup").exit_code
+        yield run
+
+
+def rows(portkin, *arguments):
+    return [json.loads(line) for line in portkin(blocks, "list", "--json", *arguments).output.splitlines()]
+
+
+def test_blocks_are_added_listed_and_removed(portkin):
+    """What is added by hand is listed with its reason; removed, it is listed only with --all."""
+    added = portkin(blocks, "add", SRC, "80", "53/udp", "--for", "600", "--why", "too curious")
+    assert (0, f"{SRC} 80/tcp added\n{SRC} 53/udp added\n") == (added.exit_code, added.output)
+    listed = rows(portkin)
+    assert ["53/udp", "80/tcp"] == [row["port"] for row in listed]
+    assert {"evidence=OPERATOR too curious"} == {row["why"] for row in listed}
+    assert ["80/tcp"] == [row["port"] for row in rows(portkin, "--port", "80")]
+    assert [] == rows(portkin, "--src", "203.0.113.6")
+    assert f"{SRC} 80/tcp removed\n" == portkin(blocks, "remove", SRC, "80").output
+    assert ["53/udp"] == [row["port"] for row in rows(portkin)]
+    assert {"80/tcp": "removed", "53/udp": None} == {row["port"]: row["outcome"] for row in rows(portkin, "--all")}
+    table = portkin(blocks, "list").output
+    assert ("53/udp" in table, "holds" in table, "80/tcp" in table) == (True, True, False)
+
+
+def test_what_may_never_be_blocked_is_refused(portkin):
+    """A never-block net is refused with its reason and status 1; nothing is listed."""
+    refused = portkin(blocks, "add", "192.0.2.7", "80", "--json")
+    assert 1 == refused.exit_code
+    assert {"src": "192.0.2.7", "port": "80/tcp", "outcome": "vetoed", "detail": "never-net"} == json.loads(
+        refused.output
+    )
+    assert "no blocks\n" == portkin(blocks, "list").output
+
+
+def test_all_blocks_are_flushed_when_confirmed(portkin):
+    """Flushing asks first; with yes every block ends."""
+    portkin(blocks, "add", SRC, "80", "81")
+    assert 1 == portkin(blocks, "flush", input="n\n").exit_code
+    assert 2 == len(rows(portkin))
+    assert 0 == portkin(blocks, "flush", "--yes").exit_code
+    assert [] == rows(portkin)
+
+
+def test_text_that_is_no_address_or_port_is_refused(portkin):
+    """A wrong address is a usage error that names it; a wrong port names itself."""
+    wrong = portkin(blocks, "add", "1.2.3.4; flush ruleset", "80")
+    assert (2, True) == (wrong.exit_code, "is no address" in wrong.output)
+    with pytest.raises(PortError, match="80; drop"):
+        portkin(blocks, "add", SRC, "80; drop")
+
+
+def test_the_table_can_be_printed_without_touching_anything(tmp_path):
+    """`nft setup --print` shows the commands."""
+    (tmp_path / "p.yaml").write_text("enforce: {nftables: {hook: forward}}")
+    printed = CliRunner().invoke(nft, ["setup", "--print", "-c", str(tmp_path / "p.yaml")], catch_exceptions=False)
+    assert "type filter hook forward priority -310; policy accept;" in printed.output
+
+
+@pytest.mark.root
+def test_the_kernel_is_shown_and_torn_down(root, tmp_path):
+    """`nft show` lists what the kernel holds, as text and JSON; after a teardown the table is gone."""
+    config = tmp_path / "p.yaml"
+    config.write_text(json.dumps({"enforce": {"backend": "nftables", "books": str(tmp_path / "b")}}))
+
+    def run(group, *arguments):
+        return CliRunner().invoke(group, [*arguments, "-c", str(config)])
+
+    with private_network():
+        run(blocks, "add", SRC, "80", "--for", "600")
+        total, row = map(json.loads, run(nft, "show", "--json").output.splitlines())
+        assert ({"blocks": 1, "packets": 0, "bytes": 0}, SRC, "80/tcp") == (total, row["src"], row["port"])
+        assert 590 < row["seconds"] <= 600
+        assert run(nft, "show").output.startswith("1 blocks; 0 packets, 0 bytes dropped\n203.0.113.5 80/tcp")
+        assert 0 == run(nft, "teardown").exit_code
+        assert "portkin nft setup" in str(run(nft, "show").exception)

@@ -1,0 +1,233 @@
+"""Blocking as part of the service: the thread, its queue, its settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from ipaddress import ip_network
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from portkin.config import load_config
+from portkin.enforce.config import EnforceConfig, LimitsConfig, books_path, limits_of, place_of
+from portkin.enforce.limits import Limits
+from portkin.enforce.make import host_of, make_enforcement, surroundings_of
+from portkin.enforce.part import Enforcement
+from portkin.enforce.reload import LimitsFile
+from portkin.errors import ConfigError
+from portkin.messages import BlockResponse, Junk, parse, unparse
+from portkin.nets import Nets
+from portkin.nets import address_of as number_of
+from portkin.service import Service
+from support.enforcing import Bench, Lines, block, unblock
+
+SRC = "203.0.113.5"
+
+
+@contextlib.asynccontextmanager
+async def running(part):
+    """The part at work; gives what it has published so far."""
+    said = []
+    work = asyncio.create_task(part.run(said.extend))
+    try:
+        yield said
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+async def answers(said, count):
+    """Wait until so many messages were published."""
+    async with asyncio.timeout(20):
+        while len(said) < count:
+            await asyncio.sleep(0.005)
+    return said
+
+
+def part_of(bench, **more):
+    metrics = bench.enforcer._metrics
+    return Enforcement(
+        bench.enforcer, **{"queue": 100, "metrics": metrics, "log": bench.log, "clock": time.monotonic, **more}
+    )
+
+
+@pytest.mark.parametrize("message", [block(SRC, "80", 12.5, rank=2, probed="22"), unblock("2001:db8::1", "53/udp")])
+def test_the_messages_are_read_as_they_were_written(message):
+    """A request survives the way to the wire's types and back; one argument less is junk."""
+    event = unparse(message)
+    assert message == parse(event)
+    event.args.pop()
+    assert isinstance(parse(event), Junk)
+
+
+def test_requests_are_answered_in_order_without_being_waited_for(tmp_path):
+    """Taking requests answers nothing at once; the answers come by themselves, in order, in few batches."""
+
+    async def scenario():
+        bench = Bench(tmp_path)
+        part = part_of(bench)
+        service = Service(part)
+        requests = [block(SRC, str(port)) for port in range(1, 51)]
+        async with running(part) as said:
+            for request in requests:
+                assert [] == service.receive(request, time.monotonic())
+            await answers(said, 50)
+        assert [(r.reqid, "added") for r in requests] == [(a.reqid, a.outcome) for a in said]
+        assert 50.0 == bench.metric("portkin_block_requests_total", kind="block")
+        assert 50.0 == bench.metric("portkin_block_seconds_count")
+
+    asyncio.run(scenario())
+
+
+def test_more_than_the_queue_takes_is_answered_with_error(tmp_path):
+    """While nobody works, requests beyond the queue's size are refused at once."""
+
+    async def scenario():
+        part = part_of(Bench(tmp_path), queue=2)
+        service = Service(part)
+        outcomes = [service.receive(block(SRC, str(port)), 0.0) for port in (1, 2, 3)]
+        assert [[], [], "error"] == [*outcomes[:2], outcomes[2][0].outcome]
+
+    asyncio.run(scenario())
+
+
+def test_blocks_that_ran_out_are_told(tmp_path):
+    """Without anybody asking, the end of a block is published."""
+
+    async def scenario():
+        bench = Bench(tmp_path, wall=time.time, steady=time.monotonic)
+        part = part_of(bench)
+        async with running(part) as said:
+            Service(part).receive(block(SRC, "80", 0.2), 0.0)
+            await answers(said, 2)
+        assert ["added", "expired"] == [message.outcome for message in said]
+
+    asyncio.run(scenario())
+
+
+def test_new_limits_hold_at_once(tmp_path):
+    """Limits given while it works end what they forbid."""
+
+    async def scenario():
+        part = part_of(Bench(tmp_path))
+        async with running(part) as said:
+            Service(part).receive(block(SRC, "80"), 0.0)
+            await answers(said, 1)
+            part.limit(Limits(never_nets=Nets([f"{SRC}/32"])))
+            await answers(said, 2)
+        assert ["added", "vetoed"] == [message.outcome for message in said]
+
+    asyncio.run(scenario())
+
+
+def test_a_defect_ends_neither_the_thread_nor_the_service(tmp_path):
+    """An exception nobody thought of is answered with error, logged as a defect, and the next request works."""
+
+    async def scenario():
+        bench = Bench(tmp_path)
+        part = part_of(bench)
+        handle = bench.enforcer.handle
+        bench.enforcer.handle = lambda requests: 1 / 0
+        async with running(part) as said:
+            Service(part).receive(block(SRC, "80"), 0.0)
+            await answers(said, 1)
+            bench.enforcer.handle = handle
+            Service(part).receive(block(SRC, "80"), 0.0)
+            await answers(said, 2)
+        assert ["error", "added"] == [message.outcome for message in said]
+        assert any("defect" in event for event in bench.log.events("exception"))
+
+    asyncio.run(scenario())
+
+
+def test_books_that_cannot_be_do_not_stop_detection(tmp_path):
+    """Where the books cannot be opened, requests are answered with error; nothing else happens."""
+
+    async def scenario():
+        (tmp_path / "file").write_text("")
+        bench = Bench(tmp_path / "file")
+        part = part_of(bench)
+        async with running(part) as said:
+            Service(part).receive(block(SRC, "80"), 0.0)
+            await answers(said, 1)
+        assert ("error", True) == (said[0].outcome, "books" in said[0].detail)
+
+    asyncio.run(scenario())
+
+
+def test_a_shadow_that_nobody_asks_writes_nothing(tmp_path):
+    """By default no file is made until Zeek asks for the first block; then there are books."""
+
+    async def scenario():
+        path = tmp_path / "state" / "books.sqlite"
+        config = EnforceConfig(books=path)
+        part = make_enforcement(config, peers=[], registry=CollectorRegistry(), log=Lines())
+        async with running(part) as said:
+            await asyncio.sleep(0.1)
+            assert not path.parent.exists()
+            Service(part).receive(block(SRC, "80"), 0.0)
+            await answers(said, 1)
+            assert path.exists()
+        assert [BlockResponse] == [type(message) for message in said]
+
+    asyncio.run(scenario())
+
+
+def test_the_settings_become_limits(tmp_path):
+    """Nets and ports of the file become limits; a port that is none is named with its setting."""
+    config = LimitsConfig(never_nets=(ip_network("192.0.2.0/24"),), never_ports=("22/tcp", "53/udp"), holdout=0.02)
+    limits = limits_of(config)
+    assert (True, False) == (number_of("192.0.2.9") in limits.never_nets, number_of("192.0.3.9") in limits.never_nets)
+    assert (2, 0.02) == (len(limits.never_ports), limits.holdout)
+    with pytest.raises(ConfigError, match=r"enforce\.limits\.never_ports: '99999'"):
+        limits_of(LimitsConfig(never_ports=("99999",)))
+
+
+def test_a_table_name_is_checked(tmp_path):
+    """A table's name with more than letters, digits and _ in it is refused with the setting's name."""
+    (tmp_path / "p.yaml").write_text("enforce: {nftables: {table: 'x; flush ruleset'}}")
+    with pytest.raises(ConfigError, match=r"enforce\.nftables\.table"):
+        place_of(load_config(tmp_path / "p.yaml").enforce)
+
+
+def test_where_the_books_are(monkeypatch, tmp_path):
+    """Root's books are in /var/lib, other people's under their state folder, and the setting wins."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert "/var/lib/portkin/books.sqlite" == str(books_path(EnforceConfig()))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert tmp_path / "portkin" / "books.sqlite" == books_path(EnforceConfig())
+    assert tmp_path / "b" == books_path(EnforceConfig(books=tmp_path / "b"))
+
+
+def test_the_hosts_of_zeek_are_never_blocked():
+    """The addresses of the peers are among our own, as are the machine's."""
+    around = surroundings_of(["192.0.2.7", "", "no-such-host.invalid"])()
+    assert {number_of("192.0.2.7"), number_of("127.0.0.1")} <= around.own
+    hosts = [host_of(text) for text in ("ws://[2001:db8::1]:27759/v1", "zeek.example:27760", "")]
+    assert ["2001:db8::1", "zeek.example", ""] == hosts
+
+
+def test_limits_follow_the_file(tmp_path):
+    """A changed file brings new limits; a broken one is refused and the old stay; told to look, it looks at once."""
+
+    async def scenario():
+        path = tmp_path / "p.yaml"
+        path.write_text("enforce: {limits: {max_ports: 5}}")
+        applied, log = [], Lines()
+        watched = LimitsFile(path, lambda: load_config(path).enforce.limits, applied.append, log)
+        work = asyncio.create_task(watched.run(every=0.02))
+        for text in ("enforce: {limits: {max_ports: many}}", "enforce: {limits: {max_ports: 6}}"):
+            before = len(log.lines)
+            path.write_text(text)
+            async with asyncio.timeout(20):
+                while len(log.lines) == before:
+                    await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        assert [6] == [limits.max_ports for limits in applied]
+        assert ["error", "info"] == [level for level, *_ in log.lines]
+
+    asyncio.run(scenario())
