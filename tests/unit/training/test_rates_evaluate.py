@@ -19,7 +19,7 @@ from portkin_training.rates.simulate import Telescope, simulate
 from portkin_training.rates.task import Figures, Split
 
 SKY = Telescope(hours=800, groups=4, group_size=(3, 4), alone=2, level=(100, 400))
-TINY = evaluate.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), False, 4, 24, 300)
+TINY = evaluate.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
 QUICK = ("last value", "seasonal naive", "EWMA", "ridge Rank. (T&S)", "VAR Clust. (T&S)", "VAR Feature Selection")
 
 
@@ -91,6 +91,37 @@ def test_killed_run_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
     }.items()
     run(sky, kin, tmp_path, QUICK[:1], seed=1)
     assert ["EWMA", "last value"] == asked
+
+
+def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
+    """The network with the best folds is fitted; points that were tried are not tried again."""
+    stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
+    grid = replace(TINY, grid=(stuck, TINY.lstm))
+    name = "LSTM Rank. (T&S) skip"
+
+    def run(folder):
+        targets = sky.rates.ports[:1]
+        (found,) = evaluate.evaluate(
+            sky.rates, kin, grid, folder=folder, seed=0, targets=targets, models=[name], jobs=1
+        )
+        return found
+
+    scores = {stuck: 0.2, TINY.lstm: 0.7}
+    tried = []
+    monkeypatch.setattr(evaluate, "try_config", lambda *args: tried.append(args[6]) or scores[args[6]])
+    assert TINY.lstm.learning_rate == run(tmp_path).about["config"]["learning_rate"]
+    assert [stuck, TINY.lstm] == tried
+    next(tmp_path.glob("*.npz")).unlink()
+    run(tmp_path)
+    assert 2 == len(tried)
+
+
+def test_point_of_the_grid_is_judged_by_its_folds(sky, kin):
+    """A network that may not learn scores worse than one that may."""
+    stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
+    longer = replace(TINY.lstm, epochs=10, patience=10)
+    scores = [evaluate.try_config(sky.rates, kin, TINY, 0, 0, "LSTM Rank. (T)", config) for config in (stuck, longer)]
+    assert scores[0] < scores[1]
 
 
 def test_every_model_runs_and_is_judged_on_the_same_bins(sky, kin, tmp_path):

@@ -176,15 +176,6 @@ def test_grid_is_table_iii():
     assert {3, 7, 15, 30} == {config.sequence for config in daily}
 
 
-def test_search_takes_the_configuration_with_the_best_folds():
-    """A network that may not learn loses to one that may."""
-    t = task(200, features=2)
-    stuck = replace(TINY, learning_rate=1e-9, epochs=1)
-    best, scores = lstm.search(t, [stuck, replace(TINY, epochs=8)], seed=0)
-    assert best.epochs == 8
-    assert 2 == len(scores)
-
-
 def test_too_few_samples_are_refused():
     """A network is not fitted to nothing."""
     with pytest.raises(ValueError, match="2 samples"):

@@ -97,9 +97,7 @@ def test_wider_bins_are_sums_and_unknown_where_a_part_is(tmp_path):
 
 def test_series_are_read_back_as_written_and_refused_when_damaged(tmp_path):
     """What is loaded is what was saved; a flipped byte is refused."""
-    rates = series.Rates(
-        (Port(53, "udp"),), np.array([0, DAY]), np.array([[1.0], [np.nan]]), DAY, "Europe/Paris"
-    )
+    rates = series.Rates((Port(53, "udp"),), np.array([0, DAY]), np.array([[1.0], [np.nan]]), DAY, "Europe/Paris")
     series.save(tmp_path / "s", rates)
     again = series.load(tmp_path / "s")
     assert (rates.ports, rates.width, rates.tz) == (again.ports, again.width, again.tz)

@@ -250,11 +250,13 @@ def evaluate(figure: tuple[str, ...], as_json: bool, **options: Any) -> None:
 @rates.command()
 @run_options
 @output_option
+@click.option("--auto/--best", default=True, show_default=True, help="The cheapest model that is close to the best, or "
+              "the best whatever it costs.")  # fmt: skip
 @click.option("--alarms", type=click.FloatRange(0), default=1.0, show_default=True,
               help="Alarms per port and 30 days that normal traffic may raise; thresholds follow.")  # fmt: skip
 @click.option("--abnormal", type=FOLDER, help="A CSV of rows port,start (seconds): bins that are not normal, left out "
               "of the thresholds.")  # fmt: skip
-def train(output: Path, alarms: float, abnormal: Path | None, **options: Any) -> None:
+def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **options: Any) -> None:
     """Fit models to SERIES and write the bundle that the sidecar scores with.
 
     Per port the cheapest model ships whose error on held-out bins is close to the best one's, so an LSTM ships only
@@ -262,6 +264,7 @@ def train(output: Path, alarms: float, abnormal: Path | None, **options: Any) ->
     """
     from portkin.forecast import Rules
     from portkin_training.rates import report, ship
+    from portkin_training.rates.evaluate import TOLERANCE
 
     loaded, results, used = _run(**options)
     chosen = ship.ship(
@@ -271,6 +274,7 @@ def train(output: Path, alarms: float, abnormal: Path | None, **options: Any) ->
         rules=Rules(loaded.width, loaded.tz, synthetic=loaded.synthetic),
         alarms_per_month=alarms,
         abnormal=None if abnormal is None else _abnormal(abnormal, loaded),
+        tolerance=TOLERANCE if auto else 0.0,
         about={"series": str(options["series"]), "profile": used, "seed": options["seed"]},
     )
     for port, result in chosen.items():

@@ -195,11 +195,3 @@ def cross_validated_r2(task: Task, config: LstmConfig, seed: int, *, device: str
         model = train(window[known], y[known], round(len(known) * (1 - STOP)), config, seed, device=device)
         found.append(r2(y[ahead], model.predict(window[ahead])))
     return float(np.nanmean(found))
-
-
-def search(
-    task: Task, configs: Iterator[LstmConfig] | list[LstmConfig], seed: int, *, device: str = "cpu"
-) -> tuple[LstmConfig, dict[LstmConfig, float]]:
-    """The configuration with the best cross-validated R2, and the R2 of each (VIII-B1)."""
-    scores = {config: cross_validated_r2(task, config, seed, device=device) for config in configs}
-    return max(scores, key=lambda config: scores[config]), scores

@@ -16,7 +16,7 @@ from portkin.forecast import Forecaster, Model, Rules
 from portkin.hours import Scaling
 from portkin.ports import Port
 from portkin_training.rates.calibrate import threshold
-from portkin_training.rates.evaluate import COSTS, Result, shipping
+from portkin_training.rates.evaluate import COSTS, TOLERANCE, Result, shipping
 from portkin_training.rates.export import write_models
 from portkin_training.rates.series import Rates
 from portkin_training.rates.task import Split
@@ -76,13 +76,14 @@ def ship(
     rules: Rules,
     alarms_per_month: float,
     abnormal: np.ndarray | None = None,
+    tolerance: float = TOLERANCE,
     about: Mapping[str, Any],
 ) -> dict[Port, Result]:
     """Choose a model per port (`evaluate.shipping`), calibrate, write the bundle; what was chosen.
 
     The manifest tells, per port, the chosen model, what it scored, and how all others did on the choosing part.
     """
-    chosen = {port: shipping(found) for port, found in results.items()}
+    chosen = {port: shipping(found, tolerance) for port, found in results.items()}
     models = with_thresholds(rates, list(chosen.values()), rules, alarms_per_month, abnormal)
     told = {
         str(port): {
@@ -91,7 +92,7 @@ def ship(
             "choosing": asdict(result.choosing),
             "reported": asdict(result.reported),
             "tried": {other.model: other.choosing.mae for other in results[port]},
-            "about": {key: value for key, value in result.about.items() if key not in ("search", "tried")},
+            "about": {key: value for key, value in result.about.items() if key != "tried"},
         }
         for port, result in chosen.items()
     }
@@ -107,6 +108,7 @@ def ship(
             "first_bin": int(rates.starts[0]),
             "last_bin": int(rates.starts[-1]),
             "alarms_per_port_and_month": alarms_per_month,
+            "tolerance": tolerance,
             "versions": versions | {"python": platform.python_version()},
             "models": told,
         },
