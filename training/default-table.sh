@@ -1,13 +1,14 @@
 #!/bin/sh
 # Rebuilds the table that ships with portkin from the two recordings it was learnt from, bit for bit.
 #
-#   training/default-table.sh FOLDER-OF-RECORDINGS [OUTPUT]
+#   training/default-table.sh FOLDER-OF-RECORDINGS [OUTPUT [OPTION-OF-BUILD...]]
 #
 # OUTPUT is sidecar/portkin/data/default-table unless given. Only `created` in its manifest.json, and what it says of
 # the versions that built it, change from one run to the next: the id stays.
 set -eu
 recordings=$1
 output=${2:-$(dirname "$0")/../sidecar/portkin/data/default-table}
+shift; [ $# -eq 0 ] || shift
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -17,4 +18,4 @@ portkin ingest "$recordings/aws-honeypots-2013.csv.gz" -o "$work/aws-honeypots-2
 # SYNs that reached one T-Pot honeypot in 2020.
 portkin ingest "$recordings/tpot-p0f-syn-2020.csv.gz" -o "$work/tpot-p0f-syn-2020" -c ts=ts_utc --proto tcp
 
-portkin table build "$work/aws-honeypots-2013" "$work/tpot-p0f-syn-2020" -o "$output"
+portkin table build "$work/aws-honeypots-2013" "$work/tpot-p0f-syn-2020" -o "$output" --method kin "$@"

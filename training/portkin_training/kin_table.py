@@ -64,7 +64,7 @@ def recall_and_usefulness(events: Events, matrix: NDArray[np.int32], ks: tuple[i
     found = []
     for k in ks:
         named = columns(counts, k, HORIZON)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # 0 / 0
             found.append(
                 [
                     named["new_blocked"].sum() / named["new"].sum(),
@@ -99,6 +99,8 @@ def choose(ranking: Ranking, later: History, paper: NDArray[np.int32]) -> Rule:
 
 def within(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
     """The probes of these spans [start, end), microseconds since 1970."""
+    if not spans:
+        return probes.limit(0)
     stamp = [
         [ibis.literal(datetime.fromtimestamp(end / 1e6, UTC), type=probes.ts.type()) for end in span] for span in spans
     ]

@@ -45,8 +45,10 @@ def table() -> None:
               help="Discard scans of more different ports (sweeps over ports).")  # fmt: skip
 @click.option("--proto", "protos", type=click.Choice(PROTOS), multiple=True, default=PROTOS, show_default=True,
               help="Protocols to learn; repeat for several.")  # fmt: skip
-@click.option("--method", default="shortest-path", show_default=True, metavar="NAME",
-              help="How nearness is measured: shortest-path (the paper), or kin (what is likely next).")  # fmt: skip
+@click.option("--method", "--metric", default="kin", show_default=True, metavar="NAME",
+              help="How nearness is measured: kin (what is likely next), or shortest-path (the paper).")  # fmt: skip
+@click.option("--proof/--no-proof", default=True, show_default=True,
+              help="Try the method on the last fifth of the probes; the manifest holds the figures.")  # fmt: skip
 def build(
     probes: tuple[Path, ...],
     output: Path,
@@ -55,11 +57,16 @@ def build(
     max_ports: int,
     protos: tuple[Proto, ...],
     method: str,
+    proof: bool,
 ) -> None:
     """Learn a table from one or more datasets PROBES (folders written by `portkin ingest`).
 
-    A scan is what one source sent to one destination over one protocol in one day (UTC). Of each scan that passes the
-    filter, every pair of successive different ports is counted; pairs often seen lie near each other.
+    By kin, a port lies near another if a source that probed the one is likely to go on to the other, which it has not
+    probed before; ports seen seldom borrow from what is known of steps between ports and of popular ports.
+
+    By shortest-path, as in the paper, a scan is what one source sent to one destination over one protocol in one day
+    (UTC). Of each scan that passes the filter, every pair of successive different ports is counted; pairs often seen
+    lie near each other.
     """
     from rich.console import Console
 
@@ -68,10 +75,12 @@ def build(
 
     if min_ports > max_ports:
         raise click.UsageError(f"--min-ports {min_ports} is more than --max-ports {max_ports}: no scan can pass")
+    method = "shortest-path" if method == "paper" else method
     if method not in METHODS:
         raise click.UsageError(f"--method {method!r}: choose one of {', '.join(sorted(METHODS))}")
     with Console(stderr=True).status("Learning which ports are near which"):
-        built = build_table(probes, output, k=k, options=ScanOptions(min_ports, max_ports, protos), method=method)
+        built = build_table(probes, output, k=k, options=ScanOptions(min_ports, max_ports, protos), method=method,
+                            proof=proof)  # fmt: skip
     click.echo(f"{output}: table {built.id}, {_known(built)}, K={built.k}, {built.method}")
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import ibis.expr.types as ir
+import numpy as np
 
 from portkin_training.history import History, read_history
 from portkin_training.kin_table import darknet_events, matrix_of_rows, within
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Counts, Sweep, replay
 from portkin_training.replay.events import units_of
-from portkin_training.replay.figures import Figures, difference, figures
+from portkin_training.replay.figures import Figures, difference, figures, json_number
 from portkin_training.replay.oracle import hindsight
 from portkin_training.scans import PROTO_NUMBERS, ScanOptions
 from portkin_training.tables import METHODS
@@ -78,13 +79,13 @@ def proof(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dic
     for k in ks:
         at = found.figures(k, window)
         recall = {name: part.new_port_recall.value for name, part in at.items()}
-        best = max(others, key=lambda name: recall[name])
+        best = max(others, key=lambda name: np.nan_to_num(recall[name]))
         lead = difference(found.counts[first], found.counts[best], k, window, "new_port_recall")
         said[f"k={k}"] = {
             "new_ports": at[first].new,
             "ceiling": at[first].as_dict()["ceiling"],
-            "hindsight_oracle": round(hindsight(found.history, k, window), 6),
-            "lead": {"over": best, "by": [round(x, 6) for x in (lead.value, lead.low, lead.high)]},
+            "hindsight_oracle": json_number(hindsight(found.history, k, window)),
+            "lead": {"over": best, **{part: json_number(x) for part, x in asdict(lead).items()}},
             "predictors": {
                 name: {
                     key: value

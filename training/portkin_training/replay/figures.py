@@ -35,11 +35,16 @@ RATIOS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A ratio with its bootstrap interval; nan where the denominator is 0."""
+    """A ratio with its bootstrap interval; nan where it is undefined."""
 
     value: float
     low: float
     high: float
+
+
+def json_number(x: float) -> float | None:
+    """A number as JSON can tell it: nothing where it is not a number."""
+    return None if np.isnan(x) else float(x)
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,7 @@ class Figures:
     def as_dict(self) -> dict[str, object]:
         """For JSON; an undefined ratio is null."""
         return {
-            name: (
-                {part: None if np.isnan(x) else float(x) for part, x in value.items()}
-                if isinstance(value, dict)
-                else value
-            )
+            name: ({part: json_number(x) for part, x in value.items()} if isinstance(value, dict) else value)
             for name, value in asdict(self).items()
         }
 
@@ -88,14 +89,21 @@ def columns(counts: Counts, k: int, window: float) -> dict[str, np.ndarray]:
 
 def draws(units: int, rounds: int, seed: int) -> np.ndarray:
     """How often each unit is drawn in each round of the bootstrap, float64 (rounds, units)."""
+    if not units:
+        return np.zeros((rounds, 0))
     return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), rounds).astype(np.float64)
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray, drawn: np.ndarray) -> Figure:
-    """Sum over sum of per-unit counts (u,), with the central 95 % of the drawn rounds (rounds, u)."""
+    """Sum over sum of per-unit counts (u,), with the central 95 % of the drawn rounds (rounds, u).
+
+    One unit alone has no interval.
+    """
     total = denominator.sum()
     if total == 0:
         return Figure(np.nan, np.nan, np.nan)
+    if len(denominator) < 2:
+        return Figure(float(numerator.sum() / total), np.nan, np.nan)
     above, below = drawn @ numerator, drawn @ denominator
     some = below > 0
     low, high = np.percentile(above[some] / below[some], [2.5, 97.5])
@@ -127,8 +135,11 @@ def difference(
     values, rounds_of = [], []
     for counts in (one, other):
         named = columns(counts, k, window)
-        values.append(named[above].sum() / named[below].sum())
         with np.errstate(invalid="ignore"):
+            values.append(named[above].sum() / named[below].sum())
             rounds_of.append((drawn @ named[above]) / (drawn @ named[below]))
-    low, high = np.nanpercentile(rounds_of[0] - rounds_of[1], [2.5, 97.5])
+    lead = rounds_of[0] - rounds_of[1]
+    if len(one.units) < 2 or np.isnan(lead).all():
+        return Figure(float(values[0] - values[1]), np.nan, np.nan)
+    low, high = np.nanpercentile(lead, [2.5, 97.5])
     return Figure(float(values[0] - values[1]), float(low), float(high))

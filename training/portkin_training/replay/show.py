@@ -41,6 +41,8 @@ def with_interval(figure: Figure) -> str:
     """A ratio and its 95 % interval."""
     if figure.value != figure.value:
         return "-"
+    if figure.low != figure.low:
+        return f"{figure.value:.1%}"
     return f"{figure.value:.1%} ({100 * figure.low:.1f}-{100 * figure.high:.1f})"
 
 
