@@ -16,6 +16,10 @@ from portkin_training.rates import series
 
 BEGIN = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
 HOURS = 24 * 16
+NOTHING = {
+    "CVE_data_meta": {"ID": "CVE-2023-2"},
+    "description": {"description_data": [{"lang": "en", "value": "a toaster"}]},
+}
 
 
 def portkin(*args: object, status: int = 0) -> str:
@@ -118,14 +122,17 @@ def test_indicators_are_compared_with_vulnerabilities(dataset, bundle):
         "publishedDate": "2023-01-15T00:00Z",
     }
     feed = dataset / "nvd.json"
-    feed.write_text(json.dumps({"CVE_Items": [item]}))
+    entries = [item | {"publishedDate": f"2023-01-{day:02}T00:00Z"} for day in (1, 17)]
+    feed.write_text(json.dumps({"CVE_Items": [item, *(other | {"cve": NOTHING} for other in entries)]}))
     told = json.loads(portkin("cve", bundle, dataset / "series", feed, "--all-bins", "--draws", 9, "--json"))
     assert 1 == told["ports"]["22/tcp"]["cve_days"]
     assert 0 < told["ports"]["22/tcp"]["E"]["permuted"] <= 1
     text = portkin("cve", bundle, dataset / "series", feed, "--all-bins", "--draws", 9)
     assert "Fig. 12" in text and "perm." in text
-    feed.write_text(json.dumps({"CVE_Items": []}))
+    feed.write_text(json.dumps({"CVE_Items": [other | {"cve": NOTHING} for other in entries]}))
     assert "no vulnerability" in portkin("cve", bundle, dataset / "series", feed, "--all-bins", status=1)
+    feed.write_text(json.dumps({"CVE_Items": []}))
+    assert "only 0 whole days" in portkin("cve", bundle, dataset / "series", feed, "--all-bins", status=1)
 
 
 def test_port_without_model_is_not_drawn(dataset, bundle):

@@ -385,7 +385,8 @@ def cve(
     """Compare E and W with the vulnerabilities in the NVD files (the paper's Figs. 12 to 14).
 
     NVD files are 1.1 feeds or answers of API 2.0, plain or .gz. Every score stands beside that of an indicator that
-    is always zero, and beside the share of reordered (perm.) and shifted CVE series that do at least as well.
+    is always zero, and beside the share of reordered (perm.) and shifted CVE series that do at least as well. Only days
+    between the first and the last entry of the NVD files are compared.
     """
     import numpy as np
     from rich.console import Console
@@ -404,11 +405,16 @@ def cve(
     days = counting.coarser(loaded, 86_400)
     _, e, w = models.score_all(loaded.ports, loaded.counts)
     first = 0 if all_bins else Split.of(len(loaded.starts)).choose
-    kept = days.starts >= loaded.starts[first]
-    if kept.sum() < 10:
-        raise InputError(f"{series}: only {kept.sum()} whole days to compare; give longer series or --all-bins")
-    starts = days.starts[kept]
     entries = [entry for file in nvd for entry in vulnerabilities.read_nvd(file)]
+    published = [entry.published for entry in entries] or [0]
+    # Days that the NVD files do not reach have no vulnerabilities because nobody looked.
+    kept = (days.starts >= max(loaded.starts[first], min(published) - 86_400)) & (days.starts <= max(published))
+    if kept.sum() < 10:
+        raise InputError(
+            f"{series}: only {kept.sum()} whole days to compare; give longer series, NVD files of the same time, or "
+            "--all-bins"
+        )
+    starts = days.starts[kept]
     found = {
         port: vulnerabilities.cve_series(entries, expressions[port], starts, int(starts[-1]) + 86_400) for port in ports
     }
