@@ -1,0 +1,40 @@
+# @TEST-DOC: In a cluster the proxies ask for blocks, with the proof that the workers saw; the sidecar carries them out.
+#
+# @TEST-REQUIRES: portkin --version
+# @TEST-PORT: BROKER_MANAGER_PORT
+# @TEST-PORT: BROKER_PROXY1_PORT
+# @TEST-PORT: BROKER_PROXY2_PORT
+# @TEST-PORT: BROKER_WORKER1_PORT
+# @TEST-PORT: WEBSOCKET_PORT
+# @TEST-EXEC: cp $SUPPORT/run.zeek .
+# @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../run.zeek ../block.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../run.zeek ../block.zeek"
+# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../run.zeek ../block.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../run.zeek ../block.zeek"
+# @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
+# @TEST-EXEC: zeek-cut src outcome <manager/portkin_block.log | grep -c -E '^198.51.100.10.(added|unanswered)' | awk '{ print ($1 >= 10 ? "logged" : $1) }' >blocks
+# @TEST-EXEC: portkin blocks list --all --json --src 198.51.100.10 -c sidecar.yaml | grep -c refused= | awk '{ print ($1 >= 10 ? "in the books" : $1) }' >>blocks
+# @TEST-EXEC: btest-diff blocks
+
+# What is known against a source is told by its worker, asked for by its proxy, and written by the manager.
+# On a busy machine an answer may come later than the proxies wait for it.
+
+@load portkin/block
+
+# @TEST-START-FILE sidecar.yaml
+metrics:
+  enabled: false
+enforce:
+  books: books.sqlite
+# @TEST-END-FILE
+
+# @TEST-START-FILE cluster-layout.zeek
+redef Cluster::manager_is_logger = T;
+redef Cluster::nodes = {
+	["manager"] = [$node_type=Cluster::MANAGER, $ip=127.0.0.1, $p=to_port(getenv("BROKER_MANAGER_PORT"))],
+	["proxy-1"] = [$node_type=Cluster::PROXY, $ip=127.0.0.1, $p=to_port(getenv("BROKER_PROXY1_PORT")), $manager="manager"],
+	["proxy-2"] = [$node_type=Cluster::PROXY, $ip=127.0.0.1, $p=to_port(getenv("BROKER_PROXY2_PORT")), $manager="manager"],
+	["worker-1"] = [$node_type=Cluster::WORKER, $ip=127.0.0.1, $p=to_port(getenv("BROKER_WORKER1_PORT")), $manager="manager"],
+};
+# @TEST-END-FILE
