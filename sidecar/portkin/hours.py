@@ -9,12 +9,14 @@ A count is a float64; NaN is a bin nobody watched (unknown), 0.0 a bin that was 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from portkin.errors import ConfigError
 
 HOUR = 3_600
 DAY = 86_400
@@ -22,6 +24,18 @@ MOST_UNKNOWN = 0.5
 """A window with a larger share of unknown bins in the target's own history is not used."""
 
 Floats = NDArray[np.floating]
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of that name, as "Europe/Paris"; UTC needs no zone files. ConfigError for a name unknown here."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(
+            f"{name!r} is not a time zone known here; write one as Europe/Paris, or install the system's tzdata"
+        ) from None
 
 
 def bin_start(when: float, width: int, tz: str = "UTC") -> int:
@@ -35,9 +49,9 @@ def bin_start(when: float, width: int, tz: str = "UTC") -> int:
     """
     if width <= 0 or DAY % width:
         raise ValueError(f"a bin of {width} s does not divide a day; use 3600 or 86400")
-    if width < DAY:
+    if width < DAY or tz == "UTC":
         return int(when // width) * width
-    local = datetime.fromtimestamp(when, ZoneInfo(tz))
+    local = datetime.fromtimestamp(when, zone(tz))
     return int(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp())
 
 
@@ -45,8 +59,8 @@ def next_start(start: int, width: int, tz: str = "UTC") -> int:
     """The start of the bin after the one that begins at `start`."""
     if width < DAY or tz == "UTC":
         return start + width
-    local = datetime.fromtimestamp(start, ZoneInfo(tz)).replace(tzinfo=None) + timedelta(days=1)
-    return int(local.replace(tzinfo=ZoneInfo(tz)).timestamp())
+    local = datetime.fromtimestamp(start, zone(tz)).replace(tzinfo=None) + timedelta(days=1)
+    return int(local.replace(tzinfo=zone(tz)).timestamp())
 
 
 def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArray[np.int64]:
@@ -64,10 +78,10 @@ def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArra
 def label(start: int, width: int, tz: str = "UTC") -> str:
     """A bin as people read it: ``2013-03-03`` for days, ``2013-03-03T21:00Z`` for hours in UTC."""
     if width >= DAY:
-        return datetime.fromtimestamp(start, ZoneInfo(tz)).strftime("%Y-%m-%d")
+        return datetime.fromtimestamp(start, zone(tz)).strftime("%Y-%m-%d")
     if tz == "UTC":
         return datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%MZ")
-    return datetime.fromtimestamp(start, ZoneInfo(tz)).isoformat(timespec="minutes")
+    return datetime.fromtimestamp(start, zone(tz)).isoformat(timespec="minutes")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portkin import hours
+from portkin.errors import ConfigError
 from portkin.hours import DAY, HOUR, Scaling
 
 NAN = float("nan")
@@ -31,6 +32,13 @@ def test_width_that_does_not_divide_a_day_is_refused():
     """A bin of seven hours has no place in a day."""
     with pytest.raises(ValueError, match="25200"):
         hours.bin_start(0, 7 * HOUR)
+
+
+def test_zone_that_is_none_is_refused():
+    """The message names it; UTC is known even without the system's zone files."""
+    with pytest.raises(ConfigError, match="'Mars/Olympus' is not a time zone"):
+        hours.bin_start(0, DAY, "Mars/Olympus")
+    assert hours.UTC is hours.zone("UTC")
 
 
 def test_scaling_leaves_unknown_bins_out():

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import ibis
 import numpy as np
@@ -21,7 +20,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from portkin.errors import InputError
-from portkin.hours import DAY, bin_start, bin_starts
+from portkin.hours import DAY, bin_start, bin_starts, zone
 from portkin.manifest import open_bundle, write_bundle
 from portkin.ports import Port
 
@@ -179,7 +178,7 @@ def _seconds(path: Path, text: str, tz: str) -> float:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(f"{path}: {text!r} is not an ISO 8601 time") from None
-    return (when if when.tzinfo else when.replace(tzinfo=ZoneInfo(tz))).timestamp()
+    return (when if when.tzinfo else when.replace(tzinfo=zone(tz))).timestamp()
 
 
 def coarser(rates: Rates, width: int) -> Rates:
