@@ -10,6 +10,7 @@ from typing import Any, Literal
 from portkin.enforce.config import EnforceConfig
 from portkin.errors import ConfigError
 from portkin.logs import Format, Level
+from portkin.rates.config import RatesConfig
 from portkin.settings import Section, build, overlay, read_yaml, setting
 
 
@@ -90,6 +91,7 @@ class Config:
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     enforce: EnforceConfig = field(default_factory=EnforceConfig)
+    rates: RatesConfig = field(default_factory=RatesConfig)
 
 
 SAMPLE = Path(__file__).parent / "data" / "portkin.yaml"

@@ -2,7 +2,7 @@
 
 PortkinError
 ├── BackendError       a backend of blocking that cannot be reached, or refuses
-├── BooksError         books of blocks that cannot be written
+├── BooksError         books of blocks, or the window of rates, that cannot be written
 ├── BundleError        a table or model bundle that is missing, damaged or foreign
 ├── ConfigError        a setting that cannot be used: the line, the value, the remedy
 ├── InputError         a recording that cannot be read: the file, the offset, what was kept
@@ -26,7 +26,7 @@ class BackendError(PortkinError):
 
 
 class BooksError(PortkinError):
-    """The books of blocks cannot be read or written."""
+    """The books of blocks, or the window of rates, cannot be read or written."""
 
 
 class BundleError(PortkinError):

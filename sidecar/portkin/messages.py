@@ -293,3 +293,89 @@ class BlockResponse(Message):
     p: Port
     outcome: str
     detail: str
+
+
+@zeek_event("Portkin::rates_report")
+@dataclass(frozen=True, slots=True)
+class RatesReport(Message):
+    """Zeek to sidecar: how often each port was probed in [start, start + width), as ``node`` counted.
+
+    A report is known by its node and start. One without ports says that nothing came while the node watched.
+    """
+
+    reqid: str
+    node: str
+    start: datetime
+    width: timedelta
+    ports: tuple[Port, ...]
+    counts: tuple[Count, ...]
+
+
+@zeek_event("Portkin::rates_response")
+@dataclass(frozen=True, slots=True)
+class RatesResponse(Message):
+    """Sidecar to Zeek: the report is dealt with; for so many of its ports the counts were taken.
+
+    ``error``: empty, or why the report is of no use; it is not wanted again.
+    """
+
+    reqid: str
+    accepted: Count
+    error: str
+
+
+@zeek_event("Portkin::rate_anomaly")
+@dataclass(frozen=True, slots=True)
+class RateAnomaly(Message):
+    """Sidecar to Zeek: in the bin that began at ``start`` E (`portkin.forecast`) of this port was above its limit."""
+
+    p: Port
+    start: datetime
+    observed: float
+    forecast: float
+    e: float
+    threshold: float
+    model_id: str
+
+
+@zeek_event("Portkin::rate_warning")
+@dataclass(frozen=True, slots=True)
+class RateWarning(Message):
+    """Sidecar to Zeek: for the bin that begins at ``start`` W of this port is above its limit."""
+
+    p: Port
+    start: datetime
+    forecast: float
+    trend: float
+    w: float
+    threshold: float
+    model_id: str
+
+
+@zeek_event("Portkin::rates_outage")
+@dataclass(frozen=True, slots=True)
+class RatesOutage(Message):
+    """Sidecar to Zeek: the bin from ``start`` is the first that is unknown; ``nodes`` reported too little.
+
+    No nodes: all reported, and none saw a probe on any port.
+    """
+
+    start: datetime
+    width: timedelta
+    nodes: tuple[str, ...]
+
+
+@zeek_event("Portkin::rates_scores")
+@dataclass(frozen=True, slots=True)
+class RatesScores(Message):
+    """Sidecar to Zeek: scores at the close of the bin from ``start``; what is not known is -1."""
+
+    start: datetime
+    width: timedelta
+    model_id: str
+    ports: tuple[Port, ...]
+    observed: tuple[float, ...]
+    forecast: tuple[float, ...]
+    e: tuple[float, ...]
+    ahead: tuple[float, ...]
+    w: tuple[float, ...]

@@ -35,22 +35,26 @@ def blocks() -> None:
 @_file
 def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: bool, file: Path | None) -> None:
     """List blocks, the latest first."""
+    import sqlite3
     import time
 
-    from portkin.enforce.books import open_books
+    from portkin.enforce.books import Books
     from portkin.enforce.config import books_path
+    from portkin.errors import BooksError
     from portkin.ports import Port
 
     path = books_path(_settings(file).enforce)
     if not path.exists():
         rows: list[dict[str, Any]] = []
     else:
-        books, problem = open_books(path, time.time())
-        if problem:
-            click.echo(problem, err=True)
         chosen = Port.parse(port) if port else None
-        rows = books.rows(live=not ended, src=str(_address(src)) if src else None, port=chosen, limit=limit)
-        books.close()
+        source = str(_address(src)) if src else None
+        try:
+            books = Books(path)
+            rows = books.rows(live=not ended, src=source, port=chosen, limit=limit)
+            books.close()
+        except (OSError, sqlite3.Error) as error:
+            raise BooksError(f"{path}: the books cannot be read ({error}); see the log of `portkin serve`") from None
     if as_json:
         _print_json(map(_described, rows))
     elif rows:

@@ -68,6 +68,7 @@ async def run(config: Config, file: Path | None = None) -> None:
     from portkin.enforce.reload import LimitsFile
     from portkin.logs import make_log
     from portkin.metrics import Exporter, Metrics
+    from portkin.rates.make import make_rates
     from portkin.service import Hello, Nearest, Service
     from portkin.sidecar import Sidecar, TableFolder
     from portkin.table import Table, default_path
@@ -79,7 +80,8 @@ async def run(config: Config, file: Path | None = None) -> None:
     metrics = Metrics(lambda: nearest.table, time.time)
     peers = [host_of(config.zeek.url), host_of(config.zeek.broker)]
     blocking = make_enforcement(config.enforce, peers=peers, registry=metrics.registry, log=log)
-    service = Service(hello, nearest, blocking)
+    rates = make_rates(config.rates, registry=metrics.registry, log=log)
+    service = Service(hello, nearest, blocking, rates)
     sidecar = Sidecar(service, make_transport(config.zeek), hello=hello, metrics=metrics, log=log)
     tables = TableFolder(folder, nearest, publish=sidecar.publish, metrics=metrics, log=log)
 
@@ -103,6 +105,7 @@ async def run(config: Config, file: Path | None = None) -> None:
             asyncio.create_task(sidecar.run()),
             asyncio.create_task(tables.run(config.table.poll)),
             asyncio.create_task(blocking.run(sidecar.publish)),
+            asyncio.create_task(rates.run(sidecar.publish)),
             asyncio.create_task(ended.wait()),
         ]
         if file is not None:

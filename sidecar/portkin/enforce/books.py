@@ -20,6 +20,8 @@ from portkin.errors import BooksError
 from portkin.ports import Port
 
 SCHEMA = 1
+MOST_ROWS = 2_000_000
+"""Blocks that are kept, whatever the retention: some 500 MB."""
 _APPLICATION = 0x706B696E
 """``pkin``: the mark of our files (PRAGMA application_id)."""
 _TABLES = """
@@ -242,9 +244,10 @@ class Books:
         self._db.executemany("DELETE FROM grace WHERE src = ? AND port = ? AND proto = ?", map(_key, pairs))
 
     def prune(self, before: float, now: float) -> int:
-        """Forget blocks that ended before then, and graces that are over; gives how many blocks."""
+        """Forget blocks that ended before then or are too many, and graces that are over; gives how many blocks."""
         self._db.execute("DELETE FROM grace WHERE until <= ?", (now,))
-        return self._db.execute("DELETE FROM blocks WHERE outcome IS NOT NULL AND ended < ?", (before,)).rowcount
+        query = "DELETE FROM blocks WHERE outcome IS NOT NULL AND (ended < ? OR id <= (SELECT max(id) FROM blocks) - ?)"
+        return self._db.execute(query, (before, MOST_ROWS)).rowcount
 
 
 _MARKS = ("user_version", "application_id")

@@ -51,11 +51,15 @@ class Counts:
 
 
 class Figures:
-    """Told of probes, blocks and hits. ``mode`` is the backend's: probes are counted there."""
+    """Told of probes, blocks and hits. ``mode`` is the backend's: probes are counted there.
 
-    def __init__(self, mode: Mode, sources: int = 100_000) -> None:
+    Remembered are so many sources, the latest, and of each so many ports: as many as Zeek decides about.
+    """
+
+    def __init__(self, mode: Mode, *, sources: int = 20_000, ports: int = 4096) -> None:
         self._mode = mode
         self._sources = sources
+        self._ports = ports
         self._touched: dict[int, set[Port]] = {}
         self.counts: dict[Mode, Counts] = {mode: Counts(), "holdout": Counts()}
 
@@ -66,14 +70,15 @@ class Figures:
         touched = self._touched.pop(pair.src, None)
         counts.probes += 1
         counts.blocked += stopped
-        if touched is not None and pair.port not in touched:
+        if touched is not None and pair.port not in touched and len(touched) < self._ports:
             counts.new += 1
             counts.new_blocked += stopped
         if touched is None and len(self._touched) >= self._sources:
             del self._touched[next(iter(self._touched))]  # the one that was silent longest
-        # A set of 65,536 ports at most; put last, so the order is that of the latest probe.
-        self._touched[pair.src] = touched if touched is not None else set()
-        self._touched[pair.src].add(pair.port)
+        # Put last, so that the order is that of the latest probe.
+        touched = self._touched[pair.src] = touched if touched is not None else set()
+        if len(touched) < self._ports:
+            touched.add(pair.port)
         if block is not None:
             self.came_back(block)
 

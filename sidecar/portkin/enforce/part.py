@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from portkin.enforce.decide import Request, answer
 from portkin.enforce.enforcer import Enforcer
@@ -52,6 +53,7 @@ class Enforcement(Part):
         self._filled = asyncio.Event()
         self._limits: Limits | None = None
         self._started = False
+        self._next_tick = -1.0
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         return {BlockRequest: self._take, UnblockRequest: self._take}
@@ -77,11 +79,9 @@ class Enforcement(Part):
         with ThreadPoolExecutor(1, "enforcer") as thread:
             loop = asyncio.get_running_loop()
             try:
+                if self._lazily:
+                    await self._filled.wait()
                 while True:
-                    if self._started or not self._lazily:
-                        await self._wait()
-                    else:
-                        await self._filled.wait()
                     self._filled.clear()
                     taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
                     if self._waiting:
@@ -92,17 +92,15 @@ class Enforcement(Part):
                     done = self._clock()
                     for since, _ in taken:
                         self._metrics.done(done - since)
+                    await self._wait()
             finally:
                 await loop.run_in_executor(thread, self._enforcer.close)
 
     async def _wait(self) -> None:
-        if not self._started:
-            return
-        try:
+        """Until somebody asks, or it is time to look."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(_TICK):
                 await self._filled.wait()
-        except TimeoutError:
-            pass
 
     def _work(self, requests: list[Request], limits: Limits | None) -> list[BlockResponse]:
         """In the thread. Whatever goes wrong here ends neither the thread nor detection."""
@@ -114,8 +112,12 @@ class Enforcement(Part):
             if limits is not None:
                 responses += self._enforcer.replace(limits)
             if requests:
-                return responses + self._enforcer.handle(requests)
-            return responses + self._enforcer.tick()
+                responses += self._enforcer.handle(requests)
+            # However much is asked, the backend and the books are looked after.
+            if self._clock() >= self._next_tick:
+                self._next_tick = self._clock() + _TICK / 2
+                responses += self._enforcer.tick()
+            return responses
         except PortkinError as error:
             if self._limiter.passes("start") is not None:
                 self._log.error("blocking does not work; detection goes on", reason=str(error))

@@ -57,11 +57,24 @@ def _write_real(number: float) -> str:
     return f'{{"@data-type":"real","data":{number!r}}}'
 
 
+def _write_time(moment: datetime) -> str:
+    # Zeek reads UTC and no zone.
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return f'{{"@data-type":"timestamp","data":"{text}"}}'
+
+
+def _write_interval(interval: timedelta) -> str:
+    # Zeek reads whole numbers only.
+    return f'{{"@data-type":"timespan","data":"{interval // timedelta(microseconds=1) * 1000}ns"}}'
+
+
 _WRITERS: dict[type, Callable[[Any], str]] = {
     str: lambda text: f'{{"@data-type":"string","data":{json.dumps(text)}}}',
     zeekpy.count: lambda number: f'{{"@data-type":"count","data":{int(number)}}}',
     zeekpy.port: lambda port: f'{{"@data-type":"port","data":"{port.port}/{port.proto}"}}',
     float: _write_real,
+    datetime: _write_time,
+    timedelta: _write_interval,
     list: lambda values: f'{{"@data-type":"vector","data":[{",".join(map(_text, values))}]}}',
 }
 

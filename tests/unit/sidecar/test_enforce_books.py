@@ -167,3 +167,15 @@ def test_what_was_committed_survives_kill_9(path):
     ports = {block.pair.port.number for block in books.live()}
     assert "" == problem
     assert set(range(1, told + 1)) <= ports
+
+
+def test_the_books_do_not_grow_without_end(path, monkeypatch):
+    """Beyond a number of rows the oldest that have ended go, however young; what holds stays."""
+    monkeypatch.setattr("portkin.enforce.books.MOST_ROWS", 2)
+    books = Books(path)
+    blocks = [a_block(port=str(port)) for port in range(1, 6)]
+    with books.transaction():
+        books.add([Entry(block) for block in blocks])
+        books.end(blocks[1:], "expired", 2000.0)
+        assert 2 == books.prune(0.0, now=2000.0)
+    assert [5, 4, 1] == [row["port"] for row in books.rows(live=False)]

@@ -231,3 +231,44 @@ def test_limits_follow_the_file(tmp_path):
         assert ["error", "info"] == [level for level, *_ in log.lines]
 
     asyncio.run(scenario())
+
+
+def test_a_start_that_fails_is_tried_again_at_its_pace(tmp_path):
+    """Without books it tries about once a second, not without pause; when it can, it starts by itself."""
+
+    async def scenario():
+        (tmp_path / "file").write_text("")
+        bench = Bench(tmp_path / "file")
+        starts = []
+        start = bench.enforcer.start
+        bench.enforcer.start = lambda: starts.append(1) or start()
+        async with running(part_of(bench)):
+            await asyncio.sleep(0.3)
+            assert 1 == len(starts)
+            (tmp_path / "file").unlink()
+            async with asyncio.timeout(20):
+                while len(starts) < 2 or not bench.path.exists():
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_a_flood_does_not_keep_it_from_looking(tmp_path):
+    """While requests never cease, the regular look at backend and books goes on."""
+
+    async def scenario():
+        bench = Bench(tmp_path, wall=time.time, steady=time.monotonic)
+        ticks = []
+        tick = bench.enforcer.tick
+        bench.enforcer.tick = lambda: ticks.append(1) or tick()
+        part = part_of(bench, queue=10_000)
+        service = Service(part)
+        async with running(part):
+            end = time.monotonic() + 1.6
+            while time.monotonic() < end:
+                for port in range(1, 20):
+                    service.receive(block(SRC, str(port)), 0.0)
+                await asyncio.sleep(0.001)
+        assert len(ticks) >= 2
+
+    asyncio.run(scenario())
