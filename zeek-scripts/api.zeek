@@ -88,7 +88,8 @@ export {
 	##      addresses without a host it sent to; whether this is the first
 	##      request of a probe.
 	global block_request: event(reqid: string, src: addr, p: port,
-	    duration: interval, table_id: string, probed: port, rank: count, why: string);
+	    duration: interval, table_id: string, probed: port, rank: count,
+	    why: string);
 
 	## Zeek asks to let a source reach a port again.
 	##
@@ -113,4 +114,105 @@ export {
 	## detail: why, where it did not.
 	global block_response: event(reqid: string, src: addr, p: port,
 	    outcome: string, detail: string);
+
+	## Zeek tells how often each port was probed in an interval. Ports that are
+	## not named were not probed; an empty report says that this node watched.
+	## A report without an answer is sent again.
+	##
+	## reqid: names the report.
+	##
+	## node: who counted.
+	##
+	## start: when the interval began.
+	##
+	## width: how long it was; it lies within one minute if anything was counted.
+	##
+	## ports: the probed ports.
+	##
+	## counts: how many probes each of them got.
+	global rates_report: event(reqid: string, node: string, start: time,
+	    width: interval, ports: vector of port, counts: vector of count);
+
+	## The sidecar answers :zeek:see:`Portkin::rates_report`, after whatever the
+	## report let it find.
+	##
+	## reqid: names the report.
+	##
+	## accepted: for how many of its ports the counts were taken; 0 for one that
+	##           it had already.
+	##
+	## error: empty, or why the report is of no use.
+	global rates_response: event(reqid: string, accepted: count, error: string);
+
+	## A port was probed more than was forecast (Zakroum et al. 2022, eq. 20).
+	##
+	## p: the port.
+	##
+	## start: when the closed bin began.
+	##
+	## observed: how many probes came in it.
+	##
+	## forecast: how many were forecast.
+	##
+	## e: how far above the forecast, as a multiple of it.
+	##
+	## threshold: what *e* exceeds.
+	##
+	## model_id: the bundle of models that forecast.
+	global rate_anomaly: event(p: port, start: time, observed: double,
+	    forecast: double, e: double, threshold: double, model_id: string);
+
+	## A port will be probed more than its trend lets expect (eq. 21).
+	##
+	## p: the port.
+	##
+	## start: when the bin begins that is forecast.
+	##
+	## forecast: how many probes are forecast in it.
+	##
+	## trend: where the line through the latest bins leads.
+	##
+	## w: how far the forecast is above the trend, as a multiple of it.
+	##
+	## threshold: what *w* exceeds.
+	##
+	## model_id: the bundle of models that forecast.
+	global rate_warning: event(p: port, start: time, forecast: double,
+	    trend: double, w: double, threshold: double, model_id: string);
+
+	## Nobody watched, or not everybody who used to, in a bin after one that was
+	## watched. Said once, however long it lasts.
+	##
+	## start: when the first such bin began.
+	##
+	## width: how long a bin is.
+	##
+	## nodes: who was missed; empty where all reported and none saw a probe.
+	global rates_outage: event(start: time, width: interval, nodes: vector of
+	    string);
+
+	## The scores of ports at a closed bin, for the log; in portions where there
+	## are many. A negative number stands for what is not known.
+	##
+	## start: when the closed bin began.
+	##
+	## width: how long a bin is.
+	##
+	## model_id: the bundle of models that forecast.
+	##
+	## ports: the ports.
+	##
+	## observed: how many probes came in the closed bin.
+	##
+	## forecast: how many were forecast for it.
+	##
+	## e: how far the observed are above the forecast.
+	##
+	## ahead: how many are forecast for the next bin.
+	##
+	## w: how far that is above the trend.
+	global rates_scores: event(start: time, width: interval, model_id: string,
+	    ports: vector of port, observed: vector of double, forecast: vector of
+	    double, e: vector of double, ahead: vector of double, w: vector of
+	    double);
 }

@@ -61,6 +61,9 @@ export {
 
 	## To be raised by the load that lets the sidecar in, when it is gone.
 	global sidecar_left: event();
+
+	## Whether a held capture may go on; ``break`` keeps it waiting.
+	global may_release: hook();
 }
 
 # The answers of the current table.
@@ -95,13 +98,19 @@ function hold(limit: interval)
 	event hold_check(current_time(), limit);
 	}
 
-function release()
+function go_on()
 	{
 	if ( ! holding )
 		return;
 
 	holding = F;
 	continue_processing();
+	}
+
+function release()
+	{
+	if ( hook may_release() )
+		go_on();
 	}
 
 function use_table(table_id: string)
@@ -148,7 +157,7 @@ function give_up_all()
 	for ( _, id in ids )
 		give_up(id);
 
-	release();
+	go_on();
 	}
 
 event expire_request(reqid: string)
@@ -285,8 +294,9 @@ event zeek_init() &priority=-10
 		return;
 
 	# Workers never ask.
-	if ( Cluster::is_enabled() && Cluster::local_node_type() != Cluster::MANAGER
-	     && Cluster::local_node_type() != Cluster::PROXY )
+	if ( Cluster::is_enabled()
+	    && Cluster::local_node_type() != Cluster::MANAGER
+	    && Cluster::local_node_type() != Cluster::PROXY )
 		return;
 
 	Cluster::subscribe(zeek_topic);

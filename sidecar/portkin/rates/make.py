@@ -1,0 +1,63 @@
+"""From settings to live rates: which models, which file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from portkin.logs import Log
+from portkin.rates.config import RatesConfig, closing_of, window_path
+from portkin.rates.keeper import Keeper
+from portkin.rates.metrics import RatesMetrics
+from portkin.rates.part import LiveRates
+from portkin.rates.window import Window, open_window
+
+if TYPE_CHECKING:
+    from portkin.forecast import Forecaster
+
+SPARE = 48
+"""Bins kept beyond what the models read, for reports that come late."""
+
+
+def make_window(config: RatesConfig, models: Forecaster, *, now: float) -> tuple[Window, str]:
+    """The window of these models, and what was wrong with its file. Raises BooksError."""
+    return open_window(
+        window_path(config),
+        now,
+        width=models.rules.width,
+        tz=models.rules.tz,
+        ports=models.ports,
+        bins=models.history + SPARE,
+        closing=closing_of(config),
+    )
+
+
+def make_rates(
+    config: RatesConfig,
+    *,
+    registry: CollectorRegistry,
+    log: Log,
+    clock: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
+) -> LiveRates:
+    """The part of the service that scores rates. Raises BundleError for models that cannot be used."""
+    metrics = RatesMetrics(registry)
+    if config.model is None:
+        return LiveRates(None, queue=config.queue, metrics=metrics, log=log, clock=clock)
+    from portkin.forecast import Forecaster  # onnxruntime is not small
+
+    models = Forecaster.load(config.model)
+    log.info("scoring rates", model=models.id, ports=len(models.targets), width=models.rules.width)
+    if models.rules.synthetic:
+        log.warning("these models were trained on synthetic rates", model=models.id)
+
+    def make() -> Keeper:
+        window, wrong = make_window(config, models, now=wall())
+        if wrong:
+            log.error("the window of rates begins anew", reason=wrong)
+        return Keeper(window, models, metrics=metrics, log=log)
+
+    return LiveRates(make, queue=config.queue, metrics=metrics, log=log, clock=clock)
