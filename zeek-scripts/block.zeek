@@ -59,10 +59,11 @@ type OpenBlock: record {
 	since: time;
 };
 
-global unanswered: function(t: table[string] of OpenBlock, reqid: string): interval;
+global unanswered: function(t: table[string] of OpenBlock, reqid: string)
+    : interval;
 
-global open_blocks: table[string] of OpenBlock
-    &create_expire=request_timeout &expire_func=unanswered;
+global open_blocks: table[string] of OpenBlock &create_expire=request_timeout
+    &expire_func=unanswered;
 # When a block was last asked for. Tables expire in their own time.
 global asked_blocks: table[addr, port] of time &write_expire=1min;
 
@@ -83,8 +84,8 @@ function unanswered(t: table[string] of OpenBlock, reqid: string): interval
 function reason(src: addr, evidence: Evidence, first: bool): string
 	{
 	local held = proof(src);
-	return fmt("evidence=%s answered=%d refused=%d repeated=%d darknet=%d%s",
-	    sub(cat(evidence), /^Portkin::/, ""), held$answered, held$refused,
+	return fmt("evidence=%s answered=%d refused=%d repeated=%d darknet=%d%s", sub(cat(
+	    evidence), /^Portkin::/, ""), held$answered, held$refused,
 	    held$repeated, |held$darknet|, first ? " probe=1" : "");
 	}
 
@@ -92,8 +93,9 @@ event block(d: Decision, p: port, rank: count, duration: interval)
 	{
 	local first = |d$kept| > 0 && d$kept[0] == p;
 
-	if ( ! first && [d$src, p] in asked_blocks
-	     && network_time() - asked_blocks[d$src, p] < block_refresh )
+	if ( ! first
+	    && [d$src, p] in asked_blocks
+	    && network_time() - asked_blocks[d$src, p] < block_refresh )
 		return;
 
 	asked_blocks[d$src, p] = network_time();
@@ -115,7 +117,8 @@ event block(d: Decision, p: port, rank: count, duration: interval)
 	    d$table_id, d$probed, rank, reason(d$src, d$evidence, first));
 	}
 
-event block_response(reqid: string, src: addr, p: port, outcome: string, detail: string)
+event block_response(reqid: string, src: addr, p: port, outcome: string,
+    detail: string)
 	{
 	local info: BlockInfo;
 
@@ -127,7 +130,8 @@ event block_response(reqid: string, src: addr, p: port, outcome: string, detail:
 		info$latency = current_time() - asked$since;
 		}
 	# What nobody asked for is told to every node; one writes it.
-	else if ( reqid == "" && ( ! Cluster::is_enabled() || Cluster::local_node_type() == Cluster::MANAGER ) )
+	else if ( reqid == ""
+	    && ( ! Cluster::is_enabled() || Cluster::local_node_type() == Cluster::MANAGER ) )
 		info = BlockInfo($ts=network_time(), $src=src, $p=p,
 		    $proto=get_port_transport_proto(p), $outcome="");
 	else

@@ -22,16 +22,18 @@ type OpenRule: record {
 	state: NetControl::PluginState;
 };
 
-global rule_unanswered: function(t: table[string] of OpenRule, reqid: string): interval;
+global rule_unanswered: function(t: table[string] of OpenRule, reqid: string)
+    : interval;
 
 # The rules that hold, and the requests that are open.
 global netcontrol_rules: table[addr, port] of OpenRule = table();
-global open_rules: table[string] of OpenRule
-    &create_expire=request_timeout &expire_func=rule_unanswered;
+global open_rules: table[string] of OpenRule &create_expire=request_timeout
+    &expire_func=rule_unanswered;
 
 function rule_unanswered(t: table[string] of OpenRule, reqid: string): interval
 	{
-	event NetControl::rule_error(t[reqid]$rule, t[reqid]$state, "the sidecar did not answer");
+	event NetControl::rule_error(t[reqid]$rule, t[reqid]$state,
+	    "the sidecar did not answer");
 	return 0sec;
 	}
 
@@ -42,13 +44,20 @@ function is_host(net: subnet): bool
 
 function is_ours(r: NetControl::Rule): bool
 	{
-	if ( r$ty != NetControl::DROP || r$target != NetControl::FORWARD
-	     || r$entity$ty != NetControl::FLOW || ! r$entity?$flow )
+	if ( r$ty != NetControl::DROP
+	    || r$target != NetControl::FORWARD
+	    || r$entity$ty != NetControl::FLOW
+	    || ! r$entity?$flow )
 		return F;
 
 	local f = r$entity$flow;
 
-	if ( ! f?$src_h || ! f?$dst_p || f?$src_p || f?$dst_h || f?$src_m || f?$dst_m )
+	if ( ! f?$src_h
+	    || ! f?$dst_p
+	    || f?$src_p
+	    || f?$dst_h
+	    || f?$src_m
+	    || f?$dst_m )
 		return F;
 
 	# All that is done here ends by itself.
@@ -69,7 +78,8 @@ function netcontrol_init(state: NetControl::PluginState)
 	NetControl::plugin_activated(state);
 	}
 
-function netcontrol_add(state: NetControl::PluginState, r: NetControl::Rule): bool
+function netcontrol_add(state: NetControl::PluginState, r: NetControl::Rule)
+    : bool
 	{
 	if ( ! is_ours(r) || ! sidecar_up )
 		return F;
@@ -82,7 +92,8 @@ function netcontrol_add(state: NetControl::PluginState, r: NetControl::Rule): bo
 	return T;
 	}
 
-function netcontrol_remove(state: NetControl::PluginState, r: NetControl::Rule, why: string): bool
+function netcontrol_remove(state: NetControl::PluginState, r: NetControl::Rule,
+    why: string): bool
 	{
 	if ( ! is_ours(r) || ! sidecar_up )
 		return F;
@@ -90,11 +101,13 @@ function netcontrol_remove(state: NetControl::PluginState, r: NetControl::Rule, 
 	local f = r$entity$flow;
 	local reqid = unique_id("N");
 	open_rules[reqid] = OpenRule($rule=r, $state=state);
-	Cluster::publish(sidecar_topic, unblock_request, reqid, subnet_to_addr(f$src_h), f$dst_p);
+	Cluster::publish(sidecar_topic, unblock_request, reqid, subnet_to_addr(
+	    f$src_h), f$dst_p);
 	return T;
 	}
 
-event block_response(reqid: string, src: addr, p: port, outcome: string, detail: string)
+event block_response(reqid: string, src: addr, p: port, outcome: string,
+    detail: string)
 	{
 	if ( reqid in open_rules )
 		{
@@ -116,8 +129,8 @@ event block_response(reqid: string, src: addr, p: port, outcome: string, detail:
 				event NetControl::rule_removed(asked$rule, asked$state, detail);
 				break;
 			default:
-				event NetControl::rule_error(asked$rule, asked$state,
-				    detail == "" ? outcome : fmt("%s: %s", outcome, detail));
+				event NetControl::rule_error(asked$rule, asked$state, detail == "" ? outcome :
+				    fmt("%s: %s", outcome, detail));
 				break;
 			}
 		}
@@ -127,7 +140,8 @@ event block_response(reqid: string, src: addr, p: port, outcome: string, detail:
 		delete netcontrol_rules[src, p];
 
 		if ( outcome == "expired" )
-			event NetControl::rule_timeout(held$rule, NetControl::FlowInfo(), held$state);
+			event NetControl::rule_timeout(held$rule, NetControl::FlowInfo(),
+			    held$state);
 		else
 			event NetControl::rule_removed(held$rule, held$state, detail);
 		}
