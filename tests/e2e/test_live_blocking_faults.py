@@ -26,7 +26,7 @@ from support.suricata_socket import Inside
 from support.tables import small_table
 from support.zeek_process import SCRIPTS, ZeekProcess, free_port
 
-pytestmark = [pytest.mark.root, pytest.mark.zeek, pytest.mark.suricata, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.zeek, pytest.mark.suricata, pytest.mark.slow, pytest.mark.timeout(900)]
 BLOCKER = Path(__file__).resolve().parents[1] / "support" / "blocker.zeek"
 NEVER = Nets(["198.51.100.0/24"])
 ROUNDS = 200

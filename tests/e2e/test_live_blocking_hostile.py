@@ -20,7 +20,7 @@ from support.sidecar_process import SidecarProcess
 from support.tables import small_table
 from support.zeek_peer import zeek_peer
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 JUNK_FRAMES, HOSTILE = 100_000, 10_000
 
 SYNTAX = (

@@ -13,7 +13,7 @@ from support.live_site import INTERVAL, SERVICES, Site
 from support.namespaces import ATTACKER, VICTIM, Network, guarded_site
 from support.sidecar_process import until
 
-pytestmark = [pytest.mark.root, pytest.mark.zeek]
+pytestmark = [pytest.mark.root, pytest.mark.zeek, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support.live_site import INTERVAL, SERVICES, Site
 from support.namespaces import VICTIM, Network, guarded_wire
 from support.sidecar_process import until
 
-pytestmark = [pytest.mark.root, pytest.mark.zeek, pytest.mark.suricata]
+pytestmark = [pytest.mark.root, pytest.mark.zeek, pytest.mark.suricata, pytest.mark.timeout(300)]
 
 YAML = """%YAML 1.1
 ---

@@ -14,7 +14,7 @@ from support.sidecar_process import SidecarProcess
 from support.tables import small_table
 from support.zeek_process import SCRIPTS, ZeekProcess, free_port
 
-pytestmark = pytest.mark.zeek
+pytestmark = [pytest.mark.zeek, pytest.mark.timeout(300)]
 RULING = Path(__file__).resolve().parents[1] / "support" / "ruling.zeek"
 
 
