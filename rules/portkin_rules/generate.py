@@ -13,6 +13,10 @@ The order of rules within a packet matters, and Suricata orders them by what the
 only set one (gate, fresh, host), then those that test and set (steps), then those with none (kin). So a gate always
 sees the bits as they were before its packet, and a source that becomes a scanner is blocked from that packet on.
 
+A rule of a port looks for the port's two bytes in the header as well. That says nothing that its destination port does
+not say; but it is what Suricata searches for in all rules at once, where it would else try them one after the other:
+it puts most ports into one group (detect.profile), whose rules a SYN all meets.
+
 A bit is unset before it is set, because ``xbits:set`` leaves the time of a bit that is there as it is (host-bit.c).
 """
 
@@ -38,6 +42,16 @@ FIRST: Mapping[Proto, Options] = {
     "tcp": [("flow", "to_server"), ("flags", "S,12")],
     "udp": [("flow", "to_server,not_established")],
 }
+
+
+def _to(port: Port) -> Options:
+    """The first packet of a connection to the port."""
+    return [
+        *FIRST[port.proto],
+        (f"{port.proto}.hdr", None),
+        ("content", f'"|{port.number >> 8:02x} {port.number & 255:02x}|"'),
+    ]
+
 
 SCANNER, WINDOW, HOST = "pkscanner", "pkwindow", "pkhost"
 TOKEN, BLOCKED = "pknew", "pkblocked"
@@ -110,7 +124,7 @@ def _lacks(bit: str, track: str = "ip_src") -> tuple[str, str]:
 
 def _gate(plan, port, sids, books, names) -> Rule:
     options = [
-        *FIRST[port.proto],
+        *_to(port),
         _has(bit_of(port, plan.prefix)),
         ("flowbits", f"set,{BLOCKED}"),
         ("target", "dest_ip"),
@@ -128,7 +142,7 @@ def _gate(plan, port, sids, books, names) -> Rule:
 
 def _kin(plan, port, blocked, sids, books, names) -> Rule:
     puts = [option for near in blocked for option in _put(bit_of(near, plan.prefix), plan.seconds)]
-    options = [*FIRST[port.proto], _has(SCANNER), *puts, *_put(SCANNER, plan.detector.memory)]
+    options = [*_to(port), _has(SCANNER), *puts, *_put(SCANNER, plan.detector.memory)]
     return make(
         "alert",
         _header(port.proto, port.number),
@@ -143,7 +157,7 @@ def _kin(plan, port, blocked, sids, books, names) -> Rule:
 def _fresh(plan, port, sids, books, names) -> Rule:
     seen = bit_of(port, "pkseen")
     options = [
-        *FIRST[port.proto],
+        *_to(port),
         _lacks(SCANNER),
         _lacks(seen),
         ("xbits", f"set,{seen},track ip_src,expire {plan.detector.memory}"),

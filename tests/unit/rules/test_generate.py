@@ -51,7 +51,8 @@ def test_hostbit_mode(table):
     assert {1_500_022, 1_500_080, 1_500_000 + 65_536 + 53} == rules.keys()
     expected = (
         'drop tcp $EXTERNAL_NET any -> $HOME_NET 22 (msg:"PORTKIN blocked port ssh (22/tcp)"; flow:to_server; '
-        "flags:S,12; xbits:isset,pk22,track ip_src; flowbits:set,pkblocked; target:dest_ip; classtype:network-scan; "
+        'flags:S,12; tcp.hdr; content:"|00 16|"; xbits:isset,pk22,track ip_src; flowbits:set,pkblocked; '
+        "target:dest_ip; classtype:network-scan; "
         f"metadata:created_at 2026_11_21, portkin_table {table.id}, portkin_k 3, portkin_mode hostbit, "
         "portkin_port 22/tcp; sid:1500022; rev:1;)"
     )

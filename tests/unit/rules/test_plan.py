@@ -26,7 +26,7 @@ def ports(*texts):
     return tuple(Port.parse(text) for text in texts)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(PORT, PORT, st.integers(1_000_000, 1_600_000))
 def test_sids_never_meet(one, other, base):
     """Every kind of rule of every port has an id of its own, within the range of local rules."""

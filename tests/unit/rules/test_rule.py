@@ -37,7 +37,7 @@ def test_text():
     assert expected == str(a_rule())
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=40).map(str.strip).filter(bool))
 def test_read_back(msg):
     """Whatever the message, a printed rule reads back as the same rule."""
