@@ -93,6 +93,7 @@ def test_killed_run_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
     assert ["EWMA", "last value"] == asked
 
 
+@pytest.mark.timeout(300)
 def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
     """The network with the best folds is fitted; points that were tried are not tried again."""
     stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
@@ -124,6 +125,7 @@ def test_point_of_the_grid_is_judged_by_its_folds(sky, kin):
     assert scores[0] < scores[1]
 
 
+@pytest.mark.timeout(600)  # five networks are fitted and exported: seconds alone, minutes on busy cores
 def test_every_model_runs_and_is_judged_on_the_same_bins(sky, kin, tmp_path):
     """All models of the tables, on one port: same bins, finite figures; those that ship carry their ONNX."""
     results = run(sky, kin, tmp_path, evaluate.MODELS)
@@ -193,6 +195,7 @@ def shipped(sky, kin, tmp_path_factory):
     return folder, results, chosen
 
 
+@pytest.mark.timeout(300)  # fits what `shipped` holds
 def test_bundle_forecasts_what_was_evaluated(sky, shipped):
     """The sidecar's forecasts are those whose figures the manifest tells: no train/serve skew."""
     folder, _, chosen = shipped
