@@ -58,6 +58,7 @@ def dataset(path: Path, *scans: list[int], proto: int = 6, first_source: int = 0
 
 class TestBuild:
     # 80 -> 443 9 times, 443 -> 3306 7, 443 -> 80 5, 80 -> 8080 3, 8080 -> 22 1: the graph of test_graph.py.
+    PAPER = ("--method", "shortest-path", "--no-proof")
     SCANS = (
         *[[80, 443, 80, 8080]] * 2,  # 80 -> 443 2, 443 -> 80 2, 80 -> 8080 2
         [443, 80, 8080, 22],  # 443 -> 80 3, 80 -> 8080 3, 8080 -> 22 1
@@ -69,7 +70,7 @@ class TestBuild:
         """From probes to the table, the distances are those worked out by hand."""
         dataset(tmp_path / "probes", *self.SCANS)
 
-        said = run("build", tmp_path / "probes", "-o", tmp_path / "table", "-k", 3)
+        said = run("build", tmp_path / "probes", "-o", tmp_path / "table", "-k", 3, *self.PAPER)
 
         table = Table.load(tmp_path / "table")
         assert f"table {table.id}, 5 tcp ports and 0 udp ports, K=3, shortest-path" in said
@@ -81,7 +82,7 @@ class TestBuild:
         """The manifest says from what and how the table was made."""
         dataset(tmp_path / "probes", *self.SCANS, [1, 2])
 
-        run("build", tmp_path / "probes", "-o", tmp_path / "table", "--proto", "tcp", "--max-ports", 20)
+        run("build", tmp_path / "probes", "-o", tmp_path / "table", "--proto", "tcp", "--max-ports", 20, *self.PAPER)
 
         about = Table.load(tmp_path / "table").manifest.about
         assert {"min_ports": 3, "max_ports": 20, "protos": ["tcp"]} == about["options"]
@@ -98,7 +99,7 @@ class TestBuild:
         """Built twice, from datasets written twice, the files are the same byte for byte."""
         for name in ("one", "two"):
             dataset(tmp_path / f"probes-{name}", *self.SCANS)
-            run("build", tmp_path / f"probes-{name}", "-o", tmp_path / name)
+            run("build", tmp_path / f"probes-{name}", "-o", tmp_path / name, *self.PAPER)
 
         one, two = (
             {file.name: file.read_bytes() for file in (tmp_path / name).glob("*.npy")} for name in ("one", "two")
@@ -113,8 +114,8 @@ class TestBuild:
             dataset(tmp_path / "b", *self.SCANS[4:], first_source=4),
         ]
 
-        run("build", whole, "-o", tmp_path / "of-whole")
-        run("build", *parts, "-o", tmp_path / "of-parts")
+        run("build", whole, "-o", tmp_path / "of-whole", *self.PAPER)
+        run("build", *parts, "-o", tmp_path / "of-parts", *self.PAPER)
 
         assert Table.load(tmp_path / "of-whole").id == Table.load(tmp_path / "of-parts").id
 
@@ -122,7 +123,7 @@ class TestBuild:
         """UDP probes make a UDP table."""
         dataset(tmp_path / "probes", [53, 123, 161], proto=17)
 
-        run("build", tmp_path / "probes", "-o", tmp_path / "table")
+        run("build", tmp_path / "probes", "-o", tmp_path / "table", *self.PAPER)
 
         assert (Port(123, "udp"), Port(161, "udp")) == Table.load(tmp_path / "table").nearest(Port(53, "udp")).ports
 
@@ -130,12 +131,12 @@ class TestBuild:
         """Where no scan passes the filter the table is empty, and says so."""
         dataset(tmp_path / "probes", [80, 443])
 
-        assert "0 tcp ports" in run("build", tmp_path / "probes", "-o", tmp_path / "table")
+        assert "0 tcp ports" in run("build", tmp_path / "probes", "-o", tmp_path / "table", *self.PAPER)
 
     def test_refuses(self, tmp_path):
         """What is no dataset, no method or no bound is refused with the remedy, and nothing is written."""
         with pytest.raises(InputError, match=r"no probes dataset.*portkin ingest"):
-            run("build", tmp_path, "-o", tmp_path / "table")
+            run("build", tmp_path, "-o", tmp_path / "table", *self.PAPER)
         assert "choose one of" in refused("build", tmp_path, "-o", tmp_path / "table", "--method", "guess")
         assert "no scan can pass" in refused(
             "build", tmp_path, "-o", tmp_path / "t", "--min-ports", 9, "--max-ports", 8
@@ -150,7 +151,7 @@ class TestBuild:
         part.unlink() if damage == "missing" else part.write_bytes(part.read_bytes()[:-100])
 
         with pytest.raises(InputError, match=r"damaged.*ingest the recordings again"):
-            run("build", tmp_path / "probes", "-o", tmp_path / "table")
+            run("build", tmp_path / "probes", "-o", tmp_path / "table", *self.PAPER)
         assert not (tmp_path / "table").exists()
 
     def test_does_not_replace_what_is_no_table(self, tmp_path):
@@ -158,7 +159,7 @@ class TestBuild:
         probes = dataset(tmp_path / "probes", *self.SCANS)
 
         with pytest.raises(BundleError, match=r"kind .probes., so it is not replaced"):
-            run("build", probes, "-o", probes)
+            run("build", probes, "-o", probes, *self.PAPER)
 
 
 class TestShow:
@@ -330,7 +331,7 @@ class TestDefaultTable:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
         subprocess.run(
-            [ROOT / "training" / "default-table.sh", shared_data / "probes", tmp_path / "table"],
+            [ROOT / "training" / "default-table.sh", shared_data / "probes", tmp_path / "table", "--no-proof"],
             env={**os.environ, "PATH": path}, check=True, capture_output=True, timeout=100,
         )  # fmt: skip
 

@@ -49,7 +49,7 @@ def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) ->
     """The same rule as `blocking.replay`, written for reading: one K, one T (seconds)."""
     tally, groups, clock = Tally(), {}, None
     span = round(window * 1e6)
-    nearest = matrix[:, :k].tolist()
+    nearest = {code: matrix[code, :k].tolist() for code in np.unique(events.code).tolist()}
     columns = (events.ts, events.group, events.code, events.act, events.truth, events.opens)
     for ts, number, code, act, truth, opens in zip(*(column.tolist() for column in columns), strict=True):
         clock = now = ts if clock is None else max(clock, ts)
