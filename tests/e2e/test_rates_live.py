@@ -183,3 +183,24 @@ def test_a_sidecar_restarted_between_two_captures_goes_on(site):
         late, scores = site.read(second)
     assert EXPECTED == sorted(told(early) + told(late))
     assert BEGIN + 25 * HOUR == min(line["start"] for line in scores)
+
+
+def test_a_recording_fills_the_window(site):
+    """25 hours by `portkin rates warm`, 25 by Zeek: the first hour that Zeek reports is scored already."""
+    from portkin_training.commands.ingest import ingest
+    from portkin_training.commands.rates import rates
+
+    counts = hours(50, CHANGES)
+    first = write_capture(site.folder / "first.pcap", {port: row[:25] for port, row in counts.items()})
+    second = write_capture(
+        site.folder / "second.pcap", {port: row[25:] for port, row in counts.items()}, BEGIN + 25 * HOUR
+    )
+    window = ["--model", str(site.models), "--books", str(site.folder / "rates.sqlite"), "--absent", "unknown"]
+    probes = str(site.folder / "probes")
+    assert 0 == CliRunner().invoke(ingest, [str(first), "-o", probes]).exit_code
+    warmed = CliRunner().invoke(rates, ["warm", probes, *window], catch_exceptions=False)
+    assert f"{site.folder / 'rates.sqlite'}: 24 bins up to 2023-11-15T22:00Z; the models read 4\n" == warmed.output
+    with site.sidecar:
+        notices, scores = site.read(second)
+    assert EXPECTED == told(notices)
+    assert BEGIN + 25 * HOUR == min(line["start"] for line in scores)

@@ -11,6 +11,7 @@ import click
 
 from portkin.errors import InputError
 from portkin.ports import Port
+from portkin_training.commands.rates_warm import warm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,8 @@ def rates() -> None:
     """How often each port is probed, what is forecast, and when a rate is not normal.
 
     The way: count (`series`), look at kinship (`affinity`), compare models (`evaluate`), write those that earn it
-    (`train`), score with them (`score`); `simulate` makes a telescope whose truth is known.
+    (`train`), score with them (`score`), fill the sidecar's window (`warm`); `simulate` makes a telescope whose truth
+    is known.
     """
 
 
@@ -467,6 +469,9 @@ def cve(
             cells = [f"{row[name][key]:.2f}" for key in ("score", "zero", "permuted", "shifted")]
             scored.add_row(*((port, str(row["cve_days"])) if name == "E" else ("", "")), name, *cells)
     console.print(scored)
+
+
+rates.add_command(warm)
 
 
 def _run(

@@ -1,0 +1,257 @@
+"""Live rates: reports in, scores and alarms out, and the thread they are made in."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from portkin.config import load_config
+from portkin.errors import BundleError
+from portkin.forecast import Forecaster
+from portkin.hours import HOUR
+from portkin.messages import (
+    Count,
+    RateAnomaly,
+    RatesOutage,
+    RatesReport,
+    RatesResponse,
+    RatesScores,
+    RateWarning,
+    parse,
+    unparse,
+)
+from portkin.ports import Port
+from portkin.rates.config import RatesConfig
+from portkin.rates.keeper import Keeper
+from portkin.rates.make import make_rates
+from portkin.rates.metrics import RatesMetrics
+from portkin.rates.part import NO_MODELS
+from portkin.rates.window import Closing, Window
+from support.enforcing import Lines
+from support.telescope import BEGIN, PORTS, SSH, TELNET, USUAL, write_means
+
+pytest.importorskip("onnx")
+
+
+def report(start: float, counts=None, *, node: str = "zeek", width: float = 60.0, reqid: str = "r") -> RatesReport:
+    counts = counts or {}
+    return RatesReport(
+        reqid,
+        node,
+        datetime.fromtimestamp(start, UTC),
+        timedelta(seconds=width),
+        tuple(counts),
+        tuple(map(Count, counts.values())),
+    )
+
+
+class Desk:
+    """A keeper with a steady clock that a test moves; reports come with Zeek's time."""
+
+    def __init__(self, folder, **closing) -> None:
+        self.models = Forecaster.load(write_means(folder / "models"))
+        self.registry = CollectorRegistry()
+        window = Window(
+            folder / "w.sqlite", width=HOUR, tz="UTC", ports=self.models.ports, bins=20, closing=Closing(**closing)
+        )
+        self.keeper = Keeper(window, self.models, metrics=RatesMetrics(self.registry), log=Lines())
+
+    def hour(self, number: int, changes=None, node: str = "zeek") -> list:
+        """What is said to the reports of a whole hour, but for the responses."""
+        counts = {**USUAL, **(changes or {})}
+        begin = BEGIN + number * HOUR
+        reports = [report(begin, counts, node=node, width=60)]
+        reports += [report(begin + minute * 60, node=node) for minute in range(1, 60)]
+        said = [message for one in reports for message in self.keeper.receive(one, one.start.timestamp() + 60)]
+        return [message for message in said if not isinstance(message, RatesResponse)]
+
+
+def kinds(said: list) -> list[type]:
+    return [type(message) for message in said]
+
+
+def test_scores_begin_when_the_models_have_enough(tmp_path):
+    """Models of three bins need four: the fourth hour is scored, with what was forecast from the first three."""
+    desk = Desk(tmp_path)
+    assert [[], [], []] == [desk.hour(number) for number in range(3)]
+    (scores,) = desk.hour(3, {SSH: 36})
+    assert (PORTS, datetime.fromtimestamp(BEGIN + 3 * HOUR, UTC)) == (scores.ports, scores.start)
+    assert (36, pytest.approx(30), 0) == (scores.observed[0], scores.forecast[0], scores.e[0])  # 6 < 3 * sqrt(30)
+    assert scores == parse(unparse(scores))
+
+
+def test_a_burst_is_an_anomaly_and_what_follows_a_warning(tmp_path):
+    """200 where 20 were forecast is E = 9; two hours later the mean of 80 is above a trend of -100."""
+    desk = Desk(tmp_path)
+    said = [desk.hour(number, {TELNET: 200} if number == 4 else None) for number in range(7)]
+    assert [[], [], [], [RatesScores], [RatesScores, RateAnomaly], [RatesScores], [RatesScores, RateWarning]] == list(
+        map(kinds, said)
+    )
+    anomaly, warning = said[4][1], said[6][1]
+    assert (TELNET, 200, pytest.approx(20), pytest.approx(9), 1) == (
+        anomaly.p, anomaly.observed, anomaly.forecast, anomaly.e, anomaly.threshold,
+    )  # fmt: skip
+    assert (datetime.fromtimestamp(BEGIN + 7 * HOUR, UTC), pytest.approx(80), pytest.approx(-100)) == (
+        warning.start, warning.forecast, warning.trend,
+    )  # fmt: skip
+    assert (1, 1) == tuple(
+        desk.registry.get_sample_value("portkin_rates_alarms_total", {"kind": kind}) for kind in ("anomaly", "warning")
+    )
+
+
+def test_live_scores_are_the_offline_scores(tmp_path):
+    """Hour by hour over gaps and bursts, E, W and the forecasts equal those of whole series to 1e-6."""
+    desk = Desk(tmp_path)
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(40, (40, len(PORTS))).astype(float)
+    counts[rng.random(40) < 0.15] = np.nan
+    counts[0] = 40
+    offline = desk.models.score_all(PORTS, counts)
+    for t, row in enumerate(counts):
+        if np.isnan(row).any():
+            continue
+        said = desk.hour(t, {port: int(n) for port, n in zip(PORTS, row, strict=True)})
+        for scores in said:
+            if isinstance(scores, RatesScores):
+                at = int(scores.start.timestamp() - BEGIN) // HOUR
+                for found, expected in zip(
+                    (scores.forecast, scores.e, scores.w), (offline[0][at], *(x[at] for x in offline[1:])), strict=True
+                ):
+                    expected = np.where(np.isnan(expected), -1, expected)
+                    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert 36 <= desk.registry.get_sample_value("portkin_rates_scores_total") / len(PORTS)
+
+
+def test_reports_that_stop_are_one_outage_said_when_somebody_is_there(tmp_path):
+    """Three hours of silence: told once, and, where the way to Zeek broke, after the next report."""
+    desk = Desk(tmp_path)
+    for number in range(5):
+        desk.hour(number)
+    end = BEGIN + 5 * HOUR
+    assert [] == desk.keeper.tick(end + HOUR)
+    said = desk.keeper.tick(end + HOUR + 130)
+    assert [RatesOutage, RatesScores] == kinds(said)
+    assert (datetime.fromtimestamp(end, UTC), ("zeek",)) == (said[0].start, said[0].nodes)
+    assert (-1, -1) == (said[1].observed[0], said[1].e[0])
+    assert [RatesScores, RatesScores] == kinds(desk.keeper.tick(end + 3 * HOUR + 130))
+    assert [] == [m for m in desk.hour(9) if isinstance(m, RatesOutage | RateAnomaly | RateWarning)]
+    desk.keeper.connected()
+    assert [] == desk.keeper.tick(BEGIN + 12 * HOUR)
+    assert RatesOutage in kinds(desk.keeper.receive(report(BEGIN + 12 * HOUR), BEGIN + 12 * HOUR + 60))
+
+
+def test_a_repeated_report_is_answered_and_counts_once(tmp_path):
+    """The second answer accepts nothing, without an error; ports that no model reads are not taken."""
+    keeper = Desk(tmp_path).keeper
+    once = report(BEGIN, {SSH: 5, Port(9, "udp"): 1}, reqid="a")
+    said = [keeper.receive(once, 0.0), keeper.receive(once, 1.0)]
+    assert [[RatesResponse("a", Count(1), "")], [RatesResponse("a", Count(0), "")]] == said
+
+
+def test_reports_at_odds_with_themselves_are_refused(tmp_path):
+    """More ports than counts, or an interval over two bins: an answer that says so."""
+    keeper = Desk(tmp_path).keeper
+    odd = RatesReport("a", "w", datetime.fromtimestamp(BEGIN, UTC), timedelta(minutes=1), (SSH,), ())
+    assert "1 ports, but 0 counts" in keeper.receive(odd, 0.0)[0].error
+    wide = keeper.receive(report(BEGIN, {SSH: 1}, width=2 * HOUR), 0.0)
+    assert "beyond the end of its bin" in wide[0].error
+    assert parse(unparse(odd)) == odd
+
+
+def drive(part, reports) -> list:
+    """What the part says to reports, its thread and all; ends with the last response."""
+
+    async def go() -> list:
+        said: list = []
+        (handler,) = part.handlers().values()
+        work = asyncio.create_task(part.run(said.extend))
+        try:
+            for one in reports:
+                said.extend(handler(one, one.start.timestamp()))
+            async with asyncio.timeout(20):
+                while sum(isinstance(message, RatesResponse) for message in said) < len(reports):
+                    await asyncio.sleep(0.01)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        return said
+
+    return asyncio.run(go())
+
+
+def made(config: RatesConfig):
+    return make_rates(config, registry=CollectorRegistry(), log=Lines())
+
+
+def test_the_part_answers_from_its_thread(tmp_path):
+    """Reports handed to the part are answered in order, and the window is in its file."""
+    config = RatesConfig(model=write_means(tmp_path / "m").absolute(), books=tmp_path / "state" / "w.sqlite")
+    said = drive(made(config), [report(BEGIN + 60 * n, {SSH: 1}, reqid=str(n)) for n in range(5)])
+    assert [RatesResponse(str(n), Count(1), "") for n in range(5)] == said
+    assert (tmp_path / "state" / "w.sqlite").exists()
+
+
+def test_without_models_reports_are_answered_with_what_to_do(tmp_path):
+    """Zeek hears that rates.model is not set; nothing is written."""
+    config = RatesConfig(books=tmp_path / "w.sqlite")
+    assert [RatesResponse("r", Count(0), NO_MODELS)] == drive(made(config), [report(BEGIN, {SSH: 1})])
+    assert not (tmp_path / "w.sqlite").exists()
+
+
+def test_a_file_that_cannot_be_written_ends_nothing(tmp_path):
+    """The error is logged, with the setting to change; reports stay unanswered, so Zeek keeps them."""
+    log = Lines()
+    (tmp_path / "file").write_text("")
+    config = RatesConfig(model=write_means(tmp_path / "m"), books=tmp_path / "file" / "w.sqlite")
+    part = make_rates(config, registry=CollectorRegistry(), log=log)
+    with pytest.raises(TimeoutError):
+        asyncio.run(_briefly(part))
+    assert [True] == ["rates.books" in pairs["reason"] for level, _, pairs in log.lines if level == "error"]
+
+
+async def _briefly(part) -> None:
+    (handler,) = part.handlers().values()
+    work = asyncio.create_task(part.run([].extend))
+    list(handler(report(BEGIN, {SSH: 1}), 0.0))
+    try:
+        async with asyncio.timeout(1):
+            await work
+    finally:
+        work.cancel()
+
+
+def damaged(path) -> None:
+    file = path / "22-tcp.onnx"
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data)
+
+
+def of_another_schema(path) -> None:
+    file = path / "manifest.json"
+    file.write_text(file.read_text().replace('"schema": 1', '"schema": 99'))
+
+
+def foreign(path) -> None:
+    file = path / "manifest.json"
+    file.write_text(file.read_text().replace('"portkin-rates"', '"portkin-table"'))
+
+
+@pytest.mark.parametrize("harm", [damaged, of_another_schema, foreign])
+def test_models_that_cannot_be_trusted_end_the_start(tmp_path, harm):
+    """A flipped byte, another schema, another kind of bundle: refused before anything is served."""
+    harm(write_means(tmp_path / "m"))
+    with pytest.raises(BundleError):
+        made(RatesConfig(model=tmp_path / "m"))
+
+
+def test_settings_name_the_models(tmp_path):
+    """The section of the settings is read, ranges and all."""
+    file = tmp_path / "portkin.yaml"
+    file.write_text("rates: {model: /models, grace: 5, absent: zero}\n")
+    rates = load_config(file).rates
+    assert ("/models", 5.0, "zero") == (str(rates.model), rates.grace, rates.absent)

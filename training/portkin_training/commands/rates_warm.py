@@ -1,0 +1,54 @@
+"""``portkin rates warm``: the sidecar's window of rates, filled from a recording."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portkin.errors import InputError
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path),
+              help="The sidecar's settings: its rates.model and rates.books are used.")  # fmt: skip
+@click.option("--model", type=click.Path(path_type=Path), help="A bundle of models, over rates.model.")
+@click.option("--books", type=click.Path(path_type=Path), help="The sidecar's file of rates, over rates.books.")
+@click.option("--absent", type=click.Choice(["unknown", "zero"]), required=True, help="What a bin means in which the "
+              "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
+def warm(source: Path, file: Path | None, model: Path | None, books: Path | None, absent: Any) -> None:
+    """Fill the sidecar's latest bins from SOURCE, so that it scores from the first bin on.
+
+    SOURCE is a probes dataset, as `portkin ingest` writes it, of the nets that Zeek watches; its latest bins should
+    be those just before now. Bins that Zeek has reported stay as they are.
+    """
+    from portkin.config import load_config
+    from portkin.forecast import Forecaster
+    from portkin.hours import label
+    from portkin.rates.config import window_path
+    from portkin.rates.make import make_window
+    from portkin_training.probes import open_probes
+    from portkin_training.rates import series as counting
+
+    settings = load_config(file, {"rates.model": model, "rates.books": books}).rates
+    if settings.model is None:
+        raise click.UsageError("which models? Give --model, or -c with a file that sets rates.model")
+    models = Forecaster.load(settings.model)
+    rules = models.rules
+    made = counting.from_probes(
+        open_probes(source), width=rules.width, tz=rules.tz, ports=list(models.ports), absent=absent
+    )
+    window, wrong = make_window(settings, models, now=time.time())
+    try:
+        taken = window.fill(made.starts, made.ports, made.counts)
+    finally:
+        window.close_file()
+    if wrong:
+        click.echo(wrong, err=True)
+    ends = [label(int(made.starts[at]), rules.width, rules.tz) for at in (0, -1)]
+    if not taken:
+        raise InputError(f"{source}: none of its bins, {ends[0]} to {ends[1]}, is wanted in {window_path(settings)}")
+    click.echo(f"{window_path(settings)}: {taken} bins up to {ends[1]}; the models read {models.history}")
