@@ -135,6 +135,22 @@ def test_indicators_are_compared_with_vulnerabilities(dataset, bundle):
     assert "only 0 whole days" in portkin("cve", bundle, dataset / "series", feed, "--all-bins", status=1)
 
 
+def test_scores_are_json_even_where_one_is_unknown(dataset, bundle):
+    """The bin after an outage has a forecast to warn of but no observation: null, not NaN."""
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is not JSON")
+
+    rates = series.load(dataset / "series")
+    counts = rates.counts.copy()
+    counts[200, :] = np.nan
+    counts[201, :] = 500
+    series.save(dataset / "gap", series.Rates(rates.ports, rates.starts, counts, rates.width))
+    lines = portkin("score", bundle, dataset / "gap", "--json").splitlines()
+    told = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert any(row["anomaly"] and row["observed"] == 500 for row in told)
+
+
 def test_port_without_model_is_not_drawn(dataset, bundle):
     """The message names the port and those there are."""
     said = portkin("plot", bundle, dataset / "series", "-o", dataset / "x.svg", "--port", 80, status=1)

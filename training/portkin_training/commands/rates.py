@@ -320,7 +320,8 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
                 "warning": bool(w[t, number] > model.threshold_w),
             }
             if as_json:
-                click.echo(json.dumps(row))
+                # JSON has no NaN: what could not be said is null
+                click.echo(json.dumps({key: None if value != value else value for key, value in row.items()}))
             else:
                 kinds = " and ".join(kind for kind in ("anomaly", "warning") if row[kind])
                 click.echo(
