@@ -122,8 +122,8 @@ class Model:
             int(fields["length"]),
             tuple(Port.parse(text) for text in fields["features"]),
             Scaling(np.array(fields["mean"], dtype=float), np.array(fields["std"], dtype=float)),
-            float(fields["threshold_e"]),
-            float(fields["threshold_w"]),
+            _limit(fields["threshold_e"]),
+            _limit(fields["threshold_w"]),
         )
         size = (len(model.features),)
         if model.length < 1 or model.scaling.mean.shape != size or model.scaling.std.shape != size:
@@ -144,8 +144,9 @@ class Model:
             "features": [str(port) for port in self.features],
             "mean": self.scaling.mean.tolist(),
             "std": self.scaling.std.tolist(),
-            "threshold_e": self.threshold_e,
-            "threshold_w": self.threshold_w,
+            # JSON has no infinity: null is a threshold that nothing exceeds
+            "threshold_e": self.threshold_e if np.isfinite(self.threshold_e) else None,
+            "threshold_w": self.threshold_w if np.isfinite(self.threshold_w) else None,
         }
 
 
@@ -320,6 +321,11 @@ class Forecaster:
         e = prediction_error(own, found[:-1], floor=rules.floor, sigmas=rules.sigmas)
         w = early_warning(found[1:], trend, floor=rules.floor, sigmas=rules.sigmas)
         return found, e, w
+
+
+def _limit(value: float | None) -> float:
+    """A threshold as models.json has it."""
+    return float("inf") if value is None else float(value)
 
 
 def _trim() -> None:

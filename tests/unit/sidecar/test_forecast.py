@@ -132,6 +132,14 @@ def entry(**changes):
     return model.write() | changes
 
 
+def test_threshold_that_nothing_exceeds_is_null():
+    """A port without held-out bins raises no alarm; its entry is plain JSON and read back the same."""
+    written = entry() | {"threshold_e": None}
+    model = Model.read(json.loads(json.dumps(written)))
+    assert np.inf == model.threshold_e
+    assert written == model.write()
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

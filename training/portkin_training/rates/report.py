@@ -90,4 +90,11 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
                 for result in found
             },
         }
-    return {"ports": ports, "means": {figure: means(results, figure) for figure in FIGURES}}
+    return _without_nan({"ports": ports, "means": {figure: means(results, figure) for figure in FIGURES}})
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: a figure that could not be had is None."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and np.isnan(value) else value
