@@ -7,10 +7,10 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 CAPTURE ?= tests/captures/scans.pcap
 PYTEST_FLAGS ?=
 
-.PHONY: demo test lint format bench wheel dev clean help
+.PHONY: demo test test-slow lint format bench wheel dev clean help
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -52,7 +52,10 @@ format: $(VENV)/.dev  ## Format Python and Zeek
 test: wheel  ## Install what the tests need and run them all
 	@sh tests/debian-packages.sh
 	$(PIP) --force-reinstall --no-deps dist/portkin-*.whl
-	@status=0; $(BIN)/python -m pytest $(PYTEST_FLAGS) || status=$$?; $(PIP) --no-deps -e .; exit $$status
+	@status=0; $(BIN)/python -m pytest -m 'not slow' $(PYTEST_FLAGS) || status=$$?; $(PIP) --no-deps -e .; exit $$status
+
+test-slow: $(VENV)/.dev  ## The tests that take minutes each
+	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
 
 bench: $(VENV)/.dev  ## Run all benchmarks
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
