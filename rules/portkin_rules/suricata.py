@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
-from portkin.errors import RulesError
+from portkin.enforce.suricata import Suricata
+from portkin.errors import BackendError, RulesError
 
 OLDEST = (7, 0)
 SOCKET = Path("/run/suricata/suricata-command.socket")  # Debian's; Suricata's own is /var/run/suricata/...
@@ -51,30 +50,13 @@ def reload_rules(path: Path = SOCKET, *, timeout: float = 30.0) -> None:
 
     RulesError where nobody listens on the unix socket, or Suricata refuses.
     """
+    client = Suricata(path, timeout=timeout)
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout)
-            connection.connect(str(path))
-            with connection.makefile("rwb") as stream:
-                _ask(stream, {"version": "0.2"})
-                answer = _ask(stream, {"command": "ruleset-reload-nonblocking"})
-    except (OSError, ValueError) as error:
-        raise RulesError(
-            f"{path}: Suricata does not answer on its unix socket ({error}); is it running, and is "
-            "unix-command enabled in suricata.yaml? Name another socket with --socket"
-        ) from None
+        client.setup()
+        answer = client.ask({"command": "ruleset-reload-nonblocking"})
+    except BackendError as error:
+        raise RulesError(f"{error}; name another socket with --socket") from None
+    finally:
+        client.close()
     if answer.get("return") != "OK":
         raise RulesError(f"{path}: Suricata does not load its rules anew: {answer.get('message', answer)}")
-
-
-def _ask(stream, request: dict[str, str]) -> dict[str, object]:
-    """One request and its answer, each a line of JSON (doc/userguide/unix-socket.rst)."""
-    stream.write(json.dumps(request).encode() + b"\n")
-    stream.flush()
-    line = stream.readline()
-    if not line:
-        raise ValueError("it hung up")
-    answer = json.loads(line)
-    if not isinstance(answer, dict):
-        raise ValueError(f"it answered {line[:80]!r}")
-    return answer

@@ -17,6 +17,7 @@ from typing import Any
 from portkin.enforce.backend import Batch, Dropped, Held
 from portkin.enforce.blocks import Mode, Pair, text_of
 from portkin.errors import BackendError
+from portkin.hostbits import bit_of
 
 PROTOCOL = "0.2"
 _MOST = 1 << 20
@@ -47,7 +48,7 @@ class Suricata:
                 "unix-command.enabled, or set enforce.suricata.socket"
             ) from None
         self._socket = opened
-        if self._ask({"version": PROTOCOL}).get("return") != "OK":
+        if self.ask({"version": PROTOCOL}).get("return") != "OK":
             self.close()
             raise BackendError(f"{self._path} is not Suricata's socket, or speaks no version {PROTOCOL}")
 
@@ -94,15 +95,15 @@ class Suricata:
         if reply.get("message") == "hostbit not found":
             return False
         if reply.get("return") != "OK":
-            raise BackendError(f"Suricata refused the bit {bit_of(pair)}: {reply.get('message')}")
+            raise BackendError(f"Suricata refused the bit {bit_of(pair.port)}: {reply.get('message')}")
         return True
 
     def _command(self, command: str, pair: Pair, **more: int) -> dict[str, Any]:
-        arguments = {"ipaddress": text_of(pair.src), "hostbit": bit_of(pair), **more}
-        return self._ask({"command": command, "arguments": arguments})
+        arguments = {"ipaddress": text_of(pair.src), "hostbit": bit_of(pair.port), **more}
+        return self.ask({"command": command, "arguments": arguments})
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send one message and read its answer: Suricata takes no second one before."""
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send one message and read its answer: Suricata takes no second one before. BackendError where none comes."""
         opened = self._socket
         if opened is None:
             raise BackendError("Suricata is not connected")
@@ -130,8 +131,3 @@ def _answer(opened: socket.socket) -> dict[str, Any]:
             raise ValueError("the answer is no JSON object")
         return reply
     raise ValueError("the answer has no end")
-
-
-def bit_of(pair: Pair) -> str:
-    """The name of a pair's bit, as the generated rules ask for it."""
-    return f"pk{pair.port.number:d}" + ("u" if pair.port.proto == "udp" else "")

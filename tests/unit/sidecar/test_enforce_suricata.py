@@ -11,8 +11,9 @@ import pytest
 
 from portkin.enforce.backend import Batch, Timed
 from portkin.enforce.blocks import pair_of
-from portkin.enforce.suricata import Suricata, bit_of
+from portkin.enforce.suricata import Suricata
 from portkin.errors import BackendError
+from portkin.hostbits import bit_of
 from portkin.ports import Port
 from support.enforcing import Bench, block, unblock
 from support.suricata_socket import Inside
@@ -43,7 +44,7 @@ def backend(real):
 
 def test_bits_are_named_as_the_rules_ask():
     """TCP bits carry the number alone, UDP bits a u."""
-    assert ["pk443", "pk53u"] == [bit_of(pair(SRC, "443")), bit_of(pair(SRC, "53/udp"))]
+    assert ["pk443", "pk53u"] == [bit_of(pair(SRC, "443").port), bit_of(pair(SRC, "53/udp").port)]
 
 
 def test_without_suricata_the_error_names_the_setting(tmp_path):
