@@ -297,12 +297,13 @@ class Window:
         for (start,) in self._db.execute("SELECT start FROM bins WHERE known AND start BETWEEN ? AND ?", _ends(starts)):
             if start in place:
                 found[place[start]] = 0.0
+        counted = np.zeros_like(found)
         rows = self._db.execute("SELECT bin, proto, port, n FROM counts WHERE bin BETWEEN ? AND ?", _ends(starts))
+        column = {(port.proto, port.number): column for port, column in self.columns.items()}
         for start, proto, number_, n in rows:
-            column = self.columns.get(Port(number_, proto))
-            row = place.get(start)
-            if column is not None and row is not None and not np.isnan(found[row, column]):
-                found[row, column] = n
+            if start in place and (proto, number_) in column:
+                counted[place[start], column[proto, number_]] = n
+        found += counted  # what is unknown stays NaN
         for proto, number_, since in self._db.execute("SELECT proto, port, since FROM counted WHERE since > 0"):
             before = sum(start < since for start in starts)
             found[:before, self.columns[Port(number_, proto)]] = np.nan
