@@ -82,20 +82,20 @@ def test_autopilot(suricata, root, nmap, tmp_path):
     """nmap's predicted ports get nothing, a client is never cut off, and the block ends on time."""
     # 22 -> 23, 2222, 80 are nearest; three new contacts make a scanner, which the third probe, of 22, completes.
     rules = tmp_path / "portkin.rules"
-    plan = Plan(seconds=8, action="drop", mode="autopilot", detector=Detector(count=3, memory=8))
+    plan = Plan(seconds=10, action="drop", mode="autopilot", detector=Detector(count=3, memory=10))
     make_rules(plan, small_table(tmp_path / "table"), "22,23,80,443,2222,8080", rules)
     with inline(suricata, rules, tmp_path / "run", ports=[80, 443]) as line, arriving(line) as syns:
         for port in (443, 8080, 22):
             scan(line, port)
             assert (ATTACKER, port) in syns()
-        decided = time.monotonic()
         assert dict.fromkeys((22, 23, 80, 2222), "filtered") == scan(line, 22, 23, 80, 2222)
+        probed = time.monotonic()
         assert line.reaches("client", 80)
         assert [] == [port for src, port in syns() if src == ATTACKER and port in (23, 80, 2222)]
         assert [22] == [port for src, port in syns() if src == ATTACKER and port == 22]
         assert (CLIENT, 80) in syns()
         # Each probe of a scanner extends; nothing is probed now, so the latest of these ends all.
-        time.sleep(max(0.0, decided + 12 - time.monotonic()))
+        time.sleep(max(0.0, probed + plan.seconds + 2 - time.monotonic()))
         assert line.reaches("attacker", 80)
         drops = [json.loads(text) for text in (line.folder / "eve.json").read_text().splitlines()]
         by_rule = [event for event in drops if event["event_type"] == "drop" and event["drop"]["reason"] == "rules"]
@@ -110,11 +110,12 @@ def test_host_bits(suricata, root, nmap, tmp_path):
     with inline(suricata, rules, tmp_path / "run", ports=[80, 443]) as line, arriving(line) as syns:
         assert line.reaches("attacker", 80)
         before = len(syns())
-        set_bit(line, "pk80", 5)
+        set_bit(line, "pk80", 10)
+        known = time.monotonic()
         assert {80: "filtered", 443: "open"} == scan(line, 80, 443)
         assert [(ATTACKER, 443)] == syns()[before:]
         assert line.reaches("client", 80)
-        time.sleep(7)
+        time.sleep(max(0.0, known + 12 - time.monotonic()))
         assert line.reaches("attacker", 80)
 
 
