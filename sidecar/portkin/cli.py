@@ -37,7 +37,7 @@ def portkin() -> None:
 def extra_for(module: str) -> str | None:
     """The extra of this distribution that brings the missing top-level module; None where none does."""
     wanted = module.partition(".")[0].replace("_", "-").lower()
-    aliases = {"ibis": "ibis-framework", "ruamel": "ruamel.yaml", "sklearn": "scikit-learn"}
+    aliases = {"ibis": "ibis-framework", "ruamel": "ruamel-yaml", "sklearn": "scikit-learn"}
     for text in requires("portkin") or ():
         requirement = Requirement(text)
         if requirement.name.lower() == aliases.get(wanted, wanted) and requirement.marker:
