@@ -12,6 +12,7 @@ import pytest
 
 from portkin.ports import Port, Proto
 from portkin.table import Rows, default_table, write_table
+from portkin_rules import generate
 from portkin_rules.choose import chosen
 from portkin_rules.generate import nearest_protected
 from portkin_rules.make import make_rules
@@ -105,9 +106,19 @@ def test_own_capture(suricata, table, tmp_path, action):
     assert any(what.blocked for _, what in seen)
 
 
+def test_wide(suricata, table, tmp_path, monkeypatch):
+    """Rules that tell their port by the header alone, as a large set has them, block the same."""
+    monkeypatch.setattr(generate, "WIDE", 10)
+    seen = compare(suricata, tmp_path, OWN, table, Plan(action="drop"))
+    assert "HOME_NET 443 " not in (tmp_path / "portkin.rules").read_text()
+    assert any(what.blocked for _, what in seen)
+
+
 @pytest.mark.parametrize("k", [1, 5])
-def test_udp(suricata, tmp_path, k):
-    """UDP probes count and are blocked like TCP ones."""
+@pytest.mark.parametrize("wide", [10, 4096])
+def test_udp(suricata, tmp_path, monkeypatch, k, wide):
+    """UDP probes count and are blocked like TCP ones, in a small set of rules and in a large one."""
+    monkeypatch.setattr(generate, "WIDE", wide)
     ports = [53, 69, 111, 123, 137, 161, 500, 1434, 1900, 5060, 5353, 11211]
     plan = Plan(k, action="drop", detector=Detector(count=5))
     table = ring_table(tmp_path / "table", {"tcp": [22, 23, 80, 443], "udp": ports}, k)
