@@ -37,6 +37,10 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string,
 	Cluster::publish(to, Portkin::nearest_request, "quotes \" and \\ and \x01 and \t", 0/udp, 1);
 	Cluster::publish(to, Portkin::nearest_request, "icmp", 8/icmp, 1);
 	Cluster::publish(to, Portkin::nearest_request, "unknown", 0/unknown, 1);
+	Cluster::publish(to, Portkin::rates_report, "R1", "worker-1", double_to_time(1700000040.0), 1min,
+	    vector(22/tcp, 53/udp), vector(3, 18446744073709551615));
+	Cluster::publish(to, Portkin::rates_report, "R2", "zeek", double_to_time(1700000040.25), 59750msec,
+	    vector(), vector());
 	}
 
 event Portkin::nearest_response(reqid: string, p: port, table_id: string,
@@ -48,4 +52,33 @@ event Portkin::nearest_response(reqid: string, p: port, table_id: string,
 event Portkin::table_changed(table_id: string, depth: count)
 	{
 	say(cat("table_changed ", table_id, " ", depth));
+	}
+
+event Portkin::rates_response(reqid: string, accepted: count, error: string)
+	{
+	say(cat("rates_response ", vector(reqid, error), accepted));
+	}
+
+event Portkin::rate_anomaly(p: port, start: time, observed: double, forecast: double,
+    e: double, threshold: double, model_id: string)
+	{
+	say(cat("rate_anomaly ", p, " ", start, " ", vector(observed, forecast, e, threshold), model_id));
+	}
+
+event Portkin::rate_warning(p: port, start: time, forecast: double, trend: double,
+    w: double, threshold: double, model_id: string)
+	{
+	say(cat("rate_warning ", p, " ", start, " ", vector(forecast, trend, w, threshold), model_id));
+	}
+
+event Portkin::rates_outage(start: time, width: interval, nodes: vector of string)
+	{
+	say(cat("rates_outage ", start, " ", width, " ", nodes));
+	}
+
+event Portkin::rates_scores(start: time, width: interval, model_id: string,
+    ports: vector of port, observed: vector of double, forecast: vector of double,
+    e: vector of double, ahead: vector of double, w: vector of double)
+	{
+	say(cat("rates_scores ", start, " ", width, " ", model_id, " ", ports, observed, forecast, e, ahead, w));
 	}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -26,12 +27,19 @@ from portkin.messages import (  # noqa: E402
     HelloRequest,
     Message,
     NearestResponse,
+    RateAnomaly,
+    RatesOutage,
+    RatesResponse,
+    RatesScores,
+    RateWarning,
     TableChanged,
     unparse,
 )
 from portkin.ports import Port  # noqa: E402
 from portkin.transport.json_v1 import encode, subscription  # noqa: E402
 from support.zeek_process import SCRIPTS, ZeekProcess, free_port  # noqa: E402
+
+HOUR = datetime(2023, 11, 14, 22, tzinfo=UTC)
 
 SAID: dict[str, Message] = {
     "hello_request": HelloRequest("h1", Count(1), "portkin/0.1.0", "0123456789ab", Count(16)),
@@ -46,6 +54,22 @@ SAID: dict[str, Message] = {
     "nearest_response-empty": NearestResponse("r2", Port(7, "udp"), "0123456789ab", (), (), ""),
     "nearest_response-error": NearestResponse("r3", Port(7, "udp"), "0123456789ab", (), (), 'no "table" ü\n'),
     "table_changed": TableChanged("ba9876543210", Count(3)),
+    "rates_response": RatesResponse("R1", Count(2), ""),
+    "rate_anomaly": RateAnomaly(Port(22, "tcp"), HOUR, 200.0, 20.5, 8.75, 1.0, "0123456789ab"),
+    "rate_warning": RateWarning(Port(53, "udp"), HOUR, 80.0, -100.0, 80.0, 1e-07, "0123456789ab"),
+    "rates_outage": RatesOutage(HOUR, timedelta(days=1), ("worker-1", "worker-2")),
+    "rates_outage-silence": RatesOutage(HOUR, timedelta(hours=1), ()),
+    "rates_scores": RatesScores(
+        HOUR,
+        timedelta(hours=1),
+        "0123456789ab",
+        (Port(22, "tcp"), Port(53, "udp")),
+        (200.0, -1.0),
+        (20.5, -1.0),
+        (8.75, -1.0),
+        (80.25, 1e300),
+        (0.0, 1.7976931348623157e308),
+    ),
 }
 """What the sidecar says, once each kind."""
 
@@ -81,12 +105,14 @@ def main() -> None:
                 client.send(frame)
                 understood = running.wait_for("read ", count=number)
                 records[name] = {"from": "sidecar", "frame": frame, "zeek_read": understood.removeprefix("read ")}
-            heard = [client.recv(timeout=10) for _ in range(7)]
+            heard = [client.recv(timeout=10) for _ in range(9)]
             for name, frame in REFUSED.items():
                 client.send(frame)
                 records[name] = {"from": "zeek", "frame": client.recv(timeout=10), "answers": frame}
     records["hello_response"] = {"from": "zeek", "frame": heard[0]}
-    for number, frame in enumerate(heard[1:], start=1):
+    for number, frame in enumerate(heard[7:], start=1):
+        records[f"rates_report-{number}"] = {"from": "zeek", "frame": frame}
+    for number, frame in enumerate(heard[1:7], start=1):
         records[f"nearest_request-{number}"] = {"from": "zeek", "frame": frame}
     for old in frames.glob("*.json"):
         old.unlink()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from portkin.messages import TO_ZEEK, Count, HelloResponse, Junk, Message, NearestRequest, parse, unparse
+from portkin.messages import TO_ZEEK, Count, HelloResponse, Junk, Message, NearestRequest, RatesReport, parse, unparse
 from portkin.ports import Port
 from portkin.transport.json_v1 import acknowledged, decode, encode
 
@@ -45,6 +46,21 @@ def test_the_answer_to_our_hello_is_read():
 def test_requests_are_read(name, request_):
     """Each request that Zeek made is read as the message it is."""
     assert request_ == understood(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "report"),
+    [
+        ("rates_report-1", ("R1", "worker-1", 40.0, 60.0, (Port(22, "tcp"), Port(53, "udp")), (3, 2**64 - 1))),
+        # Zeek said 40.25; a time that is no whole second loses up to a millisecond on the way.
+        ("rates_report-2", ("R2", "zeek", 40.249, 59.75, (), ())),
+    ],
+)
+def test_reports_of_rates_are_read(name, report):
+    """Times and intervals with fractions, vectors of ports and counts, and empty ones."""
+    reqid, node, seconds, width, ports, counts = report
+    start = datetime.fromtimestamp(1_700_000_000 + seconds, UTC)
+    assert RatesReport(reqid, node, start, timedelta(seconds=width), ports, counts) == understood(name)
 
 
 @pytest.mark.parametrize("name", ["nearest_request-5", "nearest_request-6"])
