@@ -198,13 +198,24 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
     prior[0] = PRIOR @ np.where(np.arange(FEATURES) == 0, 1.0, centre)
     weights = prior.copy()
     ridge = np.eye(FEATURES) * strength
+
+    def worth(w: Floats) -> float:
+        """The log posterior, which is concave."""
+        odds = z @ w
+        return float(reached @ odds - out_of @ np.logaddexp(0, odds) - 0.5 * (w - prior) @ ridge @ (w - prior))
+
+    best = worth(weights)
     for _ in range(rounds):
         chance = 1 / (1 + np.exp(-np.clip(z @ weights, -30, 30)))
         slope = z.T @ (reached - out_of * chance) - ridge @ (weights - prior)
         curve = (z * (out_of * chance * (1 - chance))[:, None]).T @ z + ridge
         change = np.linalg.solve(curve, slope)
-        weights = weights + change * min(1.0, 5.0 / np.abs(change).max())
-        if np.abs(change).max() < 1e-6:
+        # A full step may overshoot where nearly everything is foretold: halve it until it gains.
+        length = 1.0
+        while (gained := worth(weights + length * change)) < best and length > 1e-6:
+            length /= 2
+        weights, best = weights + length * change, max(gained, best)
+        if np.abs(change).max() < 1e-7:
             break
     raw = weights / scale
     raw[0] = weights[0] - (raw[1:] * centre[1:]).sum()

@@ -1,0 +1,140 @@
+"""``portkin replay``: what it prints, writes and refuses."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from portkin.errors import InputError
+from portkin_training.commands.replay import replay as command
+from portkin_training.probes import Probes, ProbesWriter
+
+CAPTURES = Path(__file__).resolve().parents[2] / "captures"
+LABELS = "anomalyID, srcIP, srcPort, dstIP, dstPort, taxonomy, heuristic, distance, nbDetectors, label\n"
+
+
+def run(*arguments: object) -> str:
+    """What the command prints; its errors are raised."""
+    result = CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+    assert 0 == result.exit_code, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def probes(tmp_path_factory) -> Path:
+    """Three days of sources that each probe 80, 443 and 8080, and of one that counts upwards."""
+    path = tmp_path_factory.mktemp("replay") / "probes"
+    n = 3 * 300
+    ports = np.array([80, 443, 8080] * 200 + [*range(2000, 2300)], np.uint16)
+    source = np.array([*np.repeat(np.arange(200), 3), *([999] * 300)])
+    ts = 1_700_000_000 * 10**6 + np.arange(n) * 288 * 10**6
+    address = np.column_stack((np.zeros(n, np.int64), source))
+    with ProbesWriter(path) as writer:
+        writer.write(
+            Probes(
+                ts=ts, seq=np.arange(n), src=address, dst=address * 0 + 9, sport=np.zeros(n, np.uint16), dport=ports,
+                proto=np.full(n, 6, np.uint8), flags=np.full(n, 2, np.uint8),
+            )
+        )  # fmt: skip
+    return path
+
+
+def test_demo():
+    """A capture of scans is told decision by decision, then summed up beside the baselines."""
+    said = run(CAPTURES / "scans.pcap", "--detector", "zeek", "--decisions", "--limit", 3)
+
+    assert "the first 3 of" in said
+    assert all(name in said for name in ("predicted", "blocked", "vetoed", "MySelf", "Euclidean", "new-port recall"))
+
+
+@pytest.mark.parametrize("name", ["browsing", "backscatter", "one-way"])
+@pytest.mark.parametrize("detector", ["trw", "count", "zeek"])
+def test_benign_captures(name, detector):
+    """Where nobody scans nothing is blocked."""
+    said = json.loads(run(CAPTURES / f"{name}.pcap", "--detector", detector, "--json"))
+
+    assert {(0, 0)} == {(part["probes"], part["blocks"]) for part in said["predictors"].values()}
+
+
+@pytest.mark.data
+def test_benign_recording(shared_data):
+    """Thousands of ordinary connections block nothing."""
+    said = json.loads(run(shared_data / "pcaps" / "benign-echo-connections.pcap.gz", "--detector", "zeek", "--json"))
+
+    assert {(0, 0)} == {(part["probes"], part["blocks"]) for part in said["predictors"].values()}
+
+
+def test_labels(tmp_path):
+    """With labels the scan's packets are the probes, all others benign; Table II is printed twice, with the mapping."""
+    (tmp_path / "labels.csv").write_text(LABELS + "0,198.51.100.10,,,,ntscSYN,0.1,3,anomalous\n")
+
+    said = run(CAPTURES / "scans.pcap", "--labels", tmp_path / "labels.csv", "-t", 15)
+
+    assert 2 == said.count("Table II")
+    assert "network scan, SYN" in said
+    assert "benign packets" in said
+
+
+def test_labels_in_memory(tmp_path):
+    """Packet by packet or contact by contact, the scans that labels name are the same ports of the same source."""
+    (tmp_path / "labels.csv").write_text(LABELS + "0,198.51.100.10,,,,ntscSYN,0.1,3,anomalous\n")
+    told = (CAPTURES / "scans.pcap", "--labels", tmp_path / "labels.csv", "-t", 15, "--json")
+
+    streamed, contacts = json.loads(run(*told)), json.loads(run(*told, "--detector", "zeek"))
+
+    new = [next(iter(said["predictors"].values()))["new"] for said in (streamed, contacts)]
+    assert new[0] == new[1] > 0
+
+
+def test_report(probes, tmp_path):
+    """The report is one file that needs no network and holds tables, curves and ports."""
+    run(probes, "--report", tmp_path / "out.html", "--over", "sources")
+
+    page = (tmp_path / "out.html").read_text()
+    assert 4 == page.count("<svg")
+    assert [] == re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
+    assert all(text in page for text in ("viewport", "Confusion by port", "443/tcp", "MySelf"))
+    assert [tmp_path / "out.html"] == [*tmp_path.iterdir()]
+
+
+def test_sweep(probes):
+    """A sweep answers for every K and T; more of either never blocks less."""
+    said = json.loads(run(probes, "--sweep", "--json"))
+
+    recall = next(iter(said["curves"].values()))["new_port_recall"]
+    assert [str(k) for k in range(17)] == [*recall]
+    lines = np.array([recall[k] for k in recall])
+    assert (np.diff(lines, axis=0) >= 0).all()
+    assert (np.diff(lines, axis=1) >= 0).all()
+
+
+def test_held_out(probes):
+    """Methods and baselines are learnt from the first part and tried on the rest, beside the limit."""
+    said = json.loads(run(probes, "--held-out", "--json"))
+
+    assert ["kin", "shortest-path", "MySelf", "Euclidean"] == [*said["predictors"]][:4]
+    assert 0 <= said["predictors"]["shortest-path"]["new_port_recall"]["value"] <= said["hindsight_oracle"] <= 1
+
+
+def test_learn(probes):
+    """Baselines that learn appear where there is something to learn from."""
+    said = json.loads(run(probes, "--learn", probes, "--json", "--by", "destination"))
+
+    assert {"most popular", "next by count", "next by sources", "same day"} <= {*said["predictors"]}
+
+
+@pytest.mark.parametrize("more", [("--labels", __file__), ("--decisions",), ("--detector", "trw")])
+def test_held_out_alone(probes, more):
+    """What learns its own tables from a darknet takes neither labels nor a detector."""
+    assert 2 == CliRunner().invoke(command, [str(probes), "--held-out", *more]).exit_code
+
+
+def test_nothing_to_replay(tmp_path):
+    """A file that is no recording is refused by name."""
+    (tmp_path / "a.txt").write_text("nothing")
+
+    with pytest.raises(InputError, match=r"a\.txt"):
+        run(tmp_path / "a.txt")
