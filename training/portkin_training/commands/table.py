@@ -118,7 +118,10 @@ def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
             console.print(f"{_named(port)}: not known to table {loaded.id}, so nothing is predicted from it")
             continue
         if not near.ports:
-            console.print(f"{_named(port)}: known to table {loaded.id}, but nothing was probed after it")
+            console.print(
+                f"{_named(port)}: known to table {loaded.id}, which predicts nothing from it: "
+                "too few sources went on from it to another port"
+            )
             continue
         console.print(f"{_named(port)}, by table {loaded.id}:")
         grid = Grid(box=box.SIMPLE)
