@@ -106,7 +106,8 @@ def decisions(taken: Sequence[Decision], limit: int) -> Grid:
     day = f" from {datetime.fromtimestamp(taken[0].ts / 1e6, UTC):%Y-%m-%d}" if taken else ""
     grid = _grid(f"Decisions{day}{left_out} (UTC)")
     for name in ("time", "source", "probed", "why", "predicted", "blocked", "vetoed", "came"):
-        grid.add_column(name, no_wrap=name in ("time", "source", "probed", "why", "came"))
+        # A heading is never cut short, whatever the terminal.
+        grid.add_column(name, no_wrap=name in ("time", "source", "probed", "why", "came"), min_width=len(name))
     for decision in taken[:limit]:
         grid.add_row(
             f"{datetime.fromtimestamp(decision.ts / 1e6, UTC):%H:%M:%S}",
