@@ -25,29 +25,29 @@ def hours(number: int, changes: Mapping[tuple[int, Port], int]) -> dict[Port, li
     return {port: [changes.get((hour, port), USUAL[port]) for hour in range(number)] for port in PORTS}
 
 
-def packets(counts: Mapping[Port, Sequence[int]], begin: int = BEGIN) -> list[tuple[int, bytes]]:
-    """First packets, each from a source of its own, spread over their hour; (stamp in us, packet) in order."""
+def packets(counts: Mapping[Port, Sequence[int]], begin: int, width: int) -> list[tuple[int, bytes]]:
+    """First packets, each from a source of its own, spread over their bin; (stamp in us, packet) in order."""
     made = []
     for port, row in counts.items():
         for hour, count in enumerate(row):
             for n in range(count):
-                us = (begin + hour * HOUR) * 1_000_000 + round((n + 0.5) / count * HOUR * 1e6) + port.number
+                us = (begin + hour * width) * 1_000_000 + round((n + 0.5) / count * width * 1e6) + port.number
                 source = f"198.{18 + n % 2}.{hour % 250}.{1 + n // 2 % 250}"
                 send = tcp(20_000 + n, port.number) if port.proto == "tcp" else udp(20_000 + n, port.number)
                 made.append((us, ipv4(source, "192.0.2.1", 6 if port.proto == "tcp" else 17, send)))
     return sorted(made)
 
 
-def write_capture(path: Path, counts: Mapping[Port, Sequence[int]], begin: int = BEGIN) -> Path:
+def write_capture(path: Path, counts: Mapping[Port, Sequence[int]], begin: int = BEGIN, width: int = HOUR) -> Path:
     """The capture of these hours, and a first and a last packet at their very ends."""
-    inside = packets(counts, begin)
-    edges = [(begin * 1_000_000, 1), ((begin + HOUR * max(map(len, counts.values()))) * 1_000_000 + 1, 2)]
+    inside = packets(counts, begin, width)
+    edges = [(begin * 1_000_000, 1), ((begin + width * max(map(len, counts.values()))) * 1_000_000 + 1, 2)]
     ends = [(us, ipv4("203.0.113.9", "192.0.2.1", 6, tcp(40_000 + n, 9))) for us, n in edges]
     path.write_bytes(pcap(sorted([*inside, *ends])))
     return path
 
 
-def write_means(path: Path, ports: Sequence[Port] = PORTS, *, length: int = 3) -> Path:
+def write_means(path: Path, ports: Sequence[Port] = PORTS, *, length: int = 3, width: int = HOUR) -> Path:
     """Models that forecast each port by the mean of its latest bins; E and W are alarms above 1."""
     from portkin_training.rates.baselines import Linear
     from portkin_training.rates.export import to_onnx, write_models
@@ -60,7 +60,7 @@ def write_means(path: Path, ports: Sequence[Port] = PORTS, *, length: int = 3) -
         )
         for port in ports
     ]
-    write_models(path, models, Rules(HOUR, "UTC", trend=3), {"made": "by a test"})
+    write_models(path, models, Rules(width, "UTC", trend=3), {"made": "by a test"})
     return path
 
 
