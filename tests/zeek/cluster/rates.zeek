@@ -1,6 +1,7 @@
 # @TEST-DOC: In a cluster each of two workers reports what it counted; the sidecar sums them, and the manager logs the scores and raises the notice.
 #
 # @TEST-REQUIRES: portkin --version
+# @TEST-REQUIRES: python3 -c "import onnx"
 # @TEST-PORT: BROKER_MANAGER_PORT
 # @TEST-PORT: BROKER_PROXY_PORT
 # @TEST-PORT: BROKER_WORKER1_PORT
