@@ -57,7 +57,7 @@ def held_out(
     earlier, later = history.divided(share)
     tested = later if by == "source" else read_history(wanted, by=by).divided(share)[1]
     training = within(wanted, history.spans(share))
-    k = max(1, sweep.ks[-1])
+    k = max(*KS, sweep.ks[-1])  # so that a table does not depend on what is asked of it
     events = replace(darknet_events(tested), unit=units_of(tested.ts, tested.group, over))  # type: ignore[arg-type]
     counts = {}
     for name in (*methods, *BASELINES):
