@@ -65,4 +65,4 @@ def write_means(path: Path, ports: Sequence[Port] = PORTS, *, length: int = 3, w
 
 
 def _scaling(port: Port) -> Scaling:
-    return Scaling(np.array([float(USUAL[port])]), np.array([7.0]))
+    return Scaling(np.array([float(USUAL.get(port, 10))]), np.array([7.0]))
