@@ -155,6 +155,10 @@ def info(folder: Path, as_json: bool) -> None:
         if name == "inputs":
             for made_from in value:
                 grid.add_row("learnt from", _recorded(made_from))
+        elif name == "held_out":
+            for k, found in value.items():
+                if isinstance(found, dict):
+                    grid.add_row(f"held out, {k}", _proof(found))
         elif name not in ("k", "ports"):
             grid.add_row(name, _flat(value))
     Console(highlight=False, soft_wrap=True).print(grid)
@@ -206,6 +210,17 @@ def _recorded(made_from: Mapping[str, Any]) -> str:
     sources = [source["name"] for source in made_from["about"].get("sources", ())]
     of = f" of {', '.join(sources)}" if sources else ""
     return f"{made_from['rows']:,} probes{of}, {made_from['first']} to {made_from['last']}"
+
+
+def _proof(found: Mapping[str, Any]) -> str:
+    """The share of new ports that each predictor foretold in the held-out part."""
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    told = [f"{name} {share(part['new_port_recall']['value'])}" for name, part in found["predictors"].items()]
+    limit = f"best in hindsight {share(found['hindsight_oracle'])}"
+    return f"of {found['new_ports']:,} new ports: {', '.join([*told, limit])}"
 
 
 def _flat(value: object, level: int = 0) -> str:
