@@ -87,6 +87,8 @@ global rates_open: table[string] of RatesReport = table() &ordered;
 global rates_flows: table[addr, port, addr, port] of time
     &write_expire=rates_repeat;
 global rates_error = "";
+# Whether the capture is through: nothing is waited for then.
+global rates_ending = F;
 # The least by which beginnings differ: what stamps on the wire tell apart.
 const rates_step = 1msec;
 global rates_tick: event();
@@ -151,7 +153,9 @@ function report_rates(until: time)
 
 	# Bins end on quarters of an hour, in every zone: then the sidecar may have
 	# something to say.
-	if ( ! Cluster::is_enabled() && until == floor_time(until, 15min) )
+	if ( ! Cluster::is_enabled()
+	    && ! rates_ending
+	    && until == floor_time(until, 15min) )
 		hold(rates_timeout);
 	}
 
@@ -332,6 +336,8 @@ event zeek_init() &priority=-15
 # What the last interval holds, up to now, before the capture's end ends Zeek.
 event Pcap::file_done(path: string) &priority=5
 	{
+	rates_ending = T;
+
 	if ( counts_rates() && network_time() > rates_start )
 		report_rates(network_time());
 	}
