@@ -262,5 +262,3 @@ class TestIntervals:
         """A sweep that is out of order, empty or lacks its headline is refused."""
         with pytest.raises(ValueError, match=r"K|T|headline"):
             Sweep(ks, windows, headline)
-
-

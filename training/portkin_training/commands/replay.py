@@ -82,9 +82,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
         else:
             used = Table.load(table) if table else default_table()
             if labels and how.detector == "probe" and not how.decisions and studies.all_captures(inputs):
-                study = studies.study_traces(
-                    inputs, labels, used, how, account, learn=options["learn"], watch=watch
-                )
+                study = studies.study_traces(inputs, labels, used, how, account, learn=options["learn"], watch=watch)
             else:
                 study = studies.study_table(inputs, used, how, account, learn=options["learn"], labels=labels)
     for problem in account.problems:
