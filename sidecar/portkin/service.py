@@ -8,6 +8,7 @@ The shell (`portkin.sidecar`) owns the clock and the transport, and calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from portkin import __version__
@@ -31,6 +32,10 @@ HELLO_FIRST = 0.25
 """Seconds until an unanswered hello is said again: the first publishes after subscribing can be lost."""
 HELLO_LAST = 30.0
 """The wait doubles up to this: a Zeek without the package is not flooded with events it cannot read."""
+
+
+REMEMBERED = 4096
+"""Answers kept at hand: about 4 MB."""
 
 
 class Part:
@@ -90,19 +95,24 @@ class Nearest(Part):
     """Answers which ports are nearest."""
 
     def __init__(self, table: Table) -> None:
+        self._use(table)
+
+    def _use(self, table: Table) -> None:
         self.table = table
+        # Scanners share their favourites: most questions are about few ports.
+        self._nearest = lru_cache(maxsize=REMEMBERED)(table.nearest)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         return {NearestRequest: self._answer}
 
     def _answer(self, request: NearestRequest, now: float) -> Iterable[Message]:
-        found = self.table.nearest(request.p, request.k)
+        found = self._nearest(request.p, request.k)
         yield NearestResponse(request.reqid, request.p, self.table.id, found.ports, found.distances, "")
 
     def replace(self, table: Table) -> list[Message]:
         """Answer from another table from now on; says so to Zeek where its content differs."""
         changed = table.id != self.table.id
-        self.table = table
+        self._use(table)
         return [TableChanged(table.id, Count(table.k))] if changed else []
 
 

@@ -13,7 +13,7 @@ const queries = to_count(getenv("QUERIES"));
 const rate = to_count(getenv("RATE"));
 const seconds = to_count(getenv("SECONDS"));
 # Ports that scanners touch, so that answers are full.
-const asked_ports = vector(22/tcp, 23/tcp, 80/tcp, 443/tcp, 445/tcp, 3389/tcp, 8080/tcp, 2222/tcp);
+const asked_ports = vector(21/tcp, 80/tcp, 81/tcp, 110/tcp, 135/tcp, 443/tcp, 8080/tcp, 3306/tcp);
 const warm_up = 200;
 
 global begun = F;
