@@ -20,10 +20,10 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from portkin import __version__
 from portkin.errors import InputError, OutputError
 from portkin.files import sync_folder
 from portkin.manifest import MANIFEST, put_folder
+from portkin_training.columnar import Columns
 
 KIND, SCHEMA_NUMBER = "probes", 1
 """What the manifest calls a dataset, and which form of it."""
@@ -75,7 +76,7 @@ _PARQUET = {
 
 
 @dataclass(frozen=True, slots=True)
-class Probes:
+class Probes(Columns):
     """Probes in the order of the recording; n rows.
 
     Attributes:
@@ -96,18 +97,9 @@ class Probes:
     proto: NDArray[np.uint8]
     flags: NDArray[np.uint8]
 
-    def __len__(self) -> int:
-        return len(self.ts)
-
-    def __getitem__(self, rows: slice | NDArray) -> Probes:
-        """The rows a slice, a mask or an index array picks."""
-        return Probes(*(getattr(self, field.name)[rows] for field in fields(self)))
-
     @classmethod
-    def concat(cls, chunks: Iterable[Probes]) -> Probes:
-        """One value out of many, in order."""
-        chunks = [*chunks] or [cls.from_arrow(SCHEMA.empty_table())]
-        return cls(*(np.concatenate([getattr(c, field.name) for c in chunks]) for field in fields(cls)))
+    def none(cls) -> Probes:
+        return cls.from_arrow(SCHEMA.empty_table())
 
     def to_arrow(self) -> pa.Table:
         """The rows as a table of `SCHEMA`."""

@@ -32,11 +32,12 @@ forgets a UDP flow after ten seconds; the memory is bounded (`FlowTable`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from portkin_training.columnar import Columns
 from portkin_training.ingest.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
 from portkin_training.ingest.loads import kernel
 from portkin_training.ingest.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
@@ -61,7 +62,7 @@ _HIGHER, _HAS_ANSWER, _HAS_REFUSAL, _CLOSED, _ENDED, _ESTABLISHED = 1, 2, 4, 8, 
 
 
 @dataclass(frozen=True, slots=True)
-class Contacts:
+class Contacts(Columns):
     """Contact events in packet order; n rows. ``src`` and ``sport`` are always the originator's.
 
     Attributes:
@@ -80,22 +81,9 @@ class Contacts:
     dport: NDArray[np.uint16]
     proto: NDArray[np.uint8]
 
-    def __len__(self) -> int:
-        return len(self.ts)
-
-    def __getitem__(self, rows: slice | NDArray) -> Contacts:
-        """The rows a slice, a mask or an index array picks."""
-        return Contacts(*(column[rows] for column in self.columns()))
-
-    def columns(self) -> tuple[NDArray, ...]:
-        """The columns in the order of the fields."""
-        return tuple(getattr(self, field.name) for field in fields(self))
-
     @classmethod
-    def concat(cls, chunks: Iterable[Contacts]) -> Contacts:
-        """One value out of many, in order."""
-        chunks = [*chunks] or [_gather(Packets.empty(0), np.empty(0, np.int64), np.empty(0, np.uint8))]
-        return cls(*(np.concatenate(parts) for parts in zip(*(c.columns() for c in chunks), strict=True)))
+    def none(cls) -> Contacts:
+        return _gather(Packets.none(), np.empty(0, np.int64), np.empty(0, np.uint8))
 
 
 @kernel

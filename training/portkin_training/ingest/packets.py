@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from portkin_training.columnar import Columns
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 """IANA protocol numbers."""
@@ -19,7 +20,7 @@ IPV4_MAPPED = 0xFFFF_0000_0000
 
 
 @dataclass(frozen=True, slots=True)
-class Packets:
+class Packets(Columns):
     """Packets in capture order; n rows.
 
     A row with ``proto`` 6 or 17 is a TCP segment or a UDP datagram. A row with ``proto`` 1 or 58 is an
@@ -46,17 +47,6 @@ class Packets:
     flags: NDArray[np.uint8]
     seq: NDArray[np.uint32]
 
-    def __len__(self) -> int:
-        return len(self.ts)
-
-    def __getitem__(self, rows: slice | NDArray) -> Packets:
-        """The rows a slice, a mask or an index array picks."""
-        return Packets(*(column[rows] for column in self.columns()))
-
-    def columns(self) -> tuple[NDArray, ...]:
-        """The columns in the order of the fields."""
-        return tuple(getattr(self, field.name) for field in fields(self))
-
     @classmethod
     def empty(cls, n: int) -> Packets:
         """Columns of n rows, not filled in."""
@@ -72,7 +62,5 @@ class Packets:
         )
 
     @classmethod
-    def concat(cls, chunks: Iterable[Packets]) -> Packets:
-        """One value out of many, in order."""
-        chunks = [*chunks] or [cls.empty(0)]
-        return cls(*(np.concatenate(parts) for parts in zip(*(c.columns() for c in chunks), strict=True)))
+    def none(cls) -> Packets:
+        return cls.empty(0)
