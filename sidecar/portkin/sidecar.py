@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from portkin.errors import BundleError
@@ -15,6 +15,7 @@ from portkin.metrics import Metrics
 from portkin.service import Hello, Nearest, Service
 from portkin.table import Table
 from portkin.transport import Transport
+from portkin.watch import Watch
 
 HELLO_PATIENCE = 5
 """Hellos without an answer until it is said in the log: some four seconds."""
@@ -130,7 +131,7 @@ class Sidecar:
             self._log.warning("junk received", reason=junk.reason, detail=junk.detail, not_shown=held)
 
 
-class TableFolder:
+class TableFolder(Watch):
     """Reloads the table when its folder holds another one, or when told to look."""
 
     def __init__(
@@ -147,29 +148,9 @@ class TableFolder:
         self._publish = publish
         self._metrics = metrics
         self._log = log
-        self._seen = self._stamp()
-        self._told = asyncio.Event()
+        super().__init__(path / MANIFEST)
 
-    def look(self) -> None:
-        """Reload now, whether or not the folder seems changed."""
-        self._told.set()
-
-    async def run(self, every: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Look every so many seconds, and when told, for ever."""
-        while True:
-            waits = {asyncio.ensure_future(sleep(every)), asyncio.ensure_future(self._told.wait())}
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
-            stamp = self._stamp()
-            if self._told.is_set() or stamp != self._seen:
-                self._told.clear()
-                self._seen = stamp
-                await self._reload()
-
-    async def _reload(self) -> None:
+    async def changed(self) -> None:
         """Load aside, in a thread, and swap: requests are answered all the while, from the old or the new."""
         try:
             table = await asyncio.to_thread(Table.load, self._path)
@@ -182,10 +163,3 @@ class TableFolder:
         self._metrics.serving(table)
         self._metrics.reloaded("changed" if changes else "same")
         self._log.info("table reloaded", table=table.id, k=table.k, changed=bool(changes))
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            status = (self._path / MANIFEST).stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_ino
