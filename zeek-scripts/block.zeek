@@ -57,6 +57,9 @@ redef mode = BLOCK;
 type OpenBlock: record {
 	info: BlockInfo;
 	since: time;
+	decision: Decision;
+	# What was known against the source when the sidecar was asked.
+	proof: string;
 };
 
 global unanswered: function(t: table[string] of OpenBlock, reqid: string)
@@ -81,17 +84,22 @@ function unanswered(t: table[string] of OpenBlock, reqid: string): interval
 	return 0sec;
 	}
 
-function reason(src: addr, evidence: Evidence, first: bool): string
+function reason(d: Decision): string
 	{
-	local held = proof(src);
-	return fmt("evidence=%s answered=%d refused=%d repeated=%d darknet=%d%s", sub(cat(
-	    evidence), /^Portkin::/, ""), held$answered, held$refused,
-	    held$repeated, |held$darknet|, first ? " probe=1" : "");
+	local held = proof(d$src);
+	return fmt("evidence=%s answered=%d refused=%d repeated=%d darknet=%d", sub(cat(
+	    d$evidence), /^Portkin::/, ""), held$answered, held$refused,
+	    held$repeated, |held$darknet|);
+	}
+
+function is_first(d: Decision, p: port): bool
+	{
+	return |d$kept| > 0 && d$kept[0] == p;
 	}
 
 event block(d: Decision, p: port, rank: count, duration: interval)
 	{
-	local first = |d$kept| > 0 && d$kept[0] == p;
+	local first = is_first(d, p);
 
 	if ( ! first
 	    && [d$src, p] in asked_blocks
@@ -112,9 +120,11 @@ event block(d: Decision, p: port, rank: count, duration: interval)
 		}
 
 	local reqid = unique_id("B");
-	open_blocks[reqid] = OpenBlock($info=info, $since=current_time());
+	local why = reason(d);
+	open_blocks[reqid] = OpenBlock($info=info, $since=current_time(),
+	    $decision=d, $proof=why);
 	Cluster::publish(sidecar_topic, block_request, reqid, d$src, p, duration,
-	    d$table_id, d$probed, rank, reason(d$src, d$evidence, first));
+	    d$table_id, d$probed, rank, first ? why + " probe=1" : why);
 	}
 
 event block_response(reqid: string, src: addr, p: port, outcome: string,
@@ -128,6 +138,13 @@ event block_response(reqid: string, src: addr, p: port, outcome: string,
 		delete open_blocks[reqid];
 		info = asked$info;
 		info$latency = current_time() - asked$since;
+
+		# What was missing may have come while the question was open, and no
+		# further probe may follow it. The probed port is asked for by each.
+		if ( detail == "unproven"
+		    && ! is_first(asked$decision, p)
+		    && reason(asked$decision) != asked$proof )
+			event block(asked$decision, p, info$rank, info$duration);
 		}
 	# What nobody asked for is told to every node; one writes it.
 	else if ( reqid == ""

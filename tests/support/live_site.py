@@ -106,4 +106,9 @@ class Site:
         """Make the attacker a scanner that probed 22: blocked are 22 and its kin 23, 2222 and 80."""
         self.nmap("-sS", "-p", "22", "203.0.113.1-4")
         wanted = {"22/tcp", "23/tcp", "2222/tcp", "80/tcp"}
-        until(lambda: wanted == self.live(), lambda: f"live: {self.live()}\n{self.sidecar.text}")
+        until(lambda: wanted == self.live(), self._state)
+
+    def _state(self) -> str:
+        """What each part has seen, for the message of a failed test."""
+        logs = "\n".join(self.zeek_log(name) for name in ("portkin", "portkin_block", "conn", "reporter", "broker"))
+        return f"live: {self.live()}\n{self.sidecar.text}\n{logs}\n{self.metrics()}"
