@@ -12,26 +12,22 @@ import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from portkin.enforce.align import differences, parts
 from portkin.enforce.backend import Backend, Batch, Dropped, Timed
 from portkin.enforce.blocks import Block, Mode, Outcome, Pair, pair_of
-from portkin.enforce.books import Books, Entry, open_books
 from portkin.enforce.decide import Decider, Plan, Request, answer, said
 from portkin.enforce.figures import Figures
+from portkin.enforce.ledger import Ledger
 from portkin.enforce.limits import Limits, Surroundings, never
-from portkin.enforce.memory import Memory
 from portkin.enforce.metrics import EnforceMetrics
 from portkin.errors import BackendError, BooksError
 from portkin.logs import Limiter, Log
 from portkin.messages import BlockResponse
 
-_JUMP = 2.0
-"""Seconds by which the wall clock may stray from the steady one before that is called a jump."""
 _LOG_EVERY = 10.0
 NO_MEANS = "the backend has no means to block this port; for Suricata, build rules for it"
 
@@ -67,7 +63,7 @@ class Enforcer:
         steady: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._path = path
+        self._ledger = Ledger(path, log, wall, steady)
         self._backend = backend
         self._pace = pace
         self._look_around = surroundings
@@ -76,12 +72,9 @@ class Enforcer:
         self._wall = wall
         self._steady = steady
         self._limiter = Limiter(_LOG_EVERY, steady)
-        self._opened: Books | None = None
-        self._memory = Memory()
         self.figures = Figures(backend.mode)
-        self._decider = Decider(backend.mode, limits, self._memory, self.figures, draw)
-        self._offset = wall() - steady()
-        self._next_check = self._next_count = self._next_prune = -1.0
+        self._decider = Decider(backend.mode, limits, self._ledger.memory, self.figures, draw)
+        self._next_check = self._next_count = self._next_prune = steady()
         self._dropped = Dropped(0, 0)
         self.ready = False
         """Whether the backend has taken everything that it was given."""
@@ -98,16 +91,15 @@ class Enforcer:
         A backend that is not there is tried again by `tick`.
         """
         self.open()
-        with self._changing() as now:
-            self._mind_clash(now)
+        with self._ledger.changing() as now:
+            self._ledger.mind_clash(now)
             responses = self._expire(now)
             self._end_foreign(now)
             self._look()
             responses += self._veto_live(now)
             self._try_align(now)
-        self._log.info(
-            "blocking", backend=self.mode, ready=self.ready, blocks=len(self._memory.live), books=str(self._path)
-        )
+        books = str(self._ledger.path)
+        self._log.info("blocking", backend=self.mode, ready=self.ready, blocks=len(self._live), books=books)
         return responses
 
     def join(self) -> None:
@@ -119,22 +111,19 @@ class Enforcer:
         if not self._backend.forgot():
             self.ready = True
             return
-        with self._changing() as now:
+        with self._ledger.changing() as now:
             self._align(now)
 
     def open(self) -> None:
         """Open the books and read what holds."""
-        self._opened, problem = open_books(self._path, self._wall())
-        if problem:
+        if not self._ledger.open():
             self._metrics.failed("books")
-            self._log.error("books of blocks set aside, new ones begun", reason=problem)
-        self._memory.load(self._opened.live(), self._opened.grace(self._wall()))
         self._look()
 
     def handle(self, requests: Sequence[Request]) -> list[BlockResponse]:
         """Decide about requests, in order, and carry out what comes of them in as few batches as can be."""
         try:
-            with self._changing() as now:
+            with self._ledger.changing() as now:
                 responses = self._refresh(now) + self._expire(now)
                 plan = Plan()
                 for request in requests:
@@ -150,18 +139,18 @@ class Enforcer:
     def tick(self) -> list[BlockResponse]:
         """What is due by now: ends, changes made by others, a backend that came back. To be called every second."""
         try:
-            with self._changing() as now:
+            with self._ledger.changing() as now:
                 responses = self._refresh(now) + self._expire(now)
-                if now >= self._next_check:
-                    self._next_check = now + self._pace.check
+                steady = self._steady()
+                if steady >= self._next_check:
+                    self._next_check = steady + self._pace.check
                     responses += self._check(now)
-                if now >= self._next_count:
-                    self._next_count = now + self._pace.count
+                if steady >= self._next_count:
+                    self._next_count = steady + self._pace.count
                     self._count()
-                if now >= self._next_prune:
-                    self._next_prune = now + self._pace.prune
-                    with self._books.transaction():
-                        self._books.prune(now - self._pace.retention, now)
+                if steady >= self._next_prune:
+                    self._next_prune = steady + self._pace.prune
+                    self._ledger.prune(now - self._pace.retention, now)
                 return responses
         except BackendError as error:
             self._backend_failed(error)
@@ -173,7 +162,7 @@ class Enforcer:
         """Go by other limits from now on; blocks that may no longer be are ended at once."""
         self._decider.limits = limits
         try:
-            with self._changing() as now:
+            with self._ledger.changing() as now:
                 return self._veto_live(now)
         except (sqlite3.Error, BooksError) as error:
             self._books_failed(error)
@@ -181,14 +170,12 @@ class Enforcer:
 
     def flush(self) -> list[BlockResponse]:
         """End every block, without grace."""
-        with self._changing() as now:
-            return self._refresh(now) + self._end(list(self._memory.live.values()), "removed", "", now)
+        with self._ledger.changing() as now:
+            return self._refresh(now) + self._end(list(self._live.values()), "removed", "", now)
 
     def close(self) -> None:
         """Let go of books and backend; blocks stay until their time is over."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+        self._ledger.close()
         self._backend.close()
 
     # Carrying out.
@@ -210,19 +197,7 @@ class Enforcer:
 
     def _write(self, plan: Plan, now: float) -> None:
         began = time.perf_counter()
-        books = self._books
-        try:
-            with books.transaction():
-                for outcome in ("replaced", "removed"):
-                    books.end([block for block, what in plan.ends.values() if what == outcome], outcome, now)
-                books.add(list(plan.adds.values()))
-                books.extend(block for block, _ in plan.extends.values())
-                books.forget_grace(plan.unspared)
-                books.spare(plan.spared, now + self._decider.limits.grace)
-        except sqlite3.Error:
-            # The books have nothing of the plan, so memory may not either.
-            self._memory.load(books.live(), books.grace(now))
-            raise
+        self._ledger.write(plan, now, self._decider.limits.grace)
         self._metrics.written(time.perf_counter() - began)
 
     def _act(self, plan: Plan, now: float) -> set[Pair]:
@@ -255,22 +230,8 @@ class Enforcer:
         return refused
 
     def _give_up(self, plan: Plan, refused: set[Pair] | None, reason: str, now: float) -> None:
-        """The backend has nothing of the plan (None), or not these pairs.
-
-        Adds end as errors, what was extended holds until its old end.
-        """
-        adds = [entry.block for entry in plan.adds.values() if entry.block.mode == self.mode]
-        failed = [block for block in adds if refused is None or block.pair in refused]
-        moved = [held for pair, held in plan.extends.items() if refused is None or pair in refused]
-        for block in failed:
-            if self._memory.live.get(block.pair) is block:
-                self._memory.drop(block)
-        for block, until in moved:
-            self._memory.move(block, until)
-        with self._books.transaction():
-            self._books.end(failed, "error", now)
-            self._books.correct([block for block, _ in moved])
-        lost = {block.pair for block in failed} | {block.pair for block, _ in moved}
+        """The backend has nothing of the plan (None), or not these pairs."""
+        lost = self._ledger.take_back(plan, refused, self.mode, now)
         plan.responses[:] = [
             BlockResponse(each.reqid, each.src, each.p, "error", reason)
             if each.outcome in ("added", "extended", "exists") and pair_of(each.src, each.p) in lost
@@ -302,11 +263,8 @@ class Enforcer:
         """End blocks that hold, in books and backend."""
         if not blocks:
             return []
-        with self._books.transaction():
-            self._books.end(blocks, outcome, now)
-        for block in blocks:
-            self._memory.drop(block)
-            self._metrics.ended(block.mode, outcome)
+        self._ledger.end(blocks, outcome, now)
+        self._ended(blocks, outcome)
         try:
             for part in parts([block.pair for block in blocks if block.mode == self.mode]):
                 self._apply(Batch(remove=part))
@@ -316,79 +274,32 @@ class Enforcer:
 
     # What time and others do.
 
-    @contextmanager
-    def _changing(self) -> Iterator[float]:
-        """Nobody else changes anything meanwhile; gives the time."""
-        with self._books.lock():
-            yield self._now()
-
-    def _now(self) -> float:
-        """The wall-clock time. Where that was set anew, the ends of blocks move with it."""
-        now = self._wall()
-        jump = now - self._steady() - self._offset
-        if abs(jump) > _JUMP:
-            self._offset += jump
-            self._log.error("the clock was set anew; the ends of blocks move with it", seconds=round(jump, 1))
-            self._memory.shift(jump)
-            self._next_check = self._next_count = self._next_prune = now
-            with self._books.transaction():
-                self._books.correct(self._memory.live.values())
-        return now
-
-    def _mind_clash(self, now: float) -> None:
-        """Where the clock is behind the books, no block may last longer than it was meant to."""
-        behind = self._books.clash(now)
-        if not behind:
-            return
-        self._log.error(
-            "the clock is behind the books of blocks; no block lasts longer than it was meant to",
-            seconds=round(behind),
-            books=str(self._path),
-        )
-        for block in list(self._memory.live.values()):
-            self._memory.move(block, min(block.until, now + block.until - block.since))
-        with self._books.transaction():
-            self._books.correct(self._memory.live.values())
-            self._books.stamp(now)
-
     def _expire(self, now: float) -> list[BlockResponse]:
         """Note what has run out; the backend has let go of it by itself."""
-        over = self._memory.take_over(now)
-        if not over:
-            return []
-        with self._books.transaction():
-            self._books.end(over, "expired", now)
-        for block in over:
-            self._metrics.ended(block.mode, "expired")
+        over = self._ledger.expire(now)
+        self._ended(over, "expired")
         return [said(block, "expired") for block in over if block.mode != "holdout"]
+
+    def _refresh(self, now: float) -> list[BlockResponse]:
+        """Take over what others wrote into the books."""
+        gone = [block for block in self._ledger.refresh(now) if block.mode != "holdout"]
+        return [said(block, "expired" if block.until <= now else "removed") for block in gone]
+
+    def _ended(self, blocks: Sequence[Block], outcome: Outcome) -> None:
+        for mode, count in Counter(block.mode for block in blocks).items():
+            self._metrics.ended(mode, outcome, count)
 
     def _end_foreign(self, now: float) -> None:
         """End what another backend held: its blocks run out there by themselves."""
-        foreign = [block for block in self._memory.live.values() if block.mode not in (self.mode, "holdout")]
-        for block in foreign:
-            self._memory.drop(block)
-        with self._books.transaction():
-            self._books.end(foreign, "replaced", now)
-
-    def _refresh(self, now: float) -> list[BlockResponse]:
-        """Take over what others wrote into the books, as ``portkin blocks`` does."""
-        if not self._books.changed():
-            return []
-        before = self._memory.live
-        self._memory.load(self._books.live(), self._books.grace(now))
-        live = self._memory.live
-        for pair in live.keys() & before.keys():
-            live[pair].hit |= before[pair].row == live[pair].row and before[pair].hit
-        gone = [before[pair] for pair in before.keys() - live.keys() if before[pair].mode != "holdout"]
-        return [said(block, "expired" if block.until <= now else "removed") for block in gone]
+        foreign = [block for block in self._live.values() if block.mode not in (self.mode, "holdout")]
+        self._ledger.end(foreign, "replaced", now)
 
     def _check(self, now: float) -> list[BlockResponse]:
         """Look at the machine's addresses and at the backend; note the time."""
         responses = self._veto_live(now) if self._look() else []
         if not self.ready or self._backend.forgot():
             self._try_align(now)
-        with self._books.transaction():
-            self._books.stamp(now)
+        self._ledger.stamp(now)
         return responses
 
     def _look(self) -> bool:
@@ -405,7 +316,7 @@ class Enforcer:
     def _veto_live(self, now: float) -> list[BlockResponse]:
         """End the blocks that may never be."""
         vetoed: dict[str, list[Block]] = {}
-        for block in self._memory.live.values():
+        for block in self._live.values():
             veto = self._never(block.pair)
             if veto is not None:
                 vetoed.setdefault(veto, []).append(block)
@@ -426,12 +337,11 @@ class Enforcer:
         self._dropped = dropped
         counted = []
         for pair, held in (self._backend.held() or {}).items():
-            block = self._memory.live.get(pair)
+            block = self._live.get(pair)
             if block is not None and held.packets:
                 self.figures.came_back(block)
                 counted.append((block, held.packets, held.bytes))
-        with self._books.transaction():
-            self._books.count(counted)
+        self._ledger.count(counted)
 
     # Books and backend in line.
 
@@ -449,25 +359,18 @@ class Enforcer:
         self.ready = False
         self._backend.setup()
         found = differences(
-            self._memory,
+            self._ledger.memory,
             self.mode,
             self._backend.held(),
             now=self._wall(),
             longest=self._decider.limits.max_duration,
-            unwanted=lambda pair: self._never(pair) is not None or self._books.known(pair),
+            unwanted=lambda pair: self._never(pair) is not None or self._ledger.books.known(pair),
         )
         if found.strangers:
-            with self._books.transaction():
-                self._books.add([Entry(block, why="found in the backend") for block in found.strangers])
-            for block in found.strangers:
-                self._memory.keep(block)
+            self._ledger.enter(found.strangers, "found in the backend")
             self._log.warning("blocks found in the backend are entered in the books", blocks=len(found.strangers))
         refused = {pair for batch in found.batches() for pair in self._apply(batch)}
-        useless = [self._memory.live[pair] for pair in refused]
-        for block in useless:
-            self._memory.drop(block)
-        with self._books.transaction():
-            self._books.end(useless, "error", now)
+        self._ledger.end([self._live[pair] for pair in refused], "error", now)
         self._metrics.ended(self.mode, "adopted", len(found.strangers))
         self._metrics.ended(self.mode, "restored", len(found.adds))
         self.ready = True
@@ -486,29 +389,13 @@ class Enforcer:
         """Nothing is blocked that cannot be written down; damaged books are set aside and begun anew."""
         self._metrics.failed("books")
         if self._limiter.passes("books") is not None:
-            self._log.error("the books of blocks cannot be used", reason=str(error), books=str(self._path))
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-        if not damaged and self._opened is not None:
-            return
-        live, grace = list(self._memory.live.values()), self._memory.grace
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-        try:
-            self.open()
-            with self._books.transaction():
-                self._books.end(self._books.live(), "replaced", self._wall())
-                self._books.add([Entry(block, why="from the books before these") for block in live])
-            self._memory.load(live, grace)
-        except (sqlite3.Error, BooksError) as again:
-            self._log.error("there are no books of blocks; nothing is blocked", reason=str(again))
+            self._log.error("the books of blocks cannot be used", reason=str(error), books=str(self._ledger.path))
+        self._ledger.repair(error)
 
     @property
-    def _books(self) -> Books:
-        if self._opened is None:
-            raise BooksError(f"{self._path}: the books of blocks are not open")
-        return self._opened
+    def _live(self) -> dict[Pair, Block]:
+        return self._ledger.memory.live
 
     def _active(self) -> dict[str, int]:
-        held_out = sum(block.mode == "holdout" for block in list(self._memory.live.values()))
-        return {self.mode: len(self._memory.live) - held_out, "holdout": held_out}
+        held_out = sum(block.mode == "holdout" for block in list(self._live.values()))
+        return {self.mode: len(self._live) - held_out, "holdout": held_out}

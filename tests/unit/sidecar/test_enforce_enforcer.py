@@ -389,7 +389,7 @@ def test_damaged_books_do_not_stop_blocking(kernel_bench, kernel):
     def broken(*_):
         raise sqlite3.DatabaseError("database disk image is malformed")
 
-    kernel_bench.enforcer._opened.add = broken
+    kernel_bench.enforcer._ledger.books.add = broken
     kernel_bench.path.write_bytes(b"\xee" * 8192)
     assert "error" == kernel_bench.ask(block(SRC, "2", 100))[0][0]
     assert [("added", "")] == kernel_bench.ask(block(SRC, "2", 100))
@@ -454,7 +454,7 @@ def test_books_and_backend_never_part(tmp_path_factory, steps):
             bench = again(bench, kernel, limits, pace=NO_COUNT)
         if not bench.enforcer.ready:
             bench.enforcer.tick()  # the next look, after a failure
-        live = {b.pair: b.until for b in bench.enforcer._opened.live()}
+        live = {b.pair: b.until for b in bench.enforcer._ledger.books.live()}
         offset = kernel.clock.wall - kernel.clock.steady
         for held_pair, end in kernel.ends.items():
             if end > kernel.clock.steady:
