@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +23,7 @@ from websockets.sync.client import connect  # noqa: E402
 from portkin.messages import (  # noqa: E402
     TO_SIDECAR,
     TO_ZEEK,
+    BlockResponse,
     Count,
     Event,
     HelloRequest,
@@ -54,6 +56,9 @@ SAID: dict[str, Message] = {
     "nearest_response-empty": NearestResponse("r2", Port(7, "udp"), "0123456789ab", (), (), ""),
     "nearest_response-error": NearestResponse("r3", Port(7, "udp"), "0123456789ab", (), (), 'no "table" ü\n'),
     "table_changed": TableChanged("ba9876543210", Count(3)),
+    "block_response": BlockResponse("B1", ip_address("198.51.100.10"), Port(23, "tcp"), "added", ""),
+    "block_response-vetoed": BlockResponse("B2", ip_address("2001:db8::1"), Port(53, "udp"), "vetoed", "never-net"),
+    "block_response-unasked": BlockResponse("", ip_address("198.51.100.10"), Port(23, "tcp"), "expired", ""),
     "rates_response": RatesResponse("R1", Count(2), ""),
     "rate_anomaly": RateAnomaly(Port(22, "tcp"), HOUR, 200.0, 20.5, 8.75, 1.0, "0123456789ab"),
     "rate_warning": RateWarning(Port(53, "udp"), HOUR, 80.0, -100.0, 80.0, 1e-07, "0123456789ab"),
@@ -72,6 +77,15 @@ SAID: dict[str, Message] = {
     ),
 }
 """What the sidecar says, once each kind."""
+
+HEARD = (
+    "hello_response",
+    *(f"nearest_request-{number}" for number in range(1, 7)),
+    *(f"rates_report-{number}" for number in range(1, 3)),
+    *(f"block_request-{number}" for number in range(1, 3)),
+    *(f"unblock_request-{number}" for number in range(1, 3)),
+)
+"""What record.zeek says, in its order."""
 
 REFUSED: dict[str, str] = {
     "error-not-json": "{",
@@ -105,15 +119,11 @@ def main() -> None:
                 client.send(frame)
                 understood = running.wait_for("read ", count=number)
                 records[name] = {"from": "sidecar", "frame": frame, "zeek_read": understood.removeprefix("read ")}
-            heard = [client.recv(timeout=10) for _ in range(9)]
+            heard = [client.recv(timeout=10) for _ in range(len(HEARD))]
             for name, frame in REFUSED.items():
                 client.send(frame)
                 records[name] = {"from": "zeek", "frame": client.recv(timeout=10), "answers": frame}
-    records["hello_response"] = {"from": "zeek", "frame": heard[0]}
-    for number, frame in enumerate(heard[7:], start=1):
-        records[f"rates_report-{number}"] = {"from": "zeek", "frame": frame}
-    for number, frame in enumerate(heard[1:7], start=1):
-        records[f"nearest_request-{number}"] = {"from": "zeek", "frame": frame}
+    records |= {name: {"from": "zeek", "frame": frame} for name, frame in zip(HEARD, heard, strict=True)}
     for old in frames.glob("*.json"):
         old.unlink()
     for name, record in records.items():

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from portkin.messages import TO_ZEEK, Count, HelloResponse, Junk, Message, NearestRequest, RatesReport, parse, unparse
+from portkin.messages import (
+    TO_ZEEK,
+    BlockRequest,
+    Count,
+    HelloResponse,
+    Junk,
+    Message,
+    NearestRequest,
+    RatesReport,
+    UnblockRequest,
+    parse,
+    unparse,
+)
 from portkin.ports import Port
 from portkin.transport.json_v1 import acknowledged, decode, encode
 
@@ -61,6 +74,30 @@ def test_reports_of_rates_are_read(name, report):
     reqid, node, seconds, width, ports, counts = report
     start = datetime.fromtimestamp(1_700_000_000 + seconds, UTC)
     assert RatesReport(reqid, node, start, timedelta(seconds=width), ports, counts) == understood(name)
+
+
+SSH, TELNET, DNS = Port(22, "tcp"), Port(23, "tcp"), Port(53, "udp")
+OLD, NEW = ip_address("198.51.100.10"), ip_address("2001:db8::1")
+REFUSED_ONE = "evidence=TRW answered=0 refused=1 repeated=0 darknet=0"
+SWEPT_THREE = "evidence=DARKNET answered=0 refused=0 repeated=0 darknet=3 probe=1"
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        (
+            "block_request-1",
+            BlockRequest("B1", OLD, TELNET, timedelta(seconds=20_000), "0123456789ab", SSH, Count(1), REFUSED_ONE),
+        ),
+        ("block_request-2", BlockRequest("B2", NEW, DNS, timedelta(seconds=1.5), "", DNS, Count(0), SWEPT_THREE)),
+        ("unblock_request-1", UnblockRequest("U1", OLD, TELNET)),
+        # To Zeek a mapped address is the IPv4 address itself.
+        ("unblock_request-2", UnblockRequest("U2", OLD, DNS)),
+    ],
+)
+def test_requests_to_block_are_read(name, request_):
+    """Addresses of both families, durations with fractions, and the evidence."""
+    assert request_ == understood(name)
 
 
 @pytest.mark.parametrize("name", ["nearest_request-5", "nearest_request-6"])
