@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -89,3 +90,19 @@ def test_when_all_die_the_blocks_end_by_themselves(net, zeek, tmp_path):
         until(lambda: site.held() == {}, lambda: f"held: {site.held()}", timeout=2 * INTERVAL)
         assert "23/tcp open" in site.nmap("-sS", "-p", "23", VICTIM)
         assert site.fetches("client", "80")
+
+
+UNIT = Path(__file__).resolve().parents[2] / "sidecar" / "portkin.service"
+
+
+def test_the_capabilities_of_the_service_unit_suffice(net, zeek, tmp_path):
+    """With nothing but the capabilities that the unit for systemd leaves to it, the sidecar blocks, and answers."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("no setpriv on PATH")
+    (kept,) = re.findall(r"^CapabilityBoundingSet=CAP_(.*)$", UNIT.read_text(), re.MULTILINE)
+    only = f"-all,+{kept.lower()}"
+    with Site(net, zeek, tmp_path, prefix=("setpriv", f"--bounding-set={only}", f"--inh-caps={only}")) as site:
+        status = Path(f"/proc/{site.sidecar.process.pid}/status").read_text()
+        assert "CapEff:\t0000000000001000" in status  # 1 << 12: CAP_NET_ADMIN
+        site.provoke()
+        assert 4 == len(site.held())

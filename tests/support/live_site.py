@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from support.namespaces import ATTACKER, DARKNET, VICTIM, Network
@@ -21,7 +22,10 @@ SERVICES = ("80", "23", "2222", "8443")
 class Site:
     """Zeek and the sidecar on the sensor, services on the victim, and who listens there."""
 
-    def __init__(self, net: Network, zeek: str, folder: Path, backend: str = "nftables", **enforce) -> None:
+    def __init__(
+        self, net: Network, zeek: str, folder: Path, backend: str = "nftables", *, prefix: Sequence[str] = (), **enforce
+    ) -> None:
+        """``prefix`` is what becomes the sidecar; ``enforce`` are settings of that name."""
         self.net, self.folder = net, folder
         self.config = folder / "sidecar" / "portkin.yaml"
         small_table(folder / "table")
@@ -39,7 +43,8 @@ class Site:
             "enforce": {"backend": backend, "books": str(folder / "books.sqlite"), "count": 1.0, **enforce},
         }
         self.sidecar = SidecarProcess(folder / "sidecar", settings)
-        self.zeek.prefix = self.sidecar.prefix = net.inside("sensor")
+        self.zeek.prefix = net.inside("sensor")
+        self.sidecar.prefix = [*net.inside("sensor"), *prefix]
         self._pages = folder / "www"
         self._pages.mkdir()
         (self._pages / "index.html").write_text("hello")
