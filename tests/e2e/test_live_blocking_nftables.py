@@ -11,19 +11,30 @@ from pathlib import Path
 import pytest
 
 from support.live_site import INTERVAL, SERVICES, Site
-from support.namespaces import ATTACKER, VICTIM, Network, guarded_site
+from support.namespaces import ATTACKER, V6, VICTIM, Network, guarded_site
 from support.sidecar_process import until
 
 pytestmark = [pytest.mark.root, pytest.mark.zeek, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
-def net(root):
+def programs(root):
     for program in ("ip", "nmap", "tcpdump", "curl"):
         if shutil.which(program) is None:
             pytest.skip(f"no {program} on PATH")
+
+
+@pytest.fixture
+def net(programs):
     with Network() as network:
         guarded_site(network)
+        yield network
+
+
+@pytest.fixture
+def net6(programs):
+    with Network() as network:
+        guarded_site(network, V6)
         yield network
 
 
@@ -49,11 +60,25 @@ def test_predicted_ports_are_closed_to_the_scanner_alone(net, zeek, tmp_path):
         # Every block was extended by the probes it met; 8 s after the last nothing is held, and the way is free.
         until(lambda: site.held() == {}, lambda: f"held: {site.held()}", timeout=3 * INTERVAL)
         assert time.monotonic() - stopped_at > INTERVAL
-        assert site.fetches("attacker", "2222")
+        # A first packet comes through; it is a probe, and the next ones may not.
+        assert "2222/tcp open" in site.nmap("-sS", "-p", "2222", VICTIM)
         listing = ("blocks", "list", "--all", "--json", "-c")
         rows = [json.loads(line) for line in site.portkin(*listing, str(site.config)).splitlines()]
         assert {"expired"} == {row["outcome"] for row in rows if row["port"] in ("23/tcp", "22/tcp", "80/tcp")}
         assert "expired" in site.zeek_log("portkin_block")
+
+
+def test_the_same_over_ipv6(net6, zeek, tmp_path):
+    """A scanner's IPv6 address is kept from the predicted ports, by the set for that family; the client is not."""
+    with Site(net6, zeek, tmp_path, at=V6) as site:
+        assert site.fetches("attacker", "23")
+        site.provoke()
+        assert "open" not in site.nmap("-sS", "-p", "22,23,2222,80", V6.victim)
+        assert [23] == site.reached()
+        assert "8443/tcp open" in site.nmap("-sS", "-p", "8443", V6.victim)
+        assert all(site.fetches("client", port) for port in SERVICES)
+        rows = [json.loads(line) for line in site.portkin("nft", "show", "--json").splitlines()[1:]]
+        assert {V6.attacker} == {row["src"] for row in rows}
 
 
 def test_an_operator_wins(net, zeek, tmp_path):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from support.namespaces import ATTACKER, DARKNET, VICTIM, Network
+from support.namespaces import V4, V6, Addresses, Network
 from support.sidecar_process import SidecarProcess, until
 from support.tables import small_table
 from support.zeek_process import SCRIPTS, ZeekProcess
@@ -23,17 +23,25 @@ class Site:
     """Zeek and the sidecar on the sensor, services on the victim, and who listens there."""
 
     def __init__(
-        self, net: Network, zeek: str, folder: Path, backend: str = "nftables", *, prefix: Sequence[str] = (), **enforce
+        self,
+        net: Network,
+        zeek: str,
+        folder: Path,
+        backend: str = "nftables",
+        *,
+        at: Addresses = V4,
+        prefix: Sequence[str] = (),
+        **enforce,
     ) -> None:
         """``prefix`` is what becomes the sidecar; ``enforce`` are settings of that name."""
-        self.net, self.folder = net, folder
+        self.net, self.folder, self.at = net, folder, at
         self.config = folder / "sidecar" / "portkin.yaml"
         small_table(folder / "table")
         local = folder / "local.zeek"
         local.write_text(
             f"@load {SCRIPTS}/websocket.zeek\n@load {SCRIPTS}/block.zeek\n"
-            f"redef Portkin::darknets += {{ {DARKNET} }};\n"
-            f"redef Portkin::protected_nets += {{ 192.0.2.0/24 }};\n"
+            f"redef Portkin::darknets += {{ {in_zeek(at.darknet)} }};\n"
+            f"redef Portkin::protected_nets += {{ {in_zeek(at.inside)} }};\n"
             f"redef Portkin::block_interval = {INTERVAL}sec;\nredef Portkin::block_open_services = T;\n"
         )
         self.zeek = ZeekProcess(zeek, folder / "zeek", "-i", "af_packet::outside", local)
@@ -51,11 +59,14 @@ class Site:
         self._dump = folder / "victim.txt"
 
     def __enter__(self) -> Site:
+        where = ("-b", self.at.victim, "-d", str(self._pages))
         for port in SERVICES:
-            self.net.start("victim", sys.executable, "-m", "http.server", port, "-d", str(self._pages))
+            self.net.start("victim", sys.executable, "-m", "http.server", port, *where)
         # What reaches the victim from the attacker: the ports of its SYNs.
-        tcp = "tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn"
-        self.net.start("victim", "tcpdump", "-nlq", "-i", "eth0", f"src {ATTACKER} and {tcp}", out=self._dump)
+        # libpcap knows no tcp[...] over IPv6; without extension headers its flags are octet 53.
+        flags = "ip6[6] == 6 and ip6[53]" if self.at is V6 else "tcp[13]"
+        syns = f"src {self.at.attacker} and {flags} & 18 == 2"
+        self.net.start("victim", "tcpdump", "-nlq", "-i", "eth0", syns, out=self._dump)
         until(lambda: "listening" in self._dump.read_text(), lambda: "tcpdump did not start")
         for port in SERVICES:
             until(lambda port=port: self.fetches("client", port), lambda: "a service did not start")
@@ -71,18 +82,18 @@ class Site:
 
     def fetches(self, machine: str, port: str) -> bool:
         """Whether a page can be had from the victim."""
-        url = f"http://{VICTIM}:{port}/"
+        url = f"http://{f'[{self.at.victim}]' if self.at is V6 else self.at.victim}:{port}/"
         return self.net.succeeds(machine, "curl", "-s", "-o", "/dev/null", "--max-time", "2", url)
 
     def nmap(self, *arguments: str) -> str:
         """What the attacker's nmap finds."""
-        quick = ("-n", "-Pn", "--disable-arp-ping", "--max-retries", "0", "-T5")
+        quick = ("-n", "-Pn", "--disable-arp-ping", "--max-retries", "0", "-T5", *(("-6",) if self.at is V6 else ()))
         return self.net.run("attacker", "nmap", *quick, *arguments)
 
     def reached(self) -> list[int]:
         """The ports of the attacker's SYNs that have come to the victim so far."""
         time.sleep(0.3)
-        return [int(port) for port in re.findall(rf"> {re.escape(VICTIM)}\.(\d+):", self._dump.read_text())]
+        return [int(port) for port in re.findall(rf"> {re.escape(self.at.victim)}\.(\d+):", self._dump.read_text())]
 
     def portkin(self, *arguments: str) -> str:
         """What our command line prints on the sensor."""
@@ -109,7 +120,7 @@ class Site:
 
     def provoke(self) -> None:
         """Make the attacker a scanner that probed 22: blocked are 22 and its kin 23, 2222 and 80."""
-        self.nmap("-sS", "-p", "22", "203.0.113.1-4")
+        self.nmap("-sS", "-p", "22", *self.at.swept)
         wanted = {"22/tcp", "23/tcp", "2222/tcp", "80/tcp"}
         until(lambda: wanted == self.live(), self._state)
 
@@ -117,3 +128,9 @@ class Site:
         """What each part has seen, for the message of a failed test."""
         logs = "\n".join(self.zeek_log(name) for name in ("portkin", "portkin_block", "conn", "reporter", "broker"))
         return f"live: {self.live()}\n{self.sidecar.text}\n{logs}\n{self.metrics()}"
+
+
+def in_zeek(net: str) -> str:
+    """A net as Zeek's language writes it."""
+    address, _, length = net.partition("/")
+    return f"[{address}]/{length}" if ":" in address else net

@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,13 @@ class Network:
         for machine in self._machines:
             subprocess.run(["ip", "netns", "del", f"{self._name}-{machine}"], check=False)
 
-    def machine(self, name: str) -> None:
-        """A new machine, quiet: no IPv6 of its own accord."""
+    def machine(self, name: str, *, ipv6: bool = False) -> None:
+        """A new machine, quiet: no IPv6 of its own accord, and no waiting whether an address is taken."""
         subprocess.run(["ip", "netns", "add", f"{self._name}-{name}"], check=True)
         self._machines.append(name)
-        for setting in ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"):
-            self.run(name, "sysctl", "-qw", setting)
+        for setting in ("accept_dad=0", "accept_ra=0") if ipv6 else ("disable_ipv6=1",):
+            for which in ("all", "default"):
+                self.run(name, "sysctl", "-qw", f"net.ipv6.conf.{which}.{setting}")
         self.run(name, "ip", "link", "set", "lo", "up")
 
     def cable(self, one: str, device: str, other: str, peer: str) -> None:
@@ -101,31 +103,74 @@ for command in (0x17, 0x1F, 0x24):  # ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGS
 """
 
 
-ATTACKER, CLIENT, VICTIM = "198.51.100.10", "198.51.100.100", "192.0.2.10"
-DARKNET = "203.0.113.0/24"
+@dataclass(frozen=True)
+class Addresses:
+    """Who is who at a guarded site; the nets of its two sides, and the sensor's address in each."""
+
+    attacker: str
+    client: str
+    victim: str
+    outside: str
+    inside: str
+    darknet: str
+    gateway: str
+    inner_gateway: str
+    length: int
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """Four addresses of the darknet, for a scanner to try."""
+        return tuple(self.darknet.partition("/")[0].removesuffix("0") + str(host) for host in range(1, 5))
 
 
-def guarded_site(net: Network) -> None:
+V4 = Addresses(
+    attacker="198.51.100.10",
+    client="198.51.100.100",
+    victim="192.0.2.10",
+    outside="198.51.100.0/24",
+    inside="192.0.2.0/24",
+    darknet="203.0.113.0/24",
+    gateway="198.51.100.1",
+    inner_gateway="192.0.2.1",
+    length=24,
+)
+V6 = Addresses(
+    attacker="2001:db8:a::10",
+    client="2001:db8:a::100",
+    victim="2001:db8:b::10",
+    outside="2001:db8:a::/64",
+    inside="2001:db8:b::/64",
+    darknet="2001:db8:d::/64",
+    gateway="2001:db8:a::1",
+    inner_gateway="2001:db8:b::1",
+    length=64,
+)
+ATTACKER, CLIENT, VICTIM, DARKNET = V4.attacker, V4.client, V4.victim, V4.darknet
+
+
+def guarded_site(net: Network, at: Addresses = V4) -> None:
     """An attacker and a client before a sensor that routes, a victim and a net without hosts behind it.
 
-    attacker 198.51.100.10, client 198.51.100.100 -- sensor (``outside``) -- victim 192.0.2.10; 203.0.113.0/24
+    attacker, client -- sensor (``outside``) -- victim; darknet
     """
+    ipv6 = at is V6
+    ip = ("ip", "-6") if ipv6 else ("ip",)
     for name in ("sensor", "attacker", "client", "victim"):
-        net.machine(name)
-    net.run("sensor", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        net.machine(name, ipv6=ipv6)
+    net.run("sensor", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1" if ipv6 else "net.ipv4.ip_forward=1")
     net.run("sensor", "ip", "link", "add", "outside", "type", "bridge")
-    net.run("sensor", "ip", "addr", "add", "198.51.100.1/24", "dev", "outside")
+    net.run("sensor", "ip", "addr", "add", f"{at.gateway}/{at.length}", "dev", "outside")
     net.run("sensor", "ip", "link", "set", "outside", "up")
-    for name, address in (("attacker", ATTACKER), ("client", CLIENT)):
+    for name, address in (("attacker", at.attacker), ("client", at.client)):
         net.cable("sensor", name, name, "eth0")
         net.run("sensor", "ip", "link", "set", name, "master", "outside")
-        net.run(name, "ip", "addr", "add", f"{address}/24", "dev", "eth0")
-        net.run(name, "ip", "route", "add", "default", "via", "198.51.100.1")
+        net.run(name, "ip", "addr", "add", f"{address}/{at.length}", "dev", "eth0")
+        net.run(name, *ip, "route", "add", "default", "via", at.gateway)
     net.cable("sensor", "inside", "victim", "eth0")
-    net.run("sensor", "ip", "addr", "add", "192.0.2.1/24", "dev", "inside")
-    net.run("victim", "ip", "addr", "add", f"{VICTIM}/24", "dev", "eth0")
-    net.run("victim", "ip", "route", "add", "default", "via", "192.0.2.1")
-    net.run("sensor", "ip", "route", "add", "blackhole", DARKNET)
+    net.run("sensor", "ip", "addr", "add", f"{at.inner_gateway}/{at.length}", "dev", "inside")
+    net.run("victim", "ip", "addr", "add", f"{at.victim}/{at.length}", "dev", "eth0")
+    net.run("victim", *ip, "route", "add", "default", "via", at.inner_gateway)
+    net.run("sensor", *ip, "route", "add", "blackhole", at.darknet)
 
 
 def guarded_wire(net: Network) -> None:
