@@ -12,6 +12,8 @@ PROTOS: tuple[Proto, ...] = get_args(Proto)
 PORTS = 65536
 """How many port numbers a protocol has."""
 
+_WRITTEN = "write a port as 80, 80/tcp or 53/udp"
+
 
 class Port(NamedTuple):
     """A transport port; prints as Zeek writes it."""
@@ -31,9 +33,9 @@ class Port(NamedTuple):
         number, slash, named = text.strip().partition("/")
         chosen = named.lower() if slash else proto
         if chosen not in PROTOS:
-            raise PortError(f"{text!r}: {chosen!r} is not tcp or udp; write a port as 80, 80/tcp or 53/udp")
-        if not (number.isascii() and number.isdigit()) or int(number) >= PORTS:
-            raise PortError(f"{text!r}: {number!r} is not a port number from 0 to 65535")
+            raise PortError(f"{text[:80]!r} names no protocol that is tcp or udp; {_WRITTEN}")
+        if not (number.isascii() and number.isdigit() and len(number) <= 5) or int(number) >= PORTS:
+            raise PortError(f"{text[:80]!r} is not a port from 0 to 65535; {_WRITTEN}")
         return cls(int(number), cast(Proto, chosen))
 
 

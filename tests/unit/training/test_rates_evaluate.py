@@ -281,4 +281,4 @@ def test_command_line_counts_a_csv_and_says_what_is_wrong(tmp_path):
     done = runner.invoke(command, ["evaluate", str(tmp_path / "s"), *work, "--model", "oracle"])
     assert "'oracle': choose of last value" in done.output
     done = runner.invoke(command, ["evaluate", str(tmp_path / "s"), *work, "--port", "99999"])
-    assert "not a port number" in done.output
+    assert "is not a port" in done.output
