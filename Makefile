@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 CAPTURE ?= tests/captures/scans.pcap
 PYTEST_FLAGS ?=
+BENCH_FLAGS ?=
 
 .PHONY: demo test test-slow lint format bench wheel dev clean help
 
@@ -57,8 +58,8 @@ test: wheel  ## Install what the tests need and run them all
 test-slow: $(VENV)/.dev  ## The tests that take minutes each
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
 
-bench: $(VENV)/.dev  ## Run all benchmarks
-	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+bench: $(VENV)/.dev  ## Run all benchmarks into build/bench; BENCH_FLAGS='--size full' for more
+	@$(BIN)/python tests/bench/run.py $(BENCH_FLAGS)
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) build dist

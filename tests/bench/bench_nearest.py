@@ -1,26 +1,38 @@
-"""How long the K nearest ports of all ports take, and how much faster than networkx that is.
+"""The K nearest ports of all ports, beside networkx, scipy and igraph on the same graph.
 
-    python tests/bench/bench_nearest.py --edges 5000000
-
-Two graphs over all 65,536 ports: `skewed`, as probing makes them (ports as popular as Zipf's law has it, an
-edge as heavy as often as it was drawn), and `uniform`, where all ports are alike, which is kinder to
-networkx: it looks at every edge of a port it settles. Both sides use one core and read the same lengths.
-networkx is stopped the same way: its Dijkstra ends when it settles the K-th port, which is named to it as
-the target.
+Two graphs over all 65,536 ports: `skewed`, as probing makes them (ports as popular as Zipf's law has it, an edge as
+heavy as often as it was drawn), and `uniform`, where all ports are alike, which is kinder to those who look at every
+edge of a port they settle. Everybody uses one core and reads the same lengths, and everybody may stop: networkx and
+igraph are named the K-th port as the target, scipy the K-th distance as the limit, both of which we found before. The
+distance of the K-th port must be the same to the last bit.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import networkx as nx
 import numpy as np
+import scipy.sparse
+from scipy.sparse.csgraph import dijkstra
 
+from bench.figures import MICRO, Figure, Missing, Size, Work, compare, script
 from portkin.ports import PORTS
 from portkin_training.graph import Graph, build_graph, whole_lengths
 from portkin_training.nearest import nearest
 from portkin_training.scans import Transitions
+
+K = 16
+EDGES = {"smoke": 100_000, "small": 1_000_000, "full": 5_000_000}
+SAMPLE = {"smoke": 2, "small": 20, "full": 20}
+"""Ports that the peers search from."""
+REPEATED = "{} searches from a port in a call; what a call takes to read the weights is taken off"
+"""A call that could search from all ports at once would read the weights once; but all ports would have one limit, or
+one target, and nobody could stop early. So a call searches from one port over and over."""
 
 
 def drawn_transitions(edges: int, *, skew: float, seed: int) -> Transitions:
@@ -41,74 +53,81 @@ def drawn_transitions(edges: int, *, skew: float, seed: int) -> Transitions:
     return Transitions((pairs >> 16).astype(np.uint16), (pairs & 0xFFFF).astype(np.uint16), counts)
 
 
-def as_networkx(graph: Graph, lengths: np.ndarray) -> nx.DiGraph:
-    """The same graph for networkx, its nodes numbered alike."""
+def by_networkx(graph: Graph, lengths: np.ndarray, searches: list[tuple[int, int, float]]) -> Work:
+    """Its Dijkstra ends when it settles the target."""
     directed = nx.DiGraph()
     directed.add_nodes_from(range(len(graph.ports)))
     directed.add_weighted_edges_from(
         zip(graph.sources.tolist(), graph.targets.tolist(), lengths.tolist(), strict=True), weight="length"
     )
-    return directed
+
+    def search() -> None:
+        for source, target, distance in searches:
+            assert distance == nx.dijkstra_path_length(directed, source, target, weight="length")
+
+    return Work("networkx", search, len(searches))
 
 
-class Clock:
-    """Seconds of one core, and seconds on the wall, since the clock was made."""
+def by_scipy(graph: Graph, lengths: np.ndarray, searches: list[tuple[int, int, float]]) -> Work:
+    """Its Dijkstra ends at the limit. A call checks all weights first: see `REPEATED`."""
+    n, many = len(graph.ports), 20
+    matrix = scipy.sparse.csr_array((lengths, graph.targets, graph.indptr), (n, n))
 
-    def __init__(self) -> None:
-        self._core, self._wall = time.process_time(), time.perf_counter()
+    def search() -> None:
+        for source, target, distance in searches:
+            assert (dijkstra(matrix, indices=[source] * many, limit=distance)[:, target] == distance).all()
 
-    def read(self) -> tuple[float, float]:
-        """(core, wall)."""
-        return time.process_time() - self._core, time.perf_counter() - self._wall
+    def start() -> None:
+        for source, _, _ in searches:
+            dijkstra(matrix, indices=[source], limit=0.0)
 
-
-def measure(name: str, transitions: Transitions, k: int, sample: int) -> None:
-    """Print the figures of one graph."""
-    whole = Clock()
-    graph = build_graph(transitions)
-    lengths = whole_lengths(graph.weights)
-    before = whole.read()
-    nodes, distances = nearest(graph, lengths, k)
-    (core, wall), (core_before, wall_before) = whole.read(), before
-    ours = (core - core_before) / len(graph.ports)
-    print(
-        f"{name}: {len(graph.ports):,} ports, {len(graph.targets):,} edges, K={k}\n"
-        f"  graph and lengths {core_before:.2f} s of one core ({wall_before:.2f} s on the wall), nearest "
-        f"{core - core_before:.2f} s ({wall - wall_before:.2f} s), together {core:.2f} s ({wall:.2f} s)\n"
-        f"  nearest {ours * 1e6:.1f} us per port",
-        flush=True,
-    )
-    if not sample:
-        return
-    directed = as_networkx(graph, lengths)
-    found = np.flatnonzero(nodes[:, k - 1] >= 0)
-    chosen = np.random.default_rng(1).choice(found, min(sample, len(found)), replace=False)
-    theirs = 0.0
-    for source in chosen.tolist():
-        last = int(nodes[source, k - 1])
-        clock = Clock()
-        distance = nx.dijkstra_path_length(directed, source, last, weight="length")
-        theirs += clock.read()[0] / len(chosen)
-        assert distance == distances[source, k - 1], (source, distance, distances[source, k - 1])
-    print(f"  networkx {theirs * 1e6:,.0f} us per port ({len(chosen)} ports): {theirs / ours:,.0f} times as long")
+    return Work("scipy.sparse.csgraph", search, len(searches) * many, start, REPEATED.format(many))
 
 
-def main() -> None:
-    """Measure both graphs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--edges", type=int, default=5_000_000)
-    parser.add_argument("-k", type=int, default=16)
-    parser.add_argument("--sample", type=int, default=200, help="ports that networkx searches from; 0 for none")
-    parser.add_argument("--skew", type=float, default=0.8, help="exponent of the skewed graph")
-    given = parser.parse_args()
+def by_igraph(graph: Graph, lengths: np.ndarray, searches: list[tuple[int, int, float]]) -> Work | Missing:
+    """Its Dijkstra ends when it settles the target. A call makes all weights from Python's floats: see `REPEATED`."""
+    try:
+        import igraph
+    except ImportError:
+        return Missing("igraph", "the bench extra is not installed")
+    directed = igraph.Graph(n=len(graph.ports), edges=np.stack([graph.sources, graph.targets], axis=1), directed=True)
+    directed.es["length"] = lengths
+    few, many = searches[:5], 200
+
+    def search() -> None:
+        for source, target, distance in few:
+            found = directed.distances([source] * many, [target], weights="length", algorithm="dijkstra")
+            assert found == [[distance]] * many
+
+    def start() -> None:
+        for source, _, _ in few:
+            directed.distances([source], [source], weights="length", algorithm="dijkstra")
+
+    return Work("igraph", search, len(few) * many, start, REPEATED.format(many))
+
+
+def measure(size: Size) -> Iterator[Figure]:
+    """Both graphs."""
     small = drawn_transitions(1000, skew=0.0, seed=0)
-    compiling = time.perf_counter()
-    nearest(build_graph(small), whole_lengths(small.count), given.k)
-    print(f"compiling or loading the kernel: {time.perf_counter() - compiling:.2f} s, not counted below")
-    for name, skew in (("skewed", given.skew), ("uniform", 0.0)):
-        transitions = drawn_transitions(given.edges, skew=skew, seed=2019)
-        measure(name, transitions, given.k, given.sample)
+    nearest(build_graph(small), whole_lengths(small.count), K)  # compiles
+    for name, skew in (("skewed", 0.8), ("uniform", 0.0)):
+        transitions = drawn_transitions(EDGES[size], skew=skew, seed=2019)
+        what = f"{name}, {len(transitions.count):,} edges"
+        graph = build_graph(transitions)
+        lengths = whole_lengths(graph.weights)
+        yield from compare(
+            f"graph and lengths from transitions, {what}",
+            Work("portkin", lambda counted=transitions: whole_lengths(build_graph(counted).weights)),
+            warm=False,
+        )
+        nodes, distances = nearest(graph, lengths, K)
+        found = np.flatnonzero(nodes[:, K - 1] >= 0)
+        chosen = np.random.default_rng(1).choice(found, min(SAMPLE[size], len(found)), replace=False)
+        searches = [(source, int(nodes[source, K - 1]), float(distances[source, K - 1])) for source in chosen.tolist()]
+        ours = Work("portkin", lambda g=graph, at=lengths: nearest(g, at, K), len(graph.ports))
+        peers = [by(graph, lengths, searches) for by in (by_networkx, by_scipy, by_igraph)]
+        yield from compare(f"{K} nearest of a port, {what}", ours, peers, MICRO)
 
 
 if __name__ == "__main__":
-    main()
+    script(measure, __doc__)
