@@ -1,22 +1,23 @@
-"""How fast captures become columns and probes, beside dpkt, scapy and cat on the same packets in the same run.
+"""How fast captures become columns and probes, beside dpkt, scapy, tshark, Suricata, and cat on the same packets.
 
-    python tests/bench/bench_ingest.py [PACKETS] [--folder DIR]
-
-The capture is made here: 60-byte packets on Ethernet, TCP SYNs from random sources to a /8, 100,000 a second.
-Decoding runs on one core (the process is pinned to it) from a file in the page cache; the whole of ingest has
-the threads it has in use. Every figure is the best of three.
+The capture is made here: 60-byte packets on Ethernet, TCP SYNs from random sources to a /8, 100,000 a second. It is in
+the page cache, and everybody has one core; the whole of ingest is also measured with all of them. The slower ones read
+its first packets only. What dpkt, scapy and tshark decode must be what we do.
 """
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import os
 import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from itertools import islice
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import dpkt
 import numpy as np
@@ -24,14 +25,24 @@ from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader
 
+from bench.figures import Figure, Missing, Size, Unit, Work, compare, script
+from bench.machine import program
 from portkin_training.ingest.contacts import contacts_from_packets
+from portkin_training.ingest.packets import Packets
 from portkin_training.ingest.pcap import read_capture
 from portkin_training.ingest.rules import probes_from_packets
 from portkin_training.ingest.run import ingest
+from support.suricata import write_config
 
 PACKET = 60
 RATE = 100_000
 HEADER = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
+PACKETS = {"smoke": 5_000, "small": 1_000_000, "full": 4_000_000}
+SPEED = Unit("packets/s", "more")
+TSHARK_FIELDS = ("frame.time_epoch", "ip.src", "ip.dst", "ip.proto", "tcp.srcport", "tcp.dstport", "tcp.flags",
+                 "tcp.seq_raw")  # fmt: skip
+Row = tuple[int, int, int, int, int, int, int, int]
+"""ts (us), src, dst, proto, sport, dport, flags, seq."""
 
 
 def make_capture(path: Path, packets: int) -> None:
@@ -55,98 +66,140 @@ def make_capture(path: Path, packets: int) -> None:
             out.write(records)
 
 
-@dataclass(frozen=True)
-class Speed:
-    """Packets a second by the clock, and processor nanoseconds a packet, which other work slows down less."""
-
-    rate: float
-    cpu: float
-
-
-def best(work: Callable[[], int], repeat: int = 3) -> Speed:
-    """The best of some runs."""
-    rates, cpus = [], []
-    for _ in range(repeat):
-        begun, used = time.perf_counter(), time.process_time()
-        packets = work()
-        rates.append(packets / (time.perf_counter() - begun))
-        cpus.append((time.process_time() - used) / packets * 1e9)
-    return Speed(max(rates), min(cpus))
+def cut(path: Path, packets: int) -> Path:
+    """The first packets of the capture, in a file beside it."""
+    short = path.with_name(f"first-{packets}.pcap")
+    with path.open("rb") as whole:
+        short.write_bytes(whole.read(len(HEADER) + packets * (16 + PACKET)))
+    return short
 
 
-def by_dpkt(path: Path, packets: int) -> int:
-    """Decode with dpkt to the same fields."""
-    read = 0
+def our_rows(packets: Packets) -> list[Row]:
+    """What we decoded, as others say it."""
+    v4 = [(column[:, 1] & 0xFFFF_FFFF).tolist() for column in (packets.src, packets.dst)]
+    others = (packets.proto, packets.sport, packets.dport, packets.flags, packets.seq)
+    return list(zip(packets.ts.tolist(), *v4, *(column.tolist() for column in others), strict=True))
+
+
+def by_dpkt(path: Path) -> Iterator[Row]:
+    """What dpkt decodes."""
     with path.open("rb") as opened:
         for ts, frame in dpkt.pcap.Reader(opened):
             ip = dpkt.ethernet.Ethernet(frame).data
-            _ = ts, ip.src, ip.dst, ip.p, ip.data.sport, ip.data.dport, ip.data.flags, ip.data.seq
-            read += 1
-            if read == packets:
-                break
-    return read
+            tcp = ip.data
+            src, dst = int.from_bytes(ip.src, "big"), int.from_bytes(ip.dst, "big")
+            yield round(ts * 1_000_000), src, dst, ip.p, tcp.sport, tcp.dport, tcp.flags, tcp.seq
 
 
-def by_scapy(path: Path, packets: int) -> int:
-    """Decode with scapy to the same fields."""
-    read = 0
-    for frame, _ in RawPcapReader(str(path)):
+def by_scapy(path: Path) -> Iterator[Row]:
+    """What scapy decodes."""
+    for frame, about in RawPcapReader(str(path)):
         ip = Ether(frame).payload
-        _ = ip.src, ip.dst, ip.proto, ip[TCP].sport, ip[TCP].dport, ip[TCP].flags, ip[TCP].seq
-        read += 1
-        if read == packets:
-            break
-    return read
+        tcp = ip[TCP]
+        ts = about.sec * 1_000_000 + about.usec
+        src, dst = int(IPv4Address(ip.src)), int(IPv4Address(ip.dst))
+        yield ts, src, dst, ip.proto, tcp.sport, tcp.dport, int(tcp.flags), tcp.seq
 
 
-def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("packets", type=int, nargs="?", default=4_000_000)
-    parser.add_argument("--folder", type=Path, help="where the capture is made (default: a temporary folder)")
-    options = parser.parse_args()
+def tshark_command(path: Path) -> list[str]:
+    """It prints the same fields; it looks up no names and follows no connections."""
+    fields = [word for field in TSHARK_FIELDS for word in ("-e", field)]
+    calm = ["-o", "tcp.analyze_sequence_numbers:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE"]
+    return [str(program("tshark")), "-n", *calm, "-r", str(path), "-T", "fields", *fields]
+
+
+def by_tshark(path: Path) -> Iterator[Row]:
+    """What tshark prints."""
+    ran = subprocess.run(tshark_command(path), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    for line in ran.stdout.splitlines():
+        ts, src, dst, *others = line.split("\t")
+        proto, sport, dport, flags, seq = (int(text, 0) for text in others)
+        yield round(float(ts) * 1e6), int(IPv4Address(src)), int(IPv4Address(dst)), proto, sport, dport, flags, seq
+
+
+def quietly(*command: str | Path) -> None:
+    """Run a command that must succeed; nobody reads what it says."""
+    subprocess.run([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def decoders(path: Path, packets: int) -> list[Work | Missing]:
+    """Those who decode, each on as many of the first packets as do not take long."""
+    peers: list[Work | Missing] = []
+    expected = our_rows(next(read_capture(path))[:1000])
+    for name, rows, few in (("dpkt", by_dpkt, min(packets, 100_000)), ("scapy", by_scapy, min(packets // 10, 5_000))):
+        short = cut(path, few)
+        assert expected[:few] == list(islice(rows(short), len(expected))), name
+        peers.append(Work(name, lambda by=rows, at=short: [None for _ in by(at)], few))
+    if program("tshark") is None:
+        return [*peers, Missing("tshark", "no tshark on PATH")]
+    assert expected == list(by_tshark(cut(path, len(expected))))
+    few = min(packets, 200_000)
+    short, one = cut(path, few), cut(path, 1)
+    print_fields, start = (lambda: quietly(*tshark_command(short))), (lambda: quietly(*tshark_command(one)))
+    return [*peers, Work("tshark -T fields", print_fields, few, start, "its start is taken off")]
+
+
+def suricata(path: Path, packets: int) -> Work | Missing:
+    """Suricata decodes and keeps flows; it has no rules."""
+    found = program("suricata")
+    if found is None:
+        return Missing("suricata -r", "no suricata on PATH")
+    config, rules = write_config(path.parent / "suricata"), path.with_name("no.rules")
+    rules.touch()
+    few = min(packets, 500_000)
+    command = [found, "-c", config, "-S", rules, "-l", config.parent, "-k", "none", "--runmode=single", "-r"]
+    read, one = cut(path, few), cut(path, 1)
+    return Work(
+        "suricata -r", lambda: quietly(*command, read), few, lambda: quietly(*command, one),
+        "Suricata keeps flows and streams, with no rules; its start is taken off",
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """This process, and what it starts, has one core."""
     cores = os.sched_getaffinity(0)
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        path, packets = Path(folder) / "probes.pcap", options.packets
-        make_capture(path, packets)
-        os.sched_setaffinity(0, {min(cores)})
-        one_core: dict[str, Callable[[], int]] = {
-            "decode to columns": lambda: sum(map(len, read_capture(path))),
-            "decode + contacts": lambda: sum(map(len, contacts_from_packets(read_capture(path)))),
-            "decode + probe rules": lambda: sum(map(len, probes_from_packets(read_capture(path)))),
-            "cat > /dev/null": lambda: cat(path, packets),
-            "dpkt": lambda: by_dpkt(path, min(packets, 100_000)),
-            "scapy": lambda: by_scapy(path, min(packets, 5_000)),
-        }
-        for work in [*one_core.values()][:3]:
-            work()  # compile, fill the page cache
-        rates = {name: best(work) for name, work in one_core.items()}
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
         os.sched_setaffinity(0, cores)
-        rates["whole ingest, Parquet written"] = best(
-            lambda: sum(ingest([path], Path(folder) / "probes", force=True).probes.values())
-        )
-        os.sched_setaffinity(0, {min(cores)})
-        rates["whole ingest on one core"] = best(
-            lambda: sum(ingest([path], Path(folder) / "probes", force=True).probes.values())
-        )
-        size = sum(file.stat().st_size for file in (Path(folder) / "probes").rglob("*.parquet"))
-    print(f"{packets:,} packets of {PACKET} bytes, {len(cores)} cores, load {os.getloadavg()[0]:.1f}")
-    for name, speed in rates.items():
-        processor = "" if name.startswith("cat") else f"{speed.cpu:12,.0f} ns of processor a packet"
-        print(f"{name:32} {speed.rate / 1e6:10.3f} M/s {processor}")
-    decode = rates["decode to columns"]
-    for name in ("dpkt", "scapy"):
-        ratio, work = decode.rate / rates[name].rate, rates[name].cpu / decode.cpu
-        print(f"decode is {ratio:,.0f} times {name} by the clock, {work:,.0f} times by processor time")
-    print(f"decode takes {rates['cat > /dev/null'].rate / decode.rate:.1f} times as long as cat")
-    print(f"{size / packets:.1f} bytes of Parquet a probe, {16 + PACKET} of pcap")
 
 
-def cat(path: Path, packets: int) -> int:
-    """Only read the file."""
-    subprocess.run(["cat", path], stdout=subprocess.DEVNULL, check=True)
-    return packets
+def measure(size: Size) -> Iterator[Figure]:
+    """Decoding, then what is made of it, then all of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, packets = Path(name), PACKETS[size]
+        path = folder / "probes.pcap"
+        make_capture(path, packets)
+        cat = Work("cat > /dev/null", lambda: quietly("cat", path), packets)
+
+        def ours(chunks) -> Work:
+            return Work("portkin", lambda: sum(map(len, chunks(path))), packets)
+
+        def whole() -> None:
+            assert packets == sum(ingest([path], folder / "probes", force=True).probes.values())
+
+        with one_core():
+            yield from compare(size, "decode to columns", ours(read_capture), [cat, *decoders(path, packets)], SPEED)
+            contacts = ours(lambda at: contacts_from_packets(read_capture(at)))
+            yield from compare(size, "decode, and find contacts", contacts, [suricata(path, packets)], SPEED)
+            yield from compare(
+                size,
+                "decode, and the rules of probes",
+                ours(lambda at: probes_from_packets(read_capture(at))),
+                [],
+                SPEED,
+            )
+            yield from compare(
+                size, "all of ingest, Parquet written, one core", Work("portkin", whole, packets), [cat], SPEED
+            )
+        yield from compare(
+            size, "all of ingest, Parquet written, all cores", Work("portkin", whole, packets), [cat], SPEED
+        )
+        written = sum(file.stat().st_size for file in (folder / "probes").rglob("*.parquet")) / packets
+        yield Figure("Parquet of a probe", written, "bytes", "less", "its pcap", 16.0 + PACKET, (16 + PACKET) / written)
 
 
 if __name__ == "__main__":
-    main()
+    script(measure, __doc__)

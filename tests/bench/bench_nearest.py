@@ -27,7 +27,7 @@ from portkin_training.nearest import nearest
 from portkin_training.scans import Transitions
 
 K = 16
-EDGES = {"smoke": 100_000, "small": 1_000_000, "full": 5_000_000}
+EDGES = {"smoke": 300_000, "small": 1_000_000, "full": 5_000_000}
 SAMPLE = {"smoke": 2, "small": 20, "full": 20}
 """Ports that the peers search from."""
 REPEATED = "{} searches from a port in a call; what a call takes to read the weights is taken off"
@@ -116,9 +116,9 @@ def measure(size: Size) -> Iterator[Figure]:
         graph = build_graph(transitions)
         lengths = whole_lengths(graph.weights)
         yield from compare(
+            size,
             f"graph and lengths from transitions, {what}",
             Work("portkin", lambda counted=transitions: whole_lengths(build_graph(counted).weights)),
-            warm=False,
         )
         nodes, distances = nearest(graph, lengths, K)
         found = np.flatnonzero(nodes[:, K - 1] >= 0)
@@ -126,7 +126,7 @@ def measure(size: Size) -> Iterator[Figure]:
         searches = [(source, int(nodes[source, K - 1]), float(distances[source, K - 1])) for source in chosen.tolist()]
         ours = Work("portkin", lambda g=graph, at=lengths: nearest(g, at, K), len(graph.ports))
         peers = [by(graph, lengths, searches) for by in (by_networkx, by_scipy, by_igraph)]
-        yield from compare(f"{K} nearest of a port, {what}", ours, peers, MICRO)
+        yield from compare(size, f"{K} nearest of a port, {what}", ours, peers, MICRO)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ Size = Literal["smoke", "small", "full"]
 """How much is measured: seconds for all (does it run?), minutes, and what the documentation is written from."""
 Clock = Literal["wall", "cpu"]
 SIZES: tuple[Size, ...] = get_args(Size)
+TURNS: dict[Size, int] = {"smoke": 1, "small": 3, "full": 5}
+"""How often everybody is timed."""
 
 
 @dataclass(frozen=True)
@@ -136,23 +138,16 @@ SECONDS, MILLI, MICRO = Unit("s"), Unit("ms", scale=1e-3), Unit("µs", scale=1e-
 
 
 def compare(
-    name: str,
-    ours: Work,
-    peers: Sequence[Work | Missing] = (),
-    unit: Unit = SECONDS,
-    *,
-    turns: int = 3,
-    warm: bool = True,
-    by_processor: bool = True,
+    size: Size, name: str, ours: Work, peers: Sequence[Work | Missing] = (), unit: Unit = SECONDS
 ) -> Iterator[Figure]:
     """A figure for each peer, or one without a peer where there are none.
 
     Everybody runs once to get warm; then, turn after turn, all run one after another. Values are medians over the
     turns, a ratio is the median of the ratios within the turns, so that what slows the machine for a while slows both.
-    Work that waits for somebody else is not shown ``by_processor``.
     """
+    turns = TURNS[size]
     present = [ours, *(peer for peer in peers if isinstance(peer, Work))]
-    if warm:
+    if size != "smoke":
         for work in present:
             work.do()
     measured = [_Measured(work) for work in present]
@@ -170,22 +165,19 @@ def compare(
         ratios = [(his / peer.amount) / (mine / ours.amount) if mine > 0 else math.nan for mine, his in pairs]
         return middle if (middle := statistics.median(ratios)) > 0 else None
 
-    cpu = median(ours, "cpu") if by_processor else None
+    values = median(ours, "wall"), unit.name, unit.better
+    cpu = median(ours, "cpu")
     for peer in peers or [None]:
-        row = Figure(name, median(ours, "wall"), unit.name, unit.better, cpu=cpu, n=turns, note=ours.note)
-        changes: dict[str, object] = {}
-        if peer is not None:
-            changes = {"peer": peer.name}
-        if isinstance(peer, Missing):
-            changes["note"] = f"not measured: {peer.why}"
-        elif isinstance(peer, Work):
-            changes |= {"peer_value": median(peer, "wall"), "ratio": ratio(peer, "wall")}
-            changes["note"] = "; ".join(filter(None, (ours.note, peer.note)))
-            if by_processor:
-                changes |= {"peer_cpu": median(peer, "cpu"), "cpu_ratio": ratio(peer, "cpu")}
-            if changes["peer_value"] is None:
-                changes["note"] = "not measured by the clock: too short to be told from its start"
-        yield Figure(**(asdict(row) | changes))
+        if peer is None:
+            yield Figure(name, *values, cpu=cpu, n=turns, note=ours.note)
+        elif isinstance(peer, Missing):
+            yield Figure(name, *values, peer.name, cpu=cpu, n=turns, note=f"not measured: {peer.why}")
+        else:
+            his, note = median(peer, "wall"), "; ".join(filter(None, (ours.note, peer.note)))
+            yield Figure(
+                name, *values, peer.name, his, ratio(peer, "wall"), cpu, median(peer, "cpu"), ratio(peer, "cpu"), turns,
+                note if his is not None else "not measured by the clock: too short to be told from its start",
+            )  # fmt: skip
 
 
 class _Measured:
