@@ -1,33 +1,39 @@
 """How fast recorded traffic is replayed: the kernel against its plain reference, and a long trace from file to report.
 
-    python tests/bench/bench_replay.py [--probes 200000] [--packets 10000000] [--dedupe]
-
 The trace is made of the captures under tests/captures, repeated with changed addresses and later stamps, and labelled
 as MAWILab labels its traces. All figures come from one run; the ratios compare what ran beside each other.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import struct
+import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from bench.figures import Figure, Size, Unit, Work, compare, script, timed
 from portkin.table import default_table
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Replay, Sweep, replay
 from portkin_training.replay.events import SCAN, Events
+from portkin_training.replay.figures import columns
 from portkin_training.replay.predictors import matrix_of
 from portkin_training.replay.reference import replay_plainly
 from portkin_training.replay.studies import Account, Options, study_traces
-from portkin_training.replay.study import CURVE_KS, CURVE_WINDOWS
+from portkin_training.replay.study import CURVE_KS, CURVE_WINDOWS, Study
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SNAPLEN = 96
+PROBES = {"smoke": 5_000, "small": 100_000, "full": 200_000}
+PACKETS = {"smoke": 1, "small": 2_000_000, "full": 10_000_000}
+SPEED = Unit("probes/s", "more")
 
 
 def probes(n: int) -> Events:
@@ -41,26 +47,29 @@ def probes(n: int) -> Events:
     return Events(ts, group, code, every, np.full(n, SCAN, np.uint8), every, np.zeros(n, np.int32))
 
 
-def kernel_and_reference(n: int) -> None:
-    """Time one K and one T, and a sweep of them; the reference needs a run for each of a sweep's pairs."""
+def kernel_and_reference(size: Size) -> Iterator[Figure]:
+    """One K and one T, and a sweep of them, for which the reference needs a run for each pair."""
+    n = PROBES[size]
     rows, nearest = probes(n), euclidean(None, 16)  # type: ignore[arg-type]
     one, sweep = Sweep((3,), (20_000.0,)), Sweep(CURVE_KS, CURVE_WINDOWS)
+    pairs = len(CURVE_KS) * len(CURVE_WINDOWS)
+    kept: dict[str, Any] = {}
+
+    def kernel(sweep: Sweep) -> None:
+        kept["kernel"] = replay(rows, nearest, sweep)
+
+    def plainly() -> None:
+        kept["reference"] = replay_plainly(rows, nearest, 3, 20_000.0)
+
     for warm in (one, sweep):
         Replay(nearest, warm).feed(rows[:1000])
-    seconds = {}
-    for name, chosen in (("one", one), ("sweep", sweep)):
-        begun = time.perf_counter()
-        replay(rows, nearest, chosen)
-        seconds[name] = time.perf_counter() - begun
-    begun = time.perf_counter()
-    replay_plainly(rows, nearest, 3, 20_000.0)
-    plain = time.perf_counter() - begun
-    pairs = len(CURVE_KS) * len(CURVE_WINDOWS)
-    print(f"{n:,} probes")
-    print(f"  K = 3, T = 20000 s: kernel {seconds['one']:.3f} s ({n / seconds['one'] / 1e6:.1f} M probes/s), "
-          f"reference {plain:.2f} s: {plain / seconds['one']:.0f} times")  # fmt: skip
-    print(f"  {pairs} pairs of K and T: kernel {seconds['sweep']:.2f} s, reference about {pairs * plain:.0f} s "
-          f"({pairs} times the above): {pairs * plain / seconds['sweep']:.0f} times")  # fmt: skip
+    reference = Work("plain Python", plainly, n)
+    yield from compare(size, "replay, K = 3, T = 20000 s", Work("portkin", lambda: kernel(one), n), [reference], SPEED)
+    found = {name: column.sum() for name, column in columns(kept["kernel"], 3, 20_000.0).items()}
+    wanted = vars(kept["reference"])
+    assert all(abs(wanted[name] - found[name]) < 1e-6 * max(1, wanted[name]) for name in wanted), (wanted, found)
+    ours = Work("portkin", lambda: kernel(sweep), n * pairs, note=f"probes times {pairs} pairs of K and T")
+    yield from compare(size, "replay, a sweep", ours, [reference], SPEED)
 
 
 def records(path: Path) -> list[tuple[bytes, int, int]]:
@@ -121,38 +130,35 @@ def make_labels(path: Path, repetitions: int) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def long_trace(packets: int, dedupe: bool) -> None:
-    """Time a labelled trace from file to study, and measure the memory it took."""
+def long_trace(size: Size, *, dedupe: bool = False) -> Iterator[Figure]:
+    """A labelled trace from file to study, once, and the memory it took."""
     with tempfile.TemporaryDirectory() as folder:
         capture, labels = Path(folder) / "201509021400.dump", Path(folder) / "labels.csv"
-        written, repetitions = make_trace(capture, packets)
-        size = capture.stat().st_size
+        written, repetitions = make_trace(capture, PACKETS[size])
+        gib = capture.stat().st_size / 2**30
         make_labels(labels, min(repetitions, 65_536))
         small = Path(folder) / "small.dump"
         make_trace(small, 1)
         options = Options(Sweep((0, 3), (15.0,), (3, 15.0)), dedupe=dedupe)
-        study_traces([small], [labels], default_table(), options, Account())  # compiles
-        before = time.perf_counter()
-        study = study_traces([capture], [labels], default_table(), options, Account())
-        study.as_dict()
-        taken = time.perf_counter() - before
+        if size != "smoke":
+            study_traces([small], [labels], default_table(), options, Account())  # compiles
+        found: list[Study] = []
+        spent = timed(lambda: found.append(study_traces([capture], [labels], default_table(), options, Account())))
+    scans = next(iter(found[0].at().values())).probes
+    note = f"{written:,} packets, {gib:.1f} GiB, {scans:,} of scans; table and Euclidean side by side"
+    yield Figure(
+        "labelled trace, file to study", written / spent.wall, "packets/s", "more", cpu=written / spent.cpu, note=note
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    found = next(iter(study.at().values()))
-    print(f"{written:,} packets, {size / 2**30:.1f} GiB, {found.probes:,} of scans, dedupe {'on' if dedupe else 'off'}")
-    print(f"  file to study, table and Euclidean side by side: {taken:.1f} s, {written / taken / 1e6:.2f} M packets/s")
-    print(f"  peak memory {peak:.2f} GiB, matrix of the table included ({matrix_of(default_table()).nbytes >> 20} MiB)")
+    matrix = matrix_of(default_table()).nbytes >> 20
+    yield Figure("its peak memory", peak, "GiB", "less", note=f"the table's matrix of {matrix} MiB included")
 
 
-def main() -> None:
-    """Print all figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--probes", type=int, default=200_000)
-    parser.add_argument("--packets", type=int, default=10_000_000)
-    parser.add_argument("--dedupe", action="store_true")
-    arguments = parser.parse_args()
-    kernel_and_reference(arguments.probes)
-    long_trace(arguments.packets, arguments.dedupe)
+def measure(size: Size) -> Iterator[Figure]:
+    """The kernel, then a trace."""
+    yield from kernel_and_reference(size)
+    yield from long_trace(size)
 
 
 if __name__ == "__main__":
-    main()
+    script(measure, __doc__)
