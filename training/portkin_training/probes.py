@@ -18,7 +18,6 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,6 +41,7 @@ from portkin.errors import InputError, OutputError
 from portkin.files import sync_folder
 from portkin.manifest import MANIFEST, put_folder
 from portkin_training.columnar import Columns
+from portkin_training.engine import DUCKDB, Engine, Place, listed, located
 
 KIND, SCHEMA_NUMBER = "probes", 1
 """What the manifest calls a dataset, and which form of it."""
@@ -60,6 +60,9 @@ SCHEMA = pa.schema(
         pa.field("flags", pa.int16(), nullable=False),  # TCP flags of the first packet; 0 where unknown or UDP
     ]
 )
+
+PARTS = "day=*/*.parquet"
+"""The files of a dataset, below its folder."""
 
 _DAY = 86_400_000_000
 _ROWS = 1 << 20
@@ -305,18 +308,19 @@ def _remove_leftovers(parent: Path, name: str) -> list[Path]:
     return removed
 
 
-def manifest(path: Path) -> Mapping[str, Any]:
+def manifest(path: Place) -> Mapping[str, Any]:
     """The manifest of the dataset ``path``.
 
     Raises:
         InputError: there is no whole dataset of a form that this version reads.
     """
-    where = Path(path) / MANIFEST
+    where = f"{path}/{MANIFEST}"
     remedy = "name a folder that `portkin ingest` wrote"
+    system, root = located(path)
     try:
-        found = json.loads(where.read_text(encoding="utf-8"))
+        found = json.loads(system.cat_file(f"{root}/{MANIFEST}"))
     except FileNotFoundError:
-        what = f"it has no {MANIFEST}" if Path(path).is_dir() else "there is no such folder"
+        what = f"it has no {MANIFEST}" if system.isdir(root) else "there is no such folder"
         raise InputError(f"{path}: no probes dataset ({what}); {remedy}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{where}: cannot be read ({error}); {remedy}") from None
@@ -331,8 +335,8 @@ def manifest(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def open_probes(*paths: Path) -> ir.Table:
-    """Datasets as one Ibis table on DuckDB: the columns of `SCHEMA` and ``day`` (date), read when asked for.
+def open_probes(*paths: Place, engine: Engine = DUCKDB) -> ir.Table:
+    """Datasets as one Ibis table: the columns of `SCHEMA` and ``day`` (date, UTC), read when asked for.
 
     ``seq`` counts within each dataset, so (ts, seq) orders the rows of a source and destination that only one of
     them recorded.
@@ -341,14 +345,12 @@ def open_probes(*paths: Path) -> ir.Table:
         InputError: see `manifest`; or the rows are not as many as it says.
     """
     rows = {path: manifest(path)["rows"] for path in paths}
-    parts = [str(Path(path) / "day=*" / "*.parquet") for path in paths if rows[path]]
-    if not parts:
+    held = [path for path in paths if rows[path]]
+    if not held:
         return ibis.memtable(SCHEMA.empty_table()).mutate(day=ibis.null("date"))
     named = ", ".join(map(str, paths))
-    # What does not fit into memory goes there, not into the folder that we happen to run in.
-    spill = Path(tempfile.gettempdir()) / f"portkin-{os.getpid()}"
     try:
-        table = ibis.duckdb.connect(temp_directory=str(spill)).read_parquet(parts, hive_partitioning=True)
+        table = engine.read_parquet([(path, listed(path, PARTS)) for path in held], SCHEMA)
         found = table.count().to_pyarrow().as_py()
     except duckdb.Error as error:
         why = str(error).partition("\n")[0]  # what follows is our own SQL
@@ -367,7 +369,7 @@ def load(path: Path) -> Probes:
         InputError: see `manifest`; or the rows are not as many as it says.
     """
     rows = manifest(path)["rows"]
-    files = sorted(Path(path).glob("day=*/*.parquet"))
+    files = sorted(Path(path).glob(PARTS))
     try:
         table = ds.dataset(files, schema=SCHEMA, format="parquet").to_table() if files else SCHEMA.empty_table()
     except (OSError, pa.ArrowException) as error:

@@ -1,0 +1,157 @@
+"""Engines: where the Ibis expressions over probes run. They do not know it, and give the same on both.
+
+DuckDB, the default, reads Parquet on this machine and spills what does not fit into memory. Spark runs the same
+expressions on as many machines as its master has; alone it is slower at every size that DuckDB can hold.
+
+What the two do not share, expressions keep away from: Spark has no unsigned integers, its hash is another, whole
+seconds of a stamp are cut off where DuckDB keeps the fraction (so seconds are always floored), and its rows come
+in no order unless asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from portkin.errors import InputError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+    from pyspark.sql import SparkSession
+
+Place = Path | str
+"""A folder: a path, or the URL of anything that fsspec reads (``s3://bucket/probes``)."""
+
+
+def located(place: Place) -> tuple[AbstractFileSystem, str]:
+    """The file system of a place, and its path there; InputError where fsspec knows no such file system."""
+    try:
+        return url_to_fs(str(place))
+    except (ImportError, ValueError) as error:
+        raise InputError(f"{place}: no such file system ({error}); name a folder or a URL that fsspec reads") from None
+
+
+def listed(place: Place, pattern: str) -> list[str]:
+    """The files below a place that match, sorted; paths where they are local, URLs elsewhere."""
+    system, root = located(place)
+    found = sorted(system.glob(f"{root}/{pattern}"))
+    return found if isinstance(system, LocalFileSystem) else [system.unstrip_protocol(file) for file in found]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where expressions run, and with what.
+
+    Attributes:
+        name: "duckdb" or "spark".
+        memory_limit: DuckDB: what it may hold before it spills, as in "4GB"; its own default is 80 % of the machine.
+            Spark: the driver's heap, which in local mode is all there is.
+        spill: the folder for what does not fit; None: one of our own in that for temporary files, which goes with us.
+        master: Spark's master; ``local[2]`` runs it in this process's machine, on two cores.
+    """
+
+    name: Literal["duckdb", "spark"] = "duckdb"
+    memory_limit: str | None = None
+    spill: Path | None = None
+    master: str = "local[2]"
+
+    def read_parquet(self, datasets: Sequence[tuple[Place, Sequence[str]]], schema: pa.Schema) -> ir.Table:
+        """Folders and the files below them, all of one schema, as one table, read when asked for.
+
+        The folders between (``day=2026-11-20``) are a column too: `day`, a date.
+        """
+        if self.name == "spark":
+            parts = [self._spark(place, files, schema) for place, files in datasets]
+            return ibis.union(*parts) if len(parts) > 1 else parts[0]
+        return self._duckdb([file for _, files in datasets for file in files])
+
+    def _duckdb(self, files: Sequence[str]) -> ir.Table:
+        # What does not fit into memory goes there, not into the folder that we happen to run in.
+        spill = self.spill or Path(tempfile.gettempdir()) / f"portkin-{os.getpid()}"
+        options = {} if self.memory_limit is None else {"memory_limit": self.memory_limit}
+        try:
+            # Groups come in any order: keeping that of insertion would take memory for nothing.
+            backend = ibis.duckdb.connect(temp_directory=str(spill), preserve_insertion_order=False, **options)
+        except duckdb.ParserException as error:
+            raise InputError(f"memory limit {self.memory_limit!r}: give a size as in 4GB ({error})") from error
+        for scheme in {file.partition("://")[0] for file in files if "://" in file}:
+            backend.con.register_filesystem(url_to_fs(f"{scheme}://")[0])
+        # Not by ibis: it would have DuckDB fetch an extension of its own for S3, though fsspec reads it.
+        backend.con.read_parquet(list(files), hive_partitioning=True).create_view("probes")
+        return backend.table("probes")
+
+    def _spark(self, place: Place, files: Sequence[str], schema: pa.Schema) -> ir.Table:
+        session = self.session()
+        fields = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in schema)
+        base = str(Path(place).resolve()) if "://" not in str(place) else str(place)
+        frame = session.read.schema(f"{fields}, day date").option("basePath", base).parquet(*files)
+        name = f"probes_{uuid.uuid4().hex}"
+        frame.createOrReplaceTempView(name)
+        return ibis.pyspark.connect(session).table(name)
+
+    def session(self) -> SparkSession:
+        """The Spark session of this process; the first one asked for decides its master.
+
+        Raises:
+            InputError: there is no Java.
+            ModuleNotFoundError: there is no pyspark (the ``spark`` extra).
+        """
+        from pyspark.errors import PySparkRuntimeError
+        from pyspark.sql import SparkSession
+
+        local = self.master.startswith("local")
+        settings = {
+            "spark.sql.session.timeZone": "UTC",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.log.level": "ERROR",
+            # Folders of days are listed here, not by a job of their own each.
+            "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
+            "spark.executorEnv.PYTHONHASHSEED": "0",
+        }
+        if local:
+            cores = os.cpu_count() or 2
+            settings |= {"spark.sql.shuffle.partitions": str(2 * cores), "spark.driver.host": "127.0.0.1"}
+        if self.memory_limit is not None:
+            settings["spark.driver.memory"] = self.memory_limit.removesuffix("B")
+        if self.spill is not None:
+            settings["spark.local.dir"] = str(self.spill)
+        # Nothing listens for the world unless somebody says so.
+        settings["spark.driver.bindAddress"] = os.environ.get("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = SparkSession.builder.master(self.master).appName("portkin")
+        for name, value in settings.items():
+            builder = builder.config(name, value)
+        try:
+            return builder.getOrCreate()
+        except PySparkRuntimeError as error:
+            raise InputError(
+                f"--engine spark: Spark does not start ({error.getMessage()}); it needs Java 17, and JAVA_HOME to "
+                "name it where `java` is not on the path"
+            ) from error
+
+
+DUCKDB = Engine()
+"""The default."""
+
+_SPARK_TYPES = {
+    pa.timestamp("us", tz="UTC"): "timestamp",
+    pa.int64(): "bigint",
+    pa.int32(): "int",
+    pa.int16(): "smallint",
+    pa.int8(): "tinyint",
+}
