@@ -6,8 +6,6 @@ The opset is pinned, so that every onnxruntime the sidecar allows can read what 
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +16,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from portkin.forecast import KIND, MODELS, SCHEMA, Model, Rules
 from portkin.manifest import write_bundle
@@ -157,29 +156,78 @@ def rounded_down(value: float) -> float:
 
 
 def _network(model: Lstm, features: int) -> onnx.ModelProto:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that nobody needs
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            model.network,
-            (torch.zeros(2, model.length, features),),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["window"],
-            output_names=["forecast"],
-            dynamic_shapes={"window": {0: torch.export.Dim("batch")}},
-            verbose=False,
-        )
-    made = program.model_proto
-    # The exporter notes where in the sources each node came from: paths of the machine that trained.
-    del made.metadata_props[:]
-    for part in (made.graph, *made.graph.node, *made.graph.input, *made.graph.output, *made.graph.initializer):
-        del part.metadata_props[:]
-    for node in made.graph.node:
-        node.doc_string = ""
-    for value in list(made.graph.value_info):
-        made.graph.value_info.remove(value)
-    return made
+    """The network in evaluation mode, layer by layer.
+
+    torch's exporter traces the module anew for every network, which takes longer than many a fit, and writes paths of
+    the machine that trained into the file.
+    """
+    network = model.network
+    constants: dict[str, NDArray[Any]] = {
+        "direction": np.array([1], dtype=np.int64),
+        "front": np.array([0], dtype=np.int64),
+        "row": np.array([-1], dtype=np.int64),
+    }
+    nodes = [helper.make_node("Transpose", ["window"], ["steps_0"], perm=[1, 0, 2])]  # ONNX: (length, batch, features)
+    for number, layer in enumerate(network.recurrent):
+        names = [f"{name}_{number}" for name in ("input", "recurrent", "bias")]
+        constants |= dict(zip(names, _gates(layer), strict=True))
+        inputs = [f"steps_{number}", *names]
+        nodes += [
+            helper.make_node("LSTM", inputs, [f"both_{number}", f"state_{number}"], hidden_size=layer.hidden_size),
+            helper.make_node("Squeeze", [f"both_{number}", "direction"], [f"steps_{number + 1}"]),
+        ]
+    nodes.append(helper.make_node("Squeeze", [f"state_{len(network.recurrent) - 1}", "front"], ["value_0"]))
+    value = "value_0"
+    for number, layer in enumerate(network.head, 1):
+        made, held = _layer(layer, number, value)
+        if made is not None:
+            nodes.append(made)
+            constants |= held
+            value = made.output[0]
+    if network.skip:
+        constants |= {"first": np.array(0, dtype=np.int64), "latest": np.array(model.length - 1, dtype=np.int64)}
+        nodes += [
+            helper.make_node("Reshape", [value, "row"], ["change"]),
+            helper.make_node("Gather", ["window", "latest"], ["bin"], axis=1),
+            helper.make_node("Gather", ["bin", "first"], ["own"], axis=1),
+            helper.make_node("Add", ["change", "own"], ["forecast"]),
+        ]
+    else:
+        nodes.append(helper.make_node("Reshape", [value, "row"], ["forecast"]))
+    return _graph(nodes, constants, model.length, features)
+
+
+def _gates(layer: nn.LSTM) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Weights and biases of one LSTM as ONNX has them: one direction, gates in order i, o, f, c (torch: i, f, c, o)."""
+
+    def ordered(parameter: torch.Tensor) -> NDArray[np.float32]:
+        i, f, c, o = np.split(parameter.detach().numpy(), 4)
+        return np.concatenate([i, o, f, c])
+
+    biases = np.concatenate([ordered(layer.bias_ih_l0), ordered(layer.bias_hh_l0)])
+    return ordered(layer.weight_ih_l0)[None], ordered(layer.weight_hh_l0)[None], biases[None]
+
+
+def _layer(layer: nn.Module, number: int, value: str) -> tuple[onnx.NodeProto | None, dict[str, NDArray[Any]]]:
+    """One layer of the head from `value` on, and its constants; None for dropout, which does nothing here."""
+    out = f"value_{number}"
+    if isinstance(layer, nn.ReLU):
+        return helper.make_node("Relu", [value], [out]), {}
+    if isinstance(layer, nn.Linear):
+        named = {"weight": layer.weight, "offset": layer.bias}
+        options: dict[str, Any] = {"op_type": "Gemm", "transB": 1}
+    elif isinstance(layer, nn.BatchNorm1d):
+        named = {
+            "scale": layer.weight,
+            "shift": layer.bias,
+            "mean": layer.running_mean,
+            "variance": layer.running_var,
+        }
+        options = {"op_type": "BatchNormalization", "epsilon": layer.eps}
+    else:
+        return None, {}
+    held = {f"{name}_{number}": tensor.detach().numpy() for name, tensor in named.items()}
+    return helper.make_node(inputs=[value, *held], outputs=[out], **options), held
 
 
 def write_models(path: Path, models: Sequence[tuple[Model, bytes]], rules: Rules, about: Mapping[str, Any]) -> None:
