@@ -1,57 +1,69 @@
 """What the rates part costs, and what it finds where the truth is known.
 
-python tests/bench/bench_rates.py affinity [PORTS] [HOURS]    equation 1 against a loop over scipy.signal.correlate
-python tests/bench/bench_rates.py clusters [PORTS]            equations 8 to 11, every k up to half the ports
-python tests/bench/bench_rates.py scoring [PORTS] [LSTMS]     one closed bin on one core, and memory
+Affinity by equation 1 beside a loop over scipy.signal.correlate; clusters by equations 8 to 11, every k up to half the
+ports; one closed bin scored on one core, and memory. Besides, what takes too long for the common table:
+
 python tests/bench/bench_rates.py telescope [HOURS] [PORTS]   SYNTHETIC: groups, forecasts, planted anomalies
 """
 
 from __future__ import annotations
 
+import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+import scipy.signal
+
+from bench.figures import MICRO, Figure, Size, Work, compare, script, timed
+
+AFFINITY = {"smoke": (30, 1_000), "small": (300, 10_000), "full": (1_074, 30_000)}
+"""Ports, and bins of an hour; at most what the paper has."""
+CLUSTERS = {"smoke": 40, "small": 200, "full": 600}
+SCORING = {"smoke": (20, 1), "small": (300, 30), "full": (1_074, 100)}
+"""Ports, and how many of them have the paper's LSTM; at most what the paper has (VI)."""
 
 
-def peak_mb() -> float:
-    """The largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def affinity(ports: int = 1_074, hours: int = 30_000, lags: int = 168, sample: int = 60) -> None:
-    """All pairs at once; the loop on a sample of pairs, scaled to all of them."""
-    import scipy.signal
-
+def affinity(size: Size, ports: int, hours: int, lags: int = 168, sample: int = 60) -> Iterator[Figure]:
+    """All pairs at once; the loop on a sample of pairs."""
     from portkin_training.rates.affinity import standardized, temporal_similarity
 
     rng = np.random.default_rng(0)
     counts = rng.poisson(20, (hours, ports)).astype(float)
-    began = time.perf_counter()
-    found = temporal_similarity(counts, lags)
-    ours = time.perf_counter() - began
     x, _ = standardized(counts)
     columns = np.ascontiguousarray(x.T)
     scale = hours - np.abs(np.arange(-lags, lags + 1))
     pairs = rng.integers(0, ports, (sample, 2))
-    began = time.perf_counter()
-    literal = [
-        np.abs(scipy.signal.correlate(columns[i], columns[j])[hours - 1 - lags : hours + lags] / scale).max()
-        for i, j in pairs
-    ]
-    loop = (time.perf_counter() - began) / sample * ports * (ports - 1) / 2
-    worst = max(abs(min(a, 1) - found[i, j]) for a, (i, j) in zip(literal, pairs, strict=True))
-    print(f"equation 1, {ports} ports x {hours} bins x +-{lags} lags: {ours:.1f} s, peak {peak_mb():.0f} MB")
-    print(f"loop over scipy.signal.correlate, from {sample} pairs: {loop:.0f} s; ratio {loop / ours:.0f}")
-    print(f"largest difference on the sample: {worst:.1e}")
+    kept: dict[str, Any] = {}
+
+    def ours() -> None:
+        kept["ours"] = temporal_similarity(counts, lags)
+
+    def loop() -> None:
+        kept["loop"] = [
+            np.abs(scipy.signal.correlate(columns[i], columns[j])[hours - 1 - lags : hours + lags] / scale).max()
+            for i, j in pairs
+        ]
+
+    yield from compare(
+        size,
+        f"similarity of two ports (eq. 1), {ports} ports x {hours:,} bins x +-{lags} lags",
+        Work("portkin", ours, ports * (ports - 1) / 2),
+        [Work("scipy.signal.correlate", loop, sample, note=f"in a loop, over {sample} pairs")],
+        MICRO,
+    )
+    worst = max(abs(min(a, 1) - kept["ours"][i, j]) for a, (i, j) in zip(kept["loop"], pairs, strict=True))
+    yield Figure("its largest difference from the loop's", worst, "", "less", note="computed in single precision")
 
 
-def clusters(ports: int = 1_074) -> None:
+def clusters(size: Size, ports: int) -> Iterator[Figure]:
     """Spectral clusters of planted groups, k by silhouette over all 2 <= k <= p / 2."""
     from sklearn.metrics import adjusted_rand_score
 
@@ -62,40 +74,15 @@ def clusters(ports: int = 1_074) -> None:
     noise = rng.uniform(0, 0.3, (ports, ports))
     matrix = np.where(truth[:, None] == truth, 0.6, 0.1) + (noise + noise.T) / 2
     np.fill_diagonal(matrix, 1)
-    began = time.perf_counter()
-    found = choose(matrix, seed=0)
-    rand = adjusted_rand_score(truth, found.labels)
-    print(f"{ports} ports: k = {found.k} of {len(np.unique(truth))} planted, adjusted Rand {rand:.3f}, "
-          f"{time.perf_counter() - began:.0f} s")  # fmt: skip
+    found = []
+    spent = timed(lambda: found.append(choose(matrix, seed=0)))
+    rand = adjusted_rand_score(truth, found[0].labels)
+    note = f"k = {found[0].k} of {len(np.unique(truth))} planted, adjusted Rand index {rand:.3f}"
+    yield Figure(f"clusters of {ports} ports", spent.wall, "s", "less", cpu=spent.cpu, note=note)
 
 
-def scoring(ports: int = 1_074, lstms: int = 100) -> None:
-    """A bundle of the paper's networks (untrained: cost is all the same) and linear models, scored in a child."""
-    import torch
-
-    from portkin.forecast import Model, Rules
-    from portkin.hours import HOUR, Scaling
-    from portkin.ports import Port
-    from portkin_training.rates.baselines import Linear
-    from portkin_training.rates.export import to_onnx, write_models
-    from portkin_training.rates.lstm import Lstm, Network, paper_config
-
-    torch.manual_seed(0)
-    config = paper_config(HOUR)
-    named = [Port(1 + number, "tcp") for number in range(ports)]
-    features = 10
-    network = to_onnx(Lstm(Network(features, config).eval(), config, ()), features)
-    linear = to_onnx(Linear(np.full((24, 1), 1 / 24, dtype=np.float32)), 1)
-    models = []
-    for number, port in enumerate(named):
-        deep = number < lstms
-        used = [port, *(named[(number + 1 + k) % ports] for k in range(features - 1))] if deep else [port]
-        scaling = Scaling(np.full(len(used), 20.0), np.full(len(used), 5.0))
-        length = config.sequence if deep else 24
-        entry = Model(port, "LSTM" if deep else "linear", f"{port.number}.onnx", length, tuple(used), scaling, 1.0, 1.0)
-        models.append((entry, network if deep else linear))
-    child = """
-import os, sys, time
+SCORE = """
+import json, os, statistics, sys, time
 import numpy as np
 from portkin.forecast import Forecaster
 def rss(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -108,17 +95,33 @@ for _ in range(5):
     began, cpu = time.perf_counter(), time.process_time()
     models.score(models.ports, counts)
     walls.append(time.perf_counter() - began); cpus.append(time.process_time() - cpu)
-print(f"load {load:.1f} s; one bin on one core: median {sorted(walls)[2]:.2f} s ({sorted(cpus)[2]:.2f} s computing); "
-      f"resident {base:.0f} MB, {loaded:.0f} MB loaded, {rss():.0f} MB scored")
+print(json.dumps({"load": load, "wall": statistics.median(walls), "cpu": statistics.median(cpus),
+                  "base": base, "loaded": loaded, "scored": rss()}))
 """
+
+
+def scoring(size: Size, ports: int, lstms: int) -> Iterator[Figure]:
+    """A bundle of the paper's networks (untrained: cost is all the same) and linear models, scored in a child."""
+    from bench.lstm_bundle import write_bundle
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bundle"
-        write_models(path, models, Rules(HOUR, "UTC"), {})
-        size = sum(file.stat().st_size for file in path.iterdir()) / 2**20
-        print(f"{ports} models, {lstms} of them the paper's LSTM; bundle {size:.0f} MB")
+        write_bundle(path, ports, lstms)
         core = min(os.sched_getaffinity(0))
-        run = ["taskset", "-c", str(core), sys.executable, "-c", child, str(path)]
-        print(subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip())
+        run = ["taskset", "-c", str(core), sys.executable, "-c", SCORE, str(path)]
+        found = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
+    what = f"{ports:,} models, {lstms} of them LSTMs"
+    yield Figure(f"a bin scored, {what}", found["wall"], "s", "less", cpu=found["cpu"], n=5, note="on one core")
+    yield Figure(f"reading a bundle, {what}", found["load"], "s", "less")
+    note = f"{found['base']:.0f} MiB before, {found['loaded']:.0f} MiB loaded"
+    yield Figure(f"resident when scored, {what}", found["scored"], "MiB", "less", note=note)
+
+
+def measure(size: Size) -> Iterator[Figure]:
+    """All but the telescope."""
+    yield from affinity(size, *AFFINITY[size])
+    yield from clusters(size, CLUSTERS[size])
+    yield from scoring(size, *SCORING[size])
 
 
 def telescope(hours: int = 6_000, most: int = 6, profile: str = "small", work: str = "", without: str = "") -> None:
@@ -189,16 +192,11 @@ def telescope(hours: int = 6_000, most: int = 6, profile: str = "small", work: s
 
 
 def main() -> None:
-    """Run the benchmark named by the first argument with the numbers that follow; without any, all of them small."""
-    known = {"affinity": affinity, "clusters": clusters, "scoring": scoring, "telescope": telescope}
-    if len(sys.argv) < 2:
-        affinity(200, 5_000)
-        clusters(200)
-        scoring(200, 20)
-        return
-    if sys.argv[1] not in known:
-        sys.exit(__doc__)
-    known[sys.argv[1]](*(int(text) if text.isdigit() else text for text in sys.argv[2:]))
+    """The telescope where it is asked for, else the common table's figures."""
+    if sys.argv[1:2] == ["telescope"]:
+        telescope(*(int(text) if text.isdigit() else text for text in sys.argv[2:]))
+    else:
+        script(measure, __doc__)
 
 
 if __name__ == "__main__":

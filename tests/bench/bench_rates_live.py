@@ -1,24 +1,28 @@
 """What live rates cost the sidecar: a report taken in, a closed bin scored, memory.
 
-python tests/bench/bench_rates_live.py [PORTS] [LSTMS] [NODES]
-
 The models are the paper's LSTM (untrained: the cost is all the same) and linear ones. A child on one core takes the
-reports of NODES nodes, each of which names every port in every minute, and closes bins through the same keeper and
+reports of some nodes, each of which names every port, and closes bins through the same keeper and
 SQLite file that `portkin serve` uses.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.figures import Figure, Size, script
+from bench.lstm_bundle import write_bundle
 
 CHILD = """
-import os, statistics, sys, time
+import json, os, sys, time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import numpy as np
@@ -43,7 +47,7 @@ window.fill(starts, ports, rng.poisson(20, (models.history, len(ports))).astype(
 keeper = Keeper(window, models, metrics=RatesMetrics(CollectorRegistry()), log=None)
 taken, closed, computing = [], [], []
 for hour in range(3):
-    for minute in range(60):
+    for minute in range(0, 60, int(sys.argv[3])):
         start = begin + hour * width + minute * 60
         stamp = datetime.fromtimestamp(start, UTC)
         for node in range(nodes):
@@ -55,47 +59,37 @@ for hour in range(3):
             if any(isinstance(m, RatesScores) for m in said):
                 computing.append(time.process_time() - cpu)
             (closed if any(isinstance(m, RatesScores) for m in said) else taken).append(spent)
-print(f"a report of {len(ports)} ports taken in: median {statistics.median(taken) * 1e3:.1f} ms, "
-      f"largest {max(taken) * 1e3:.0f} ms ({len(taken)} reports)")
-print(f"a bin closed and scored: median {statistics.median(closed):.2f} s, largest {max(closed):.2f} s "
-      f"({statistics.median(computing):.2f} s computing)")
-print(f"resident {base:.0f} MB before, {loaded:.0f} MB with models, {rss():.0f} MB at the end")
+print(json.dumps({"taken": taken, "closed": closed, "computing": computing,
+                  "base": base, "loaded": loaded, "ended": rss()}))
 """
 
 
-def main(ports: int = 1_074, lstms: int = 100, nodes: int = 2) -> None:
-    """Build the bundle, score in a child on one core, print figures."""
-    import torch
+SIZES = {"smoke": (20, 0, 1, 20), "small": (300, 30, 2, 5), "full": (1_074, 100, 2, 1)}
+"""Ports, how many of them have an LSTM, nodes, and minutes from report to report."""
 
-    from portkin.forecast import Model, Rules
-    from portkin.hours import HOUR, Scaling
-    from portkin.ports import Port
-    from portkin_training.rates.baselines import Linear
-    from portkin_training.rates.export import to_onnx, write_models
-    from portkin_training.rates.lstm import Lstm, Network, paper_config
 
-    torch.manual_seed(0)
-    config = paper_config(HOUR)
-    named = [Port(1 + number, "tcp") for number in range(ports)]
-    features = min(10, ports)
-    network = to_onnx(Lstm(Network(features, config).eval(), config, ()), features)
-    linear = to_onnx(Linear(np.full((24, 1), 1 / 24, dtype=np.float32)), 1)
-    models = []
-    for number, port in enumerate(named):
-        deep = number < lstms
-        used = [port, *(named[(number + 1 + k) % ports] for k in range(features - 1))] if deep else [port]
-        scaling = Scaling(np.full(len(used), 20.0), np.full(len(used), 5.0))
-        length = config.sequence if deep else 24
-        entry = Model(port, "LSTM" if deep else "linear", f"{port.number}.onnx", length, tuple(used), scaling, 1.0, 1.0)
-        models.append((entry, network if deep else linear))
+def measure(size: Size) -> Iterator[Figure]:
+    """Three hours of reports."""
+    ports, lstms, nodes, step = SIZES[size]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "models"
-        write_models(path, models, Rules(HOUR, "UTC"), {})
-        print(f"{ports} ports, {lstms} of them with the paper's LSTM; {nodes} nodes")
+        write_bundle(path, ports, lstms)
         core = min(os.sched_getaffinity(0))
-        run = ["taskset", "-c", str(core), sys.executable, "-c", CHILD, str(path), str(nodes)]
-        print(subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+        run = ["taskset", "-c", str(core), sys.executable, "-c", CHILD, str(path), str(nodes), str(step)]
+        found = json.loads(subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    taken, closed = found["taken"], found["closed"]
+    what = f"{ports:,} ports"
+    yield Figure(
+        f"a node's report of {what} taken in", 1e3 * statistics.median(taken), "ms", "less", n=len(taken),
+        note=f"largest {1e3 * max(taken):.0f} ms",
+    )  # fmt: skip
+    yield Figure(
+        f"a bin of {what} closed and scored, {lstms} LSTMs", statistics.median(closed), "s", "less",
+        cpu=statistics.median(found["computing"]), n=len(closed), note=f"largest {max(closed):.2f} s",
+    )  # fmt: skip
+    note = f"{found['base']:.0f} MiB before, {found['loaded']:.0f} MiB with models"
+    yield Figure(f"resident after three hours of {what}", found["ended"], "MiB", "less", note=note)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    script(measure, __doc__)

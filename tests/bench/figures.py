@@ -23,7 +23,7 @@ Size = Literal["smoke", "small", "full"]
 """How much is measured: seconds for all (does it run?), minutes, and what the documentation is written from."""
 Clock = Literal["wall", "cpu"]
 SIZES: tuple[Size, ...] = get_args(Size)
-TURNS: dict[Size, int] = {"smoke": 1, "small": 3, "full": 5}
+TURNS: dict[Size, int] = {"smoke": 1, "small": 3, "full": 3}
 """How often everybody is timed."""
 
 
