@@ -11,20 +11,22 @@ A transition i -> j is a probe of port j that follows a probe of port i in the s
 frequent event of all (IV-B) they would alone decide the maximum against which the weights are swapped
 (III-E).
 
-Everything is an Ibis expression over the probes dataset: grouping, a semi-join and one `lag` per scan,
-which DuckDB runs out of core on one machine and Spark on many. Nothing here depends on the session's time
-zone.
+Everything is an Ibis expression over the probes dataset: grouping, a semi-join and one `lag` per scan. A scan
+lies within a day, so days are counted apart, a few million probes at once, and added up: memory does not grow with
+the dataset, and a day that was counted need not be counted again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin.ports import PROTOS, Proto
@@ -34,6 +36,16 @@ PROTO_NUMBERS: dict[Proto, int] = {"tcp": 6, "udp": 17}
 SCAN = ("proto", "day", "src_hi", "src_lo", "dst_hi", "dst_lo")
 """The columns that name one scan."""
 SECONDS_A_DAY = 86400
+AT_ONCE = 4_000_000
+"""Probes counted at once on one machine: under a gigabyte of memory."""
+DAY_COUNTS = {
+    "day": "date", "proto": "int8", "what": "string", "source_port": "int32", "target_port": "int32", "count": "int64",
+}  # fmt: skip
+"""The columns of `day_counts`."""
+ADDITIVE = ("probes", "probes_kept", "scans", "scans_kept", "transitions")
+"""The counts of days that add up."""
+_PENDING = 16_000_000
+"""Pairs of ports that wait to be added."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +91,15 @@ class ScanCounts:
 
 
 def with_day(probes: ir.Table, options: ScanOptions) -> ir.Table:
-    """The probes of the wanted protocols with ``day``, the number of whole days since 1970-01-01 UTC."""
+    """The probes of the wanted protocols with ``day``, their date (UTC)."""
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
+    needed = (*SCAN[2:], "ts", "seq", "dport", "proto")
+    if "day" in wanted.columns:  # a dataset is partitioned by it
+        return wanted.select("day", *needed)
     # Seconds between two instants: a cast to a date, or to a time without a zone, goes by the session's time zone.
     seconds = wanted.ts.delta(ibis.timestamp("1970-01-01 00:00:00", timezone="UTC"), unit="second")
-    return wanted.mutate(day=(seconds / SECONDS_A_DAY).floor().cast("int32"))
+    days = (seconds / SECONDS_A_DAY).floor().cast("int32")
+    return wanted.select(*needed, day=ibis.date("1970-01-01") + days.as_interval("D"))
 
 
 def scan_sizes(probes: ir.Table, options: ScanOptions) -> ir.Table:
@@ -95,58 +111,163 @@ def scan_sizes(probes: ir.Table, options: ScanOptions) -> ir.Table:
     return sizes.mutate(kept=sizes.ports.between(options.min_ports, options.max_ports))
 
 
-def kept_probes(probes: ir.Table, options: ScanOptions) -> ir.Table:
-    """The probes of the kept scans, with ``day``."""
-    sizes = scan_sizes(probes, options)
-    return with_day(probes, options).semi_join(sizes.filter(sizes.kept), SCAN)
-
-
-def moves(probes: ir.Table, options: ScanOptions) -> ir.Table:
+def moves(probes: ir.Table, options: ScanOptions, sizes: ir.Table) -> ir.Table:
     """One row per transition: the columns of `SCAN`, ``ts``, ``seq``, ``source_port``, ``target_port``."""
-    kept = kept_probes(probes, options)
+    kept = with_day(probes, options).semi_join(sizes.filter(sizes.kept), SCAN)
     scan = ibis.window(group_by=SCAN, order_by=("ts", "seq", "dport"))  # dport: for two datasets that overlap
     followed = kept.select(*SCAN, "ts", "seq", source_port=kept.dport.lag().over(scan), target_port=kept.dport)
     return followed.filter(followed.source_port != followed.target_port)  # a scan's first row is null here
 
 
-def transition_counts(probes: ir.Table, options: ScanOptions) -> ir.Table:
-    """omega(e_ij) of paper 1, III-D: ``proto``, ``source_port``, ``target_port``, ``count``, ordered."""
-    moved = moves(probes, options)
-    edge = ("proto", "source_port", "target_port")
-    return moved.group_by(edge).agg(count=moved.count()).order_by(edge)
+def transition_counts(probes: ir.Table, options: ScanOptions, sizes: ir.Table) -> ir.Table:
+    """omega(e_ij) of paper 1, III-D, of each day: ``day``, ``proto``, ``source_port``, ``target_port``, ``count``."""
+    moved = moves(probes, options, sizes)
+    edge = ("day", "proto", "source_port", "target_port")
+    return moved.group_by(edge).agg(count=moved.count())
 
 
-def count_transitions(probes: ir.Table, options: ScanOptions) -> dict[Proto, Transitions]:
-    """Run `transition_counts` and bring the edges, at most 65,536 squared per protocol, into memory."""
-    found = transition_counts(probes, options).to_pyarrow()
-    proto, source, target, count = (found[name].to_numpy() for name in found.column_names)
-    return {
-        name: Transitions(source[at].astype(np.uint16), target[at].astype(np.uint16), count[at].astype(np.int64))
-        for name, at in _by_proto(proto, options.protos)
-    }
-
-
-def count_scans(
-    probes: ir.Table, options: ScanOptions, transitions: dict[Proto, Transitions]
-) -> dict[Proto, ScanCounts]:
-    """What the filter saw and kept, for the manifest of what is built from it."""
-    sizes = scan_sizes(probes, options)
-    seen = sizes.group_by("proto").agg(
+def scan_totals(sizes: ir.Table) -> ir.Table:
+    """What was seen and kept of each day: ``day``, ``proto`` and the first four fields of `ScanCounts`."""
+    return sizes.group_by("day", "proto").agg(
         probes=sizes.probes.sum(),
         probes_kept=sizes.probes.sum(where=sizes.kept).fill_null(0),
         scans=sizes.count(),
         scans_kept=sizes.kept.sum(),
     )
-    rows: dict[int, dict[str, Any]] = {row["proto"]: row for row in seen.to_pyarrow().to_pylist()}
-    nothing = {"probes": 0, "probes_kept": 0, "scans": 0, "scans_kept": 0}
-    counts = {}
-    for proto in options.protos:
-        row = rows.get(PROTO_NUMBERS[proto], nothing)
-        edges = transitions[proto].count
-        counts[proto] = ScanCounts(
-            **{name: int(row[name]) for name in nothing}, transitions=int(edges.sum()), edges=len(edges)
+
+
+def day_counts(probes: ir.Table, options: ScanOptions) -> ir.Table:
+    """`transition_counts` and `scan_totals` in one query, which groups the probes into scans once.
+
+    Rows of ``day``, ``proto``, ``what``, ``source_port``, ``target_port``, ``count``; `what` is "transitions", or a
+    field of `ScanCounts` with ports of -1.
+    """
+    sizes = scan_sizes(probes, options)
+    edges = transition_counts(probes, options, sizes)
+    totals = scan_totals(sizes)
+    parts = [edges.mutate(what=ibis.literal("transitions"))]
+    for name in ADDITIVE[:4]:
+        said = {"what": ibis.literal(name), "source_port": ibis.literal(-1), "target_port": ibis.literal(-1)}
+        parts.append(totals.mutate(**said, count=totals[name]))
+    # A union wants the same types, and whether a column may be null is part of them.
+    parts = [part.select(*DAY_COUNTS).cast(DAY_COUNTS) for part in parts]
+    return ibis.union(*parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Scans:
+    """What was counted: the transitions of each protocol, and what the filter saw."""
+
+    transitions: dict[Proto, Transitions]
+    counts: dict[Proto, ScanCounts]
+
+
+def count_days(probes: ir.Table, options: ScanOptions, *, at_once: int = AT_ONCE) -> Iterator[tuple[date, Scans]]:
+    """Count each day of the probes that has any of the wanted protocols, the earliest first.
+
+    `at_once`: on one machine, days are taken together while they have no more probes than this.
+    """
+    names = {number: name for name, number in PROTO_NUMBERS.items()}
+    for part in portions(with_day(probes, options), at_once):
+        found = day_counts(part, options).to_pyarrow()
+        total = pc.less(found["source_port"], 0)
+        seen: dict[date, dict[Proto, dict[str, int]]] = {}
+        for row in found.filter(total).to_pylist():
+            seen.setdefault(row["day"], {}).setdefault(names[row["proto"]], {})[row["what"]] = row["count"]
+        edges = found.filter(pc.invert(total)).drop_columns("what")
+        edge = {name: edges[name].to_numpy() for name in edges.column_names}
+        for day in sorted(seen):
+            here = edge["day"].astype("datetime64[D]") == np.datetime64(day)
+            transitions = {
+                proto: _transitions(*(edge[name][here & its] for name in ("source_port", "target_port", "count")))
+                for proto, its in _by_proto(edge["proto"], options.protos)
+            }
+            yield day, Scans(transitions, _counts(seen[day], transitions, options.protos))
+
+
+def portions(dated: ir.Table, at_once: int) -> Iterator[ir.Table]:
+    """Probes with ``day`` in portions of whole days, in their order, of about `at_once` probes.
+
+    On one machine alone: what has a cluster is faster with all days in one query.
+    """
+    if dated.get_backend().name != "duckdb":
+        yield dated
+        return
+    found = dated.group_by("day").agg(n=dated.count()).order_by("day").to_pyarrow().to_pylist()
+    days: list[date] = []
+    rows = 0
+    for row in found:
+        if days and rows + row["n"] > at_once:
+            yield _between(dated, days)
+            days, rows = [], 0
+        days.append(row["day"])
+        rows += row["n"]
+    if days:
+        yield _between(dated, days)
+
+
+def _between(dated: ir.Table, days: Sequence[date]) -> ir.Table:
+    return dated.filter(dated.day.between(ibis.literal(days[0]), ibis.literal(days[-1])))
+
+
+def added(days: Iterable[tuple[Scans, float]], protos: tuple[Proto, ...], *, whole: int = 1) -> Scans:
+    """The counts of many days, each times its weight, in the order given.
+
+    Counts are whole numbers: the transitions in parts of 1 / `whole`, rounded; a pair of which less than half a part
+    is left is forgotten. `ScanCounts` are those of the days as they were, but for the edges.
+    """
+    pending: dict[Proto, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {proto: [] for proto in protos}
+    sums = {proto: dict.fromkeys(ADDITIVE, 0) for proto in protos}
+    for scans, weight in days:
+        for proto in protos:
+            its = scans.transitions[proto]
+            pending[proto].append((its.source.astype(np.int64) << 16 | its.target, its.count * weight))
+            if sum(len(keys) for keys, _ in pending[proto]) > _PENDING:
+                pending[proto] = [sum_by_key(pending[proto])]
+            for name in ADDITIVE:
+                sums[proto][name] += getattr(scans.counts[proto], name)
+    transitions = {}
+    for proto in protos:
+        keys, values = sum_by_key(pending[proto])
+        count = np.rint(values * whole).astype(np.int64)
+        left = count > 0
+        transitions[proto] = Transitions(
+            (keys[left] >> 16).astype(np.uint16), (keys[left] & 0xFFFF).astype(np.uint16), count[left]
         )
-    return counts
+    counts = {proto: ScanCounts(**sums[proto], edges=len(transitions[proto].count)) for proto in protos}
+    return Scans(transitions, counts)
+
+
+def sum_by_key(parts: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Keys in order, and the sum of the values of each, added from the first part to the last: int64, float64 (m,)."""
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0)
+    keys, at = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
+    return keys, np.bincount(at, np.concatenate([values for _, values in parts]), minlength=len(keys))
+
+
+def count_scans(probes: ir.Table, options: ScanOptions, *, at_once: int = AT_ONCE) -> Scans:
+    """What `count_days` finds, all days together: at most 65,536 squared edges per protocol."""
+    return added(((scans, 1.0) for _, scans in count_days(probes, options, at_once=at_once)), options.protos)
+
+
+def _transitions(source: NDArray[Any], target: NDArray[Any], count: NDArray[Any]) -> Transitions:
+    order = np.lexsort((target, source))
+    return Transitions(source[order].astype(np.uint16), target[order].astype(np.uint16), count[order].astype(np.int64))
+
+
+def _counts(
+    seen: dict[Proto, dict[str, int]], transitions: dict[Proto, Transitions], protos: Iterable[Proto]
+) -> dict[Proto, ScanCounts]:
+    nothing = dict.fromkeys(("probes", "probes_kept", "scans", "scans_kept"), 0)
+    return {
+        proto: ScanCounts(
+            **seen.get(proto, nothing),
+            transitions=int(transitions[proto].count.sum()),
+            edges=len(transitions[proto].count),
+        )
+        for proto in protos
+    }
 
 
 def _by_proto(numbers: NDArray[Any], protos: Iterable[Proto]) -> Iterable[tuple[Proto, NDArray[np.bool_]]]:

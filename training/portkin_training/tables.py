@@ -18,7 +18,7 @@ from portkin.table import KIND, Rows, Table, write_table
 from portkin_training.graph import build_graph, quartiles, unit, whole_lengths
 from portkin_training.nearest import nearest, table_rows
 from portkin_training.probes import manifest, open_probes
-from portkin_training.scans import ScanOptions, Transitions, count_scans, count_transitions
+from portkin_training.scans import ScanOptions, Transitions, count_scans
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +42,11 @@ def shortest_path_rows(transitions: Transitions, k: int) -> Rows:
 
 def shortest_path(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
     """Paper 1: scans, transitions, graph, shortest paths."""
-    transitions = count_transitions(probes, options)
-    counts = count_scans(probes, options, transitions)
+    scans = count_scans(probes, options)
     built = {}
-    for proto, edges in transitions.items():
+    for proto, edges in scans.transitions.items():
         q1, q3 = quartiles(edges.count)
-        told = {**asdict(counts[proto]), "q1": q1, "q3": q3, "unit": unit(edges.count)}
+        told = {**asdict(scans.counts[proto]), "q1": q1, "q3": q3, "unit": unit(edges.count)}
         built[proto] = Built(shortest_path_rows(edges, k), told)
     return built
 

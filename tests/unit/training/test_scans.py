@@ -1,6 +1,6 @@
 """Which probes make a scan, and which transitions are counted in it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import ibis
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from portkin_training.probes import SCHEMA
-from portkin_training.scans import ScanOptions, count_scans, count_transitions, moves
+from portkin_training.scans import ScanOptions, added, count_days, count_scans, moves, scan_sizes
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = 86400.0
@@ -33,10 +33,15 @@ def table_of(*probes):
     return ibis.memtable(columns_of(*probes))
 
 
+def edges_of(scans, proto="tcp"):
+    """The transitions as {(source, target): count}."""
+    found = scans.transitions[proto]
+    return dict(zip(zip(found.source.tolist(), found.target.tolist(), strict=True), found.count.tolist(), strict=True))
+
+
 def counted(*probes, proto="tcp", **options):
     """The transitions of the probes as {(source, target): count}."""
-    found = count_transitions(table_of(*probes), ScanOptions(**options))[proto]
-    return dict(zip(zip(found.source.tolist(), found.target.tolist(), strict=True), found.count.tolist(), strict=True))
+    return edges_of(count_scans(table_of(*probes), ScanOptions(**options)), proto)
 
 
 def scan(*ports, at=0.0, **ends):
@@ -95,7 +100,7 @@ class TestTransitions:
 
     def test_in_order(self):
         """Edges come by source, then target, as the graph wants them."""
-        found = count_transitions(table_of(*scan(9, 3, 9, 1, 9, 2)), ScanOptions())["tcp"]
+        found = count_scans(table_of(*scan(9, 3, 9, 1, 9, 2)), ScanOptions()).transitions["tcp"]
 
         edges = list(zip(found.source.tolist(), found.target.tolist(), strict=True))
         assert sorted(edges) == edges
@@ -134,16 +139,15 @@ class TestFilter:
 
     def test_only_wanted_protocols(self):
         """A protocol that is not asked for is left out."""
-        assert ["udp"] == list(count_transitions(table_of(*scan(1, 2, 3)), ScanOptions(protos=("udp",))))
+        assert ["udp"] == list(count_scans(table_of(*scan(1, 2, 3)), ScanOptions(protos=("udp",))).transitions)
 
 
 class TestCounts:
     def test_counts(self):
         """What was seen and kept is counted per protocol."""
         probes = table_of(*scan(80, 80, 443, 22, 443), *scan(80, 81, src=2), *scan(53, proto=17))
-        options = ScanOptions()
 
-        counts = count_scans(probes, options, count_transitions(probes, options))
+        counts = count_scans(probes, ScanOptions()).counts
 
         tcp = {"probes": 7, "probes_kept": 5, "scans": 2, "scans_kept": 1, "transitions": 3, "edges": 3}
         udp = {"probes": 1, "probes_kept": 0, "scans": 1, "scans_kept": 0, "transitions": 0, "edges": 0}
@@ -151,12 +155,35 @@ class TestCounts:
 
     def test_no_probes(self):
         """A dataset without probes gives no transitions and counts of 0."""
-        probes = table_of()
+        found = count_scans(table_of(), ScanOptions())
 
-        transitions = count_transitions(probes, ScanOptions())
+        assert [0, 0] == [len(edges.count) for edges in found.transitions.values()]
+        assert 0 == found.counts["tcp"].probes
 
-        assert [0, 0] == [len(found.count) for found in transitions.values()]
-        assert 0 == count_scans(probes, ScanOptions(), transitions)["tcp"].probes
+
+class TestDays:
+    def test_days_add_up(self):
+        """The days, each counted by itself and however many at once, make what is counted of all of them."""
+        days = [[*scan(80, 443, 22, at=day * DAY), *scan(22, 80, 443, 22, src=2, at=day * DAY)] for day in range(4)]
+        probes, options = table_of(*sum(days, [])), ScanOptions()
+
+        for at_once in (1, 14, 10**6):
+            parts = list(count_days(probes, options, at_once=at_once))
+            assert [date(2026, 3, day) for day in (1, 2, 3, 4)] == [day for day, _ in parts]
+            assert [{(80, 443): 2, (443, 22): 2, (22, 80): 1}] * 4 == [edges_of(part) for _, part in parts]
+            whole = added(((part, 1.0) for _, part in parts), options.protos)
+            assert {(80, 443): 8, (443, 22): 8, (22, 80): 4} == edges_of(whole)
+            assert count_scans(probes, options).counts == whole.counts
+
+    def test_older_days_weigh_less(self):
+        """A day's counts are taken times its weight, in whole parts; of what is less than half a part nothing is left."""
+        probes = table_of(*scan(80, 443, 22), *scan(80, 443, 25, at=DAY))
+        (_, first), (_, second) = count_days(probes, ScanOptions())
+
+        assert {(80, 443): 5, (443, 22): 1, (443, 25): 4} == edges_of(
+            added([(first, 0.25), (second, 1.0)], ("tcp", "udp"), whole=4)
+        )
+        assert {(80, 443): 1, (443, 25): 1} == edges_of(added([(first, 0.25), (second, 1.0)], ("tcp", "udp")))
 
 
 class TestPortable:
@@ -167,13 +194,15 @@ class TestPortable:
         # 15:00 UTC is midnight in Tokyo: the scan would be cut there.
         pq.write_table(columns_of(*scan(80, 443, 22, at=3 * 3600 - 1)), tmp_path / "probes.parquet")
 
-        found = count_transitions(con.read_parquet(tmp_path / "probes.parquet"), ScanOptions())
+        found = count_scans(con.read_parquet(tmp_path / "probes.parquet"), ScanOptions())
 
-        assert 2 == found["tcp"].count.sum()
+        assert 2 == found.transitions["tcp"].count.sum()
 
     def test_compiles_for_spark(self):
         """The same expressions compile for Spark."""
-        sql = ibis.to_sql(moves(table_of(*scan(1, 2, 3)), ScanOptions()), dialect="pyspark")
+        probes, options = table_of(*scan(1, 2, 3)), ScanOptions()
+
+        sql = ibis.to_sql(moves(probes, options, scan_sizes(probes, options)), dialect="pyspark")
 
         assert "LAG(" in sql
         assert "LEFT SEMI JOIN" in sql
