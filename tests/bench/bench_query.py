@@ -1,103 +1,151 @@
-#!/usr/bin/env python3
-"""How long a query takes and how many a second are answered, with a real Zeek and a real sidecar.
+"""A query from a real Zeek to a real sidecar and back, beside a bare echo of frames of the same text on loopback.
 
-    python tests/bench/bench_query.py [--queries 10000] [--rate 2000] [--seconds 60] [--transport websocket]
-
-The time is measured inside Zeek: from publishing the request to the event of its answer.
+The time is measured inside Zeek: from publishing the request to the event of its answer. First queries go one after
+another, then many a second. The echo runs before and after, and is the median of both.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.echo import round_trips
+from bench.figures import Figure, Size, missing, script
+from bench.machine import program
+from portkin.errors import TransportError
+from portkin.messages import TO_SIDECAR, TO_ZEEK, Count, NearestRequest, NearestResponse, unparse
+from portkin.ports import Port
+from portkin.table import default_path, default_table
+from portkin.transport.broker import find_bindings
+from portkin.transport.json_v1 import encode
+from support.sidecar_process import SidecarProcess
+from support.zeek_process import SCRIPTS, ZeekProcess, free_port
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from portkin.table import default_path  # noqa: E402
-from support.sidecar_process import SidecarProcess  # noqa: E402
-from support.tables import small_table  # noqa: E402
-from support.zeek_process import SCRIPTS, ZeekProcess, free_port  # noqa: E402
-
-TARGETS = {"median_ms": 0.4, "p99_ms": 1.5}
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--zeek", default="/opt/zeek/bin/zeek")
-    parser.add_argument("--queries", type=int, default=10_000, help="asked one after the other")
-    parser.add_argument("--rate", type=int, default=2_000, help="queries a second, sustained")
-    parser.add_argument("--seconds", type=int, default=60, help="for how long")
-    parser.add_argument("--transport", choices=["websocket", "broker"], default="websocket")
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Load:
+    """Queries asked one after the other; then so many a second, for so many seconds."""
+
+    queries: int
+    rate: int
+    seconds: int
+
+
+LOADS = {"smoke": Load(200, 200, 1), "small": Load(5_000, 2_000, 10), "full": Load(10_000, 2_000, 30)}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What Zeek measured in both phases, the sidecar's processor seconds in the second, and its memory in MB."""
+
+    single: dict[str, float]
+    many: dict[str, float]
+    cpu: float
+    rss: float
+
+
+def ask(zeek: str, transport: str, load: Load) -> Asked:
+    """Run both."""
     port = free_port()
     address = {"url": f"ws://127.0.0.1:{port}/v1/messages/json", "broker": f"127.0.0.1:{port}"}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        table = default_path()
-        if not table.is_dir():
-            print("no default table is built: a table of three neighbors is used, answers are shorter than real ones")
-            table = folder / "table"
-            small_table(table)
-        settings = {
-            "zeek": {"transport": options.transport, **address},
-            "table": {"path": str(table)},
-            "metrics": {"port": 0},
-        }
-        environment = {
-            f"{options.transport.upper()}_PORT": port,
-            "QUERIES": options.queries,
-            "RATE": options.rate,
-            "SECONDS": options.seconds,
-        }
-        with (
-            ZeekProcess(
-                options.zeek, folder / "zeek", SCRIPTS / "api.zeek", HERE / "query.zeek", **environment
-            ) as zeek,
-            SidecarProcess(folder / "sidecar", settings) as sidecar,
-        ):
-            print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}, {options.transport}")
-            for number in (1, 2):
-                line = zeek.wait_for("result ", count=number, timeout=120 + 2 * options.seconds)
-                show(json.loads(line.removeprefix("result ")))
-                if number == 2:
-                    # Before Zeek leaves, which ends the connection.
-                    show_sidecar(sidecar)
+    environment = {
+        f"{transport.upper()}_PORT": port, "QUERIES": load.queries, "RATE": load.rate, "SECONDS": load.seconds
+    }  # fmt: skip
+    settings = {
+        "zeek": {"transport": transport, **address},
+        "table": {"path": str(default_path())},
+        "metrics": {"port": 0},
+    }
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ZeekProcess(zeek, Path(name) / "zeek", SCRIPTS / "api.zeek", HERE / "query.zeek", **environment) as running,
+        SidecarProcess(Path(name) / "sidecar", settings) as sidecar,
+    ):
+        phases, used = [], []
+        for count in (1, 2):
+            line = running.wait_for("result ", count=count, timeout=120 + 2 * load.seconds)
+            phases.append(json.loads(line.removeprefix("result ")))
+            used.append(processor_seconds(sidecar.process.pid))
+        # Before Zeek leaves, which ends the connection.
+        return Asked(*phases, used[1] - used[0], sidecar.rss())
 
 
-def show(result: dict[str, float | str]) -> None:
-    """Print one phase."""
-    times = ", ".join(f"{name[:-3]} {result[name]:.3f} ms" for name in ("median_ms", "p90_ms", "p99_ms", "max_ms"))
-    pace = result["answered"] / result["seconds"]
-    print(f"{result['phase']}: {result['sent']} sent, {result['lost']} lost, {pace:.0f}/s, {times}", end="")
-    if result["phase"] == "one at a time":
-        for name, target in TARGETS.items():
-            kept = "kept" if result[name] <= target else "MISSED"
-            print(f"; target {name[:-3]} <= {target} ms {kept}", end="")
-    else:
-        print(f"; at most {result['most_open']} open at once, {result['neighbors']} ports in an answer", end="")
-    print()
-
-
-def show_sidecar(sidecar: SidecarProcess) -> None:
-    """Print what the sidecar counted."""
-    metrics = sidecar.metrics()
-    counts = ", ".join(f"{name} {metrics[f'portkin_{name}_total']:.0f}" for name in ("requests", "answers", "drops"))
-    mean = metrics["portkin_answer_seconds_sum"] / metrics["portkin_answer_seconds_count"]
-    processor = metrics_cpu(sidecar.process.pid)
-    print(f"sidecar: {counts}, {1e6 * mean:.0f} us per lookup, {sidecar.rss():.1f} MB resident, {processor:.1f} s CPU")
-
-
-def metrics_cpu(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
     """Seconds of processor time that the process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def frames() -> tuple[str, str]:
+    """A request and its answer as they go over the WebSocket."""
+    port, table = Port(80, "tcp"), default_table()
+    found = table.nearest(port, 16)
+    answer = NearestResponse("1000", port, table.id, found.ports, found.distances, "")
+    return encode(TO_SIDECAR, unparse(NearestRequest("1000", port, Count(16)))), encode(TO_ZEEK, unparse(answer))
+
+
+def p99(seconds: list[float]) -> float:
+    """Their 99th percentile."""
+    return sorted(seconds)[len(seconds) * 99 // 100]
+
+
+def measure(size: Size) -> Iterator[Figure]:
+    """By WebSocket, and by Broker where Zeek's bindings are."""
+    zeek = program("zeek")
+    if zeek is None:
+        yield missing("query from Zeek and back", "no zeek on PATH or in /opt/zeek/bin")
+        return
+    load = LOADS[size]
+    asked, answer = frames()
+    before = round_trips(asked, answer, load.queries)
+    found = ask(zeek, "websocket", load)
+    trips = before + round_trips(asked, answer, load.queries)
+    single, many, what = found.single, found.many, "query from Zeek and back"
+    for name, ours, theirs in (
+        ("median", single["median_ms"], 1e3 * statistics.median(trips)),
+        ("99th percentile", single["p99_ms"], 1e3 * p99(trips)),
+    ):
+        yield Figure(
+            f"{what}, {name}", ours, "ms", "less", "websockets echo", theirs, theirs / ours, n=int(single["answered"]),
+            note=f"{len(asked)} characters asked, {len(answer)} answered",
+        )  # fmt: skip
+    yield from sustained(what, many)
+    yield Figure("the sidecar's processor time of a query", 1e6 * found.cpu / many["sent"], "µs", "less")
+    yield Figure("the sidecar, resident", found.rss, "MB", "less")
+    if size == "smoke":
+        return
+    try:
+        find_bindings()
+    except TransportError as error:
+        yield missing(f"{what} by Broker", str(error))
+        return
+    found = ask(zeek, "broker", load)
+    by_broker, by_websocket = found.single["median_ms"], single["median_ms"]
+    yield Figure(
+        f"{what} by Broker, median", by_broker, "ms", "less", "by WebSocket", by_websocket, by_websocket / by_broker,
+        n=int(found.single["answered"]),
+    )  # fmt: skip
+    yield from sustained(f"{what} by Broker", found.many)
+
+
+def sustained(what: str, many: dict[str, float]) -> Iterator[Figure]:
+    """The second phase."""
+    rate = many["sent"] / many["seconds"]
+    note = f"{many['sent']:.0f} sent, {many['lost']:.0f} lost, at most {many['most_open']:.0f} open at once"
+    yield Figure(
+        f"{what}, 99th percentile at {rate:.0f}/s", many["p99_ms"], "ms", "less", n=int(many["answered"]), note=note
+    )
+
+
 if __name__ == "__main__":
-    main()
+    script(measure, __doc__)
