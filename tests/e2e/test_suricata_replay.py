@@ -76,7 +76,7 @@ def blocked_by_kernel(seen, plan: Plan, kin) -> Counter[Port]:
     )
     window = float(plan.seconds)
     counts = blocking.replay(events, matrix, blocking.Sweep((plan.k,), (window,), (plan.k, window)))
-    blocked = counts.ports[:, blocking.PORT_BLOCKED]
+    blocked = counts.ports[:, blocking.BY_PORT.index("blocked")]
     return Counter(
         {Port(int(c) % 65536, "udp" if c >= 65536 else "tcp"): int(blocked[c]) for c in np.flatnonzero(blocked)}
     )

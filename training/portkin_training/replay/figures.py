@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from portkin_training.replay import blocking
-from portkin_training.replay.blocking import Counts
+from portkin_training.replay.blocking import BY_LEVEL, BY_WINDOW, PLAIN, Counts
 
 RATIOS: dict[str, tuple[str, str]] = {
     "blocking_ratio": ("blocked", "probes"),
@@ -78,12 +77,10 @@ class Figures:
 def columns(counts: Counts, k: int, window: float) -> dict[str, np.ndarray]:
     """The counters per unit, float64 (u,), at one K and one T."""
     level, at = counts.sweep.ks.index(k), counts.sweep.windows.index(window)
-    named = {name: counts.by_window[:, i, level, at] for i, name in enumerate(blocking.BY_WINDOW)}
-    named |= {name: counts.plain[:, i] for i, name in enumerate(blocking.PLAIN)}
+    named = {name: counts.by_window[:, i, level, at] for i, name in enumerate(BY_WINDOW)}
+    named |= {name: counts.plain[:, i] for i, name in enumerate(PLAIN)}
+    named |= {name: counts.by_level[:, i, level] for i, name in enumerate(BY_LEVEL)}
     named["reached"] = counts.reached[:, at]
-    named["hits"] = counts.by_level[:, blocking.HIT, level]
-    named["reciprocal"] = counts.by_level[:, blocking.RECIPROCAL, level]
-    named["ordered"] = counts.by_level[:, blocking.ORDERED, level]
     return {name: np.asarray(column, np.float64) for name, column in named.items()}
 
 
