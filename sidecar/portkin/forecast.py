@@ -30,7 +30,8 @@ from portkin.manifest import Bundle, open_bundle
 from portkin.ports import Port
 
 KIND = "portkin-rates"
-SCHEMA = 1
+SCHEMA = 2
+"""1 had no `logarithm` per model."""
 MODELS = "models.json"
 FLOOR = 1.0
 """Probes per bin below which a forecast is not divided by: one."""
@@ -121,7 +122,11 @@ class Model:
             str(fields["file"]),
             int(fields["length"]),
             tuple(Port.parse(text) for text in fields["features"]),
-            Scaling(np.array(fields["mean"], dtype=float), np.array(fields["std"], dtype=float)),
+            Scaling(
+                np.array(fields["mean"], dtype=float),
+                np.array(fields["std"], dtype=float),
+                _flag(fields["logarithm"]),
+            ),
             _limit(fields["threshold_e"]),
             _limit(fields["threshold_w"]),
         )
@@ -144,6 +149,7 @@ class Model:
             "features": [str(port) for port in self.features],
             "mean": self.scaling.mean.tolist(),
             "std": self.scaling.std.tolist(),
+            "logarithm": self.scaling.logarithm,
             # JSON has no infinity: null is a threshold that nothing exceeds
             "threshold_e": self.threshold_e if np.isfinite(self.threshold_e) else None,
             "threshold_w": self.threshold_w if np.isfinite(self.threshold_w) else None,
@@ -258,8 +264,7 @@ class Forecaster:
         for first in range(0, len(able), BATCH):
             rows = able[first : first + BATCH]
             scaled = session.run(None, {"window": model_input(window[rows], model.scaling)})[0]
-            own = scaled.astype(np.float64).reshape(-1) * model.scaling.std[0] + model.scaling.mean[0]
-            found[rows] = np.maximum(own, 0.0)
+            found[rows] = model.scaling.rate(scaled.reshape(-1))
         return found
 
     def forecasts(self, ports: Sequence[Port], counts: Floats) -> Floats:
@@ -326,6 +331,13 @@ class Forecaster:
 def _limit(value: float | None) -> float:
     """A threshold as models.json has it."""
     return float("inf") if value is None else float(value)
+
+
+def _flag(value: Any) -> bool:
+    """A truth as models.json has it; TypeError for anything else, which would scale rates otherwise than meant."""
+    if not isinstance(value, bool):
+        raise TypeError(f"logarithm is {value!r}, not true or false")
+    return value
 
 
 def _trim() -> None:

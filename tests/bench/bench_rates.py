@@ -134,6 +134,9 @@ def telescope(hours: int = 6_000, most: int = 6, profile: str = "small", work: s
     from portkin.forecast import prediction_error
     from portkin_training.rates import affinity, calibrate, evaluate, report
     from portkin_training.rates import clusters as clustering
+    from portkin_training.rates.kin import Kin
+    from portkin_training.rates.models import MODELS
+    from portkin_training.rates.models import profile as named
     from portkin_training.rates.simulate import Telescope, simulate
     from portkin_training.rates.task import Split, r2
 
@@ -148,12 +151,12 @@ def telescope(hours: int = 6_000, most: int = 6, profile: str = "small", work: s
         found = clustering.choose(matrix, seed=0)
         rand = adjusted_rand_score(made.groups[grouped], found.labels[grouped])
         print(f"clusters by {name}: k = {found.k}, adjusted Rand index on grouped ports {rand:.3f}")
-    kin = evaluate.Kin.of(rates, 168, (made.sequential, made.days), 0)
+    kin = Kin.of(rates, 168, (made.sequential, made.days), 0)
     targets = [rates.ports[i] for i in np.linspace(0, grouped.sum() - 1, most).astype(int)]
-    used = evaluate.profile(profile, rates.width)
+    used = named(profile, rates.width)
     folder = Path(work) if work else Path(tempfile.mkdtemp())
     left_out = [part for part in without.split(",") if part]
-    models = [name for name in evaluate.MODELS if not any(part in name for part in left_out)]
+    models = [name for name in MODELS if not any(part in name for part in left_out)]
     results = list(evaluate.evaluate(rates, kin, used, folder=folder, seed=0, targets=targets, models=models))
     print(report.markdown(results, "r2"))
     print(report.markdown(results, "skill"))

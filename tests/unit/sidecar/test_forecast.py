@@ -148,6 +148,7 @@ def test_threshold_that_nothing_exceeds_is_null():
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(std=[1.0])]}, "does not fit"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(std=[0.0, 1.0])]}, "positive"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(port="99/tcp")]}, "first feature"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(logarithm=1)]}, "logarithm is 1"),
         ({"rules": {"width": 3600, "tz": "UTC", "more": 1}, "models": []}, "more"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry()]}, r"no x\.onnx"),
     ],
@@ -174,12 +175,27 @@ def test_model_of_other_features_than_it_says_is_refused(tmp_path):
         Forecaster.load(tmp_path / "n")
 
 
-def test_bundle_of_another_schema_is_refused(tmp_path):
-    """A bundle that a later version wrote is not guessed at."""
-    with write_bundle(tmp_path / "m", kind=forecast.KIND, schema=99, about={}) as folder:
+@pytest.mark.parametrize("schema", [1, 99])
+def test_bundle_of_another_schema_is_refused(tmp_path, schema):
+    """A bundle that an earlier or a later version wrote is not guessed at: how its rates are scaled is not known."""
+    with write_bundle(tmp_path / "m", kind=forecast.KIND, schema=schema, about={}) as folder:
         (folder / "models.json").write_text("{}")
-    with pytest.raises(BundleError, match="schema 99"):
+    with pytest.raises(BundleError, match=f"schema {schema}"):
         Forecaster.load(tmp_path / "m")
+
+
+def test_model_of_logarithms_forecasts_in_counts(tmp_path):
+    """The mean of two logarithms is the geometric mean: of 3 and 15, with 1 added, sqrt(4 * 16) - 1 = 7."""
+    pytest.importorskip("onnx")
+    from portkin_training.rates.baselines import Linear
+    from portkin_training.rates.export import to_onnx, write_models
+
+    scaling = Scaling(np.array([2.0]), np.array([0.5]), logarithm=True)
+    model = Model(PORTS[0], "linear", "22-tcp.onnx", 2, PORTS[:1], scaling, 1.0, 1.0)
+    network = to_onnx(Linear(np.full((2, 1), 0.5, dtype=np.float32)), 1)
+    write_models(tmp_path / "m", [(model, network)], Rules(HOUR, "UTC", trend=2), {})
+    forecasts = Forecaster.load(tmp_path / "m").forecasts(PORTS[:1], np.array([[3.0], [15]]))
+    np.testing.assert_allclose([[NAN], [NAN], [7]], forecasts, rtol=1e-6)
 
 
 def test_bytes_that_are_no_onnx_are_refused(tmp_path):

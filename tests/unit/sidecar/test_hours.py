@@ -49,6 +49,17 @@ def test_scaling_leaves_unknown_bins_out():
     assert [1.0, 1.0] == scaling.std.tolist()
 
 
+def test_scaling_of_logarithms():
+    """log(1 + count) is what is scaled; a forecast comes back in counts, never negative."""
+    # log(1 + 0) = 0 and log(1 + e^2 - 1) = 2 -> mean 1, std 1; scaled 0 is e - 1 probes
+    counts = np.array([[0.0], [NAN], [np.exp(2) - 1]])
+    scaling = Scaling.fit(counts, logarithm=True)
+    np.testing.assert_allclose([1, 1, np.e - 1], [scaling.mean[0], scaling.std[0], scaling.usual[0]])
+    np.testing.assert_allclose([[-1], [NAN], [1]], scaling.apply(counts))
+    # scaled -1.5 is log(1 + count) = -0.5: fewer than none
+    np.testing.assert_allclose([0, np.exp(2) - 1, 0], scaling.rate(np.array([-1.0, 1, -1.5])), atol=1e-12)
+
+
 def test_gap_repeats_the_last_known_bin_of_its_window():
     """An unknown bin takes the last known value before it, or the given one where there is none."""
     window = np.array([[[NAN, 1], [2, NAN], [NAN, NAN], [4, 7]]])

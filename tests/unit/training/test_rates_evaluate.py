@@ -14,12 +14,21 @@ from portkin.forecast import Forecaster, Rules
 from portkin.hours import HOUR
 from portkin.manifest import read_manifest
 from portkin_training.commands.rates import rates as command
-from portkin_training.rates import affinity, calibrate, clusters, evaluate, lstm, report, series, ship
+from portkin_training.rates import affinity, calibrate, clusters, evaluate, lstm, models, report, results, series, ship
+from portkin_training.rates.kin import Kin
 from portkin_training.rates.simulate import Telescope, simulate
 from portkin_training.rates.task import Figures, Split
 
 SKY = Telescope(hours=800, groups=4, group_size=(3, 4), alone=2, level=(100, 400))
-TINY = evaluate.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
+TINY = models.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
+SHIPPED = (
+    "EWMA",
+    "ridge Rank. (T&S)",
+    "ridge Rank. (T&S) log",
+    "LightGBM",
+    "LSTM Rank. (T)",
+    "LSTM Rank. (T&S) log",
+)
 QUICK = ("last value", "seasonal naive", "EWMA", "ridge Rank. (T&S)", "VAR Clust. (T&S)", "VAR Feature Selection")
 
 
@@ -30,7 +39,7 @@ def sky():
 
 @pytest.fixture(scope="module")
 def kin(sky):
-    return evaluate.Kin.of(sky.rates, 48, (sky.sequential, sky.days), 0)
+    return Kin.of(sky.rates, 48, (sky.sequential, sky.days), 0)
 
 
 def test_telescope_repeats_with_its_seed(sky):
@@ -65,15 +74,15 @@ def test_kin_are_sought_before_the_choosing_part_only(sky):
     cut = Split.of(len(sky.rates.starts)).fit
     changed = sky.rates.counts.copy()
     changed[cut:] = 1
-    other = evaluate.Kin.of(replace(sky.rates, counts=changed), 48, (sky.sequential, sky.days), 0)
-    same = evaluate.Kin.of(sky.rates, 48, (sky.sequential, sky.days), 0)
+    other = Kin.of(replace(sky.rates, counts=changed), 48, (sky.sequential, sky.days), 0)
+    same = Kin.of(sky.rates, 48, (sky.sequential, sky.days), 0)
     assert same.both.tobytes() == other.both.tobytes()
 
 
-def run(sky, kin, folder, models=QUICK, targets=1, seed=0):
+def run(sky, kin, folder, names=QUICK, targets=1, seed=0):
     return list(
         evaluate.evaluate(
-            sky.rates, kin, TINY, folder=folder, seed=seed, targets=sky.rates.ports[:targets], models=models, jobs=1
+            sky.rates, kin, TINY, folder=folder, seed=seed, targets=sky.rates.ports[:targets], models=names, jobs=1
         )
     )
 
@@ -83,7 +92,7 @@ def test_killed_run_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
     first = run(sky, kin, tmp_path, QUICK[:2])
     asked = []
     real = evaluate.run_job
-    monkeypatch.setattr(evaluate, "run_job", lambda *args: asked.append(args[5]) or real(*args))
+    monkeypatch.setattr(evaluate, "run_job", lambda *args: asked.extend(args[1].models) or real(*args))
     again = run(sky, kin, tmp_path, QUICK[:3])
     assert ["EWMA"] == asked
     assert {result.model: result.reported for result in first}.items() <= {
@@ -93,12 +102,25 @@ def test_killed_run_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
     assert ["EWMA", "last value"] == asked
 
 
+def test_models_that_are_the_same_are_fitted_once(sky, kin, tmp_path):
+    """Where no kin helps, rankings by T and by T&S read the target alone: one fit, two results."""
+    alone = replace(kin, temporal=np.eye(len(kin.temporal)), both=np.eye(len(kin.temporal)))
+    names = ["VAR Rank. (T&S)", "VAR Clust. (T&S)", "LSTM Rank. (T&S)", "LSTM Rank. (T)", "LSTM Rank. (T&S) log"]
+    jobs = evaluate.plan(sky.rates, alone, TINY, [(0, name) for name in names], 1)
+    assert [["LSTM Rank. (T&S)", "LSTM Rank. (T)"], ["LSTM Rank. (T&S) log"]] == [
+        sorted(job.models, key=names.index) for job in jobs if job.kind.cost == 5
+    ]
+    found = run(sky, alone, tmp_path, names[2:4])
+    assert names[2:4] == sorted((result.model for result in found), key=names.index)
+    assert found[0].forecast.tobytes() == found[1].forecast.tobytes()
+
+
 @pytest.mark.timeout(300)
 def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
     """The network with the best folds is fitted; points that were tried are not tried again."""
     stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
     grid = replace(TINY, grid=(stuck, TINY.lstm))
-    name = "LSTM Rank. (T&S) skip"
+    name = "LSTM Rank. (T&S) log"
 
     def run(folder):
         targets = sky.rates.ports[:1]
@@ -109,7 +131,7 @@ def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, kin, tmp_
 
     scores = {stuck: 0.2, TINY.lstm: 0.7}
     tried = []
-    monkeypatch.setattr(evaluate, "try_config", lambda *args: tried.append(args[6]) or scores[args[6]])
+    monkeypatch.setattr(evaluate, "try_config", lambda *args: tried.append(args[3]) or scores[args[3]])
     assert TINY.lstm.learning_rate == run(tmp_path).about["config"]["learning_rate"]
     assert [stuck, TINY.lstm] == tried
     next(tmp_path.glob("*.npz")).unlink()
@@ -121,19 +143,20 @@ def test_point_of_the_grid_is_judged_by_its_folds(sky, kin):
     """A network that may not learn scores worse than one that may."""
     stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
     longer = replace(TINY.lstm, epochs=10, patience=10)
-    scores = [evaluate.try_config(sky.rates, kin, TINY, 0, 0, "LSTM Rank. (T)", config) for config in (stuck, longer)]
+    (job,) = evaluate.plan(sky.rates, kin, TINY, [(0, "LSTM Rank. (T)")], 1)
+    scores = [evaluate.try_config(sky.rates, job, 0, config) for config in (stuck, longer)]
     assert scores[0] < scores[1]
 
 
 @pytest.mark.timeout(600)  # five networks are fitted and exported: seconds alone, minutes on busy cores
 def test_every_model_runs_and_is_judged_on_the_same_bins(sky, kin, tmp_path):
     """All models of the tables, on one port: same bins, finite figures; those that ship carry their ONNX."""
-    results = run(sky, kin, tmp_path, evaluate.MODELS)
-    assert set(evaluate.MODELS) == {result.model for result in results}
-    assert 1 == len({result.reported.bins for result in results})
-    assert all(np.isfinite(result.reported.r2) for result in results)
-    assert evaluate.UNSHIPPABLE == {result.model for result in results if not result.onnx}
-    ranked = next(result for result in results if result.model == "LSTM Rank. (T&S)")
+    found = run(sky, kin, tmp_path, models.MODELS)
+    assert set(models.MODELS) == {result.model for result in found}
+    assert 1 == len({result.reported.bins for result in found})
+    assert all(np.isfinite(result.reported.r2) for result in found)
+    assert models.UNSHIPPABLE == {result.model for result in found if not result.onnx}
+    ranked = next(result for result in found if result.model == "LSTM Rank. (T&S)")
     assert ranked.features[0] == sky.rates.ports[0] and len(ranked.features) <= 4
 
 
@@ -141,9 +164,9 @@ def figures(mae: float) -> Figures:
     return Figures(0.5, mae, 1.0, 0.0, 100, 0)
 
 
-def result(model: str, choosing: float, reported: float = 1.0) -> evaluate.Result:
+def result(model: str, choosing: float, reported: float = 1.0) -> results.Result:
     held = figures(choosing), figures(reported)
-    return evaluate.Result(
+    return results.Result(
         simulate(replace(SKY, hours=200), 0).rates.ports[0], model, np.zeros(1), *held, 0, (), 1, b"x"
     )
 
@@ -152,11 +175,11 @@ def test_cheapest_of_the_close_models_ships():
     """An LSTM must be better by more than the tolerance; what does not ship is not chosen; the test is not looked
     at."""
     ridge, network = result("ridge", 10.1, 50), result("LSTM Rank. (T&S)", 10.0, 1)
-    assert "ridge" == evaluate.shipping([network, ridge]).model
-    assert "LSTM Rank. (T&S)" == evaluate.shipping([result("ridge", 11), network]).model
-    assert "ridge" == evaluate.shipping([result("AutoETS", 1), ridge]).model
+    assert "ridge" == results.shipping([network, ridge]).model
+    assert "LSTM Rank. (T&S)" == results.shipping([result("ridge", 11), network]).model
+    assert "ridge" == results.shipping([result("AutoETS", 1), ridge]).model
     with pytest.raises(ValueError, match="no model that can ship"):
-        evaluate.shipping([result("AutoETS", 1)])
+        results.shipping([result("AutoETS", 1)])
 
 
 def test_threshold_lets_the_stated_number_of_alarms_through():
@@ -183,64 +206,62 @@ def test_detection_counts_anomalies_not_bins():
 @pytest.fixture(scope="module")
 def shipped(sky, kin, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ship")
-    results = run(sky, kin, folder / "work", ("EWMA", "ridge Rank. (T&S)", "LightGBM", "LSTM Rank. (T)"), 2)
+    found = run(sky, kin, folder / "work", SHIPPED, 2)
     chosen = ship.ship(
         folder / "bundle",
         sky.rates,
-        report.by_port(results),
+        report.by_port(found),
         rules=Rules(HOUR, "UTC", synthetic=True),
         alarms_per_month=1.0,
         about={"seed": 0},
     )
-    return folder, results, chosen
+    return folder, found, chosen
 
 
 @pytest.mark.timeout(300)  # fits what `shipped` holds
 def test_bundle_forecasts_what_was_evaluated(sky, shipped):
     """The sidecar's forecasts are those whose figures the manifest tells: no train/serve skew."""
     folder, _, chosen = shipped
-    models = Forecaster.load(folder / "bundle")
-    found = models.forecasts(sky.rates.ports, sky.rates.counts)[:-1]
-    for number, port in enumerate(models.targets):
+    sidecar = Forecaster.load(folder / "bundle")
+    found = sidecar.forecasts(sky.rates.ports, sky.rates.counts)[:-1]
+    for number, port in enumerate(sidecar.targets):
         np.testing.assert_allclose(chosen[port].forecast, found[:, number], rtol=1e-5, atol=1e-3)
-    told = read_manifest(folder / "bundle", kind="portkin-rates", schema=1).about
+    told = read_manifest(folder / "bundle", kind="portkin-rates", schema=2).about
     assert told["synthetic"] is True
-    assert {"EWMA", "ridge Rank. (T&S)", "LightGBM", "LSTM Rank. (T)"} == set(
-        told["models"][str(models.targets[0])]["tried"]
-    )
+    assert set(SHIPPED) == set(told["models"][str(sidecar.targets[0])]["tried"])
 
 
 def test_every_kind_of_model_forecasts_the_same_in_the_sidecar(sky, shipped, tmp_path):
     """Bundles of each kind of model reproduce the evaluation's forecasts through onnxruntime."""
-    _, results, _ = shipped
-    for one in results:
+    _, found, _ = shipped
+    for one in found:
         if one.port != sky.rates.ports[0]:
             continue
         ship.ship(tmp_path / "b", sky.rates, {one.port: [one]}, rules=Rules(HOUR, "UTC"), alarms_per_month=1, about={})
-        found = Forecaster.load(tmp_path / "b").forecasts(sky.rates.ports, sky.rates.counts)[:-1, 0]
-        np.testing.assert_allclose(one.forecast, found, rtol=1e-5, atol=1e-3)
+        again = Forecaster.load(tmp_path / "b").forecasts(sky.rates.ports, sky.rates.counts)[:-1, 0]
+        np.testing.assert_allclose(one.forecast, again, rtol=1e-5, atol=1e-3)
 
 
 def test_thresholds_of_the_bundle_raise_the_stated_alarms(sky, shipped):
     """On the held-out bins E exceeds its threshold at most once a month."""
     folder, _, _ = shipped
-    models = Forecaster.load(folder / "bundle")
-    _, e, _ = models.score_all(sky.rates.ports, sky.rates.counts)
+    sidecar = Forecaster.load(folder / "bundle")
+    _, e, _ = sidecar.score_all(sky.rates.ports, sky.rates.counts)
     held_out = e[Split.of(len(e)).fit :]
-    limits = np.array([model.threshold_e for model in models.models])
+    limits = np.array([model.threshold_e for model in sidecar.models])
     assert ((held_out > limits).sum(axis=0) <= 1).all()
 
 
 def test_table_and_json_say_who_won(shipped):
     """The best R2 of a port is the winner, and means are over ports."""
-    _, results, _ = shipped
-    told = report.as_json(results)
-    port = str(results[0].port)
+    _, found, _ = shipped
+    told = report.as_json(found)
+    port = str(found[0].port)
     best = max(told["ports"][port]["models"].items(), key=lambda item: item[1]["reported"]["r2"])[0]
     assert best == told["ports"][port]["winner"]
-    assert 4 == len(told["means"]["r2"])
-    assert "| EWMA |" in report.markdown(results)
-    assert 4 == report.table(results).row_count
+    assert len(SHIPPED) == len(told["means"]["r2"])
+    assert "| EWMA |" in report.markdown(found)
+    assert len(SHIPPED) == report.table(found).row_count
 
 
 def test_command_line_goes_from_telescope_to_scores_and_plot(tmp_path):

@@ -18,8 +18,8 @@ import scipy.fft
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from portkin.hours import DAY
 from portkin.ports import Port
+from portkin_training.counting import sequential_pairs, watched_days
 
 LAGS = {3_600: 168, 86_400: 31}
 """Largest lag per bin width: a week of hours, a month of days (V-A)."""
@@ -159,37 +159,13 @@ def sequential_sources(
 
     `probes` has the columns of `portkin_training.probes.SCHEMA`. Sources count that probed at least two
     ports and were active for at most 24 hours; of these a share `sample` is drawn (the paper takes 0.05 of
-    750 million), by a hash of the address and `seed`, so that a source is in or out as a whole and on every
+    750 million), by a digest of the address and `seed`, so that a source is in or out as a whole and on every
     run.
 
     Returns the counts (p, p), symmetric, zero on the diagonal, and m, the number of 24-hour subsets.
     """
-    seconds = probes.ts.epoch_seconds()
-    base = probes.mutate(
-        source=probes.src_hi.hash() ^ (probes.src_lo ^ seed).hash(),
-        day=(seconds / DAY).floor().cast("int64"),
-        port=probes.proto.cast("int64") * 65536 + probes.dport,
-        second=seconds,
-    )
-    active = base.group_by("src_hi", "src_lo").agg(
-        ports=base.port.nunique(), span=base.second.max() - base.second.min(), draw=base.source.min()
-    )
-    drawn = active.filter((active.ports >= 2) & (active.span <= DAY))
-    if sample < 1:
-        drawn = drawn.filter((drawn.draw % 1_000_000).abs() < int(sample * 1_000_000))
-    chosen = base.semi_join(drawn, ["src_hi", "src_lo"])
-    window = ibis.window(group_by=["src_hi", "src_lo", "day"], order_by=["ts", "seq"])
-    steps = chosen.mutate(before=chosen.port.lag().over(window))
-    steps = steps.filter(steps.before.notnull() & (steps.before != steps.port))
-    pairs = steps.select(
-        "src_hi",
-        "src_lo",
-        "day",
-        low=ibis.least(steps.before, steps.port),
-        high=ibis.greatest(steps.before, steps.port),
-    ).distinct()
-    counted = pairs.group_by("low", "high").agg(n=pairs.count()).to_pyarrow()
-    days = int(base.day.nunique().execute())
+    counted = sequential_pairs(probes, sample=sample, seed=seed).to_pyarrow()
+    days = int(watched_days(probes).execute())
     place = {(6 if port.proto == "tcp" else 17) * 65536 + port.number: i for i, port in enumerate(ports)}
     sums = np.zeros((len(ports), len(ports)), dtype=np.int64)
     for low, high, n in zip(*(counted[name].to_pylist() for name in ("low", "high", "n")), strict=True):

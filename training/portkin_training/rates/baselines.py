@@ -155,4 +155,4 @@ def auto_ets(task: Task) -> Floats:
         warnings.simplefilter("ignore")
         model = AutoETS(season_length=task.season).fit(y[: task.split.fit])
         scaled = np.asarray(model.forward(y, h=1, fitted=True)["fitted"], dtype=np.float64)
-    return task.unscaled(scaled)
+    return task.scaling.rate(scaled)

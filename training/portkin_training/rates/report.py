@@ -10,7 +10,8 @@ import numpy as np
 from rich.table import Table
 
 from portkin.ports import Port, service_name
-from portkin_training.rates.evaluate import MODELS, Result, shipping, winner
+from portkin_training.rates.models import MODELS
+from portkin_training.rates.results import Result, shipping, winner
 
 FIGURES = {"r2": "R2", "mase": "MASE", "skill": "skill", "mae": "MAE"}
 

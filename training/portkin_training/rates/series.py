@@ -23,6 +23,7 @@ from portkin.errors import InputError
 from portkin.hours import DAY, bin_start, bin_starts, zone
 from portkin.manifest import open_bundle, write_bundle
 from portkin.ports import Port
+from portkin_training.counting import bin_counts, port_totals, watched_bins
 
 KIND = "portkin-series"
 SCHEMA = 1
@@ -96,8 +97,7 @@ def from_probes(
     """
     # Days of a zone are put together from quarters of an hour, which no zone's midnight cuts.
     unit = width if width < DAY or tz == "UTC" else QUARTER
-    seconds = probes.ts.epoch_seconds()
-    totals = probes.group_by("proto", "dport").agg(n=probes.count()).order_by("proto", "dport").to_pyarrow()
+    totals = port_totals(probes).to_pyarrow()
     if totals.num_rows == 0:
         raise InputError("no probes: nothing to count")
     number, proto, dport = (totals[name].to_numpy() for name in ("n", "proto", "dport"))
@@ -106,14 +106,9 @@ def from_probes(
         ports = [Port(int(dport[i]), PROTOCOLS[int(proto[i])]) for i in chosen]  # type: ignore[arg-type]
     code = {(6 if port.proto == "tcp" else 17, port.number): column for column, port in enumerate(ports)}
 
-    alive = probes.select(bin=(seconds / unit).floor().cast("int64")).distinct().to_pyarrow()["bin"].to_numpy()
+    alive = watched_bins(probes, unit).to_pyarrow()["bin"].to_numpy()
     starts = bin_starts(alive.min() * unit, alive.max() * unit, width, tz)
-    wanted = probes.filter(probes.dport.isin([port.number for port in ports]))
-    counted = (
-        wanted.group_by("proto", "dport", bin=(wanted.ts.epoch_seconds() / unit).floor().cast("int64"))
-        .agg(n=wanted.count())
-        .to_pyarrow()
-    )
+    counted = bin_counts(probes, [port.number for port in ports], unit).to_pyarrow()
     rows = np.searchsorted(starts, counted["bin"].to_numpy() * unit, side="right") - 1
     keys = zip(counted["proto"].to_pylist(), counted["dport"].to_pylist(), strict=True)
     columns = np.array([code.get(key, -1) for key in keys], dtype=np.int64)

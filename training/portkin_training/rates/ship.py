@@ -16,8 +16,9 @@ from portkin.forecast import Forecaster, Model, Rules
 from portkin.hours import Scaling
 from portkin.ports import Port
 from portkin_training.rates.calibrate import threshold
-from portkin_training.rates.evaluate import COSTS, TOLERANCE, Result, shipping
 from portkin_training.rates.export import write_models
+from portkin_training.rates.models import KINDS
+from portkin_training.rates.results import TOLERANCE, Result, shipping
 from portkin_training.rates.series import Rates
 from portkin_training.rates.task import Split
 
@@ -32,7 +33,7 @@ def entry(rates: Rates, result: Result) -> Model:
         f"{result.port.number}-{result.port.proto}.onnx",
         result.length,
         result.features,
-        Scaling.fit(fitted[:, columns]),
+        Scaling.fit(fitted[:, columns], logarithm=KINDS[result.model].logarithm),
         float("inf"),
         float("inf"),
     )
@@ -79,7 +80,7 @@ def ship(
     tolerance: float = TOLERANCE,
     about: Mapping[str, Any],
 ) -> dict[Port, Result]:
-    """Choose a model per port (`evaluate.shipping`), calibrate, write the bundle; what was chosen.
+    """Choose a model per port (`results.shipping`), calibrate, write the bundle; what was chosen.
 
     The manifest tells, per port, the chosen model, what it scored, and how all others did on the choosing part.
     """
@@ -88,7 +89,7 @@ def ship(
     told = {
         str(port): {
             "model": result.model,
-            "cost": COSTS[result.model],
+            "cost": KINDS[result.model].cost,
             "choosing": asdict(result.choosing),
             "reported": asdict(result.reported),
             "tried": {other.model: other.choosing.mae for other in results[port]},

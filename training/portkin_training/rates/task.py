@@ -56,11 +56,15 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Counts (n, f), the target first, NaN where unknown; bins of `width` seconds."""
+    """Counts (n, f), the target first, NaN where unknown; bins of `width` seconds.
+
+    With `logarithm`, models read and forecast log(1 + count), scaled.
+    """
 
     counts: Floats
     width: int
     split: Split
+    logarithm: bool = False
 
     @property
     def target(self) -> Floats:
@@ -75,7 +79,12 @@ class Task:
     @cached_property
     def scaling(self) -> Scaling:
         """Fitted on the first part only."""
-        return Scaling.fit(self.counts[: self.split.fit])
+        return Scaling.fit(self.counts[: self.split.fit], logarithm=self.logarithm)
+
+    @cached_property
+    def usual(self) -> float:
+        """The target's mean count in the first part."""
+        return float(Scaling.fit(self.counts[: self.split.fit, :1]).mean[0])
 
     @cached_property
     def filled(self) -> Floats:
@@ -92,8 +101,7 @@ class Task:
         window = windows(self.counts, length)[at - length]
         kept = usable(window, 0) & ~np.isnan(self.target[at])
         at = at[kept]
-        scaled = (self.target[at] - self.scaling.mean[0]) / self.scaling.std[0]
-        return model_input(window[kept], self.scaling), scaled, at
+        return model_input(window[kept], self.scaling), self.scaling.apply(self.counts[at])[:, 0], at
 
     def forecasts(self, model: Predictor) -> Floats:
         """The model's forecast of every bin from the bins before it: (n,), in counts, NaN where it has none.
@@ -105,12 +113,8 @@ class Task:
         able = np.flatnonzero(usable(window, 0))
         for rows in np.array_split(able, max(1, len(able) // 1024)):
             scaled = model.predict(model_input(window[rows], self.scaling))
-            found[rows + model.length] = self.unscaled(scaled)
+            found[rows + model.length] = self.scaling.rate(scaled)
         return found
-
-    def unscaled(self, scaled: Floats) -> Floats:
-        """Forecasts of the target back in counts, never negative."""
-        return np.maximum(scaled * self.scaling.std[0] + self.scaling.mean[0], 0.0)
 
 
 def folds(samples: int, number: int = FOLDS) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -151,11 +155,11 @@ def judge(task: Task, forecast: Floats, first: int, last: int) -> Figures:
     y = task.target
     season = task.season
     naive = np.concatenate([np.full(season, np.nan), y[:-season]])
-    naive = np.where(np.isnan(naive), task.scaling.mean[0], naive)
+    naive = np.where(np.isnan(naive), task.usual, naive)
     at = np.arange(first, last)
     at = at[~np.isnan(y[at])]
     passed = np.isnan(forecast[at])
-    given = np.where(passed, task.scaling.mean[0], forecast[at])
+    given = np.where(passed, task.usual, forecast[at])
     inside = np.arange(season, task.split.fit)
     inside = inside[~np.isnan(y[inside])]
     scale = mae(y[inside], naive[inside])

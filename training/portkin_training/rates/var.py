@@ -79,7 +79,7 @@ def non_stationary(task: Task, *, first: int, memory: int, every: int, features:
             chosen = candidates[select_features(recent[:, candidates], features)]
             order = _order(recent[:, chosen], most_lags(len(recent), len(chosen), most))
         found[t] = _one_step(recent[:, chosen], order)
-    return np.where(np.isnan(found), np.nan, task.unscaled(found))
+    return np.where(np.isnan(found), np.nan, task.scaling.rate(found))
 
 
 def _order(data: Floats, most: int) -> int:

@@ -1,0 +1,71 @@
+"""What the commands of ``portkin rates`` share: options, and how rates are told of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from portkin.ports import Port
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from portkin_training.rates.series import Rates
+
+FOLDER = click.Path(path_type=Path)
+output_option = click.option(
+    "-o", "--output", type=FOLDER, required=True, help="The folder to write; an older one of its kind is replaced."
+)
+seed_option = click.option("--seed", default=0, show_default=True, help="Repeats every random choice.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class PortType(click.ParamType):
+    """A port written as 22, 22/tcp or 53/udp."""
+
+    name = "port"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Port:
+        """Parse, or end with a usage error that names the text."""
+        try:
+            return Port.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def counted_sequential(
+    loaded: Rates, probes: Path | None, sequential: Path | None, sample: float, seed: int, *, until: int | None
+) -> tuple[NDArray[np.int64], int] | None:
+    """The sums of equation 3 from whichever was given; probes only up to the second `until`."""
+    if sequential is not None:
+        from portkin_training.rates import sequential as sequences
+
+        return sequences.load(sequential, loaded.ports)
+    if probes is None:
+        return None
+    from portkin_training.probes import open_probes
+    from portkin_training.rates.affinity import sequential_sources
+
+    table = open_probes(probes)
+    if until is not None:
+        table = table.filter(table.ts.epoch_seconds() < until)
+    return sequential_sources(table, loaded.ports, sample=sample, seed=seed)
+
+
+def told(made: Rates) -> str:
+    """Ports, bins and gaps in a line."""
+    from portkin.hours import label
+
+    ends = [label(int(made.starts[at]), made.width, made.tz) for at in (0, -1)]
+    gaps = int((made.counts != made.counts).all(axis=1).sum())
+    return (
+        f"{len(made.ports)} ports, {len(made.starts)} bins from {ends[0]} to {ends[1]}, {gaps} unknown{label_of(made)}"
+    )
+
+
+def label_of(made: Rates) -> str:
+    """The mark that no synthetic figure goes without."""
+    return ", SYNTHETIC" if made.synthetic else ""

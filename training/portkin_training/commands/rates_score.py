@@ -1,0 +1,87 @@
+"""``portkin rates score`` and ``plot``: a bundle's models over a series."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from portkin.errors import InputError
+from portkin.ports import Port
+from portkin_training.commands.rates_options import FOLDER, PortType, json_option, label_of
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.argument("series", type=FOLDER)
+@json_option
+def score(bundle: Path, series: Path, as_json: bool) -> None:
+    """Score every bin of SERIES with the models of BUNDLE, as the sidecar would have, and list the alarms."""
+    import numpy as np
+
+    from portkin.forecast import Forecaster
+    from portkin.hours import label
+    from portkin_training.rates import series as counting
+
+    loaded, models = counting.load(series), Forecaster.load(bundle)
+    if loaded.width != models.rules.width:
+        raise InputError(
+            f"{series}: bins of {loaded.width} s, but the models of {bundle} read bins of {models.rules.width} s; "
+            "count with the other --bin"
+        )
+    forecast, e, w = models.score_all(loaded.ports, loaded.counts)
+    names = [label(int(start), loaded.width, loaded.tz) for start in loaded.starts]
+    for number, model in enumerate(models.models):
+        column = loaded.column(model.port)
+        for t in np.flatnonzero((e[:, number] > model.threshold_e) | (w[:, number] > model.threshold_w)):
+            row = {
+                "port": str(model.port),
+                "bin": names[t],
+                "observed": float(loaded.counts[t, column]),
+                "forecast": float(forecast[t, number]),
+                "e": float(e[t, number]),
+                "w": float(w[t, number]),
+                "anomaly": bool(e[t, number] > model.threshold_e),
+                "warning": bool(w[t, number] > model.threshold_w),
+            }
+            if as_json:
+                # JSON has no NaN: what could not be said is null
+                click.echo(json.dumps({key: None if value != value else value for key, value in row.items()}))
+            else:
+                kinds = " and ".join(kind for kind in ("anomaly", "warning") if row[kind])
+                click.echo(
+                    f"{row['bin']} {row['port']} {kinds}: observed {row['observed']:.0f}, forecast "
+                    f"{row['forecast']:.1f}, E {row['e']:.2f}, W {row['w']:.2f}"
+                )
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.argument("series", type=FOLDER)
+@click.option("-o", "--output", type=FOLDER, required=True, help="A file (.html for a report, .svg or .png for one "
+              "port).")  # fmt: skip
+@click.option("--port", "ports", type=PortType(), multiple=True, help="Ports to draw. Default: all of the bundle.")
+@click.option("--last", type=click.IntRange(2), help="Only this many bins, the latest.")
+def plot(bundle: Path, series: Path, output: Path, ports: tuple[Port, ...], last: int | None) -> None:
+    """Draw observed and forecast rates, E and W over time (as the paper's Figs. 6, 10 and 11)."""
+    from portkin.forecast import Forecaster
+    from portkin_training.rates import plots
+    from portkin_training.rates import series as counting
+
+    loaded, models = counting.load(series), Forecaster.load(bundle)
+    chosen = ports or models.targets
+    for port in chosen:
+        if port not in models.targets:
+            raise InputError(f"{port}: {bundle} has no model of it; it has {', '.join(map(str, models.targets))}")
+    if output.suffix == ".html":
+        drawn = [(str(port), plots.panels(loaded, models, port, last=last)) for port in chosen]
+        notes = [f"Model bundle {models.id}, series {series}{label_of(loaded)}. Times are UTC."]
+        plots.save_html(output, "Probing rates", drawn, notes)
+    elif len(chosen) > 1:
+        raise click.UsageError(f"{len(chosen)} ports: name one with --port, or write an .html report")
+    elif output.suffix not in (".svg", ".png"):
+        raise click.UsageError(f"{output}: give a name that ends in .html, .svg or .png")
+    else:
+        plots.save(output, plots.panels(loaded, models, chosen[0], last=last))
+    click.echo(str(output))

@@ -1,0 +1,83 @@
+"""``portkin rates series`` and ``simulate``: where rates come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portkin.ports import Port
+from portkin_training.commands.rates_options import FOLDER, PortType, output_option, seed_option, told
+
+WIDTHS = {"1h": 3_600, "1d": 86_400}
+
+
+@click.command()
+@click.argument("source", type=FOLDER)
+@output_option
+@click.option("--bin", "width", type=click.Choice(list(WIDTHS)), default="1h", show_default=True, help="Width of bins.")
+@click.option("--tz", default="UTC", show_default=True, help="The zone whose midnights begin the days.")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="Take the most targeted ports that together "
+              "got this share of all probes. Default: 0.5 of probes, all of a CSV.")  # fmt: skip
+@click.option("--port", "ports", type=PortType(), multiple=True, help="Take these ports instead.")
+@click.option("--absent", type=click.Choice(["unknown", "zero"]), required=True, help="What a bin means in which the "
+              "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
+def series(
+    source: Path, output: Path, width: str, tz: str, share: float | None, ports: tuple[Port, ...], absent: Any
+) -> None:
+    """Count probes per port and bin.
+
+    SOURCE is a probes dataset (a folder written by `portkin ingest`) or a CSV of ready-made counts with columns for
+    the port (port, dst_port), the bin (hour, day, bin, time) and the count (requests, connections, packets, probes,
+    count).
+    """
+    from portkin_training.rates import series as counting
+
+    if source.is_file():
+        made = counting.from_csv(source, width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
+        made = made.select(ports) if ports else made
+    else:
+        from portkin_training.probes import open_probes
+
+        made = counting.from_probes(
+            open_probes(source), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None, absent=absent
+        )
+    counting.save(output, made)
+    click.echo(f"{output}: {told(made)}")
+
+
+@click.command()
+@output_option
+@click.option("--hours", type=click.IntRange(200), default=6_000, show_default=True, help="How long.")
+@click.option("--groups", type=click.IntRange(1), default=8, show_default=True, help="Groups of kin ports.")
+@click.option("--alone", type=click.IntRange(0), default=12, show_default=True, help="Ports without kin.")
+@seed_option
+def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> None:
+    """Make a SYNTHETIC telescope whose groups, lags, bursts and outages are known.
+
+    Writes under the output folder: `series`, `sequential` (sources that probed two ports in sequence) and
+    `truth.json`.
+    """
+    import numpy as np
+
+    from portkin_training.rates import sequential as sequences
+    from portkin_training.rates import series as counting
+    from portkin_training.rates.simulate import Telescope, simulate
+
+    telescope = Telescope(hours=hours, groups=groups, alone=alone)
+    made = simulate(telescope, seed)
+    output.mkdir(parents=True, exist_ok=True)
+    counting.save(output / "series", made.rates)
+    sequences.save(output / "sequential", made.rates.ports, made.sequential, made.days)
+    bursts = [[str(made.rates.ports[port]), int(made.rates.starts[t])] for t, port in np.argwhere(made.bursts)]
+    truth = {
+        "synthetic": True,
+        "seed": seed,
+        "groups": {str(port): int(group) for port, group in zip(made.rates.ports, made.groups, strict=True)},
+        "lags": {str(port): int(lag) for port, lag in zip(made.rates.ports, made.lags, strict=True)},
+        "bursts": bursts,
+    }
+    (output / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    click.echo(f"{output}: {told(made.rates)}, {len(bursts)} planted burst hours")
