@@ -26,7 +26,7 @@ from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader
 
 from bench.figures import Figure, Missing, Size, Unit, Work, compare, script
-from bench.machine import program
+from bench.programs import program, quietly
 from portkin_training.ingest.contacts import contacts_from_packets
 from portkin_training.ingest.packets import Packets
 from portkin_training.ingest.pcap import read_capture
@@ -115,11 +115,6 @@ def by_tshark(path: Path) -> Iterator[Row]:
         ts, src, dst, *others = line.split("\t")
         proto, sport, dport, flags, seq = (int(text, 0) for text in others)
         yield round(float(ts) * 1e6), int(IPv4Address(src)), int(IPv4Address(dst)), proto, sport, dport, flags, seq
-
-
-def quietly(*command: str | Path) -> None:
-    """Run a command that must succeed; nobody reads what it says."""
-    subprocess.run([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
 
 def decoders(path: Path, packets: int) -> list[Work | Missing]:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.echo import round_trips
 from bench.figures import Figure, Size, missing, script
-from bench.machine import program
+from bench.programs import program
 from portkin.errors import TransportError
 from portkin.messages import TO_SIDECAR, TO_ZEEK, Count, NearestRequest, NearestResponse, unparse
 from portkin.ports import Port

@@ -1,29 +1,27 @@
 """What the rules cost Suricata: loading them, and packets per second with and without them.
 
-    python tests/bench/bench_rules.py [--repeats N] [--times N] [--full] [CAPTURE ...]
+    python tests/bench/bench_rules.py [--size smoke|small|full]
+    python tests/bench/bench_rules.py --full                      loads 65,535 ports: minutes, gigabytes
 
-Speeds are packets per second of Suricata's processor time (user and system), its start and the loading of the rules
-taken off: wall time on a shared machine says more about the neighbors. Runs with and without the rules take turns, and
-the ratio is the median of those of neighboring runs. Captures are read `--times` times over, their stamps shifted.
+Speeds are packets per second, Suricata's start and the loading of the rules taken off; look at those of processor time.
+A capture is read some times over, its stamps shifted.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import statistics
 import struct
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import dpkt
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from bench.figures import Figure, Size, Unit, Work, compare, missing, script
+from bench.programs import program, quietly, watched
 from portkin.table import Rows, Table, default_table, write_table
 from portkin_rules.make import make_rules
 from portkin_rules.plan import Plan
@@ -32,31 +30,11 @@ from support.suricata import unpacked, write_config
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[2] / "shared" / "data" / "pcaps"
 CAPTURES = [DATA / "benign-echo-connections.pcap.gz", DATA / "nmap.pcapng"]
+OWN = HERE.parent / "captures" / "scans.pcap"
+"""Where the recordings are not here."""
+TIMES = {"smoke": 20, "small": 5, "full": 10}
+"""How often a capture is read over."""
 DISTRIBUTION = Path("/etc/suricata/rules")
-
-
-def run(*command: str | Path) -> tuple[float, float, float]:
-    """Wall seconds, processor seconds and MiB at most of a command that must succeed."""
-    began = time.monotonic()
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    memory = 0.0
-    # What wait4 says of memory would count that of this process, from which the other was forked.
-    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-        memory = max(memory, peak(process.pid))
-        time.sleep(0.01)
-    _, status, used = ended
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}: status {process.returncode}")
-    return time.monotonic() - began, used.ru_utime + used.ru_stime, memory
-
-
-def peak(pid: int) -> float:
-    """MiB at most that a process has had in memory so far; 0 where it is gone."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def lengthened(capture: Path, folder: Path, times: int) -> tuple[Path, int]:
@@ -88,79 +66,75 @@ def full_table(folder: Path, k: int) -> Table:
     return write_table(folder, {"tcp": Rows(ports, near, distances)}, method="by chance")
 
 
-def loading(suricata: str, config: Path, folder: Path, full: bool) -> None:
-    """Print what `suricata -T` takes for sets of rules."""
+def loading(suricata: str, config: Path, folder: Path, *, full: bool = False) -> Iterator[Figure]:
+    """What `suricata -T` takes for sets of rules, beside none."""
     nothing = folder / "nothing.rules"
     nothing.write_text("")
-    sets = [("no rules", nothing)]
+    test = [suricata, "-T", "-c", config, "-l", folder, "-S"]
+    bare = watched(*test, nothing)
+    table, ports = (full_table(folder / "table", 3), 65_535) if full else (default_table(), 1_000)
     for mode in ("hostbit", "both"):
         rules = folder / f"{mode}.rules"
-        make_rules(Plan(mode=mode), default_table(), "1000", rules)
-        sets.append((f"1,000 ports, K = 3, {mode}", rules))
-    if full:
-        table = full_table(folder / "table", 3)
-        for mode in ("hostbit", "both"):
-            rules = folder / f"full-{mode}.rules"
-            began = time.monotonic()
-            make_rules(Plan(mode=mode), table, "65535", rules)
-            size = rules.stat().st_size / 1e6
-            print(f"  (65,535 ports, {mode}: written in {time.monotonic() - began:.1f} s, {size:.0f} MB)", flush=True)
-            sets.append((f"65,535 ports, K = 3, {mode}", rules))
-    print(f"{'suricata -T':34} {'wall s':>8} {'cpu s':>8} {'MiB':>7}", flush=True)
-    for name, rules in sets:
-        wall, cpu, memory = run(suricata, "-T", "-c", config, "-S", rules, "-l", folder)
-        print(f"{name:34} {wall:8.2f} {cpu:8.2f} {memory:7.0f}", flush=True)
+        make_rules(Plan(mode=mode), table, str(ports), rules)
+        used = watched(*test, rules)
+        what = f"rules of {ports:,} ports, K = 3, mode {mode}, loaded"
+        note = f"{rules.stat().st_size / 1e6:.1f} MB of rules; suricata -T"
+        yield Figure(what, used.wall, "s", "less", "no rules", bare.wall, None, used.cpu, bare.cpu, note=note)
+        yield Figure(f"{what}, peak memory", used.memory, "MiB", "less", "no rules", bare.memory)
 
 
-def speeds(suricata: str, config: Path, folder: Path, captures: list[Path], times: int, repeats: int) -> None:
-    """Print packets per second with and without the rules, alone and beside those of the distribution."""
+def speeds(size: Size, suricata: str, config: Path, folder: Path, captures: list[Path], times: int) -> Iterator[Figure]:
+    """Suricata with the rules and without them, alone and beside those of the distribution."""
     ours = folder / "portkin.rules"
     make_rules(Plan(), default_table(), "1000", ours)
-    bases = {"no other rules": ""}
+    bases = {"": ""}
     theirs = sorted(DISTRIBUTION.glob("*.rules"))
-    if theirs:
-        bases["the distribution's"] = "".join(path.read_text(encoding="utf-8") for path in theirs)
-    print(f"\n{'capture':26} {'beside':20} {'without /s':>11} {'with /s':>11} {'ratio':>6}  of each turn", flush=True)
+    if theirs and size != "smoke":
+        text = "".join(path.read_text(encoding="utf-8") for path in theirs)
+        bases[" beside the distribution's"] = text
     for capture in captures:
         # A second or so of packets a run: what is left of starting and ending is then small.
         long, packets = lengthened(capture, folder, times)
         short, few = lengthened(capture, folder, 1)
         for name, base in bases.items():
-            files = []
-            for kind, text in (("without", base), ("with", base + ours.read_text(encoding="utf-8"))):
-                file = folder / f"{kind}.rules"
+            works = []
+            for kind, text in (("with", base + ours.read_text(encoding="utf-8")), ("without", base)):
+                file = folder / f"{kind}{len(base)}.rules"
                 file.write_text(text, encoding="utf-8")
-                files.append(file)
-            rates: list[list[float]] = [[], []]
-            for _ in range(repeats):
-                for at, file in enumerate(files):
-                    options = ["-c", config, "-S", file, "-l", folder, "-k", "none", "--runmode=single"]
-                    cpu = run(suricata, *options, "-r", long)[1] - run(suricata, *options, "-r", short)[1]
-                    rates[at].append((packets - few) / cpu)
-            ratios = [there / bare for bare, there in zip(*rates, strict=True)]
-            turns = " ".join(f"{ratio:.2f}" for ratio in ratios)
-            without, having = map(statistics.median, rates)
-            ratio = statistics.median(ratios)
-            print(
-                f"{capture.stem[:26]:26} {name:20} {without:11,.0f} {having:11,.0f} {ratio:6.2f}  {turns}", flush=True
-            )
+                command = [suricata, "-c", config, "-S", file, "-l", folder, "-k", "none", "--runmode=single", "-r"]
+                works.append(
+                    Work(
+                        f"{kind} the rules",
+                        lambda command=command, at=long: quietly(*command, at),
+                        packets - few,
+                        lambda command=command, at=short: quietly(*command, at),
+                    )
+                )
+            what = f"Suricata with the rules{name}, {capture.name.partition('.')[0]}"
+            yield from compare(size, what, works[0], works[1:], Unit("packets/s", "more"))
 
 
-def main() -> None:
-    """Print loading times and speeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("captures", nargs="*", type=Path, default=[path for path in CAPTURES if path.exists()])
-    parser.add_argument("--times", type=int, default=10, help="read each capture so many times over [10]")
-    parser.add_argument("--repeats", type=int, default=5, help="turns with and without the rules [5]")
-    parser.add_argument("--full", action="store_true", help="also load 65,535 ports: minutes, gigabytes")
-    parser.add_argument("--suricata", default="suricata")
-    options = parser.parse_args()
+def measure(size: Size, *, full: bool = False) -> Iterator[Figure]:
+    """Loading, then speeds."""
+    suricata = program("suricata")
+    if suricata is None:
+        yield missing("Suricata with the rules", "no suricata on PATH")
+        return
+    captures = [path for path in CAPTURES if path.exists() and size != "smoke"] or [OWN]
     with tempfile.TemporaryDirectory(prefix="portkin-bench-") as name:
         folder = Path(name)
         config = write_config(folder)
-        loading(options.suricata, config, folder, options.full)
-        if options.captures:
-            speeds(options.suricata, config, folder, options.captures, options.times, options.repeats)
+        yield from loading(suricata, config, folder, full=full)
+        yield from speeds(size, suricata, config, folder, captures, TIMES[size])
+
+
+def main() -> None:
+    """The common table's figures, or with ``--full`` those of all ports."""
+    if sys.argv[1:] == ["--full"]:
+        for figure in measure("full", full=True):
+            print(figure, flush=True)
+    else:
+        script(measure, __doc__)
 
 
 if __name__ == "__main__":

@@ -173,11 +173,11 @@ def compare(
         elif isinstance(peer, Missing):
             yield Figure(name, *values, peer.name, cpu=cpu, n=turns, note=f"not measured: {peer.why}")
         else:
-            his, note = median(peer, "wall"), "; ".join(filter(None, (ours.note, peer.note)))
-            yield Figure(
-                name, *values, peer.name, his, ratio(peer, "wall"), cpu, median(peer, "cpu"), ratio(peer, "cpu"), turns,
-                note if his is not None else "not measured by the clock: too short to be told from its start",
-            )  # fmt: skip
+            theirs = median(peer, "wall"), ratio(peer, "wall"), cpu, median(peer, "cpu"), ratio(peer, "cpu")
+            note = "; ".join(filter(None, (ours.note, peer.note)))
+            if theirs[0] is None:
+                theirs, note = (None, None, cpu, None, None), "not measured: too short to be told from its start"
+            yield Figure(name, *values, peer.name, *theirs, turns, note)
 
 
 class _Measured:

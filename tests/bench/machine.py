@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
+
+from bench.programs import program
 
 PACKAGES = (
     "numpy", "numba", "scipy", "duckdb", "pyarrow", "torch", "onnxruntime", "websockets",
@@ -20,11 +21,6 @@ PROGRAMS = {
     "tshark": ("tshark", "--version"),
     "nft": ("nft", "--version"),
 }
-
-
-def program(name: str) -> str | None:
-    """Where a program is, in PATH or where its package puts it; None where it is not."""
-    return shutil.which(name) or shutil.which(name, path="/opt/zeek/bin:/usr/sbin:/sbin")
 
 
 def describe() -> dict[str, str]:
