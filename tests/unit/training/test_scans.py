@@ -1,6 +1,7 @@
 """Which probes make a scan, and which transitions are counted in it."""
 
 from datetime import UTC, date, datetime
+from itertools import chain
 
 import ibis
 import numpy as np
@@ -165,7 +166,7 @@ class TestDays:
     def test_days_add_up(self):
         """The days, each counted by itself and however many at once, make what is counted of all of them."""
         days = [[*scan(80, 443, 22, at=day * DAY), *scan(22, 80, 443, 22, src=2, at=day * DAY)] for day in range(4)]
-        probes, options = table_of(*sum(days, [])), ScanOptions()
+        probes, options = table_of(*chain(*days)), ScanOptions()
 
         for at_once in (1, 14, 10**6):
             parts = list(count_days(probes, options, at_once=at_once))
@@ -176,7 +177,7 @@ class TestDays:
             assert count_scans(probes, options).counts == whole.counts
 
     def test_older_days_weigh_less(self):
-        """A day's counts are taken times its weight, in whole parts; of what is less than half a part nothing is left."""
+        """A day's counts are taken times its weight, in whole parts; less than half a part is forgotten."""
         probes = table_of(*scan(80, 443, 22), *scan(80, 443, 25, at=DAY))
         (_, first), (_, second) = count_days(probes, ScanOptions())
 

@@ -1,0 +1,169 @@
+"""The same expressions on DuckDB and on Spark, over every recording: the same counts, to the last one."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from portkin.errors import InputError
+from portkin.ports import Port
+from portkin_training.counting import port_totals
+from portkin_training.engine import DUCKDB, Engine
+from portkin_training.ingest.columns import ColumnMap
+from portkin_training.ingest.run import IngestOptions, ingest
+from portkin_training.probes import Probes, ProbesWriter, open_probes
+from portkin_training.rates.affinity import sequential_sources
+from portkin_training.rates.series import from_probes
+from portkin_training.scans import ScanOptions, count_days, count_scans
+
+COLUMNS = {
+    "aws-honeypots-2013": ColumnMap({"ts": "datetime", "dst": "host", "sport": "spt", "dport": "dpt"}, names=True),
+    "tpot-p0f-syn-2020": ColumnMap({"ts": "ts_utc"}, proto="tcp"),
+}
+SPARK = Engine("spark", memory_limit="1g")
+MIDNIGHT = 1_767_225_600_000_000  # 2026-01-01
+
+
+def written(path: Path, *, days: int = 3, seed: int = 0) -> Path:
+    """A dataset of some thousand probes with stamps of microseconds, some of them just before and after midnight."""
+    rng = np.random.default_rng(seed)
+    n = 1000 * days
+    ts = np.sort(MIDNIGHT + rng.integers(0, days * 86_400_000_000, n))
+    near = rng.random(n) < 0.2
+    ts[near] = MIDNIGHT + 86_400_000_000 + rng.integers(-2_000_000, 2_000_000, near.sum())
+    ts = np.sort(ts)
+    with ProbesWriter(path) as writer:
+        writer.write(
+            Probes(
+                ts=ts, seq=np.arange(n),
+                src=np.column_stack((-rng.integers(0, 2, n), rng.integers(-20, 20, n))),
+                dst=np.column_stack((np.zeros(n, np.int64), rng.integers(0, 3, n))),
+                sport=np.zeros(n, np.uint16), dport=rng.choice([0, 22, 80, 443, 3389, 40_000, 65_535], n).astype(np.uint16),
+                proto=rng.choice([6, 17], n).astype(np.uint8), flags=np.zeros(n, np.uint8),
+            )
+        )  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="module")
+def spark() -> Engine:
+    """Spark with one session for all tests here."""
+    if importlib.util.find_spec("pyspark") is None:
+        pytest.skip("no pyspark (the spark extra)")
+    java = shutil.which("java")
+    if java is None or subprocess.run([java, "-version"], capture_output=True).returncode:
+        pytest.skip("no Java 17, which Spark needs")
+    session = SPARK.session()
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    yield SPARK
+    session.stop()
+
+
+@pytest.fixture(scope="module", params=["made", *COLUMNS])
+def dataset(request, tmp_path_factory) -> Path:
+    """A recording as a dataset."""
+    path = tmp_path_factory.mktemp("engines") / request.param
+    if request.param == "made":
+        return written(path)
+    recording = request.getfixturevalue("shared_data") / "probes" / f"{request.param}.csv.gz"
+    ingest([recording], path, IngestOptions(columns=COLUMNS[request.param]))
+    return path
+
+
+def counted(path: Path, engine: Engine) -> dict[str, object]:
+    """Everything that is asked of an engine, as values that compare."""
+    probes = open_probes(path, engine=engine)
+    days = {
+        str(day): {
+            proto: (scans.counts[proto], edges.source.tolist(), edges.target.tolist(), edges.count.tolist())
+            for proto, edges in scans.transitions.items()
+        }
+        for day, scans in count_days(probes, ScanOptions())
+    }
+    rates = from_probes(probes, width=3600, absent="zero", share=0.9)
+    pairs, watched = sequential_sources(probes, rates.ports[:50])
+    sampled, _ = sequential_sources(probes, rates.ports[:50], sample=0.4, seed=3)
+    return {
+        "days": days,
+        "top ports": rates.ports,
+        "hours": (rates.starts.tolist(), rates.counts.tolist()),
+        "pairs": (pairs.tolist(), watched),
+        "sampled": sampled.tolist(),
+    }
+
+
+class TestSpark:
+    def test_counts_alike(self, dataset, spark):
+        """Scans, transitions, top ports, hourly counts and sequential pairs are the same on both engines."""
+        expected, actual = counted(dataset, DUCKDB), counted(dataset, spark)
+
+        assert sum(len(part["tcp"][3]) for part in expected["days"].values()) > 100
+        for name, value in expected.items():
+            assert value == actual[name], name
+
+    def test_several_datasets(self, spark, tmp_path):
+        """Datasets opened together are one table there too."""
+        paths = [written(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+
+        expected, actual = (port_totals(open_probes(*paths, engine=engine)).execute() for engine in (DUCKDB, spark))
+
+        assert expected.to_dict() == actual.to_dict()
+        assert 6000 == actual.n.sum()
+
+    def test_listens_to_this_machine_alone(self, spark):
+        """The driver is bound to loopback, and there is no page for people."""
+        settings = spark.session().sparkContext.getConf()
+
+        assert ("127.0.0.1", "127.0.0.1", "false") == tuple(
+            settings.get(name) for name in ("spark.driver.bindAddress", "spark.driver.host", "spark.ui.enabled")
+        )
+
+
+class TestDuckdb:
+    def test_little_memory(self, tmp_path):
+        """With a memory limit the counts are the same."""
+        path = written(tmp_path / "probes")
+
+        full, tight = (
+            count_scans(open_probes(path, engine=engine), ScanOptions())
+            for engine in (DUCKDB, Engine(memory_limit="64MB", spill=tmp_path / "spill"))
+        )
+
+        assert full.counts == tight.counts
+        assert full.transitions["tcp"].count.tolist() == tight.transitions["tcp"].count.tolist()
+
+    def test_refuses_a_limit(self, tmp_path):
+        """A limit that is no size is refused."""
+        with pytest.raises(InputError, match="memory limit 'lots': give a size as in 4GB"):
+            open_probes(written(tmp_path / "probes"), engine=Engine(memory_limit="lots"))
+
+    def test_any_file_system(self, tmp_path):
+        """A dataset is read from wherever fsspec reads."""
+        path, system = written(tmp_path / "probes"), fsspec.filesystem("memory")
+        system.put(str(path), "/telescope", recursive=True)
+        try:
+            expected, actual = (
+                port_totals(open_probes(place)).execute().to_dict() for place in (path, "memory://telescope")
+            )
+        finally:
+            system.rm("/telescope", recursive=True)
+
+        assert expected == actual
+
+    @pytest.mark.parametrize("place", ["memory://nothing-here", "bogus://telescope"])
+    def test_refuses_places(self, place):
+        """Where there is no dataset, or no such file system, the name is in the message."""
+        with pytest.raises(InputError, match=place):
+            open_probes(place)
+
+    def test_ports_are_ports(self, tmp_path):
+        """The top ports of the telescope are named by number and protocol."""
+        rates = from_probes(open_probes(written(tmp_path / "probes")), width=3600, absent="zero", share=1.0)
+
+        assert {Port(n, p) for n in (0, 22, 80, 443, 3389, 40_000, 65_535) for p in ("tcp", "udp")} == set(rates.ports)
