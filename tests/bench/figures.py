@@ -180,6 +180,22 @@ def compare(
             yield Figure(name, *values, peer.name, *theirs, turns, note)
 
 
+def spread(name: str, seconds: Sequence[float]) -> Figure:
+    """Many of a kind, in milliseconds: the median, and the 99th percentile in the note."""
+    if not seconds:
+        return missing(name, "nothing came")
+    ordered = sorted(seconds)
+    p99 = ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+    note = f"99th percentile {number(1e3 * p99)} ms"
+    return Figure(name, 1e3 * statistics.median(ordered), "ms", "less", n=len(ordered), note=note)
+
+
+def once(name: str, action: Callable[[], object], note: str = "") -> Figure:
+    """What happens only once, in seconds."""
+    spent = timed(action)
+    return Figure(name, spent.wall, "s", "less", cpu=spent.cpu, note=note)
+
+
 class _Measured:
     """The turns of a work."""
 
