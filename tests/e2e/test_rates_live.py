@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -183,6 +184,23 @@ def test_a_sidecar_restarted_between_two_captures_goes_on(site):
         late, scores = site.read(second)
     assert EXPECTED == sorted(told(early) + told(late))
     assert BEGIN + 25 * HOUR == min(line["start"] for line in scores)
+
+
+def test_new_models_go_on_where_the_old_ones_were(site):
+    """25 hours, then SIGHUP with other models in the folder, 25 more: the first of them is scored already."""
+    counts = hours(50, CHANGES)
+    first = write_capture(site.folder / "first.pcap", {port: row[:25] for port, row in counts.items()})
+    second = write_capture(
+        site.folder / "second.pcap", {port: row[25:] for port, row in counts.items()}, BEGIN + 25 * HOUR
+    )
+    with site.sidecar:
+        site.read(first)
+        write_means(site.models, [TELNET], length=2)
+        site.sidecar.signal(signal.SIGHUP)
+        site.sidecar.wait_for("models of rates reloaded")
+        late, scores = site.read(second)
+    assert [("Probe_Rate_Anomaly", "23/tcp 40")] == [notice for notice in told(late) if "Anomaly" in notice[0]]
+    assert (BEGIN + 25 * HOUR, {"23"}) == (min(line["start"] for line in scores), {str(line["p"]) for line in scores})
 
 
 def test_a_recording_fills_the_window(site):

@@ -36,8 +36,8 @@ def serve(
     """Answer a running Zeek: which ports are nearest to the one just probed?
 
     Connects to Zeek and stays connected, for ever; start the two in any order. Settings are the defaults, then
-    the file's, then the flags'. SIGHUP, or a new table in the table's folder, reloads the table; SIGTERM and
-    SIGINT end cleanly.
+    the file's, then the flags'. A new table in the table's folder, and new models in theirs, are taken up at once;
+    SIGHUP looks for both. SIGTERM and SIGINT end cleanly.
     """
     import asyncio
 
@@ -80,7 +80,7 @@ async def run(config: Config, file: Path | None = None) -> None:
     metrics = Metrics(lambda: nearest.table, time.time)
     peers = [host_of(config.zeek.url), host_of(config.zeek.broker)]
     blocking = make_enforcement(config.enforce, peers=peers, registry=metrics.registry, log=log)
-    rates = make_rates(config.rates, registry=metrics.registry, log=log)
+    rates, models = make_rates(config.rates, registry=metrics.registry, log=log)
     service = Service(hello, nearest, blocking, rates)
     sidecar = Sidecar(service, make_transport(config.zeek), hello=hello, metrics=metrics, log=log)
     tables = TableFolder(folder, nearest, publish=sidecar.publish, metrics=metrics, log=log)
@@ -96,6 +96,8 @@ async def run(config: Config, file: Path | None = None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         reloads = [tables.look]
+        if models is not None:
+            reloads.append(models.look)
         if file is not None:
             limits = LimitsFile(file, lambda: load_config(file).enforce.limits, blocking.limit, log)
             reloads.append(limits.look)
@@ -108,6 +110,8 @@ async def run(config: Config, file: Path | None = None) -> None:
             asyncio.create_task(rates.run(sidecar.publish)),
             asyncio.create_task(ended.wait()),
         ]
+        if models is not None:
+            work.append(asyncio.create_task(models.run()))
         if file is not None:
             work.append(asyncio.create_task(limits.run()))
         done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)

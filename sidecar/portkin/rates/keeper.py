@@ -61,6 +61,16 @@ class Keeper:
         self._heard = False
         self._waiting: list[Message] = []
 
+    @property
+    def models(self) -> Forecaster:
+        """The models that score."""
+        return self._models
+
+    def replace(self, window: Window, models: Forecaster) -> None:
+        """From the next bin on score with these, from a window of their ports; the window so far is closed."""
+        before, self._window, self._models = self._window, window, models
+        before.close_file()
+
     def connected(self) -> None:
         """The way to Zeek is open anew. What is found while nobody reports is said to the first who does."""
         self._heard = False

@@ -13,6 +13,7 @@ from portkin.rates.config import RatesConfig, closing_of, window_path
 from portkin.rates.keeper import Keeper
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.part import LiveRates
+from portkin.rates.reload import ModelFolder
 from portkin.rates.window import Window, open_window
 
 if TYPE_CHECKING:
@@ -42,22 +43,26 @@ def make_rates(
     log: Log,
     clock: Callable[[], float] = time.monotonic,
     wall: Callable[[], float] = time.time,
-) -> LiveRates:
-    """The part of the service that scores rates. Raises BundleError for models that cannot be used."""
+) -> tuple[LiveRates, ModelFolder | None]:
+    """The part of the service that scores rates, and what follows the folder of its models, if one is set.
+
+    Raises BundleError for models that cannot be used.
+    """
     metrics = RatesMetrics(registry)
-    if config.model is None:
-        return LiveRates(None, queue=config.queue, metrics=metrics, log=log, clock=clock)
-    from portkin.forecast import Forecaster  # onnxruntime is not small
 
-    models = Forecaster.load(config.model)
-    log.info("scoring rates", model=models.id, ports=len(models.targets), width=models.rules.width)
-    if models.rules.synthetic:
-        log.warning("these models were trained on synthetic rates", model=models.id)
-
-    def make() -> Keeper:
+    def make(models: Forecaster, before: Keeper | None) -> Keeper:
         window, wrong = make_window(config, models, now=wall())
         if wrong:
             log.error("the window of rates begins anew", reason=wrong)
-        return Keeper(window, models, metrics=metrics, log=log)
+        if before is None:
+            return Keeper(window, models, metrics=metrics, log=log)
+        before.replace(window, models)
+        return before
 
-    return LiveRates(make, queue=config.queue, metrics=metrics, log=log, clock=clock)
+    if config.model is None:
+        return LiveRates(None, make, queue=config.queue, metrics=metrics, log=log, clock=clock), None
+    from portkin.forecast import Forecaster  # onnxruntime is not small
+
+    models = Forecaster.load(config.model)
+    rates = LiveRates(models, make, queue=config.queue, metrics=metrics, log=log, clock=clock)
+    return rates, ModelFolder(config.model, models, rates.replace, metrics=metrics, log=log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 BUCKETS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
 """Seconds; 1,074 ports should be scored within 2 s."""
@@ -19,6 +19,10 @@ class RatesMetrics:
         self._alarms = Counter("portkin_rates_alarms", "What Zeek was told of", ["kind"], registry=registry)
         self._scores = Counter("portkin_rates_scores", "Ports scored at closed bins", registry=registry)
         self._errors = Counter("portkin_rates_errors", "Reports whose handling failed", registry=registry)
+        self._reloads = Counter(
+            "portkin_rates_reloads", "Attempts to reload the models", ["outcome"], registry=registry
+        )
+        self._model = Info("portkin_rates_model", "The models that score now", registry=registry)
         self._waiting = Gauge("portkin_rates_bins_wanting", "Closed bins still lacking to score", registry=registry)
         self._latest = Gauge("portkin_rates_latest_bin_seconds", "When the latest closed bin began", registry=registry)
         self._seconds = Histogram("portkin_rates_score_seconds", "One closed bin", buckets=BUCKETS, registry=registry)
@@ -40,6 +44,14 @@ class RatesMetrics:
     def alarmed(self, kind: Literal["anomaly", "warning", "outage"]) -> None:
         """Zeek is told of something."""
         self._alarms.labels(kind).inc()
+
+    def serving(self, id: str, ports: int) -> None:
+        """These models score from now on."""
+        self._model.info({"id": id, "ports": str(ports)})
+
+    def reloaded(self, outcome: Literal["changed", "same", "refused"]) -> None:
+        """A reload of the models ended."""
+        self._reloads.labels(outcome).inc()
 
     def waiting(self, bins: int) -> None:
         """So many closed bins are still lacking."""

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from portkin.errors import PortkinError
 from portkin.logs import Limiter, Log
@@ -16,6 +17,9 @@ from portkin.messages import Count, Message, RatesReport, RatesResponse
 from portkin.rates.keeper import Keeper
 from portkin.rates.metrics import RatesMetrics
 from portkin.service import Handler, Part
+
+if TYPE_CHECKING:
+    from portkin.forecast import Forecaster
 
 TICK = 10.0
 """Seconds between looks whether time alone closes a bin."""
@@ -26,18 +30,21 @@ NO_MODELS = "no models; set rates.model in the sidecar's settings, or do not loa
 class LiveRates(Part):
     """Takes reports to a keeper in a thread of its own, and what it says back.
 
-    ``make`` gives the keeper, in that thread; None where no models are set.
+    ``models`` score, None where none are set. ``make`` gives, in that thread, the keeper of such models: a new one, or
+    the one there is with its models replaced.
     """
 
     def __init__(
         self,
-        make: Callable[[], Keeper] | None,
+        models: Forecaster | None,
+        make: Callable[[Forecaster, Keeper | None], Keeper],
         *,
         queue: int,
         metrics: RatesMetrics,
         log: Log,
         clock: Callable[[], float],
     ) -> None:
+        self._models = models
         self._make = make
         self._size = queue
         self._metrics = metrics
@@ -56,8 +63,13 @@ class LiveRates(Part):
         self._anew = True
         return ()
 
+    def replace(self, models: Forecaster) -> None:
+        """Score with these from the next bin on."""
+        self._models = models
+        self._filled.set()
+
     def _take(self, report: RatesReport, now: float) -> Iterable[Message]:
-        if self._make is None:
+        if self._models is None:
             return [RatesResponse(report.reqid, Count(0), NO_MODELS)]
         if len(self._waiting) < self._size:
             self._waiting.append((now, report))
@@ -91,10 +103,11 @@ class LiveRates(Part):
         """In the thread. A report that fails is not answered: Zeek keeps it, and sends it again."""
         said: list[Message] = []
         try:
-            if self._keeper is None:
-                if not taken or self._make is None:
-                    return said
-                self._keeper = self._make()
+            models = self._models
+            if models is None or (self._keeper is None and not taken):
+                return said
+            if self._keeper is None or self._keeper.models is not models:
+                self._keeper = self._make(models, self._keeper)
             if anew:
                 self._keeper.connected()
             for now, report in taken:

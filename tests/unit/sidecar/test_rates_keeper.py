@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from portkin.config import load_config
 from portkin.errors import BundleError
-from portkin.forecast import Forecaster
+from portkin.forecast import SCHEMA, Forecaster
 from portkin.hours import HOUR
 from portkin.messages import (
     Count,
@@ -184,7 +184,7 @@ def drive(part, reports) -> list:
 
 
 def made(config: RatesConfig):
-    return make_rates(config, registry=CollectorRegistry(), log=Lines())
+    return make_rates(config, registry=CollectorRegistry(), log=Lines())[0]
 
 
 def test_the_part_answers_from_its_thread(tmp_path):
@@ -207,7 +207,7 @@ def test_a_file_that_cannot_be_written_ends_nothing(tmp_path):
     log = Lines()
     (tmp_path / "file").write_text("")
     config = RatesConfig(model=write_means(tmp_path / "m"), books=tmp_path / "file" / "w.sqlite")
-    part = make_rates(config, registry=CollectorRegistry(), log=log)
+    part, _ = make_rates(config, registry=CollectorRegistry(), log=log)
     with pytest.raises(TimeoutError):
         asyncio.run(_briefly(part))
     assert [True] == ["rates.books" in pairs["reason"] for level, _, pairs in log.lines if level == "error"]
@@ -233,7 +233,7 @@ def damaged(path) -> None:
 
 def of_another_schema(path) -> None:
     file = path / "manifest.json"
-    file.write_text(file.read_text().replace('"schema": 1', '"schema": 99'))
+    file.write_text(file.read_text().replace(f'"schema": {SCHEMA}', '"schema": 99'))
 
 
 def foreign(path) -> None:
@@ -247,6 +247,100 @@ def test_models_that_cannot_be_trusted_end_the_start(tmp_path, harm):
     harm(write_means(tmp_path / "m"))
     with pytest.raises(BundleError):
         made(RatesConfig(model=tmp_path / "m"))
+
+
+class Reloading:
+    """The part and its folder of models, with reports of whole hours that are waited for."""
+
+    def __init__(self, tmp_path) -> None:
+        self.path, self.log, self.registry = write_means(tmp_path / "m"), Lines(), CollectorRegistry()
+        config = RatesConfig(model=self.path, books=tmp_path / "w.sqlite")
+        self.part, self.folder = make_rates(config, registry=self.registry, log=self.log)
+        self.said: list = []
+        self.hours = 0
+
+    async def hour(self) -> list[RatesScores]:
+        """The scores of the next hour."""
+        (handler,) = self.part.handlers().values()
+        before = len(self.said)
+        begin = BEGIN + self.hours * HOUR
+        for minute in range(60):
+            self.said += handler(report(begin + 60 * minute, {} if minute else USUAL, reqid=f"{minute}"), begin)
+        self.hours += 1
+        async with asyncio.timeout(20):
+            while sum(isinstance(message, RatesResponse) for message in self.said[before:]) < 60:
+                await asyncio.sleep(0.01)
+        return [message for message in self.said[before:] if isinstance(message, RatesScores)]
+
+    def reloads(self, outcome: str) -> float | None:
+        return self.registry.get_sample_value("portkin_rates_reloads_total", {"outcome": outcome})
+
+    def run(self, scenario) -> None:
+        async def go() -> None:
+            work = asyncio.create_task(self.part.run(self.said.extend))
+            try:
+                await scenario()
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+        asyncio.run(go())
+
+
+def test_new_models_score_the_next_bin_from_the_same_window(tmp_path):
+    """After four hours with models of three bins, models of two for one port of them go on: no hour is lost."""
+    live = Reloading(tmp_path)
+
+    async def scenario() -> None:
+        (first,) = [scores for _ in range(4) for scores in await live.hour()]
+        write_means(live.path, [SSH], length=2)
+        await live.folder.changed()
+        (second,) = await live.hour()
+        assert (PORTS, (SSH,)) == (first.ports, second.ports)
+        assert first.model_id != second.model_id
+        assert (30.0, pytest.approx(30.0)) == (second.observed[0], second.forecast[0])
+        assert 1 == live.registry.get_sample_value("portkin_rates_model_info", {"id": second.model_id, "ports": "1"})
+
+    live.run(scenario)
+    assert (1, None) == (live.reloads("changed"), live.reloads("refused"))
+    assert "models of rates reloaded" in [event for _, event, _ in live.log.lines]
+
+
+def test_a_port_that_new_models_add_is_unknown_before_them(tmp_path):
+    """It was not counted: three hours pass until it is forecast, while the others' scores go on."""
+    live = Reloading(tmp_path)
+    write_means(live.path, [SSH])
+    live.part, live.folder = make_rates(
+        RatesConfig(model=live.path, books=tmp_path / "w.sqlite"), registry=CollectorRegistry(), log=live.log
+    )
+
+    async def scenario() -> None:
+        for _ in range(4):
+            await live.hour()
+        write_means(live.path, [SSH, TELNET])
+        await live.folder.changed()
+        forecasts = [(await live.hour())[0].forecast for _ in range(4)]
+        assert [(30, -1), (30, -1), (30, 20), (30, 20)] == [tuple(map(round, row)) for row in forecasts]
+
+    live.run(scenario)
+
+
+@pytest.mark.parametrize("harm", [damaged, of_another_schema, foreign])
+def test_models_that_cannot_be_trusted_leave_the_old_ones(tmp_path, harm):
+    """A damaged bundle is refused with a reason in the log; bins are scored by the models there were."""
+    live = Reloading(tmp_path)
+
+    async def scenario() -> None:
+        (first,) = [scores for _ in range(4) for scores in await live.hour()]
+        harm(write_means(live.path, length=2))
+        await live.folder.changed()
+        (second,) = await live.hour()
+        assert first.model_id == second.model_id
+
+    live.run(scenario)
+    assert (None, 1) == (live.reloads("changed"), live.reloads("refused"))
+    (pairs,) = [pairs for level, _, pairs in live.log.lines if level == "error"]
+    assert str(live.path) in pairs["reason"]
 
 
 def test_settings_name_the_models(tmp_path):
