@@ -1,19 +1,17 @@
 """What the rates part costs, and what it finds where the truth is known.
 
 Affinity by equation 1 beside a loop over scipy.signal.correlate; clusters by equations 8 to 11, every k up to half the
-ports; one closed bin scored on one core, and memory. Besides, what takes too long for the common table:
+ports. What forecasts cost is in bench_scoring.py. Besides, what takes too long for the common table:
 
 python tests/bench/bench_rates.py telescope [HOURS] [PORTS]   SYNTHETIC: groups, forecasts, planted anomalies
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import scipy.signal
 
-from bench.figures import MICRO, Figure, Size, Work, compare, script, timed
+from bench.figures import MICRO, Figure, Size, Work, compare, once, script
 
 AFFINITY = {"smoke": (30, 1_000), "small": (300, 10_000), "full": (1_074, 30_000)}
 """Ports, and bins of an hour; at most what the paper has."""
 CLUSTERS = {"smoke": 40, "small": 200, "full": 600}
-SCORING = {"smoke": (20, 1), "small": (300, 30), "full": (1_074, 100)}
-"""Ports, and how many of them have the paper's LSTM; at most what the paper has (VI)."""
 
 
 def affinity(size: Size, ports: int, hours: int, lags: int = 168, sample: int = 60) -> Iterator[Figure]:
@@ -75,53 +71,16 @@ def clusters(size: Size, ports: int) -> Iterator[Figure]:
     matrix = np.where(truth[:, None] == truth, 0.6, 0.1) + (noise + noise.T) / 2
     np.fill_diagonal(matrix, 1)
     found = []
-    spent = timed(lambda: found.append(choose(matrix, seed=0)))
+    figure = once(f"clusters of {ports} ports", lambda: found.append(choose(matrix, seed=0)))
     rand = adjusted_rand_score(truth, found[0].labels)
     note = f"k = {found[0].k} of {len(np.unique(truth))} planted, adjusted Rand index {rand:.3f}"
-    yield Figure(f"clusters of {ports} ports", spent.wall, "s", "less", cpu=spent.cpu, note=note)
-
-
-SCORE = """
-import json, os, statistics, sys, time
-import numpy as np
-from portkin.forecast import Forecaster
-def rss(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-base = rss()
-began = time.perf_counter(); models = Forecaster.load(sys.argv[1]); load = time.perf_counter() - began
-counts = np.random.default_rng(0).poisson(20, (models.history, len(models.ports))).astype(float)
-loaded = rss()
-walls, cpus = [], []
-for _ in range(5):
-    began, cpu = time.perf_counter(), time.process_time()
-    models.score(models.ports, counts)
-    walls.append(time.perf_counter() - began); cpus.append(time.process_time() - cpu)
-print(json.dumps({"load": load, "wall": statistics.median(walls), "cpu": statistics.median(cpus),
-                  "base": base, "loaded": loaded, "scored": rss()}))
-"""
-
-
-def scoring(size: Size, ports: int, lstms: int) -> Iterator[Figure]:
-    """A bundle of the paper's networks (untrained: cost is all the same) and linear models, scored in a child."""
-    from bench.lstm_bundle import write_bundle
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bundle"
-        write_bundle(path, ports, lstms)
-        core = min(os.sched_getaffinity(0))
-        run = ["taskset", "-c", str(core), sys.executable, "-c", SCORE, str(path)]
-        found = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
-    what = f"{ports:,} models, {lstms} of them LSTMs"
-    yield Figure(f"a bin scored, {what}", found["wall"], "s", "less", cpu=found["cpu"], n=5, note="on one core")
-    yield Figure(f"reading a bundle, {what}", found["load"], "s", "less")
-    note = f"{found['base']:.0f} MiB before, {found['loaded']:.0f} MiB loaded"
-    yield Figure(f"resident when scored, {what}", found["scored"], "MiB", "less", note=note)
+    yield replace(figure, note=note)
 
 
 def measure(size: Size) -> Iterator[Figure]:
     """All but the telescope."""
     yield from affinity(size, *AFFINITY[size])
     yield from clusters(size, CLUSTERS[size])
-    yield from scoring(size, *SCORING[size])
 
 
 def telescope(hours: int = 6_000, most: int = 6, profile: str = "small", work: str = "", without: str = "") -> None:

@@ -32,7 +32,7 @@ from portkin_training.replay.study import CURVE_KS, CURVE_WINDOWS, Study
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SNAPLEN = 96
 PROBES = {"smoke": 5_000, "small": 100_000, "full": 200_000}
-PACKETS = {"smoke": 1, "small": 2_000_000, "full": 10_000_000}
+PACKETS = {"smoke": 20_000, "small": 2_000_000, "full": 10_000_000}
 SPEED = Unit("probes/s", "more")
 
 
@@ -97,7 +97,7 @@ def make_trace(path: Path, packets: int) -> tuple[int, int]:
         stamps.append((at, (stamp - first) // 1_000_000))
         sources.append(at + 16 + 14 + 12)
         at += 16 + len(frame)
-    many = max(1, 2_000_000 // len(frames))  # repetitions in one write
+    many = max(1, min(packets, 2_000_000) // len(frames))  # repetitions in one write
     template = np.frombuffer(bytes(block) * many, np.uint8).copy()
     shift = np.repeat(np.arange(many) * len(block), len(frames))
     stamp_at = np.tile([a for a, _ in stamps], many) + shift

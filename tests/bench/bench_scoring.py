@@ -1,7 +1,8 @@
-"""One forecast of the paper's LSTM: onnxruntime, which the sidecar scores with, beside torch, which trains.
+"""What forecasts cost: onnxruntime, which the sidecar scores with, beside torch, which trains; a bin; and live rates.
 
-A window of 72 hours of 10 ports; each on one thread, since a bin is scored on one core. The forecasts must agree.
-What a process needs to forecast at all is measured in processes of their own.
+The network is the paper's LSTM with a window of 72 hours of 10 ports, untrained, since the cost is all the same. Each
+has one thread, as a bin is scored on one core, and the forecasts must agree. What a process needs to forecast at all is
+measured in processes of their own.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ import onnxruntime
 import torch
 
 from bench.figures import MILLI, Figure, Size, Work, compare, script
-from bench.lstm_bundle import FEATURES, paper_lstm
+from bench.lstm_bundle import FEATURES, paper_lstm, write_bundle
+from bench.rates_live import live
 from portkin_training.rates.export import to_onnx
 from portkin_training.rates.lstm import Lstm
 
 CALLS = {"smoke": 3, "small": 50, "full": 200}
+SCORING = {"smoke": (20, 1), "small": (300, 30), "full": (1_074, 100)}
+"""Ports, and how many of them have the paper's LSTM; at most what the paper has (VI)."""
 CHILD = {
     "onnxruntime": """
 import onnxruntime
@@ -50,8 +54,8 @@ print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu, int(pea
 """
 
 
-def measure(size: Size) -> Iterator[Figure]:
-    """Forecasts one by one, many at once, and what a process takes."""
+def forecasts(size: Size) -> Iterator[Figure]:
+    """One by one, many at once, and what a process takes."""
     lstm = paper_lstm()
     exported = to_onnx(lstm, FEATURES)
     options = onnxruntime.SessionOptions()
@@ -98,6 +102,47 @@ def processes(exported: bytes, lstm: Lstm) -> Iterator[Figure]:
         f"{what}, import and model", ours, "s", "less", "torch", theirs, theirs / ours, cpu, their_cpu, their_cpu / cpu
     )
     yield Figure(f"{what}, peak memory", peak, "MiB", "less", "torch", their_peak, their_peak / peak)
+
+
+SCORE = """
+import json, os, statistics, sys, time
+import numpy as np
+from portkin.forecast import Forecaster
+def rss(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+base = rss()
+began = time.perf_counter(); models = Forecaster.load(sys.argv[1]); load = time.perf_counter() - began
+counts = np.random.default_rng(0).poisson(20, (models.history, len(models.ports))).astype(float)
+loaded = rss()
+walls, cpus = [], []
+for _ in range(5):
+    began, cpu = time.perf_counter(), time.process_time()
+    models.score(models.ports, counts)
+    walls.append(time.perf_counter() - began); cpus.append(time.process_time() - cpu)
+print(json.dumps({"load": load, "wall": statistics.median(walls), "cpu": statistics.median(cpus),
+                  "base": base, "loaded": loaded, "scored": rss()}))
+"""
+
+
+def scoring(size: Size, ports: int, lstms: int) -> Iterator[Figure]:
+    """A bundle of the paper's networks (untrained: cost is all the same) and linear models, scored in a child."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bundle"
+        write_bundle(path, ports, lstms)
+        core = min(os.sched_getaffinity(0))
+        run = ["taskset", "-c", str(core), sys.executable, "-c", SCORE, str(path)]
+        found = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
+    what = f"{ports:,} models, {lstms} of them LSTMs"
+    yield Figure(f"a bin scored, {what}", found["wall"], "s", "less", cpu=found["cpu"], n=5, note="on one core")
+    yield Figure(f"reading a bundle, {what}", found["load"], "s", "less")
+    note = f"{found['base']:.0f} MiB before, {found['loaded']:.0f} MiB loaded"
+    yield Figure(f"resident when scored, {what}", found["scored"], "MiB", "less", note=note)
+
+
+def measure(size: Size) -> Iterator[Figure]:
+    """A network, a bundle, and the sidecar's whole part."""
+    yield from forecasts(size)
+    yield from scoring(size, *SCORING[size])
+    yield from live(size)
 
 
 if __name__ == "__main__":

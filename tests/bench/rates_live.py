@@ -16,9 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from bench.figures import Figure, Size, script
+from bench.figures import Figure, Size
 from bench.lstm_bundle import write_bundle
 
 CHILD = """
@@ -68,7 +66,7 @@ SIZES = {"smoke": (20, 0, 1, 20), "small": (300, 30, 2, 5), "full": (1_074, 100,
 """Ports, how many of them have an LSTM, nodes, and minutes from report to report."""
 
 
-def measure(size: Size) -> Iterator[Figure]:
+def live(size: Size) -> Iterator[Figure]:
     """Three hours of reports."""
     ports, lstms, nodes, step = SIZES[size]
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +87,3 @@ def measure(size: Size) -> Iterator[Figure]:
     )  # fmt: skip
     note = f"{found['base']:.0f} MiB before, {found['loaded']:.0f} MiB with models"
     yield Figure(f"resident after three hours of {what}", found["ended"], "MiB", "less", note=note)
-
-
-if __name__ == "__main__":
-    script(measure, __doc__)
