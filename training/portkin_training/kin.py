@@ -92,33 +92,63 @@ class Knowledge:
     draws: tuple[Counted, Counted]  # q: of the sources, the share that came to it as a new port
 
 
-def learn(history: History, horizon: float = HORIZON) -> Knowledge:
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What adds up over histories of different groups. Whole numbers, unless weighted."""
+
+    visits: Floats  # (CODES,) sources that probed the port
+    onward: Floats  # (CODES,) sources that went on from it to a new port
+    draws: Floats  # (CODES,) how often it was come to as a new port
+    pairs: Counted  # sources that went from p to the new q, by p * CODES + q
+    paces: Counted  # sources that took the step q - p, by protocol (0, 1) * `_SPAN` + q - p + CODES
+    sources: Floats  # (2,) sources of each protocol
+
+
+def tally(history: History, horizon: float = HORIZON) -> Tally:
     """Count a history grouped by source."""
     group, code = history.visits()
-    visits = np.bincount(code, minlength=CODES).astype(float)
     steps = history.steps(new=True)
     soon = steps.gap < horizon * 1e6
     source, before, after = steps.group[soon], steps.before[soon], steps.after[soon]
-    pairs = Counted.of(before * CODES + after)
+    walked = np.unique((source * 2 + before // PORTS) * _SPAN + (after - before) + CODES)
+    return Tally(
+        visits=np.bincount(code, minlength=CODES).astype(float),
+        onward=np.bincount(np.unique(source * CODES + before) % CODES, minlength=CODES).astype(float),
+        draws=np.bincount(after, minlength=CODES).astype(float),
+        pairs=Counted.of(before * CODES + after),
+        paces=Counted.of(walked % (2 * _SPAN)),
+        sources=np.array([len(np.unique(group[code // PORTS == proto])) for proto in (0, 1)], float),
+    )
+
+
+def knowledge(counts: Tally) -> Knowledge:
+    """What the counts say."""
+    pairs = counts.pairs
     p = pairs.keys // CODES
     stride = pairs.keys % CODES - p
     strides, paces, draws = [], [], []
     for proto in (0, 1):
-        its, known = before // PORTS == proto, slice(proto * PORTS, (proto + 1) * PORTS)
-        sources = len(np.unique(group[code // PORTS == proto]))
-        strides.append(Counted.of(stride[p // PORTS == proto], out_of=np.count_nonzero(visits[known])))
-        walked = np.unique(source[its] * _SPAN + (after - before)[its] + CODES)
-        paces.append(Counted.of(walked % _SPAN - CODES, out_of=sources))
-        draws.append(Counted.of(after[its], out_of=sources))
+        known = slice(proto * PORTS, (proto + 1) * PORTS)
+        sources = max(float(counts.sources[proto]), 1.0)
+        strides.append(Counted.of(stride[p // PORTS == proto], out_of=np.count_nonzero(counts.visits[known])))
+        its = counts.paces.keys // _SPAN == proto
+        paces.append(Counted(counts.paces.keys[its] % _SPAN - CODES, counts.paces.values[its] / sources))
+        drawn = np.flatnonzero(counts.draws[known]) + known.start
+        draws.append(Counted(drawn, counts.draws[drawn] / sources))
     return Knowledge(
-        visits=visits,
-        onward=np.bincount(np.unique(source * CODES + before) % CODES, minlength=CODES).astype(float),
+        visits=counts.visits,
+        onward=counts.onward,
         pairs=pairs,
         zones=Counted.of(p // ZONE * _SPAN + stride + CODES),
         strides=tuple(strides),
         paces=tuple(paces),
         draws=tuple(draws),
     )
+
+
+def learn(history: History, horizon: float = HORIZON) -> Knowledge:
+    """What a history grouped by source says."""
+    return knowledge(tally(history, horizon))
 
 
 def candidates(known: Knowledge, ports: Ints) -> Ints:
@@ -222,25 +252,44 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
     return raw.round(_DIGITS)
 
 
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What came after ports: `trials` float64 (CODES,), visits, and `successes`, those that reached q next, by
+    p * CODES + q; both weighted, so that a source counts as the square root of its visits. They add up too."""
+
+    trials: Floats
+    successes: Counted
+
+
+def outcomes(history: History, horizon: float = HORIZON) -> Outcomes:
+    """What came after ports in a history grouped by source."""
+    group, code = history.visits()
+    steps = history.steps(new=True)
+    soon = steps.gap < horizon * 1e6
+    busy = np.bincount(group, minlength=1)
+    key, at = np.unique(steps.before[soon] * CODES + steps.after[soon], return_inverse=True)
+    return Outcomes(
+        trials=np.bincount(code, busy[group] ** -0.5, minlength=CODES),
+        successes=Counted(key, np.bincount(at, busy[steps.group[soon]] ** -0.5, minlength=len(key))),
+    )
+
+
+def weigh(known: Knowledge, later: Outcomes) -> Floats:
+    """The weights by which what is known foretells what came later, (`FEATURES`,); `PRIOR` where nothing did."""
+    if not len(later.successes.keys):
+        return PRIOR.copy()
+    pairs = candidates(known, np.flatnonzero(later.trials))
+    reached = later.successes(pairs)
+    return fit(features(known, pairs), reached, np.maximum(later.trials[pairs // CODES], reached))
+
+
 def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
     """The weights by which counts of the earlier part foretell the later part, (`FEATURES`,).
 
     `PRIOR` where the later part holds nothing.
     """
     earlier, later = history.divided(EARLIER)
-    group, code = later.visits()
-    steps = later.steps(new=True)
-    soon = steps.gap < horizon * 1e6
-    if not len(earlier) or not soon.any():
-        return PRIOR.copy()
-    busy = np.bincount(group, minlength=int(later.group.max()) + 1)
-    trials = np.bincount(code, busy[group] ** -0.5, minlength=CODES)
-    key, at = np.unique(steps.before[soon] * CODES + steps.after[soon], return_inverse=True)
-    successes = Counted(key, np.bincount(at, busy[steps.group[soon]] ** -0.5))
-    known = learn(earlier, horizon)
-    pairs = candidates(known, np.flatnonzero(trials))
-    reached = successes(pairs)
-    return fit(features(known, pairs), reached, np.maximum(trials[pairs // CODES], reached))
+    return weigh(learn(earlier, horizon), outcomes(later, horizon)) if len(earlier) else PRIOR.copy()
 
 
 @dataclass(frozen=True, eq=False)

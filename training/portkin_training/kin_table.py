@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from portkin.ports import PORTS, PROTOS, Proto
 from portkin.table import Rows
 from portkin_training.history import History, read_history
-from portkin_training.kin import HORIZON, Ranking, Rule, learn, learn_weights, rank, rules
+from portkin_training.kin import HORIZON, Knowledge, Ranking, Rule, learn, learn_weights, rank, rules
 from portkin_training.replay.blocking import Sweep, replay
 from portkin_training.replay.events import CODES, SCAN, Events
 from portkin_training.replay.figures import columns
@@ -122,14 +122,26 @@ def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
         tried = rank(learn(earlier), learn_weights(earlier), np.unique(later.code), k)
         nearest = matrix_of_rows({proto: part.rows for proto, part in paper.items()}, max(k, *LEVELS))
         rule = choose(tried, later, nearest)
-    known, weights = learn(history), learn_weights(history)
+    probes_of = np.bincount(history.code // PORTS, minlength=2)
+    return tables(learn(history), learn_weights(history), rule, options, k, probes_of.tolist())
+
+
+def tables(
+    known: Knowledge,
+    weights: NDArray[np.float64],
+    rule: Rule,
+    options: ScanOptions,
+    k: int,
+    probes: Sequence[int],
+) -> dict[Proto, Built]:
+    """The rows that `kin` makes of what it learnt; `probes` says of how many, TCP and UDP."""
     built = {}
     for proto, ports in _ports(options, known.visits):
         ranking = rule(rank(known, weights, ports, k))
         visited = known.visits[ports] > 0
         told = {
-            "probes": int(np.count_nonzero(history.code // PORTS == ports[0] // PORTS)),
-            "visits": int(known.visits[ports].sum()),
+            "probes": int(probes[ports[0] // PORTS]),
+            "visits": round(float(known.visits[ports].sum())),
             "pairs": int(np.count_nonzero(known.pairs.keys // CODES // PORTS == ports[0] // PORTS)),
             "rule": {"row": rule.row, "entry": rule.entry},
             "weights": [round(float(weight), 6) for weight in weights],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -27,6 +28,12 @@ COLUMNS = {
     "tpot-p0f-syn-2020": ColumnMap({"ts": "ts_utc"}, proto="tcp"),
 }
 SPARK = Engine("spark", memory_limit="1g")
+SETTINGS = {
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.files.openCostInBytes": "0",
+}
 MIDNIGHT = 1_767_225_600_000_000  # 2026-01-01
 
 
@@ -52,17 +59,20 @@ def written(path: Path, *, days: int = 3, seed: int = 0) -> Path:
 
 
 @pytest.fixture(scope="module")
-def spark() -> Engine:
-    """Spark with one session for all tests here."""
+def spark() -> Iterator[Engine]:
+    """Spark with one session for all tests here, set up to start fast rather than to run fast."""
     if importlib.util.find_spec("pyspark") is None:
         pytest.skip("no pyspark (the spark extra)")
     java = shutil.which("java")
     if java is None or subprocess.run([java, "-version"], capture_output=True).returncode:
         pytest.skip("no Java 17, which Spark needs")
-    session = SPARK.session()
-    session.conf.set("spark.sql.shuffle.partitions", "2")
-    yield SPARK
-    session.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto")
+        session = SPARK.session()
+        for name, value in SETTINGS.items():
+            session.conf.set(name, value)
+        yield SPARK
+        session.stop()
 
 
 @pytest.fixture(scope="module", params=["made", *COLUMNS])
