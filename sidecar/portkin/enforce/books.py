@@ -8,16 +8,15 @@ and what blocks does so under `Books.lock`, and `Books.changed` tells that someb
 from __future__ import annotations
 
 import fcntl
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from portkin.enforce.blocks import MOST_WHY, Block, Outcome, Pair, number_of, text_of
-from portkin.errors import BooksError
 from portkin.ports import Port
+from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 
 SCHEMA = 1
 MOST_ROWS = 2_000_000
@@ -43,8 +42,6 @@ CREATE TABLE grace (
 ) WITHOUT ROWID;
 CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), latest REAL NOT NULL);
 """
-_BUSY = 10.0
-"""Seconds that a writer waits for another."""
 _CLASH = 5.0
 """Seconds that a clock may be behind the books before that is called a clash."""
 
@@ -67,30 +64,14 @@ class Books:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = path.with_name(path.name + ".lock").open("a")
-        self._db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        self._db = connect(path)
         try:
-            self._begin()
+            with self.lock():
+                prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="books of blocks")
         except BaseException:
             self.close()
             raise
         self._version = self._data_version()
-
-    def _begin(self) -> None:
-        with self.lock():
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # Kept when the process is killed; the last moments may be lost where the machine is.
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            (version,), (mark,) = (self._db.execute(f"PRAGMA {what}").fetchone() for what in _MARKS)
-            if (version, mark) == (0, 0) and not self._db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-                self._db.executescript(
-                    f"BEGIN IMMEDIATE; {_TABLES}"
-                    f"PRAGMA user_version = {SCHEMA}; PRAGMA application_id = {_APPLICATION}; COMMIT"
-                )
-            elif (version, mark) != (SCHEMA, _APPLICATION):
-                raise sqlite3.DatabaseError(f"not books of blocks of schema {SCHEMA}")
-            (sound,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-            if sound != "ok":
-                raise sqlite3.DatabaseError(str(sound))
 
     def close(self) -> None:
         self._db.close()
@@ -105,16 +86,9 @@ class Books:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All changes within, or none."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        return transaction(self._db)
 
     def _data_version(self) -> int:
         return self._db.execute("PRAGMA data_version").fetchone()[0]
@@ -250,35 +224,10 @@ class Books:
         return self._db.execute(query, (before, MOST_ROWS)).rowcount
 
 
-_MARKS = ("user_version", "application_id")
-
-
 def open_books(path: Path, now: float) -> tuple[Books, str]:
-    """The books at ``path``, and what was wrong with them: empty, or a text for the log.
-
-    Damaged books, or a file that is none, are set aside under another name, with ``now`` in it, and new ones
-    begun. Raises BooksError where the folder cannot be written.
-    """
-    try:
-        return Books(path), ""
-    except sqlite3.OperationalError as error:
-        raise BooksError(_refused(path, error)) from None
-    except sqlite3.DatabaseError as error:
-        aside = path.with_name(f"{path.name}.damaged-{int(now)}")
-        try:
-            for suffix in ("", "-wal", "-shm"):
-                part = path.with_name(path.name + suffix)
-                if part.exists():
-                    part.rename(aside.with_name(aside.name + suffix))
-            return Books(path), f"{path} cannot be used ({error}); it is kept as {aside.name}"
-        except (OSError, sqlite3.Error) as second:
-            raise BooksError(_refused(path, second)) from None
-    except OSError as error:
-        raise BooksError(_refused(path, error)) from None
-
-
-def _refused(path: Path, error: Exception) -> str:
-    return f"{path}: the books of blocks cannot be opened ({error}); set enforce.books to a file that can be written"
+    """The books at ``path``, and what was wrong with them; see `portkin.sqlite.open_or_set_aside`."""
+    refused = "the books of blocks cannot be opened ({}); set enforce.books to a file that can be written"
+    return open_or_set_aside(path, now, lambda: Books(path), refused)
 
 
 def _clean(text: str) -> str:

@@ -9,9 +9,7 @@ There is no clock and no socket here. Times are seconds since the epoch, as Zeek
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,9 +17,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.errors import BooksError
 from portkin.hours import Floats, bin_start, next_start
 from portkin.ports import Port
+from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 
 SCHEMA = 1
 _APPLICATION = 0x706B7274
@@ -44,8 +42,6 @@ CREATE TABLE counted (
     proto TEXT NOT NULL, port INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (proto, port)
 ) WITHOUT ROWID;
 """
-_BUSY = 10.0
-"""Seconds that a writer waits for another."""
 _SLACK = 0.01
 """Seconds by which stamps of the same moment may differ: Zeek's are written in milliseconds."""
 
@@ -92,7 +88,7 @@ class Window:
         self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
-        self._db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        self._db = connect(path)
         try:
             self._begin()
         except BaseException:
@@ -100,26 +96,13 @@ class Window:
             raise
 
     def _begin(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        # Kept when the process is killed; the last moments may be lost where the machine is, and are reported again.
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        with self._transaction():
-            version, mark = (self._one(f"PRAGMA {what}") for what in ("user_version", "application_id"))
-            if (version, mark) == (0, 0) and self._one("SELECT count(*) FROM sqlite_schema") == 0:
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
-                self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            elif (version, mark) != (SCHEMA, _APPLICATION):
-                raise sqlite3.DatabaseError(f"not a window of rates of schema {SCHEMA}")
+        prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a window of rates")
+        with transaction(self._db):
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
                 for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608
                 self._db.execute("INSERT INTO state (one, width, tz) VALUES (1, ?, ?)", (self.width, self.tz))
             self._count_these()
-        (sound,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-        if sound != "ok":
-            raise sqlite3.DatabaseError(str(sound))
 
     def _count_these(self) -> None:
         """Note since which bin each port is counted: what was not counted before is unknown then, not zero."""
@@ -132,16 +115,6 @@ class Window:
 
     def close_file(self) -> None:
         self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def _one(self, query: str, *values: object) -> int | None:
         row = self._db.execute(query, values).fetchone()
@@ -175,7 +148,7 @@ class Window:
         if counts and until > after + _SLACK:
             raise ValueError(f"its interval goes beyond the end of its bin of {self.width} s")
         open_ = self.open
-        with self._transaction():
+        with transaction(self._db):
             if open_ is None:
                 open_ = bin_
                 self._db.execute("UPDATE state SET open = ?", (bin_,))
@@ -248,7 +221,7 @@ class Window:
         start = self.open
         if start is None:
             raise ValueError("no bin is open")
-        with self._transaction():
+        with transaction(self._db):
             missed = self._mark(start)
             known = bool(self._one("SELECT known FROM bins WHERE start = ?", start))
             watching = bool(self._one("SELECT watching FROM state"))
@@ -318,7 +291,7 @@ class Window:
             raise ValueError(f"it has no counts of {', '.join(sorted(map(str, lacking))[:5])}")
         open_, latest = self.open, self._one("SELECT max(since) FROM counted") or 0
         taken = []
-        with self._transaction():
+        with transaction(self._db):
             for start, row in list(zip(starts.tolist(), counts, strict=True))[-self._bins :]:
                 if open_ is not None and start >= open_:
                     break
@@ -347,28 +320,11 @@ def _ends(starts: Sequence[int]) -> tuple[int, int]:
 def open_window(
     path: Path, now: float, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing
 ) -> tuple[Window, str]:
-    """The window at ``path``, and what was wrong with it: empty, or a text for the log.
-
-    A damaged file, or one that is something else, is set aside under another name, with ``now`` in it, and a new
-    one begun. Raises BooksError where it cannot be written.
-    """
+    """The window at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
 
     def opened() -> Window:
         path.parent.mkdir(parents=True, exist_ok=True)
         return Window(path, width=width, tz=tz, ports=ports, bins=bins, closing=closing)
 
     refused = "the window of rates cannot be opened ({}); set rates.books to a file that can be written"
-    try:
-        return opened(), ""
-    except (OSError, sqlite3.OperationalError) as error:
-        raise BooksError(f"{path}: {refused.format(error)}") from None
-    except sqlite3.DatabaseError as error:
-        aside = path.with_name(f"{path.name}.damaged-{int(now)}")
-        try:
-            for suffix in ("", "-wal", "-shm"):
-                part = path.with_name(path.name + suffix)
-                if part.exists():
-                    part.rename(aside.with_name(aside.name + suffix))
-            return opened(), f"{path} cannot be used ({error}); it is kept as {aside.name}"
-        except (OSError, sqlite3.Error) as second:
-            raise BooksError(f"{path}: {refused.format(second)}") from None
+    return open_or_set_aside(path, now, opened, refused)
