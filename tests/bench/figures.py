@@ -219,8 +219,8 @@ def number(value: float) -> str:
     """A number for people: three digits that count, thousands apart."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    digits = 2 - math.floor(math.log10(abs(value)))
-    return f"{round(value, digits):,.{max(0, digits)}f}"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.{max(0, 2 - math.floor(math.log10(abs(rounded))))}f}"
 
 
 def quantity(value: float | None, unit: str) -> str:

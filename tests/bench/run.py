@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,8 @@ HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "build" / "bench"
 LIMIT = 300.0
 """Seconds that one benchmark may take."""
+CHILDREN: set[subprocess.Popen[str]] = set()
+"""The benchmarks under way."""
 
 
 def modules() -> dict[str, Path]:
@@ -52,7 +54,7 @@ def run(name: str, path: Path, size: str, limit: float, told: Callable[[Bench], 
     """Run one benchmark; ``told`` hears of it at its start and after each of its figures."""
     bench = Bench(name, about(path), before=os.getloadavg()[0])
     told(bench)
-    began, used = time.monotonic(), _children()
+    began = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         child = subprocess.Popen(
@@ -60,16 +62,19 @@ def run(name: str, path: Path, size: str, limit: float, told: Callable[[Bench], 
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
             env=environment, start_new_session=True,
         )  # fmt: skip
+        CHILDREN.add(child)
         alarm = threading.Timer(limit, os.kill, (child.pid, signal.SIGTERM))
         alarm.start()
         try:
             for line in child.stdout:
                 bench = replace(bench, figures=(*bench.figures, Figure(**json.loads(line))))
                 told(bench)
-            status = child.wait()
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = status = os.waitstatus_to_exitcode(status)
         finally:
             alarm.cancel()
             end(child)
+            CHILDREN.discard(child)
         errors.seek(0)
         words = errors.read().strip().splitlines()
     error = ""
@@ -80,7 +85,7 @@ def run(name: str, path: Path, size: str, limit: float, told: Callable[[Bench], 
         status, error = 1, "no figure"
     return replace(
         bench, state="failed" if status else "ok", error=error, after=os.getloadavg()[0],
-        wall=time.monotonic() - began, cpu=_children() - used,
+        wall=time.monotonic() - began, cpu=used.ru_utime + used.ru_stime,
     )  # fmt: skip
 
 
@@ -93,11 +98,6 @@ def end(child: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def earlier(folder: Path, size: str) -> Results | None:
@@ -118,6 +118,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for results.md and results.json [build/bench]")
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run of this size finished")
     parser.add_argument("--into", type=Path, help="also write the tables into this document, below its mark")
+    parser.add_argument("--jobs", type=int, default=1, help="so many at once, where figures do not matter [1]")
     parser.add_argument("--limit", type=float, default=LIMIT, help=f"seconds for one benchmark [{LIMIT:.0f}]")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -127,20 +128,28 @@ def main() -> int:
     done = {bench.name for bench in results.benches}
     wanted = {name: path for name, path in modules().items() if name in (given.only or modules()) and name not in done}
 
+    lock = threading.Lock()
+
     def told(bench: Bench) -> None:
         nonlocal results
-        results = results.having(bench)
-        write(results, given.out)
-        if bench.figures and bench.state == "running":
-            console.print(f"  {bench.figures[-1]}", highlight=False, markup=False, soft_wrap=True)
+        with lock:
+            results = results.having(bench)
+            write(results, given.out)
+        if bench.state == "running":
+            what = str(bench.figures[-1]) if bench.figures else f"[{[*wanted].index(bench.name) + 1}/{len(wanted)}]"
+            console.print(f"{bench.name}: {what}", highlight=False, markup=False, soft_wrap=True)
 
-    for turn, (name, path) in enumerate(wanted.items(), 1):
-        console.print(f"\\[{turn}/{len(wanted)}] [bold]{name}[/bold]")
-        with console.status(name):
-            bench = run(name, path, given.size, given.limit, told)
-        told(bench)
-        if bench.error:
-            console.print(f"  failed: {bench.error}", style="red", highlight=False, markup=False, soft_wrap=True)
+    def measured(item: tuple[str, Path]) -> None:
+        told(run(*item, given.size, given.limit, told))
+
+    with console.status("measuring"), ThreadPoolExecutor(given.jobs) as pool:
+        try:
+            list(pool.map(measured, wanted.items()))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in [*CHILDREN]:
+                child.terminate()
+            raise
     results = replace(results, complete=True)
     write(results, given.out)
     console.print(f"{given.out / 'results.md'} and results.json are written", highlight=False, soft_wrap=True)
