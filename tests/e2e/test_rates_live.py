@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from portkin.errors import TransportError
 from portkin.hours import HOUR
+from portkin.transport.broker import find_bindings
 from support.sidecar_process import SidecarProcess
 from support.telescope import BEGIN, HTTP, PORTS, TELNET, hours, write_capture, write_means
 from support.zeek_process import SCRIPTS, free_port
@@ -25,15 +27,17 @@ CHANGES = {(30, HTTP): 6, (40, TELNET): 200}
 class Site:
     """A sidecar with models, and a Zeek that reads captures to it."""
 
-    def __init__(self, zeek: str, folder: Path) -> None:
-        self.zeek, self.folder, self.port = zeek, folder, free_port()
+    def __init__(self, zeek: str, folder: Path, transport: str = "websocket") -> None:
+        self.zeek, self.folder, self.port, self.transport = zeek, folder, free_port(), transport
         self.models = write_means(folder / "models")
         self.runs = 0
         self.sidecar = SidecarProcess(
             folder / "sidecar",
             {
                 "zeek": {
+                    "transport": transport,
                     "url": f"ws://127.0.0.1:{self.port}/v1/messages/json",
+                    "broker": f"127.0.0.1:{self.port}",
                     "backoff": {"first": 0.1, "cap": 0.3},
                 },
                 "metrics": {"port": 0},
@@ -47,8 +51,8 @@ class Site:
         self.runs += 1
         here = self.folder / f"run-{self.runs}"
         here.mkdir()
-        loads = [str(SCRIPTS), *(str(SCRIPTS / f"{name}.zeek") for name in ("websocket", "notice"))]
-        options = [f"Portkin::websocket_port={self.port}/tcp", "LogAscii::use_json=T"]
+        loads = [str(SCRIPTS), *(str(SCRIPTS / f"{name}.zeek") for name in (self.transport, "notice"))]
+        options = [f"Portkin::{self.transport}_port={self.port}/tcp", "LogAscii::use_json=T"]
         ran = subprocess.run(
             [self.zeek, "-C", "-r", str(capture), *loads, *options],
             cwd=here,
@@ -90,6 +94,21 @@ EXPECTED = [
 def site(zeek, tmp_path, monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
     return Site(zeek, tmp_path)
+
+
+def test_over_broker_scores_and_notices_are_the_same(zeek, tmp_path, monkeypatch):
+    """The two days through Zeek's Broker instead of its WebSocket: the expected notices, every score as offline."""
+    try:
+        find_bindings()
+    except TransportError as error:
+        pytest.skip(str(error))
+    monkeypatch.setenv("TZ", "UTC")
+    site = Site(zeek, tmp_path, "broker")
+    capture = write_capture(site.folder / "days.pcap", hours(50, CHANGES))
+    with site.sidecar:
+        notices, scores = site.read(capture)
+    assert EXPECTED == told(notices)
+    assert offline(site, capture) == scored(scores)
 
 
 def test_two_days_with_a_burst_end_in_exactly_the_expected_notices(site):
