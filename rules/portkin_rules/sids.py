@@ -46,8 +46,12 @@ class Sids:
         return self.base + _KIN + _code(port)
 
     def fresh(self, port: Port) -> int:
-        """Of the rule that notices a source's first probe of a port."""
+        """Of the rule that notices a source's first probe of a UDP port."""
         return self.base + _FRESH + _code(port)
+
+    def group(self, number: int, last: int) -> int:
+        """Of the rule that notices a source's first probe of a group of TCP ports, at most 128 in each of 24 ranges."""
+        return self.base + _FRESH + 128 * number + last
 
     def step(self, number: int, proto: Proto) -> int:
         """Of the rules that count, at most 100 a protocol."""

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from portkin.ports import Port
+from portkin_rules.generate import port_groups
 from portkin_rules.plan import Plan
 
 
@@ -57,7 +58,7 @@ def watch(
 
     Bits from outside are not known here: hostbit mode blocks nothing.
     """
-    detector = plan.detector
+    detector, groups = plan.detector, port_groups(kin, plan)
     bits = _Bits()
     steps: dict[Hashable, int] = {}
     for opening in openings:
@@ -66,7 +67,9 @@ def watch(
         scanner, condemned = bits.has(("scanner", src), now), False
         if plan.decides and not scanner:
             contacts = [("host", frozenset((src, opening.dst)))]
-            if port in kin:
+            if port.proto == "tcp" and groups:
+                contacts.append(("port", src, groups.group(port.number)))
+            elif port in kin:
                 contacts.append(("port", src, port))
             new = [contact for contact in contacts if not bits.has(contact, now)]
             for contact in new:

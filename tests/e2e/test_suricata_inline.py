@@ -123,7 +123,7 @@ def test_shipped_rules(suricata, root, nmap, tmp_path):
     """With the default table and the default detector, nmap's default-like scan is stopped on predicted ports."""
     rules = tmp_path / "portkin.rules"
     make_rules(Plan(action="drop"), default_table(), "1000", rules)
-    protected = {int(text) for text in re.findall(r"HOME_NET (\d+) \(msg:\"PORTKIN blocked", Path(rules).read_text())}
+    protected = {int(text) for text in re.findall(r"PORTKIN blocked .*portkin_port (\d+)/tcp", Path(rules).read_text())}
     scanned = [21, 22, 23, 25, 80, 110, 443, 445, 1433, 3306, 3389, 5900, 8080, 8443, 8888, 81, 8000]
     with inline(suricata, rules, tmp_path / "run", ports=[80]) as line, arriving(line) as syns:
         for port in scanned:

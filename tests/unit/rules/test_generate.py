@@ -10,7 +10,7 @@ import pytest
 from portkin.errors import RulesError
 from portkin.ports import Port
 from portkin_rules.choose import chosen
-from portkin_rules.generate import build, nearest_protected
+from portkin_rules.generate import build, nearest_protected, port_groups
 from portkin_rules.passlist import pass_rules, read_nets
 from portkin_rules.plan import Detector, Plan
 from portkin_rules.sids import Sids
@@ -50,9 +50,9 @@ def test_hostbit_mode(table):
     rules = built(table, Plan(mode="hostbit", action="drop"))
     assert {1_500_022, 1_500_080, 1_500_000 + 65_536 + 53} == rules.keys()
     expected = (
-        'drop tcp $EXTERNAL_NET any -> $HOME_NET 22 (msg:"PORTKIN blocked port ssh (22/tcp)"; flow:to_server; '
-        'flags:S,12; tcp.hdr; content:"|00 16|"; xbits:isset,pk22,track ip_src; flowbits:set,pkblocked; '
-        "target:dest_ip; classtype:network-scan; "
+        'drop tcp $EXTERNAL_NET any -> $HOME_NET 0:79 (msg:"PORTKIN blocked port ssh (22/tcp)"; '
+        "flow:to_server; flags:S,12; tcp.hdr; byte_test:2,=,22,2; xbits:isset,pk22,track ip_src; "
+        "flowbits:set,pkblocked; target:dest_ip; classtype:network-scan; "
         f"metadata:created_at 2026_11_21, portkin_table {table.id}, portkin_k 3, portkin_mode hostbit, "
         "portkin_port 22/tcp; sid:1500022; rev:1;)"
     )
@@ -60,6 +60,7 @@ def test_hostbit_mode(table):
     udp = rules[1_565_589]
     assert ["to_server,not_established"] == options(udp, "flow")
     assert ["isset,pk53u,track ip_src"] == options(udp, "xbits")
+    assert ['"|00 35|"'] == options(udp, "content")
 
 
 def test_autopilot_needs_nobody(table):
@@ -72,9 +73,38 @@ def test_autopilot_needs_nobody(table):
 
 
 def test_counts_of_rules(table):
-    """Three rules per port, and per protocol one for new hosts and one per step of the count."""
+    """Two rules per port, one per group of new ports, and per protocol: new hosts, the steps of the count, scanners."""
     plan = Plan(detector=Detector(count=4))
-    assert 3 * 3 + 2 * (1 + 4) == len(built(table, plan))
+    # Two TCP ports make two ranges; a count of 4 takes 8 groups in each; the UDP port is a group of its own.
+    assert 2 * 3 + (2 * 8 + 1) + 2 * (1 + 4 + 1) == len(built(table, plan))
+
+
+def test_syn_rules_are_not_searched_for(table):
+    """A TCP rule holds no content, so that Suricata passes it over for all packets but SYNs."""
+    rules = [rule for rule in built(table, Plan()).values() if rule.header.startswith("tcp")]
+    assert [] == [rule.sid for rule in rules if options(rule, "content")]
+    assert {"S,12"} == {value for rule in rules for value in options(rule, "flags")}
+
+
+def test_few_ranges(table):
+    """However many ports are protected, TCP rules name at most 24 ranges, which leave no port out."""
+    ports = [Port(number, "tcp") for number in range(100, 3100, 3)]
+    groups = port_groups(ports, Plan())
+    spans = [groups.span(number) for number in range(len(groups.firsts))]
+    assert 24 == len(spans)
+    assert [*range(65536)] == [port for first, last in spans for port in range(first, last + 1)]
+    held = Counter(groups.number(port.number) for port in ports)
+    assert {41, 42} == set(held.values())
+
+
+def test_groups_of_new_ports(table):
+    """A source's ports count as new by their range and the last bits of their number; each group has its rule."""
+    groups = port_groups([Port(22, "tcp"), Port(80, "tcp")], Plan(detector=Detector(count=10)))
+    assert [(0, 6), (0, 15), (1, 0), (1, 0), (1, 15)] == [groups.group(port) for port in (22, 79, 80, 96, 65535)]
+    rules = built(table, Plan(detector=Detector(count=10)))
+    fresh = rules[Sids().group(1, 15)]
+    assert "tcp $EXTERNAL_NET any -> $HOME_NET 80:65535" == fresh.header
+    assert ["1,=,15,3,bitmask 0x0f"] == options(fresh, "byte_test")
 
 
 def test_bits_that_are_tested_are_set(table):
@@ -83,7 +113,7 @@ def test_bits_that_are_tested_are_set(table):
     of = [value.split(",") for rule in rules for value in options(rule, "xbits")]
     tested = {name for command, name, *_ in of if command == "isset"}
     put = {name for command, name, *_ in of if command == "set"}
-    assert tested == put - {"pkhost", "pkseen22", "pkseen80", "pkseen53u"}
+    assert tested == {name for name in put if not name.startswith(("pkhost", "pkseen"))}
     ends = {name: rest[-1] for command, name, *rest in of if command == "set"}
     assert {"expire 77"} == {ends[name] for name in ("pk22", "pk80", "pk53u")}
 

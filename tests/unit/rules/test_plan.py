@@ -31,9 +31,10 @@ def ports(*texts):
 def test_sids_never_meet(one, other, base):
     """Every kind of rule of every port has an id of its own, within the range of local rules."""
     sids = Sids(base)
-    kinds = (sids.gate, sids.kin, sids.fresh)
-    found = [kind(port) for kind in kinds for port in {one, other}]
-    found += [sids.step(number, proto) for number in range(66) for proto in PROTOS]
+    found = [kind(port) for kind in (sids.gate, sids.kin) for port in {one, other}]
+    found += [sids.fresh(port) for port in {one, other} if port.proto == "udp"]
+    found += [sids.group(number, last) for number in range(24) for last in range(128)]
+    found += [sids.step(number, proto) for number in range(67) for proto in PROTOS]
     found += [sids.passing(0), sids.passing(999), *sids.sources]
     assert len(found) == len(set(found))
     assert all(sid in sids.all and sid in LOCAL for sid in found)

@@ -35,6 +35,14 @@ def test_kin_is_blocked():
     assert ["-", "-", "c", "bs", "-"] == seen(*packets)
 
 
+def test_ports_of_a_group():
+    """TCP ports of a range whose numbers end alike are one, so only the first is new."""
+    # Ranges 0-22, 23-79 and 80-65535; a count of 3 tells 4 groups apart in each, so 84 and 88 are as 80.
+    alike = [Port(number, "tcp") for number in (80, 84, 88, 8080)]
+    assert ["-"] * 4 == seen(*((at, "a", "h", port) for at, port in enumerate(alike)))
+    assert ["-", "-", "c"] == seen(*((at, "a", "h", Port(80 + at, "tcp")) for at in range(3)))
+
+
 def test_distinct_hosts():
     """A sweep of one port counts each host once."""
     packets = [(0, "a", "g", SSH), (1, "a", "g", SSH), (2, "a", "h", SSH), (3, "a", "i", SSH), (4, "a", "i", SSH)]
@@ -54,9 +62,10 @@ def test_window():
 
 
 def test_ports_that_are_not_protected():
-    """A port without a rule is no new port, but its host may be new; it is never blocked."""
+    """A TCP port without a rule may be new, a UDP port may not; its host may be. It is never blocked."""
     other = Port(4444, "tcp")
-    assert ["-", "-", "-", "-"] == seen(*((at, "a", "h", Port(4444 + at, "tcp")) for at in range(4)))
+    assert ["-", "-", "c", "s"] == seen(*((at, "a", "h", Port(4444 + at, "tcp")) for at in range(4)))
+    assert ["-", "-", "-", "-"] == seen(*((at, "a", "h", Port(4444 + at, "udp")) for at in range(4)))
     assert ["-", "-", "c", "s"] == seen(*((at, "a", host, other) for at, host in enumerate("ghii")))
 
 
