@@ -159,21 +159,26 @@ class ProbesWriter:
         removed: folders of earlier, killed runs that were removed.
     """
 
-    def __init__(self, path: Path, *, force: bool = False) -> None:
-        """Prepare to write the dataset ``path``.
+    def __init__(self, path: Path, *, force: bool = False, append: bool = False) -> None:
+        """Prepare to write the dataset ``path``; with ``append`` to add to the one that is there.
+
+        What is added to becomes visible as a whole too: its files get a second name in the new folder.
 
         Raises:
             InputError: something is there already, and it is no dataset or ``force`` does not allow to
-                replace it.
+                replace it; or there is no dataset to add to.
         """
         self.path = Path(path).resolve()  # a link to a dataset goes on pointing at it
-        self._refuse(force)
+        self._refuse(force or append)
+        self._before = manifest(self.path) if append else None
         self.about: dict[str, Any] = {}
-        self.rows = 0
+        self.rows = self._before["rows"] if self._before else 0
         self.removed: list[Path] = []
         self._gathered: list[Probes] = []
-        self._days: dict[str, int] = {}
+        self._days: dict[str, int] = dict(self._before["days"]) if self._before else {}
         self._first, self._last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+        if self._before and self.rows:
+            self._first, self._last = (_us(self._before[name]) for name in ("first", "last"))
         self._files = 0
         self._pending: Future[None] | None = None
 
@@ -208,11 +213,25 @@ class ProbesWriter:
         # Held while we live; the kernel lets go of it however we end.
         self._lock = os.open(self._aside, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        if self._before:
+            with self._writing():
+                self._take_over()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         return self
 
+    def _take_over(self) -> None:
+        """Name the files of the dataset that is added to in the new folder too."""
+        for part in self.path.glob(PARTS):
+            folder = self._aside / part.parent.name
+            folder.mkdir(exist_ok=True)
+            try:
+                (folder / part.name).hardlink_to(part)
+            except OSError:  # not every file system has second names
+                shutil.copy2(part, folder / part.name)
+            self._files = max(self._files, int(part.stem.rpartition("-")[2]) + 1)
+
     def write(self, probes: Probes) -> None:
-        """Append probes, in the order of the recording."""
+        """Append probes, in the order of the recording; the first is to have `rows` as its ``seq``."""
         if not len(probes):
             return
         self._gathered.append(probes)
@@ -258,11 +277,18 @@ class ProbesWriter:
             shutil.rmtree(self._aside, ignore_errors=True)
             os.close(self._lock)
 
+    def _about(self) -> dict[str, Any]:
+        """What was given, and where both the dataset that was added to and this say "sources", all of them."""
+        before = self._before["about"].get("sources") if self._before else None
+        if isinstance(before, list) and isinstance(self.about.get("sources"), list):
+            return {**self.about, "sources": [*before, *self.about["sources"]]}
+        return self.about
+
     def _finish(self) -> None:
         if self._gathered:
             self._flush()
         self._wait()
-        manifest = {
+        said = {
             "kind": KIND,
             "schema": SCHEMA_NUMBER,
             "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -271,18 +297,22 @@ class ProbesWriter:
             "first": _stamp(self._first) if self.rows else None,
             "last": _stamp(self._last) if self.rows else None,
             "days": dict(sorted(self._days.items())),
-            "about": self.about,
+            "about": self._about(),
         }
         with self._writing():
             for folder in self._aside.iterdir():
                 sync_folder(folder)
             with (self._aside / MANIFEST).open("w", encoding="utf-8") as opened:
-                opened.write(json.dumps(manifest, indent=2) + "\n")
+                opened.write(json.dumps(said, indent=2) + "\n")
                 opened.flush()
                 os.fsync(opened.fileno())
             sync_folder(self._aside)
             put_folder(self._aside, self.path)
             sync_folder(self.path.parent)
+
+
+def _us(stamp: str) -> int:
+    return int(np.datetime64(stamp.removesuffix("Z"), "us").astype(np.int64))
 
 
 def _stamp(us: int) -> str:

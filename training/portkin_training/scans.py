@@ -185,12 +185,12 @@ def count_days(probes: ir.Table, options: ScanOptions, *, at_once: int = AT_ONCE
             yield day, Scans(transitions, _counts(seen[day], transitions, options.protos))
 
 
-def portions(dated: ir.Table, at_once: int) -> Iterator[ir.Table]:
+def portions(dated: ir.Table, at_once: int, *, always: bool = False) -> Iterator[ir.Table]:
     """Probes with ``day`` in portions of whole days, in their order, of about `at_once` probes.
 
-    On one machine alone: what has a cluster is faster with all days in one query.
+    Unless `always`, on one machine alone: what has a cluster is faster with all days in one query.
     """
-    if dated.get_backend().name != "duckdb":
+    if not always and dated.get_backend().name != "duckdb":
         yield dated
         return
     found = dated.group_by("day").agg(n=dated.count()).order_by("day").to_pyarrow().to_pylist()

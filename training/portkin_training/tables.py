@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 
 from portkin.manifest import MANIFEST, refuse_foreign
 from portkin.ports import Proto
 from portkin.table import KIND, Rows, Table, write_table
+from portkin_training.engine import DUCKDB, Engine, Place, located
 from portkin_training.graph import build_graph, quartiles, unit, whole_lengths
 from portkin_training.nearest import nearest, table_rows
 from portkin_training.probes import manifest, open_probes
 from portkin_training.scans import ScanOptions, Transitions, count_scans
+
+if TYPE_CHECKING:
+    from portkin_training.day_store import Refreshed
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +38,12 @@ Method = Callable[[ir.Table, ScanOptions, int], dict[Proto, Built]]
 """Learns from probes, under the options, the k nearest ports of every port."""
 
 
-def shortest_path_rows(transitions: Transitions, k: int) -> Rows:
-    """The k nearest ports by the dissimilarity of paper 1 (III-E, eq. 1), from counted transitions."""
+def shortest_path_rows(transitions: Transitions, k: int, *, parts: int = 1) -> Rows:
+    """The k nearest ports by the dissimilarity of paper 1 (III-E, eq. 1), from transitions counted in 1 / `parts`."""
     graph = build_graph(transitions)
     nodes, distances = nearest(graph, whole_lengths(graph.weights), k)
-    return table_rows(graph, nodes, distances / unit(graph.weights))
+    q1, q3 = quartiles(graph.weights)
+    return table_rows(graph, nodes, distances / (unit(graph.weights) if q3 > q1 else parts))
 
 
 def shortest_path(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
@@ -64,13 +70,14 @@ METHODS: dict[str, Method] = {"shortest-path": shortest_path, "kin": kin}
 
 
 def build_table(
-    datasets: Sequence[Path],
+    datasets: Sequence[Place],
     output: Path,
     *,
     k: int,
     options: ScanOptions,
     method: str = "kin",
     proof: bool = True,
+    engine: Engine = DUCKDB,
 ) -> Table:
     """Learn a table from probes datasets, taken together, and write its bundle to ``output``.
 
@@ -79,17 +86,56 @@ def build_table(
     InputError for a folder that is no dataset, BundleError for an output that holds something else.
     """
     refuse_foreign(output, KIND)  # before the work, not after it
-    probes = open_probes(*datasets)
+    probes = open_probes(*datasets, engine=engine)
     built = METHODS[method](probes, options, k)
+    about = _about(datasets, options, built)
+    if proof:
+        about["held_out"] = held_out_figures(probes, method, options)
+    return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about)
+
+
+def table_of_days(
+    dataset: Place,
+    counts: Path,
+    output: Path,
+    *,
+    k: int,
+    options: ScanOptions,
+    method: str,
+    half_life: float,
+    engine: Engine = DUCKDB,
+) -> tuple[Table, Refreshed]:
+    """Learn a table from the counts of days in the folder `counts`, brought up to date, and write its bundle.
+
+    A day that is `half_life` days older than the last one counts half (infinity: as much). The counts and what was
+    done for them are those of `day_store.refresh`, whose errors are raised too.
+    """
+    from portkin_training import days  # late: it learns as the methods here do
+    from portkin_training.day_store import refresh
+
+    refuse_foreign(output, KIND)
+    found = refresh(dataset, counts, options, engine=engine)
+    built = days.METHODS[method](found.days, options, k, half_life)
+    lasting = days.lasting(found.days, half_life)
     about = {
+        **_about([dataset], options, built),
+        "days": {
+            "half_life": None if math.isinf(half_life) else half_life,
+            "number": len(lasting),
+            **({"first": str(lasting[0][0].date), "last": str(lasting[-1][0].date)} if lasting else {}),
+        },
+    }
+    return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about), found
+
+
+def _about(datasets: Sequence[Place], options: ScanOptions, built: Mapping[Proto, Built]) -> dict[str, Any]:
+    """What every table's manifest says of how it was made."""
+    return {
         "inputs": [described_input(probes) for probes in datasets],
         "options": asdict(options),
         "counts": {proto: dict(part.counts) for proto, part in built.items()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in MADE_BY}},
     }
-    if proof:
-        about["held_out"] = held_out_figures(probes, method, options)
-    return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about)
 
 
 def held_out_figures(probes: ir.Table, method: str, options: ScanOptions) -> dict[str, Any]:
@@ -102,8 +148,9 @@ def held_out_figures(probes: ir.Table, method: str, options: ScanOptions) -> dic
     return evaluate.proof(evaluate.held_out(probes, methods, options, sweep))
 
 
-def described_input(probes: Path) -> dict[str, Any]:
+def described_input(probes: Place) -> dict[str, Any]:
     """The dataset a table was learnt from: the sha256 of its manifest, and what that says of the recordings."""
     said = manifest(probes)
-    digest = hashlib.sha256((probes / MANIFEST).read_bytes()).hexdigest()
+    system, root = located(probes)
+    digest = hashlib.sha256(system.cat_file(f"{root}/{MANIFEST}")).hexdigest()
     return {"manifest_sha256": digest, **{name: said[name] for name in ("rows", "first", "last", "about")}}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the dataset to write.")
 @click.option("--force", is_flag=True, help="Replace a dataset that is there, once the new one is whole.")
+@click.option("--append", is_flag=True, help="Add to a dataset that is there: all of it, or nothing.")
 @click.option(
     "--format",
     "kind",
@@ -59,6 +60,7 @@ def ingest(
     inputs: tuple[Path, ...],
     output: Path,
     force: bool,
+    append: bool,
     kind: str | None,
     columns: tuple[str, ...],
     proto: str | None,
@@ -91,6 +93,8 @@ def ingest(
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.run import ingest as run
 
+    if force and append:
+        raise click.UsageError("--force replaces the dataset, --append adds to it: give one of them")
     pairs = dict(_pair(text) for text in columns)
     options = IngestOptions(kind, ColumnMap(pairs, proto, dst, names, unit), window, any_state)
     notes = Console(stderr=True)
@@ -100,7 +104,10 @@ def ingest(
         disable=not notes.is_terminal,
     ) as progress:  # fmt: skip
         task = progress.add_task("ingest", total=total)
-        summary = run(inputs, output, options, force=force, watch=lambda done: progress.update(task, completed=done))
+        summary = run(
+            inputs, output, options, force=force, append=append,
+            watch=lambda done: progress.update(task, completed=done),
+        )  # fmt: skip
     for folder in summary.removed:
         click.echo(f"portkin: removed {folder}, left by a run that was killed", err=True)
     for reading in summary.readings:

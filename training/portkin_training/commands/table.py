@@ -11,9 +11,12 @@ import click
 
 from portkin.ports import PROTOS, Port, service_name
 from portkin.table import DEFAULT_K, Table, default_path
+from portkin_training.commands.engine_options import engine_options
+from portkin_training.commands.table_update import half_life_option, update
 
 if TYPE_CHECKING:
     from portkin.ports import Proto
+    from portkin_training.engine import Engine
 
 FOLDER = click.Path(path_type=Path)
 table_option = click.option(
@@ -36,7 +39,7 @@ def table() -> None:
 
 
 @table.command()
-@click.argument("probes", type=FOLDER, nargs=-1, required=True, metavar="PROBES...")
+@click.argument("probes", nargs=-1, required=True, metavar="PROBES...")
 @click.option("-o", "--output", type=FOLDER, required=True, help="The folder to write; an older table is replaced.")
 @click.option("-k", type=click.IntRange(1, 4096), default=DEFAULT_K, show_default=True, help="Neighbors per port.")
 @click.option("--min-ports", type=click.IntRange(1), default=3, show_default=True,
@@ -49,8 +52,10 @@ def table() -> None:
               help="How nearness is measured: kin (what is likely next), or shortest-path (the paper).")  # fmt: skip
 @click.option("--proof/--no-proof", default=True, show_default=True,
               help="Try the method on the last fifth of the probes; the manifest holds the figures.")  # fmt: skip
+@half_life_option
+@engine_options
 def build(
-    probes: tuple[Path, ...],
+    probes: tuple[str, ...],
     output: Path,
     k: int,
     min_ports: int,
@@ -58,8 +63,10 @@ def build(
     protos: tuple[Proto, ...],
     method: str,
     proof: bool,
+    half_life: float | None,
+    engine: Engine,
 ) -> None:
-    """Learn a table from one or more datasets PROBES (folders written by `portkin ingest`).
+    """Learn a table from one or more datasets PROBES (folders written by `portkin ingest`, or URLs of such).
 
     By kin, a port lies near another if a source that probed the one is likely to go on to the other, which it has not
     probed before; ports seen seldom borrow from what is known of steps between ports and of popular ports.
@@ -68,19 +75,28 @@ def build(
     (UTC). Of each scan that passes the filter, every pair of successive different ports is counted; pairs often seen
     lie near each other.
     """
+    from tempfile import TemporaryDirectory
+
     from rich.console import Console
 
     from portkin_training.scans import ScanOptions
-    from portkin_training.tables import METHODS, build_table
+    from portkin_training.tables import METHODS, build_table, table_of_days
 
     if min_ports > max_ports:
         raise click.UsageError(f"--min-ports {min_ports} is more than --max-ports {max_ports}: no scan can pass")
     method = "shortest-path" if method == "paper" else method
     if method not in METHODS:
         raise click.UsageError(f"--method {method!r}: choose one of {', '.join(sorted(METHODS))}")
+    options = ScanOptions(min_ports, max_ports, protos)
     with Console(stderr=True).status("Learning which ports are near which"):
-        built = build_table(probes, output, k=k, options=ScanOptions(min_ports, max_ports, protos), method=method,
-                            proof=proof)  # fmt: skip
+        if half_life is None:
+            built = build_table(probes, output, k=k, options=options, method=method, proof=proof, engine=engine)
+        elif len(probes) > 1:
+            raise click.UsageError("--half-life: days are counted of one dataset; ingest the recordings into one")
+        else:
+            with TemporaryDirectory(prefix="portkin-counts-") as counts:
+                built, _ = table_of_days(probes[0], Path(counts), output, k=k, options=options, method=method,
+                                         half_life=half_life, engine=engine)  # fmt: skip
     click.echo(f"{output}: table {built.id}, {_known(built)}, K={built.k}, {built.method}")
 
 
@@ -194,6 +210,9 @@ def export(folder: Path, output: Path, form: str | None) -> None:
     loaded = Table.load(folder)
     exports.export(loaded, output, chosen)
     click.echo(f"{output}: table {loaded.id} as {chosen}, {_known(loaded)}")
+
+
+table.add_command(update)
 
 
 def _named(port: Port) -> str:

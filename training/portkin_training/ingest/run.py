@@ -111,6 +111,7 @@ def ingest(
     options: IngestOptions | None = None,
     *,
     force: bool = False,
+    append: bool = False,
     watch: Callable[[int], None] = lambda done: None,
 ) -> Summary:
     """Write the probes of the inputs, in the order given, as the dataset ``output``.
@@ -120,6 +121,7 @@ def ingest(
 
     Args:
         force: replace a dataset that is there, when the new one is whole.
+        append: add to the dataset that is there; to nothing where there is none yet.
         watch: called now and then with the bytes of the inputs taken so far.
 
     Raises:
@@ -133,8 +135,10 @@ def ingest(
     window = rules.WINDOW if options.window is None else round(options.window * 1_000_000)
     first = rules.FirstPackets(window=window)
     summary = Summary()
-    done = seq = 0
-    with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool, ProbesWriter(output, force=force) as writer:
+    done = 0
+    adding = ProbesWriter(output, force=force, append=append and Path(output).exists())
+    with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool, adding as writer:
+        seq = writer.rows
         digests = [pool.submit(_digest, path) for path in inputs]
         for path, kind in zip(inputs, kinds, strict=True):
             reading = Reading(str(path))

@@ -1,0 +1,33 @@
+"""The options that choose an engine, for every command that reads probes datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command ``--engine``, ``--master``, ``--memory-limit`` and ``--spill``, as one argument, `engine`."""
+
+    @click.option("--engine", "name", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True,
+                  help="What reads the probes: DuckDB here, or Spark (the spark extra, Java 17).")  # fmt: skip
+    @click.option("--master", default="local[2]", show_default=True, metavar="URL",
+                  help="Spark: its master, as in spark://host:7077. The driver binds to loopback unless SPARK_LOCAL_IP "
+                  "says otherwise.")  # fmt: skip
+    @click.option("--memory-limit", metavar="SIZE", help="What the engine may hold before it spills, as in 4GB. "
+                  "Default: 80 % of the machine; Spark: 1g.")  # fmt: skip
+    @click.option("--spill", type=click.Path(path_type=Path), metavar="FOLDER",
+                  help="For what does not fit into memory. Default: the folder for temporary files.")  # fmt: skip
+    @wraps(command)
+    def chosen(
+        *args: Any, name: str, master: str, memory_limit: str | None, spill: Path | None, **options: Any
+    ) -> None:
+        from portkin_training.engine import Engine
+
+        command(*args, engine=Engine(name, memory_limit, spill, master), **options)  # type: ignore[arg-type]
+
+    return chosen

@@ -1,0 +1,96 @@
+"""``portkin table update``: a table brought up to date, of which only what is new is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from portkin.errors import BundleError
+from portkin.ports import PROTOS
+from portkin.table import DEFAULT_K, KIND, SCHEMA
+from portkin_training.commands.engine_options import engine_options
+
+if TYPE_CHECKING:
+    from portkin.ports import Proto
+    from portkin_training.engine import Engine
+
+FOLDER = click.Path(path_type=Path)
+half_life_option = click.option(
+    "--half-life", type=click.FloatRange(0, min_open=True), metavar="DAYS",
+    help="Learn from each day by itself; a day this much older than the last one counts half, inf: as much.",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("table", type=FOLDER)
+@click.option("--counts", type=FOLDER, metavar="FOLDER", help="Where the counts of days are kept. "
+              "Default: TABLE with -counts behind its name.")  # fmt: skip
+@half_life_option
+@click.option("-k", type=click.IntRange(1, 4096), help=f"Neighbors per port. Default: {DEFAULT_K}.")
+@click.option("--min-ports", type=click.IntRange(1), help="Discard scans of fewer different ports. Default: 3.")
+@click.option("--max-ports", type=click.IntRange(1), help="Discard scans of more different ports. Default: 30.")
+@click.option("--proto", "protos", type=click.Choice(PROTOS), multiple=True, help="Protocols to learn. Default: all.")
+@click.option("--method", "--metric", type=click.Choice(["kin", "shortest-path"]), help="As for build. Default: kin.")
+@engine_options
+def update(
+    dataset: str,
+    table: Path,
+    counts: Path | None,
+    half_life: float | None,
+    k: int | None,
+    min_ports: int | None,
+    max_ports: int | None,
+    protos: tuple[Proto, ...],
+    method: str | None,
+    engine: Engine,
+) -> None:
+    """Bring TABLE up to date with the probes dataset DATASET, reading only the days that are new or changed.
+
+    The counts of every day are kept beside the table, added up, and the table is made from the sum: the same as
+    `portkin table build` with that half-life makes of the whole dataset. Options that are not given are those by
+    which TABLE was made.
+
+    \b
+    Every night, after the day's capture is closed:
+      portkin ingest --append yesterday.pcap -o probes/
+      portkin table update probes/ table/ --half-life 30
+    """
+    from rich.console import Console
+
+    from portkin_training.scans import ScanOptions
+    from portkin_training.tables import table_of_days
+
+    before = _made_by(table)
+    options = ScanOptions(
+        min_ports or before.get("min_ports", 3), max_ports or before.get("max_ports", 30),
+        protos or tuple(before.get("protos", PROTOS)),
+    )  # fmt: skip
+    half_life = half_life or before.get("half_life") or float("inf")
+    with Console(stderr=True).status("Counting what is new"):
+        built, found = table_of_days(
+            dataset, counts or table.parent / f"{table.name}-counts", table, k=k or before.get("k", DEFAULT_K),
+            options=options, method=method or before.get("method", "kin"), half_life=half_life, engine=engine,
+        )  # fmt: skip
+    for day in found.removed:
+        click.echo(f"portkin: {day} is in the dataset no more: its counts were removed", err=True)
+    click.echo(
+        f"{table}: table {built.id}, {len(found.counted)} days counted of {len(found.days)}, "
+        f"half-life {'none' if half_life == float('inf') else f'{half_life:g} days'}, K={built.k}, {built.method}"
+    )
+
+
+def _made_by(table: Path) -> dict[str, Any]:
+    """The options by which the table was made; none where there is no table, BundleError for something else."""
+    from portkin.manifest import read_manifest, refuse_foreign
+    from portkin.table import Table
+
+    refuse_foreign(table, KIND)
+    try:
+        about = read_manifest(table, kind=KIND, schema=SCHEMA).about
+    except BundleError:  # there is none, or it is damaged, and is replaced
+        return {}
+    made = Table.load(table)
+    return {**about.get("options", {}), **about.get("days", {}), "k": made.k, "method": made.method}
