@@ -88,11 +88,11 @@ def to_markdown(results: Results) -> str:
     for bench in results.benches:
         lines += ["", f"### {bench.name}", "", bench.about, ""]
         if bench.figures:
-            lines += ["| figure | portkin | by processor time | peer | its | by processor time | ratio | CPU | n |"]
-            lines += ["|---|--:|--:|---|--:|--:|--:|--:|--:|"]
+            lines += [
+                "| figure | portkin | by processor time | peer | its | by processor time | ratio | CPU | n | note |"
+            ]
+            lines += ["|---|--:|--:|---|--:|--:|--:|--:|--:|---|"]
             lines += [_row(figure) for figure in bench.figures]
-            notes = dict.fromkeys(f"{_who(f)}: {f.note}" for f in bench.figures if f.note)
-            lines += ["", *(f"- {note}" for note in notes)] if notes else []
         if bench.state != "ok":
             lines += ["", f"**{bench.state}** {bench.error}".rstrip()]
         lines += ["", f"Load average {bench.before:.1f} before, {bench.after:.1f} after; {number(bench.wall)} s, "
@@ -100,24 +100,20 @@ def to_markdown(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _who(figure: Figure) -> str:
-    return f"{figure.name}, {figure.peer}" if figure.peer else figure.name
-
-
 def _row(figure: Figure) -> str:
-    def shown(value: float | None, *, absent: str = "") -> str:
-        return absent if value is None else quantity(value, figure.unit)
+    def shown(value: float | None) -> str:
+        return "" if value is None else quantity(value, figure.unit)
 
     cells = (
         figure.name,
-        shown(figure.value, absent="not measured"),
+        shown(figure.value),
         shown(figure.cpu),
         figure.peer,
-        shown(figure.peer_value, absent="not measured" if figure.peer else ""),
+        shown(figure.peer_value),
         shown(figure.peer_cpu),
-        "" if figure.ratio is None else number(figure.ratio),
-        "" if figure.cpu_ratio is None else number(figure.cpu_ratio),
-        str(figure.n),
+        *("" if ratio is None else number(ratio) for ratio in (figure.ratio, figure.cpu_ratio)),
+        str(figure.n or ""),
+        figure.note,
     )
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
