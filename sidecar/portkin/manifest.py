@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gzip
 import hashlib
 import io
 import json
 import mmap
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +34,9 @@ from portkin.files import aside, sync_folder
 
 MANIFEST = "manifest.json"
 ID_DIGITS = 12
+PACKED = ".gz"
+"""What the name of a file that holds an array compressed ends with."""
+_LARGEST = 1 << 28  # bytes an array may unpack to: a few kilobytes can hold a gigabyte of nothing
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _AT_FDCWD = -100
 
@@ -81,17 +86,24 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle: its manifest, and each file mapped into memory as it was when it was verified."""
+    """A verified bundle: its manifest, and each file mapped into memory as it was when it was verified.
+
+    An array may be packed: ``x.npy`` stored as ``x.npy.gz``.
+    """
 
     path: Path
     manifest: Manifest
     files: Mapping[str, memoryview] = field(repr=False)
 
     def array(self, name: str) -> NDArray[Any]:
-        """The ``.npy`` file of that name, read-only over the mapped bytes; BundleError where it is none."""
-        if name not in self.files:
+        """The ``.npy`` file of that name, read-only, over the mapped bytes unless it is packed; BundleError where it is
+        none."""
+        if name in self.files:
+            view = self.files[name]
+        elif name + PACKED in self.files:
+            view = self._unpacked(name + PACKED)
+        else:
             raise BundleError(f"{self.path}: the bundle holds no {name}; build it again")
-        view = self.files[name]
         header = io.BytesIO(view[:4096])
         try:
             version = np.lib.format.read_magic(header)
@@ -105,6 +117,23 @@ class Bundle:
                 f"{self.path / name}: not a usable .npy file ({error}); build the bundle again"
             ) from error
         return flat.reshape(shape, order="F" if fortran else "C")
+
+    def _unpacked(self, name: str) -> memoryview:
+        reader = zlib.decompressobj(wbits=31)
+        try:
+            unpacked = reader.decompress(self.files[name], _LARGEST)
+        except zlib.error as error:
+            raise BundleError(f"{self.path / name}: not a gzip file ({error}); build the bundle again") from None
+        if not reader.eof:
+            raise BundleError(f"{self.path / name}: cut off, or more than {_LARGEST} bytes; build the bundle again")
+        return memoryview(unpacked)
+
+
+def save_packed(file: Path, array: NDArray[Any]) -> None:
+    """Write an array, compressed, as `Bundle.array` reads it: ``x.npy`` becomes ``x.npy.gz``."""
+    plain = io.BytesIO()
+    np.save(plain, array, allow_pickle=False)
+    file.with_name(file.name + PACKED).write_bytes(gzip.compress(plain.getbuffer(), 9, mtime=0))
 
 
 def content_id(files: Mapping[str, FileEntry]) -> str:

@@ -1,5 +1,6 @@
 """Bundles are whole or refused, and replaced in one step."""
 
+import gzip
 import json
 import threading
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import pytest
 
 from portkin import manifest
 from portkin.errors import BundleError
-from portkin.manifest import open_bundle, read_manifest, write_bundle
+from portkin.manifest import open_bundle, read_manifest, save_packed, write_bundle
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -216,3 +217,43 @@ class TestDamage:
 
         with pytest.raises(BundleError, match="objects"):
             opened(tmp_path / "b").array("objects.npy")
+
+
+class TestPacked:
+    def bundle(self, path: Path, content: bytes | None = None):
+        """A bundle of one packed array, or of this instead."""
+        with write_bundle(path, kind="test", schema=3, about={}) as folder:
+            save_packed(folder / "zeros.npy", np.zeros((1000, 8), np.uint16))
+            if content is not None:
+                (folder / "zeros.npy.gz").write_bytes(content)
+        return opened(path)
+
+    def test_comes_back(self, tmp_path):
+        """A packed array is small on disk, and read by its own name."""
+        found = self.bundle(tmp_path / "b")
+
+        assert found.manifest.files["zeros.npy.gz"].bytes < 200
+        assert ((1000, 8), np.uint16, 0) == (
+            (array := found.array("zeros.npy")).shape, array.dtype, array.max(),
+        )  # fmt: skip
+
+    def test_writes_the_same_bytes(self, tmp_path):
+        """The same array packs to the same bytes, whenever that is."""
+        one, two = (self.bundle(tmp_path / name).manifest.id for name in "ab")
+
+        assert one == two
+
+    @pytest.mark.parametrize(
+        ("content", "says"), [(b"no gzip", "not a gzip file"), (b"", "cut off"), (gzip.compress(b"x"), "not a usable")]
+    )
+    def test_damaged(self, tmp_path, content, says):
+        """What does not unpack to an array is refused, saying what to do."""
+        with pytest.raises(BundleError, match=f"{says}.*build"):
+            self.bundle(tmp_path / "b", content).array("zeros.npy")
+
+    def test_bomb(self, tmp_path, monkeypatch):
+        """An array that unpacks to more than any should is not unpacked to its end."""
+        monkeypatch.setattr(manifest, "_LARGEST", 1000)
+
+        with pytest.raises(BundleError, match="more than 1000 bytes"):
+            self.bundle(tmp_path / "b").array("zeros.npy")

@@ -155,26 +155,26 @@ class TestBundle:
     def test_damaged(self, tmp_path):
         """A changed byte in an array is noticed when the table is loaded."""
         small_table(tmp_path / "t")
-        file = tmp_path / "t" / "tcp-neighbors.npy"
+        file = tmp_path / "t" / "tcp-steps.npy.gz"
         file.write_bytes(file.read_bytes()[:-1] + b"\xff")
 
-        with pytest.raises(BundleError, match=r"tcp-neighbors\.npy: damaged, its sha256"):
+        with pytest.raises(BundleError, match=r"tcp-steps\.npy\.gz: damaged, its sha256"):
             Table.load(tmp_path / "t")
 
     @pytest.mark.parametrize(
         ("about", "arrays", "says"),
         [
             ({"k": 1, "method": "x"}, {}, "do not fit the manifest's k = 1"),
-            ({"method": "x"}, {"ports": [1], "neighbors": [[2]], "distances": [[1]]}, "'k'"),
-            ({"k": 1}, {"ports": [1], "neighbors": [[2]], "distances": [[1]]}, "'method'"),
-            ({"k": 2, "method": "x"}, {"ports": [1], "neighbors": [[2]], "distances": [[1]]}, "k = 2"),
-            ({"k": 1, "method": "x"}, {"ports": [2, 1], "neighbors": [[9], [9]], "distances": [[1], [1]]}, "increas"),
-            ({"k": 1, "method": "x"}, {"ports": [1], "neighbors": [[2]]}, "no tcp-distances.npy"),
+            ({"method": "x"}, {"ports": [1], "steps": [[2]], "distances": [[1]]}, "'k'"),
+            ({"k": 1}, {"ports": [1], "steps": [[2]], "distances": [[1]]}, "'method'"),
+            ({"k": 2, "method": "x"}, {"ports": [1], "steps": [[2]], "distances": [[1]]}, "k = 2"),
+            ({"k": 1, "method": "x"}, {"ports": [2, 1], "steps": [[9], [9]], "distances": [[1], [1]]}, "increas"),
+            ({"k": 1, "method": "x"}, {"ports": [1], "steps": [[2]]}, "no tcp-distances.npy"),
         ],
     )
     def test_whole_bundle_that_is_no_table(self, tmp_path, about, arrays, says):
         """A bundle that agrees with itself but holds no usable table is refused, saying what to do."""
-        types = {"ports": np.uint16, "neighbors": np.uint16, "distances": np.float32}
+        types = {"ports": np.uint16, "steps": np.uint16, "distances": np.float32}
         with write_bundle(tmp_path / "t", kind=KIND, schema=SCHEMA, about=about) as folder:
             for name, values in arrays.items():
                 np.save(folder / f"tcp-{name}.npy", np.array(values, types[name]))
