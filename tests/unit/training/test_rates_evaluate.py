@@ -160,6 +160,17 @@ def test_every_model_runs_and_is_judged_on_the_same_bins(sky, kin, tmp_path):
     assert ranked.features[0] == sky.rates.ports[0] and len(ranked.features) <= 4
 
 
+def test_model_with_too_few_known_bins_passes_and_says_why(sky, kin, tmp_path):
+    """Of 800 hours every fortieth was watched: no window is known well enough for a ridge; the last value ships."""
+    counts = np.where((np.arange(800) % 40 == 0)[:, None], sky.rates.counts, np.nan)
+    dark = replace(sky, rates=replace(sky.rates, counts=counts))
+    found = {one.model: one for one in run(dark, kin, tmp_path, ("last value", "ridge Rank. (T&S)", "LightGBM"))}
+    ridge = found["ridge Rank. (T&S)"]
+    assert "0 known bins come after 24 bins" in ridge.about["unfit"]
+    assert ridge.reported.passed == ridge.reported.bins > 0
+    assert "last value" == results.shipping(list(found.values())).model
+
+
 def figures(mae: float) -> Figures:
     return Figures(0.5, mae, 1.0, 0.0, 100, 0)
 

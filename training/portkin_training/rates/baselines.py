@@ -90,7 +90,7 @@ def lags(task: Task) -> int:
 
 def ridge(task: Task, length: int) -> Linear:
     """Ridge regression on all lags of all features, the penalty by cross-validation that respects time."""
-    window, y, _ = task.samples(length, 0, task.split.fit)
+    window, y = task.fitted(length)
     flat = window.reshape(len(window), -1).astype(np.float64)
     search = GridSearchCV(Ridge(), {"alpha": PENALTIES}, cv=list(folds(len(y))), scoring="neg_mean_absolute_error").fit(
         flat, y
@@ -105,7 +105,7 @@ def cross_validated_r2(task: Task, length: int, penalty: float = 1000.0) -> floa
 
     Used to choose the threshold of port ranking, where the paper trains a network per threshold and fold.
     """
-    window, y, _ = task.samples(length, 0, task.split.fit)
+    window, y = task.fitted(length)
     flat = window.reshape(len(window), -1).astype(np.float64)
     found = [
         r2(y[test], Ridge(penalty).fit(flat[train], y[train]).predict(flat[test])) for train, test in folds(len(y))
@@ -127,7 +127,7 @@ class Trees:
 
 def lightgbm_on_lags(task: Task, length: int, seed: int) -> Trees:
     """LightGBM on the windows that every other model reads."""
-    window, y, _ = task.samples(length, 0, task.split.fit)
+    window, y = task.fitted(length)
     parameters = {
         "objective": "regression",
         "learning_rate": 0.05,

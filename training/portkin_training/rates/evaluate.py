@@ -29,7 +29,7 @@ from portkin_training.rates.lstm import LstmConfig
 from portkin_training.rates.models import KINDS, MODELS, Kind, Profile, fit, network_config
 from portkin_training.rates.results import Result, load_result, save_result
 from portkin_training.rates.series import Rates
-from portkin_training.rates.task import Split, Task, judge
+from portkin_training.rates.task import Split, Task, Unfit, judge
 
 RESULTS = 3
 """Number of the result files' form and of what computes them; a change of either makes old results foreign."""
@@ -129,13 +129,19 @@ def _features(rates: Rates, kin: Kin, most: int, target: int, reads: Any, logari
 
 
 def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu") -> list[Result]:
-    """Fit, forecast every bin, judge: one result per model of the job."""
+    """Fit, forecast every bin, judge: one result per model of the job.
+
+    A model that cannot be fitted, for lack of known bins, passes on every bin; `about` says why.
+    """
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     began = time.perf_counter()
     task = _task(rates, job)
     split = task.split
-    made, told = fit(job.kind, task, used, seed, device)
+    try:
+        made, told = fit(job.kind, task, used, seed, device)
+    except Unfit as error:
+        made, told = np.full(split.end, np.nan), {"unfit": str(error)}
     if isinstance(made, np.ndarray):
         forecast, onnx, length = made, b"", 0
     else:

@@ -12,7 +12,7 @@ from portkin.hours import DAY, HOUR
 from portkin_training.rates import affinity, baselines, clusters, ranking
 from portkin_training.rates.models import Reads
 from portkin_training.rates.series import Rates
-from portkin_training.rates.task import Floats, Split, Task
+from portkin_training.rates.task import Floats, Split, Task, Unfit
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,10 @@ def features(
 
         def score(chosen: NDArray[np.int64]) -> float:
             task = Task(rates.counts[:, chosen], rates.width, split, logarithm)
-            return baselines.cross_validated_r2(task, length)
+            try:
+                return baselines.cross_validated_r2(task, length)
+            except Unfit:  # then the target alone, which the highest threshold leaves
+                return -np.inf
 
         ranked = ranking.choose(matrix[target], target, score, most)
         return ranked.features, {"tau": ranked.tau, "tried": ranked.tried}

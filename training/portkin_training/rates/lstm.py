@@ -182,14 +182,14 @@ def fit(
     task: Task, config: LstmConfig, seed: int, *, device: str = "cpu", tick: Callable[[int, float], None] | None = None
 ) -> Lstm:
     """Train on the fitted part of the task, its last tenth kept for early stopping."""
-    window, y, _ = task.samples(config.sequence, 0, task.split.fit)
+    window, y = task.fitted(config.sequence)
     return train(window, y, round(len(y) * (1 - STOP)), config, seed, device=device, tick=tick)
 
 
 def cross_validated_r2(task: Task, config: LstmConfig, seed: int, *, device: str = "cpu") -> float:
     """Mean R2 over seven folds that respect time, each fold's network stopped early on its own latest
     tenth."""
-    window, y, _ = task.samples(config.sequence, 0, task.split.fit)
+    window, y = task.fitted(config.sequence)
     found = []
     for known, ahead in folds(len(y)):
         model = train(window[known], y[known], round(len(known) * (1 - STOP)), config, seed, device=device)

@@ -88,7 +88,7 @@ def shipping(results: Sequence[Result], tolerance: float = TOLERANCE) -> Result:
 
     Never looks at the reported part. Of equally cheap ones the better is taken.
     """
-    able = [result for result in results if result.model not in UNSHIPPABLE]
+    able = [result for result in results if result.model not in UNSHIPPABLE and "unfit" not in result.about]
     if not able:
         raise ValueError("no model that can ship was evaluated: add one of " + ", ".join(MODELS[:5]))
     least = min(result.choosing.mae for result in able)

@@ -23,6 +23,12 @@ TEST = 0.25
 CHOOSE = 0.1
 """Share of the bins before the test that models are chosen on."""
 FOLDS = 7
+FEWEST = 20
+"""Samples that anything can be fitted to."""
+
+
+class Unfit(ValueError):
+    """Too little of a series is known to fit a model to it. The message says how little."""
 
 
 class Predictor(Protocol):
@@ -102,6 +108,13 @@ class Task:
         kept = usable(window, 0) & ~np.isnan(self.target[at])
         at = at[kept]
         return model_input(window[kept], self.scaling), self.scaling.apply(self.counts[at])[:, 0], at
+
+    def fitted(self, length: int) -> tuple[NDArray[np.float32], Floats]:
+        """The windows and bins of the first part that models are fitted on; Unfit where they are too few."""
+        window, y, _ = self.samples(length, 0, self.split.fit)
+        if len(y) < FEWEST:
+            raise Unfit(f"{len(y)} known bins come after {length} bins of which half are known; {FEWEST} are needed")
+        return window, y
 
     def forecasts(self, model: Predictor) -> Floats:
         """The model's forecast of every bin from the bins before it: (n,), in counts, NaN where it has none.
