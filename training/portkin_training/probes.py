@@ -307,6 +307,8 @@ class ProbesWriter:
                 opened.flush()
                 os.fsync(opened.fileno())
             sync_folder(self._aside)
+            if self._before and self._before != manifest(self.path):
+                raise InputError(f"{self.path}: was changed by another run meanwhile; add to it again")
             put_folder(self._aside, self.path)
             sync_folder(self.path.parent)
 
