@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+MANY = 200
+"""Ports from which on k-means begins once for each k instead of four times: what one k misses its neighbours find."""
+
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
@@ -46,7 +49,7 @@ def partition(embedding: Floats, k: int, seed: int) -> NDArray[np.int32]:
     rows = embedding[:, :k]
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
-    return KMeans(k, n_init=4, random_state=seed).fit(rows).labels_
+    return KMeans(k, n_init=1 if len(rows) >= MANY else 4, random_state=seed).fit(rows).labels_
 
 
 def silhouettes(distance: Floats, labels: Ints) -> Floats:
