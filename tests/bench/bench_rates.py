@@ -21,7 +21,7 @@ from bench.figures import MICRO, Figure, Size, Work, compare, once, script
 
 AFFINITY = {"smoke": (30, 1_000), "small": (300, 10_000), "full": (1_074, 30_000)}
 """Ports, and bins of an hour; at most what the paper has."""
-CLUSTERS = {"smoke": 40, "small": 200, "full": 600}
+CLUSTERS = {"smoke": 40, "small": 200, "full": 400}
 
 
 def affinity(size: Size, ports: int, hours: int, lags: int = 168, sample: int = 60) -> Iterator[Figure]:

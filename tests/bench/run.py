@@ -34,7 +34,7 @@ from bench.report import Bench, Results, from_json, write, write_into
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "build" / "bench"
-LIMIT = 300.0
+LIMIT = 600.0
 """Seconds that one benchmark may take."""
 CHILDREN: set[subprocess.Popen[str]] = set()
 """The benchmarks under way."""
