@@ -18,8 +18,8 @@ always sees the bits as they were before its packet, and a source that becomes a
 What a packet costs decides how a rule finds its port:
 
 - TCP rules hold for SYNs alone, and Suricata does not even look at such rules for other packets, as long as they hold
-  no content to search for. So they hold none: they name a range of ports (see `groups`) and test the header. A rule
-  that tests a flowbit is passed over where a flow has none; so the many kin rules cost next to nothing.
+  no content to search for. So they hold none: they name a range of ports (see `portkin.portgroups`) and test the
+  header. A rule that tests a flowbit is passed over where a flow has none; so the many kin rules cost next to nothing.
 - UDP has no SYN. Its rules look for the port's two bytes in the header as well. That says nothing that the destination
   port does not say; but it is what Suricata searches for in all rules at once, where it would else try them one after
   the other, for every datagram.
@@ -38,9 +38,9 @@ from itertools import pairwise
 from suricataparser.rule import Rule
 
 from portkin.hostbits import bit_of
+from portkin.portgroups import PortGroups
 from portkin.ports import PROTOS, Port, Proto, service_name
 from portkin.table import Table
-from portkin_rules.groups import Groups
 from portkin_rules.plan import Plan
 from portkin_rules.rule import day, make
 from portkin_rules.sids import Sids
@@ -64,7 +64,7 @@ class _Where:
     """How rules find their ports."""
 
     wide: bool
-    groups: Groups | None
+    groups: PortGroups | None
     """Of TCP ports; None where there are none."""
 
     def header(self, port: Port) -> str:
@@ -102,10 +102,10 @@ def nearest_protected(table: Table, ports: Iterable[Port], k: int) -> dict[Port,
     }
 
 
-def port_groups(ports: Iterable[Port], plan: Plan) -> Groups | None:
+def port_groups(ports: Iterable[Port], plan: Plan) -> PortGroups | None:
     """The ranges and groups of the TCP ports among these; None where there are none."""
     numbers = [port.number for port in ports if port.proto == "tcp"]
-    return Groups.of(numbers, plan.detector.count) if numbers else None
+    return PortGroups.of(numbers, plan.detector.count) if numbers else None
 
 
 def build(

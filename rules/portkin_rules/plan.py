@@ -19,8 +19,8 @@ class Detector:
     """When a source is a scanner: at its ``count``-th new contact within ``seconds`` of the first of them.
 
     A contact is new where the source did not try that host, or that port, in the last ``memory`` seconds; TCP ports are
-    told apart by their group alone (see `groups`). Being a scanner ends ``memory`` seconds after the last probe of a
-    protected port.
+    told apart by their group alone (see `portkin.portgroups`). Being a scanner ends ``memory`` seconds after the last
+    probe of a protected port.
     """
 
     count: int = 10

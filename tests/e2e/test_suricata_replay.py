@@ -9,7 +9,9 @@ from pathlib import Path
 import dpkt
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from portkin.nets import text_of
 from portkin.ports import Port, Proto
 from portkin.table import Rows, default_table, write_table
 from portkin_rules import generate
@@ -17,9 +19,13 @@ from portkin_rules.choose import chosen
 from portkin_rules.generate import nearest_protected
 from portkin_rules.make import make_rules
 from portkin_rules.plan import Detector, Plan
-from portkin_rules.twin import watch
+from portkin_training.commands.replay import replay as command
+from portkin_training.ingest.contacts import Contacts, contacts_from_packets
+from portkin_training.ingest.pcap import read_capture
 from portkin_training.replay import blocking
+from portkin_training.replay.detection import addresses
 from portkin_training.replay.events import CODES, SCAN, TCP, UDP, Events, codes_of
+from portkin_training.replay.suricata import RulesConfig, detect_by_rules, watch
 from support.suricata import openings, replay, unpacked, whole
 from support.tables import small_table
 
@@ -43,11 +49,16 @@ def made(folder: Path, table, plan: Plan, ports: str = "1000"):
     return rules, set(protected), nearest_protected(table, protected, plan.k)
 
 
+def config_of(plan: Plan) -> RulesConfig:
+    """The plan as the replay takes it."""
+    return RulesConfig(plan.detector.count, plan.detector.seconds, plan.detector.memory, plan.seconds)
+
+
 def compare(suricata: str, folder: Path, capture: Path, table, plan: Plan, ports: str = "1000"):
     """Let Suricata and the twin see the capture; the pairs must be equal, in order. Returns what the twin saw."""
     rules, protected, kin = made(folder, table, plan, ports)
     got = replay(suricata, rules, capture, folder / "log", "--simulate-ips")
-    seen = list(watch(openings(capture), plan, kin))
+    seen = list(watch(openings(capture), kin, config_of(plan)))
     expected = [(opening.src, opening.port) for opening, what in seen if what.blocked]
     assert expected == got.gates(protected)
     assert [opening.src for opening, what in seen if what.condemned] == got.scanners()
@@ -144,6 +155,21 @@ def test_benign(suricata, table, tmp_path, shared_data):
     assert ([], []) == (got.alerts(), got.drops())
 
 
+def test_replay_command_knows_the_same_scanners(suricata, tmp_path):
+    """`portkin replay --detector suricata` takes for scanners whom Suricata alerts about, with every port protected."""
+    numbers = [21, 22, 23, 25, 53, 80, 110, 143, 443, 445, 1433, 3306, 3389, 5900, 8080, 8443]
+    table = ring_table(tmp_path / "table", {"tcp": numbers, "udp": [53, 123, 161]}, 3)
+    rules, _, _ = made(tmp_path, table, Plan(), "1000")
+    got = replay(suricata, rules, OWN, tmp_path / "log", "--simulate-ips").scanners()
+    contacts = Contacts.concat(contacts_from_packets(read_capture(OWN)))
+    detected = detect_by_rules(contacts, table)
+    assert got
+    assert set(got) == {text_of(src) for src in addresses(contacts.src[detected.probe])}
+    assert not np.any(detected.acted & ~detected.probe)
+    done = CliRunner().invoke(command, [str(OWN), "--table", str(tmp_path / "table"), "--detector", "suricata"])
+    assert 0 == done.exit_code, done.output
+
+
 def test_hostbit_mode_alone(suricata, table, tmp_path):
     """Where bits come from outside and none was set, nothing alerts and nothing is dropped."""
     rules, _, _ = made(tmp_path, table, Plan(mode="hostbit", action="drop"))
@@ -159,7 +185,7 @@ def test_pass_list(suricata, table, tmp_path):
     got = replay(suricata, rules, OWN, tmp_path / "log", "--simulate-ips")
     expected = [
         (opening.src, opening.port)
-        for opening, what in watch(openings(OWN), plan, kin)
+        for opening, what in watch(openings(OWN), kin, config_of(plan))
         if what.blocked and opening.src != "198.51.100.10"
     ]
     assert expected == got.gates(protected)

@@ -16,10 +16,10 @@ import dpkt
 from portkin.nets import text_of
 from portkin.ports import Port
 from portkin_rules.sids import Sids
-from portkin_rules.twin import Opening
 from portkin_training.ingest.packets import SYN, TCP, UDP, Packets
 from portkin_training.ingest.pcap import read_capture
 from portkin_training.replay.detection import addresses
+from portkin_training.replay.suricata import Opening
 
 CONFIG = """%YAML 1.1
 ---

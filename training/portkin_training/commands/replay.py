@@ -16,9 +16,9 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--table", type=click.Path(path_type=Path), help="A table bundle; the one that ships if not given.")
 @click.option("-k", "--ports", "k", default=3, type=click.IntRange(0, 64), help="K: ports blocked beside the probed.")
 @click.option("-t", "--window", default=20_000.0, type=click.FloatRange(1e-6), help="T: seconds a block holds.")
-@click.option("--detector", default="probe", type=click.Choice(["probe", "trw", "count", "zeek"]),
+@click.option("--detector", default="probe", type=click.Choice(["probe", "trw", "count", "zeek", "suricata"]),
               help="Who is a scanner: every source (as in a darknet); by sequential hypothesis test; by the number of "
-              "failed contacts; by either, as the Zeek package does.")  # fmt: skip
+              "failed contacts; by either, as the Zeek package does; by new contacts, as Suricata's rules do.")  # fmt: skip
 @click.option("--by", default="source", type=click.Choice(["source", "destination"]),
               help="Block a source for all destinations, or for the one it probed.")  # fmt: skip
 @click.option("--over", default="days", type=click.Choice(["days", "sources"]),
@@ -62,6 +62,8 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     if options["held_out"] and (labels or table or options["want_decisions"] or options["detector"] != "probe"):
         raise click.UsageError("--held-out learns its own tables from a darknet: no --table, --labels, --decisions "
                                "or --detector beside it")  # fmt: skip
+    if options["detector"] == "suricata" and options["want_decisions"]:
+        raise click.UsageError("--detector suricata has no decisions to print: rules block, they do not decide")
     how = studies.Options(
         sweep=sweep_of(k, window, whole=options["sweep"] or report is not None),
         detector=options["detector"],

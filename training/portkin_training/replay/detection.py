@@ -13,14 +13,15 @@ from portkin_training.ingest.contacts import CONTACT, Contacts
 from portkin_training.replay.detector import Contact, Detector, DetectorConfig, Probe, Sink, run
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED, Events, Grouper, codes_of, units_of
 
-Name = Literal["probe", "trw", "count", "zeek"]
+Name = Literal["probe", "trw", "count", "zeek", "suricata"]
 
 EVERYWHERE = Nets(["0.0.0.0/0", "::/0"])
 
 
 def configure(name: Name, config: DetectorConfig = DetectorConfig()) -> DetectorConfig:  # noqa: B008
     """The configuration by which the one detector is the named one: `probe` takes the whole world for a darknet,
-    `trw` and `count` leave out the other's evidence, `zeek` is the package's own default, both."""
+    `trw` and `count` leave out the other's evidence, `zeek` is the package's own default, both.
+    `suricata` is another detector, in `replay.suricata`."""
     match name:
         case "probe":
             return replace(config, darknets=EVERYWHERE)

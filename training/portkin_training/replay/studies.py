@@ -27,6 +27,7 @@ from portkin_training.replay.mawi import Labels, Matcher, read_labels
 from portkin_training.replay.oracle import hindsight
 from portkin_training.replay.predictors import matrix_of
 from portkin_training.replay.study import Study, scans_of
+from portkin_training.replay.suricata import RulesConfig, detect_by_rules
 from portkin_training.replay.traces import Duplicates, Trace
 from portkin_training.scans import ScanOptions
 
@@ -113,6 +114,8 @@ def study_table(
     k, window = options.sweep.headline
     if options.detector == "probe" and not options.decisions:
         detected = detection.all_probes(contacts)
+    elif options.detector == "suricata":
+        detected = detect_by_rules(contacts, table, RulesConfig(seconds=max(1, round(window))))
     else:
         decider = Decider(DecisionConfig(k=k, block_interval=window), table)
         detected = detection.detect(contacts, detection.configure(options.detector), decider)

@@ -1,5 +1,7 @@
 """Ranges of ports: by them Suricata finds the rules of a SYN, and by them a source's new ports are told apart.
 
+The rules are made with them, and the replay of the rules' detector counts with them: both must be the same.
+
 Suricata keeps at most 25 groups of ports (``detect.profile: medium``, the default) and puts all other ports into one
 more, whose rules a SYN meets one after the other. Rules that each name their port alone nearly all end up there. So
 they name one of 24 ranges that hold equally many of the ports, and look for the port in the header.
@@ -18,7 +20,7 @@ RANGES = 24
 
 
 @dataclass(frozen=True)
-class Groups:
+class PortGroups:
     """Ranges of TCP ports, and groups within them: ports of a range whose last ``bits`` bits agree."""
 
     firsts: tuple[int, ...]
@@ -26,7 +28,7 @@ class Groups:
     bits: int
 
     @classmethod
-    def of(cls, numbers: Iterable[int], count: int) -> Groups:
+    def of(cls, numbers: Iterable[int], count: int) -> PortGroups:
         """Ranges with equally many of these ports, and in each at least ``count`` groups and one.
 
         A scan of ports in a row thus touches ``count`` groups, whatever the range.

@@ -1,19 +1,18 @@
-"""The twin of the rules: who is a scanner, what is blocked, and until when."""
+"""The detector of the rules: who is a scanner, what is blocked, and until when."""
 
 from __future__ import annotations
 
 from portkin.ports import Port
-from portkin_rules.plan import Detector, Plan
-from portkin_rules.twin import Opening, watch
+from portkin_training.replay.suricata import Opening, RulesConfig, watch
 
 SSH, TELNET, HTTP, DNS = Port(22, "tcp"), Port(23, "tcp"), Port(80, "tcp"), Port(53, "udp")
 KIN = {SSH: (SSH, TELNET), TELNET: (TELNET,), HTTP: (HTTP,), DNS: (DNS,)}
-PLAN = Plan(k=1, seconds=100, detector=Detector(count=3, seconds=10, memory=50))
+CONFIG = RulesConfig(scan_count=3, scan_seconds=10, memory=50, seconds=100)
 
 
-def seen(*packets, plan=PLAN):
+def seen(*packets, config=CONFIG):
     """What becomes of packets (second, source, host, port): letters s scanner, c condemned, b blocked, - nothing."""
-    found = watch((Opening(round(when * 1e6), *rest) for when, *rest in packets), plan, KIN)
+    found = watch((Opening(round(when * 1e6), *rest) for when, *rest in packets), KIN, config)
     return [("b" if s.blocked else "") + ("c" if s.condemned else "s" if s.scanner else "-") for _, s in found]
 
 
@@ -71,11 +70,11 @@ def test_ports_that_are_not_protected():
 
 def test_block_ends_and_is_extended():
     """A block ends after its time, in whole seconds; a new probe of a scanner begins it anew."""
-    plan = Plan(k=1, seconds=100, detector=Detector(count=2, seconds=10, memory=1000))
+    config = RulesConfig(scan_count=2, scan_seconds=10, memory=1000, seconds=100)
     start = [(0, "a", "h", HTTP), (0, "a", "h", SSH)]
-    assert ["-", "c", "bs"] == seen(*start, (100.9, "a", "h", SSH), plan=plan)
-    assert ["-", "c", "s"] == seen(*start, (101, "a", "h", SSH), plan=plan)
-    assert ["-", "c", "bs", "bs"] == seen(*start, (90, "a", "h", SSH), (190, "a", "h", TELNET), plan=plan)
+    assert ["-", "c", "bs"] == seen(*start, (100.9, "a", "h", SSH), config=config)
+    assert ["-", "c", "s"] == seen(*start, (101, "a", "h", SSH), config=config)
+    assert ["-", "c", "bs", "bs"] == seen(*start, (90, "a", "h", SSH), (190, "a", "h", TELNET), config=config)
 
 
 def test_scanner_is_forgotten():
@@ -83,8 +82,3 @@ def test_scanner_is_forgotten():
     start = [(0, "a", "h", HTTP), (0, "a", "h", DNS), (0, "a", "h", SSH)]
     assert ["-", "-", "c", "b-"] == seen(*start, (51, "a", "h", SSH))
     assert ["-", "-", "c", "bs", "bs"] == seen(*start, (50, "a", "h", SSH), (100, "a", "h", SSH))
-
-
-def test_hostbit_mode():
-    """Where the rules do not decide, the twin sees nothing."""
-    assert ["-"] * 4 == seen(*((at, "a", str(at), SSH) for at in range(4)), plan=Plan(mode="hostbit"))
