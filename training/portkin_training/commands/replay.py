@@ -18,7 +18,8 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("-t", "--window", default=20_000.0, type=click.FloatRange(1e-6), help="T: seconds a block holds.")
 @click.option("--detector", default="probe", type=click.Choice(["probe", "trw", "count", "zeek", "suricata"]),
               help="Who is a scanner: every source (as in a darknet); by sequential hypothesis test; by the number of "
-              "failed contacts; by either, as the Zeek package does; by new contacts, as Suricata's rules do.")  # fmt: skip
+              "failed contacts; by either, as the Zeek package does; by that of new ones, as in Suricata's "
+              "rules.")  # fmt: skip
 @click.option("--by", default="source", type=click.Choice(["source", "destination"]),
               help="Block a source for all destinations, or for the one it probed.")  # fmt: skip
 @click.option("--over", default="days", type=click.Choice(["days", "sources"]),
