@@ -20,7 +20,10 @@ from portkin_training.ingest.columns import ColumnMap
 from portkin_training.ingest.run import IngestOptions, ingest
 from portkin_training.probes import Probes, ProbesWriter, open_probes
 from portkin_training.rates.affinity import sequential_sources
-from portkin_training.rates.series import from_probes
+from portkin_training.rates.evaluate import evaluate
+from portkin_training.rates.kin import Kin
+from portkin_training.rates.models import profile
+from portkin_training.rates.series import Rates, from_probes
 from portkin_training.scans import ScanOptions, count_days, count_scans
 
 COLUMNS = {
@@ -34,6 +37,7 @@ SETTINGS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.files.openCostInBytes": "0",
 }
+PORTS = (0, 22, 80, 443, 3389, 40_000, 65_535)
 MIDNIGHT = 1_767_225_600_000_000  # 2026-01-01
 
 
@@ -51,7 +55,7 @@ def written(path: Path, *, days: int = 3, seed: int = 0) -> Path:
                 ts=ts, seq=np.arange(n),
                 src=np.column_stack((-rng.integers(0, 2, n), rng.integers(-20, 20, n))),
                 dst=np.column_stack((np.zeros(n, np.int64), rng.integers(0, 3, n))),
-                sport=np.zeros(n, np.uint16), dport=rng.choice([0, 22, 80, 443, 3389, 40_000, 65_535], n).astype(np.uint16),
+                sport=np.zeros(n, np.uint16), dport=np.array(PORTS, np.uint16)[rng.integers(0, len(PORTS), n)],
                 proto=rng.choice([6, 17], n).astype(np.uint8), flags=np.zeros(n, np.uint8),
             )
         )  # fmt: skip
@@ -126,6 +130,28 @@ class TestSpark:
         assert expected.to_dict() == actual.to_dict()
         assert 6000 == actual.n.sum()
 
+    def test_fits_alike(self, spark, tmp_path):
+        """The same models are fitted over Spark as by processes of this machine, and kept where a next run looks."""
+        rng = np.random.default_rng(5)
+        ports = tuple(Port(number, "tcp") for number in (22, 80, 443))
+        counts = rng.poisson(5 + 3 * np.sin(np.arange(400) / 4)[:, None], (400, 3)).astype(float)
+        rates = Rates(ports, np.arange(400) * 3600, counts, 3600)
+        kin = Kin.of(rates, 24, None, 0)
+
+        def fitted(engine: Engine) -> dict[tuple[Port, str], list[float]]:
+            found = evaluate(
+                rates, kin, profile("small", 3600), folder=tmp_path / engine.name, seed=1, targets=ports[:2],
+                models=["ridge", "EWMA"], jobs=1, engine=engine,
+            )  # fmt: skip
+            return {(result.port, result.model): result.forecast.tolist() for result in found}
+
+        expected, actual = fitted(DUCKDB), fitted(spark)
+
+        assert 4 == len(expected)
+        assert str(expected) == str(actual)  # NaN where there is no forecast
+        names = [{path.name for path in (tmp_path / name).iterdir()} for name in ("duckdb", "spark")]
+        assert names[0] == names[1]
+
     def test_listens_to_this_machine_alone(self, spark):
         """The driver is bound to loopback, and there is no page for people."""
         settings = spark.session().sparkContext.getConf()
@@ -176,4 +202,4 @@ class TestDuckdb:
         """The top ports of the telescope are named by number and protocol."""
         rates = from_probes(open_probes(written(tmp_path / "probes")), width=3600, absent="zero", share=1.0)
 
-        assert {Port(n, p) for n in (0, 22, 80, 443, 3389, 40_000, 65_535) for p in ("tcp", "udp")} == set(rates.ports)
+        assert {Port(n, p) for n in PORTS for p in ("tcp", "udp")} == set(rates.ports)

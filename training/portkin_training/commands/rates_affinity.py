@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import FOLDER, counted_sequential, json_option, label_of, seed_option
+
+if TYPE_CHECKING:
+    from portkin_training.engine import Engine
 
 
 @click.command()
@@ -21,6 +26,7 @@ from portkin_training.commands.rates_options import FOLDER, counted_sequential, 
 @click.option("--top", type=click.IntRange(0), default=15, show_default=True, help="Pairs of ports to show.")
 @seed_option
 @json_option
+@engine_options
 def affinity(
     series: Path,
     probes: Path | None,
@@ -31,6 +37,7 @@ def affinity(
     top: int,
     seed: int,
     as_json: bool,
+    engine: Engine,
 ) -> None:
     """Show which ports of SERIES are akin, and the clusters they form."""
     import numpy as np
@@ -47,7 +54,7 @@ def affinity(
         temporal = kinship.temporal_similarity(
             loaded.counts, lags or min(default_lags(loaded.width), len(loaded.starts) // 2)
         )
-        counted = counted_sequential(loaded, probes, sequential, sample, seed, until=None)
+        counted = counted_sequential(loaded, probes, sequential, sample, seed, until=None, engine=engine)
         semantic = None if counted is None else kinship.semantic_similarity(*counted)
         matrix = temporal if semantic is None else kinship.harmonic_affinity(temporal, semantic)
         clusters = clustering.choose(matrix, seed=seed, literal=literal) if len(matrix) >= 4 else None

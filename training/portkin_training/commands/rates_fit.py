@@ -11,6 +11,7 @@ import click
 
 from portkin.errors import InputError
 from portkin.ports import Port
+from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import (
     FOLDER,
     PortType,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from portkin_training.engine import Engine
     from portkin_training.rates.results import Result
     from portkin_training.rates.series import Rates
 
@@ -65,6 +67,7 @@ def run_options(command: Any) -> Any:
 
 @click.command()
 @run_options
+@engine_options
 @click.option("--figure", type=click.Choice(["r2", "mae", "mase", "skill"]), multiple=True, default=("r2", "skill"),
               show_default=True, help="Figures to print.")  # fmt: skip
 @json_option
@@ -91,6 +94,7 @@ def evaluate(figure: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 @click.command()
 @run_options
+@engine_options
 @output_option
 @click.option("--auto/--best", default=True, show_default=True, help="The cheapest model that is close to the best, or "
               "the best whatever it costs.")  # fmt: skip
@@ -141,6 +145,7 @@ def _run(
     device: str,
     seed: int,
     work: Path,
+    engine: Engine,
 ) -> tuple[Rates, Sequence[Result], str]:
     """Evaluate with a progress bar: the rates, all results, and the profile's name."""
     import numpy as np
@@ -174,7 +179,7 @@ def _run(
         raise InputError(f"{series}: {error}") from None
     console = Console(stderr=True)
     with console.status("Looking for kin"):
-        counted = counted_sequential(loaded, probes, sequential, sample, seed, until=until)
+        counted = counted_sequential(loaded, probes, sequential, sample, seed, until=until, engine=engine)
         kin = Kin.of(loaded, lags or default_lags(loaded.width), counted, seed)
     if not kin.semantic:
         console.print("Neither --probes nor --sequential: (T&S) is the same as (T) here.")
@@ -195,6 +200,7 @@ def _run(
             models=names,
             jobs=jobs,
             device=device,
+            engine=engine,
         ):
             results.append(result)
             progress.update(bar, advance=1, description=f"{result.port} {result.model}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from portkin_training.engine import Engine
     from portkin_training.rates.series import Rates
 
 FOLDER = click.Path(path_type=Path)
@@ -37,7 +38,14 @@ class PortType(click.ParamType):
 
 
 def counted_sequential(
-    loaded: Rates, probes: Path | None, sequential: Path | None, sample: float, seed: int, *, until: int | None
+    loaded: Rates,
+    probes: Path | None,
+    sequential: Path | None,
+    sample: float,
+    seed: int,
+    *,
+    until: int | None,
+    engine: Engine,
 ) -> tuple[NDArray[np.int64], int] | None:
     """The sums of equation 3 from whichever was given; probes only up to the second `until`."""
     if sequential is not None:
@@ -49,7 +57,7 @@ def counted_sequential(
     from portkin_training.probes import open_probes
     from portkin_training.rates.affinity import sequential_sources
 
-    table = open_probes(probes)
+    table = open_probes(probes, engine=engine)
     if until is not None:
         table = table.filter(table.ts.epoch_seconds() < until)
     return sequential_sources(table, loaded.ports, sample=sample, seed=seed)

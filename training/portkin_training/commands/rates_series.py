@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from portkin.ports import Port
-from portkin_training.commands.rates_options import FOLDER, PortType, output_option, seed_option, told
+from portkin_training.commands.engine_options import engine_options
+from portkin_training.commands.rates_options import PortType, output_option, seed_option, told
+
+if TYPE_CHECKING:
+    from portkin_training.engine import Engine
 
 WIDTHS = {"1h": 3_600, "1d": 86_400}
 
 
 @click.command()
-@click.argument("source", type=FOLDER)
+@click.argument("source")
 @output_option
 @click.option("--bin", "width", type=click.Choice(list(WIDTHS)), default="1h", show_default=True, help="Width of bins.")
 @click.option("--tz", default="UTC", show_default=True, help="The zone whose midnights begin the days.")
@@ -24,26 +28,35 @@ WIDTHS = {"1h": 3_600, "1d": 86_400}
 @click.option("--port", "ports", type=PortType(), multiple=True, help="Take these ports instead.")
 @click.option("--absent", type=click.Choice(["unknown", "zero"]), required=True, help="What a bin means in which the "
               "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
+@engine_options
 def series(
-    source: Path, output: Path, width: str, tz: str, share: float | None, ports: tuple[Port, ...], absent: Any
+    source: str,
+    output: Path,
+    width: str,
+    tz: str,
+    share: float | None,
+    ports: tuple[Port, ...],
+    absent: Any,
+    engine: Engine,
 ) -> None:
     """Count probes per port and bin.
 
-    SOURCE is a probes dataset (a folder written by `portkin ingest`) or a CSV of ready-made counts with columns for
-    the port (port, dst_port), the bin (hour, day, bin, time) and the count (requests, connections, packets, probes,
-    count).
+    SOURCE is a probes dataset (a folder written by `portkin ingest`, or the URL of one) or a CSV of ready-made counts
+    with columns for the port (port, dst_port), the bin (hour, day, bin, time) and the count (requests, connections,
+    packets, probes, count).
     """
     from portkin_training.rates import series as counting
 
-    if source.is_file():
-        made = counting.from_csv(source, width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
+    if Path(source).is_file():
+        made = counting.from_csv(Path(source), width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
         made = made.select(ports) if ports else made
     else:
         from portkin_training.probes import open_probes
 
         made = counting.from_probes(
-            open_probes(source), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None, absent=absent
-        )
+            open_probes(source, engine=engine), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None,
+            absent=absent,
+        )  # fmt: skip
     counting.save(output, made)
     click.echo(f"{output}: {told(made)}")
 

@@ -22,6 +22,8 @@ import torch
 
 from portkin.files import replacing
 from portkin.ports import Port
+from portkin_training.engine import DUCKDB, Engine
+from portkin_training.fan_out import fan_out
 from portkin_training.rates import lstm
 from portkin_training.rates.export import to_onnx
 from portkin_training.rates.kin import Kin, features
@@ -70,8 +72,12 @@ def evaluate(
     models: Sequence[str] = MODELS,
     jobs: int = 2,
     device: str = "cpu",
+    engine: Engine = DUCKDB,
 ) -> Iterator[Result]:
-    """All results of `targets` x `models`, as they become known; those in `folder` are not computed again."""
+    """All results of `targets` x `models`, as they become known; those in `folder` are not computed again.
+
+    Fitted by `jobs` processes, or over Spark where the engine is that.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     run = fingerprint(rates, kin, used, seed)
     files = {
@@ -86,17 +92,14 @@ def evaluate(
         else:
             lacking.append(key)
     open_jobs = plan(rates, kin, used, lacking, jobs)
-    best = _search(rates, used, open_jobs, files, seed, jobs, device)
+    best = _search(rates, used, open_jobs, files, seed, jobs, device, engine)
 
-    def work(job: Job, config: LstmConfig) -> list[Result]:
-        found = run_job(rates, job, replace(used, lstm=config), seed, device)
-        for result in found:
-            save_result(files[job.target, result.model], result)
-        return found
+    def work(job: Job, config: LstmConfig) -> tuple[int, list[Result]]:
+        return job.target, run_job(rates, job, replace(used, lstm=config), seed, device)
 
-    for found in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
-        joblib.delayed(work)(job, config) for job, config in zip(open_jobs, best, strict=True)
-    ):
+    for target, found in fan_out(work, list(zip(open_jobs, best, strict=True)), jobs=jobs, engine=engine):
+        for result in found:  # all of them, before whoever asked may stop asking
+            save_result(files[target, result.model], result)
         yield from found
 
 
@@ -176,6 +179,7 @@ def _search(
     seed: int,
     jobs: int,
     device: str,
+    engine: Engine,
 ) -> list[LstmConfig]:
     """The network of each job, the best of the grid: one task, and one small file, per point of it."""
 
@@ -183,14 +187,14 @@ def _search(
         digest = hashlib.sha256(json.dumps([asdict(config), job.columns], sort_keys=True).encode()).hexdigest()[:16]
         return files[job.target, next(iter(job.models))].with_suffix(f".{digest}.json")
 
-    def work(job: Job, config: LstmConfig) -> None:
-        score = try_config(rates, job, seed, config, device)
-        with replacing(tried(job, config)) as aside:
-            aside.write_text(json.dumps({"config": asdict(config), "r2": score}), encoding="utf-8")
+    def work(job: Job, config: LstmConfig) -> tuple[Job, LstmConfig, float]:
+        return job, config, try_config(rates, job, seed, config, device)
 
     deep = [job for job in open_jobs if job.kind.fit.startswith("LSTM")]
     points = [(job, config) for job in deep for config in used.grid if not tried(job, config).exists()]
-    joblib.Parallel(n_jobs=jobs, batch_size=1)(joblib.delayed(work)(*point) for point in points)
+    for job, config, score in fan_out(work, points, jobs=jobs, engine=engine):
+        with replacing(tried(job, config)) as aside:
+            aside.write_text(json.dumps({"config": asdict(config), "r2": score}), encoding="utf-8")
 
     def best(job: Job) -> LstmConfig:
         if not (used.grid and job.kind.fit.startswith("LSTM")):
