@@ -27,7 +27,7 @@ from portkin_training.kin import EARLIER, Counted, Outcomes, Rule, Tally, knowle
 from portkin_training.kin_table import LATER, LEVELS, MOST, choose, matrix_of_rows, tables
 from portkin_training.replay.events import CODES, DAY_US
 from portkin_training.scans import AT_ONCE, ScanOptions, Scans, added, count_days, portions, sum_by_key, with_day
-from portkin_training.tables import Built, shortest_path_rows
+from portkin_training.shortest_path import Built, shortest_path_rows
 
 FORGOTTEN = 10
 """After so many half-lives a day counts nothing (it would count a thousandth)."""

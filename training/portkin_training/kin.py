@@ -328,20 +328,24 @@ def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int
 
 @dataclass(frozen=True)
 class Rule:
-    """What a table leaves out: rows whose three best have a mean chance below `row`, entries below `entry`."""
+    """What a table leaves out: rows whose three best have a mean chance below `row`, and entries below `entry`; but
+    every row keeps its first `least`."""
 
     row: float = 0.0
     entry: float = 0.0
+    least: int = 0
 
     def __call__(self, ranking: Ranking) -> Ranking:
         kept = (ranking.chance >= self.entry) & (ranking.chance[:, :3].mean(axis=1, keepdims=True) >= self.row)
+        kept[:, : self.least] = True
         return Ranking(ranking.ports, np.where(kept, ranking.codes, -1), np.where(kept, ranking.chance, 0.0))
 
 
 ROWS = (0.0, *np.geomspace(0.001, 0.02, 26).round(6).tolist())
 ENTRIES = (0.0, 0.001, 0.002, 0.003, 0.004, 0.006)
+LEAST = (0, 1)
 
 
 def rules() -> Iterable[Rule]:
     """The rules to choose from."""
-    return (Rule(row, entry) for row in ROWS for entry in ENTRIES)
+    return (Rule(row, entry, least) for row in ROWS for entry in ENTRIES for least in LEAST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import ibis
@@ -14,21 +15,21 @@ from portkin.ports import PORTS, PROTOS, Proto
 from portkin.table import Rows
 from portkin_training.history import History, read_history
 from portkin_training.kin import HORIZON, Knowledge, Ranking, Rule, learn, learn_weights, rank, rules
+from portkin_training.replay.baselines import BASELINES, euclidean
 from portkin_training.replay.blocking import Sweep, replay
 from portkin_training.replay.events import CODES, SCAN, Events
 from portkin_training.replay.figures import columns
 from portkin_training.scans import PROTO_NUMBERS, ScanOptions
-from portkin_training.tables import Built, shortest_path
+from portkin_training.shortest_path import Built, shortest_path
 
 LATER = 0.8
 """The share of the probes after which the choice is tried out."""
-MARGIN = 1.1
-"""Blocks are to be this much more useful than the paper's where the choice is tried out, so that they are no less
-useful later."""
 NEARLY = 0.97
-"""Of the new ports foretold, what more useful blocks may cost."""
+"""Of the new ports foretold, what fuller rows and more useful blocks may cost."""
 LEVELS = (3, 10)
 """The K for which the choice is made, together."""
+_DIGITS = 2
+"""Decimals of -log P: more are not known, and would make the table larger."""
 MOST = 500_000
 """Probes the choice is tried out on, at most."""
 
@@ -74,27 +75,35 @@ def recall_and_usefulness(events: Events, matrix: NDArray[np.int32], ks: tuple[i
     return np.array(found)
 
 
-def choose(ranking: Ranking, later: History, paper: NDArray[np.int32]) -> Rule:
+def choose(
+    ranking: Ranking, later: History, paper: NDArray[np.int32], rivals: Sequence[NDArray[np.int32]] = ()
+) -> Rule:
     """Of `kin.rules`, one by which `ranking` does best on the later part, with `LEVELS` ports.
 
-    Those whose blocks are at least `MARGIN` times as useful as those of `paper`, at each level, may be chosen. One
-    of them foretells most new ports, summed over the levels; of all that foretell `NEARLY` as many, the one with
-    the most useful blocks is taken. Where none may be chosen, the one that comes closest among those that foretell
-    half of what can be foretold.
+    It has to foretell, at each level, no fewer new ports than `paper`, the nearest numbers and each of the `rivals`,
+    or `NEARLY` as many as can be where one of those is beyond reach. Of the rules that do, and whose blocks are at
+    least as useful as those of `paper`, at each level, one foretells most, summed over the levels; of all that
+    foretell `NEARLY` as many, those are taken that leave most in every row, and of these the one with the most useful
+    blocks. Where no blocks are as useful as those of `paper`, the rule whose blocks come closest: what is foretold
+    goes first, since useful blocks alone are had by predicting next to nothing.
 
-    `ranking` and `paper` are learnt from what came before. Everything is kept where nothing new is reached.
+    `ranking`, `paper` and `rivals` are learnt from what came before. Everything is kept where nothing new is reached.
     """
     events = darknet_events(later[:MOST])
     ks = tuple(k for k in LEVELS if k <= ranking.codes.shape[1]) or (ranking.codes.shape[1],)
-    wanted = MARGIN * recall_and_usefulness(events, paper, ks)[:, 1]
-    tried = list(rules())
     if np.isnan(recall_and_usefulness(events, ranking.matrix(), ks)).any():
         return Rule()
+    theirs = np.array([recall_and_usefulness(events, near, ks) for near in (paper, euclidean(later, ks[-1]), *rivals)])
+    tried = list(rules())
     found = np.array([recall_and_usefulness(events, rule(ranking).matrix(), ks) for rule in tried])
-    recall, useful = found[:, :, 0].sum(axis=1), (found[:, :, 1] / wanted).min(axis=1)
-    allowed = useful >= 1
-    least = NEARLY * recall[allowed].max() if allowed.any() else recall.max() / 2
-    return tried[int(np.argmax(np.where((recall >= least) & (allowed | ~allowed.any()), useful, -1.0)))]
+    recall, useful = found[:, :, 0], (found[:, :, 1] / theirs[0, :, 1]).min(axis=1)
+    enough = (recall >= np.minimum(theirs[:, :, 0].max(axis=0), NEARLY * recall.max(axis=0))).all(axis=1)
+    good = enough & (useful >= 1)
+    if not good.any():
+        return tried[int(np.argmax(np.where(enough, useful, -1.0)))]
+    total = recall.sum(axis=1)
+    best = np.flatnonzero(good & (total >= NEARLY * total[good].max()))
+    return tried[max(best.tolist(), key=lambda at: (tried[at].least, useful[at]))]
 
 
 def within(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
@@ -121,7 +130,8 @@ def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
         paper = shortest_path(within(wanted, history.spans(LATER)), options, max(k, *LEVELS))
         tried = rank(learn(earlier), learn_weights(earlier), np.unique(later.code), k)
         nearest = matrix_of_rows({proto: part.rows for proto, part in paper.items()}, max(k, *LEVELS))
-        rule = choose(tried, later, nearest)
+        rivals = [baseline(earlier, max(LEVELS)) for baseline in BASELINES.values()]
+        rule = choose(tried, later, nearest, rivals)
     probes_of = np.bincount(history.code // PORTS, minlength=2)
     return tables(learn(history), learn_weights(history), rule, options, k, probes_of.tolist())
 
@@ -143,7 +153,7 @@ def tables(
             "probes": int(probes[ports[0] // PORTS]),
             "visits": round(float(known.visits[ports].sum())),
             "pairs": int(np.count_nonzero(known.pairs.keys // CODES // PORTS == ports[0] // PORTS)),
-            "rule": {"row": rule.row, "entry": rule.entry},
+            "rule": asdict(rule),
             "weights": [round(float(weight), 6) for weight in weights],
         }
         built[proto] = Built(_rows(ranking, visited), told)
@@ -164,7 +174,7 @@ def _rows(ranking: Ranking, visited: NDArray[np.bool_]) -> Rows:
     codes, chance = ranking.codes[here], ranking.chance[here]
     filled = codes >= 0
     with np.errstate(divide="ignore"):
-        distances = np.where(filled, -np.log(np.where(filled, chance, 1.0)), np.inf)
+        distances = np.where(filled, -np.log(np.where(filled, chance, 1.0)).round(_DIGITS), np.inf)
     return Rows(
         (ranking.ports[here] % PORTS).astype(np.uint16),
         np.where(filled, codes % PORTS, 0).astype(np.uint16),

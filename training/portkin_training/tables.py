@@ -1,72 +1,33 @@
-"""From probes to a table: the methods by which nearness is learnt, and what the manifest says of it."""
+"""From probes to a table: a method learns, the manifest says of what and how well, and a bundle is written."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ibis.expr.types as ir
 
 from portkin.manifest import MANIFEST, refuse_foreign
 from portkin.ports import Proto
-from portkin.table import KIND, Rows, Table, write_table
+from portkin.table import KIND, Table, write_table
+from portkin_training import days
+from portkin_training.day_store import Refreshed, refresh
 from portkin_training.engine import DUCKDB, Engine, Place, located
-from portkin_training.graph import build_graph, quartiles, unit, whole_lengths
-from portkin_training.nearest import nearest, table_rows
+from portkin_training.methods import METHODS
 from portkin_training.probes import manifest, open_probes
-from portkin_training.scans import ScanOptions, Transitions, count_scans
-
-if TYPE_CHECKING:
-    from portkin_training.day_store import Refreshed
-
-
-@dataclass(frozen=True, eq=False)
-class Built:
-    """The rows of one protocol and what was counted on the way (JSON)."""
-
-    rows: Rows
-    counts: Mapping[str, Any]
-
-
-Method = Callable[[ir.Table, ScanOptions, int], dict[Proto, Built]]
-"""Learns from probes, under the options, the k nearest ports of every port."""
-
-
-def shortest_path_rows(transitions: Transitions, k: int, *, parts: int = 1) -> Rows:
-    """The k nearest ports by the dissimilarity of paper 1 (III-E, eq. 1), from transitions counted in 1 / `parts`."""
-    graph = build_graph(transitions)
-    nodes, distances = nearest(graph, whole_lengths(graph.weights), k)
-    q1, q3 = quartiles(graph.weights)
-    return table_rows(graph, nodes, distances / (unit(graph.weights) if q3 > q1 else parts))
-
-
-def shortest_path(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
-    """Paper 1: scans, transitions, graph, shortest paths."""
-    scans = count_scans(probes, options)
-    built = {}
-    for proto, edges in scans.transitions.items():
-        q1, q3 = quartiles(edges.count)
-        told = {**asdict(scans.counts[proto]), "q1": q1, "q3": q3, "unit": unit(edges.count)}
-        built[proto] = Built(shortest_path_rows(edges, k), told)
-    return built
-
-
-def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
-    """What is likely next, backed off for ports seen seldom (`portkin_training.kin`)."""
-    from portkin_training.kin_table import kin as learnt  # late: it is tried against `shortest_path`
-
-    return learnt(probes, options, k)
-
+from portkin_training.replay import evaluate
+from portkin_training.replay.blocking import Sweep
+from portkin_training.scans import ScanOptions
+from portkin_training.shortest_path import Built
 
 MADE_BY = ("portkin", "numpy", "numba", "ibis-framework", "duckdb")
 """Whose versions the manifest records."""
-METHODS: dict[str, Method] = {"shortest-path": shortest_path, "kin": kin}
 
 
 def build_table(
@@ -110,9 +71,6 @@ def table_of_days(
     A day that is `half_life` days older than the last one counts half (infinity: as much). The counts and what was
     done for them are those of `day_store.refresh`, whose errors are raised too.
     """
-    from portkin_training import days  # late: it learns as the methods here do
-    from portkin_training.day_store import refresh
-
     refuse_foreign(output, KIND)
     found = refresh(dataset, counts, options, engine=engine)
     built = days.METHODS[method](found.days, options, k, half_life)
@@ -140,9 +98,6 @@ def _about(datasets: Sequence[Place], options: ScanOptions, built: Mapping[Proto
 
 def held_out_figures(probes: ir.Table, method: str, options: ScanOptions) -> dict[str, Any]:
     """The method and the others, learnt from the first 80 % of the probes and tried on the rest."""
-    from portkin_training.replay import evaluate  # late: it evaluates `METHODS`
-    from portkin_training.replay.blocking import Sweep
-
     sweep = Sweep((0, *evaluate.KS), (evaluate.WINDOW,), (evaluate.KS[0], evaluate.WINDOW))
     methods = (method, *(name for name in METHODS if name != method))
     return evaluate.proof(evaluate.held_out(probes, methods, options, sweep))

@@ -11,13 +11,13 @@ import numpy as np
 
 from portkin_training.history import History, read_history
 from portkin_training.kin_table import darknet_events, matrix_of_rows, within
+from portkin_training.methods import METHODS
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Counts, Sweep, replay
 from portkin_training.replay.events import units_of
 from portkin_training.replay.figures import Figures, difference, figures, json_number
 from portkin_training.replay.oracle import hindsight
 from portkin_training.scans import PROTO_NUMBERS, ScanOptions
-from portkin_training.tables import METHODS
 
 TRAINING = 0.8
 """The share of the probes that is learnt from."""
