@@ -1,0 +1,129 @@
+"""How time and memory grow with the probes: from a dataset to a table, beside a bare SQL query that only counts.
+
+    python tests/bench/bench_scale.py --probes 1e6,3e6,1e7,3e7,1e8 [--folder FOLDER]
+
+Synthetic probes of 30 days (`synthetic_probes`), a table by shortest paths, each in a process of its own, memory as
+that process had it at most. The bare query counts the transitions of all days at once, in DuckDB with 8 GB, and
+makes no table. The slope is that of a straight line through the logarithms of probes and processor seconds: 1 where
+twice the probes take twice as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from bench.figures import Figure, Size, missing, script
+from bench.programs import Used, program, watched
+from bench.synthetic_probes import write
+
+SIZES = {"smoke": (30_000, 100_000), "small": (1_000_000, 3_000_000, 10_000_000)}
+SIZES["full"] = (*SIZES["small"], 30_000_000, 100_000_000)
+SPARK = {"smoke": 0, "small": 1_000_000, "full": 10_000_000}
+PORTKIN = [sys.executable, "-c", "from portkin.cli import main; main()"]
+BARE = """
+import duckdb, sys
+connection = duckdb.connect(config={'memory_limit': '8GB', 'temp_directory': sys.argv[2]})
+connection.execute('''
+    WITH probes AS (SELECT * FROM read_parquet(?, hive_partitioning=true)),
+    kept AS (
+        SELECT proto, day, src_hi, src_lo, dst_hi, dst_lo FROM probes
+        GROUP BY ALL HAVING count(DISTINCT dport) BETWEEN 3 AND 30
+    ),
+    steps AS (
+        SELECT proto, dport AS target, lag(dport) OVER (
+            PARTITION BY proto, day, src_hi, src_lo, dst_hi, dst_lo ORDER BY ts, seq
+        ) AS source
+        FROM probes SEMI JOIN kept USING (proto, day, src_hi, src_lo, dst_hi, dst_lo)
+    )
+    SELECT proto, source, target, count(*) FROM steps WHERE source <> target GROUP BY ALL
+''', [sys.argv[1] + '/day=*/*.parquet']).fetchnumpy()
+"""
+
+
+def table(dataset: Path, output: Path, *options: str) -> Used:
+    """Build a table in a process of its own."""
+    build = ("table", "build", dataset, "-o", output, "--method", "shortest-path", "--no-proof")
+    return watched(*PORTKIN, *build, *options)
+
+
+def update(dataset: Path, output: Path) -> Used:
+    """Bring a table up to date in a process of its own."""
+    return watched(*PORTKIN, "table", "update", dataset, output, "--method", "shortest-path")
+
+
+def slope(probes: Sequence[int], seconds: Sequence[float]) -> float:
+    """The exponent with which time grows."""
+    return float(np.polyfit(np.log(probes), np.log(seconds), 1)[0])
+
+
+def growth(sizes: Sequence[int], folder: Path, spark: int) -> Iterator[Figure]:
+    """Time and memory at every size, and the slope; the update of one day, and Spark, at the size that is given."""
+    spent: list[Used] = []
+    for size in sizes:
+        dataset = folder / "probes"
+        rows = write(dataset, size)
+        ours, bare = table(dataset, folder / "table"), watched(sys.executable, "-c", BARE, dataset, folder / "spill")
+        spent.append(ours)
+        yield Figure(
+            f"{rows:,} probes to a table", ours.wall, "s", "less", "bare SQL count", bare.wall, bare.wall / ours.wall,
+            ours.cpu, bare.cpu, bare.cpu / ours.cpu,
+        )  # fmt: skip
+        yield Figure(
+            f"{rows:,} probes to a table: memory", ours.memory, "MiB", "less", "bare SQL count", bare.memory,
+            bare.memory / ours.memory,
+        )  # fmt: skip
+        if size == sizes[-1]:
+            update(dataset, folder / "updated")
+            (part,) = sorted(dataset.glob("day=*"))[-1:]
+            again = folder / "updated-counts" / part.name
+            again.rename(folder / "set-aside")
+            one = update(dataset, folder / "updated")
+            yield Figure(
+                f"{rows:,} probes of 30 days: one day is new", one.wall, "s", "less", "build of all", ours.wall,
+                ours.wall / one.wall, one.cpu, ours.cpu, ours.cpu / one.cpu,
+            )  # fmt: skip
+        if size == spark and program("java"):
+            alone = table(dataset, folder / "spark", "--engine", "spark", "--memory-limit", "4g")
+            yield Figure(
+                f"{rows:,} probes to a table on Spark, local[2]", alone.wall, "s", "less", "DuckDB", ours.wall,
+                ours.wall / alone.wall, note="processor time of the Java process is not counted",
+            )  # fmt: skip
+    if spark and not program("java"):
+        yield missing("a table on Spark", "there is no java")
+    yield Figure(
+        f"slope over {len(sizes)} sizes, by processor time", slope(sizes, [one.cpu for one in spent]), "", "less",
+        note=f"by the clock {slope(sizes, [one.wall for one in spent]):.2f}",
+    )  # fmt: skip
+
+
+def measure(size: Size) -> Iterator[Figure]:
+    """The figures of one size."""
+    with tempfile.TemporaryDirectory(prefix="portkin-scale-") as folder:
+        yield from growth(SIZES[size], Path(folder), SPARK[size])
+
+
+def main() -> None:
+    """As any benchmark, or the sizes that are asked for."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--probes", type=lambda text: [round(float(part)) for part in text.split(",")])
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--spark", type=float, default=0)
+    given, _ = parser.parse_known_args()
+    if given.probes is None:
+        script(measure, __doc__)
+        return
+    with tempfile.TemporaryDirectory(prefix="portkin-scale-", dir=given.folder) as folder:
+        for figure in growth(given.probes, Path(folder), round(given.spark)):
+            print(figure, flush=True)
+
+
+if __name__ == "__main__":
+    main()
