@@ -126,6 +126,13 @@ class Lstm:
         return np.concatenate(parts)
 
 
+def device_of(name: str) -> str:
+    """The device that is meant: "auto" is a CUDA device where torch sees one, else the processor."""
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def train(
     window: NDArray[np.float32],
     y: Floats,
@@ -133,7 +140,7 @@ def train(
     config: LstmConfig,
     seed: int,
     *,
-    device: str = "cpu",
+    device: str = "auto",
     tick: Callable[[int, float], None] | None = None,
 ) -> Lstm:
     """Fit to the first `watched` samples by MAE, keep the epoch with the least MAE on the rest.
@@ -142,6 +149,7 @@ def train(
     without a better one. `tick(epoch, mae)` is told of each. The same arguments give the same network on
     the same machine.
     """
+    device = device_of(device)
     if not 2 <= watched < len(y):
         raise ValueError(f"{len(y)} samples, {watched} of them to fit: too few for a network")
     torch.manual_seed(seed)
