@@ -55,8 +55,8 @@ def run_options(command: Any) -> Any:
             click.option("--lags", type=click.IntRange(1), help="Largest lag of the temporal similarity, in bins. "
                          "Default: a week of hours, a month of days."),
             click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes."),
-            click.option("--device", default="auto", show_default=True, help="Where networks train: cpu, cuda, or auto, "
-                         "which is cuda where torch sees it."),
+            click.option("--device", default="auto", show_default=True, help="Where networks train: cpu, cuda, or "
+                         "auto, which is cuda where torch sees it."),
             seed_option,
             click.option("--work", type=FOLDER, required=True, help="Results of every port and model are kept here; "
                          "a run that was killed goes on from them."),
