@@ -34,8 +34,8 @@ def chosen(text: str, table: Table, k: int) -> tuple[Port, ...]:
 
 def most_predicted(table: Table, k: int, n: int) -> list[Port]:
     """The ``n`` ports that are most often among the ``k`` nearest of another; fewer where the table knows fewer."""
-    if n < 1:
-        raise RulesError(f"{n} ports: protect at least one")
+    if not 1 <= n <= 2 * PORTS:
+        raise RulesError(f"{n} ports: protect 1 to {2 * PORTS}; one port alone is written 80/tcp")
     times: Counter[Port] = Counter()
     for proto in PROTOS:
         if proto not in table.rows:
@@ -49,6 +49,8 @@ def most_predicted(table: Table, k: int, n: int) -> list[Port]:
 def _parse(text: str) -> list[Port]:
     numbers, slash, proto = text.strip().partition("/")
     first, dash, last = numbers.partition("-")
+    if not first or (dash and not last):
+        raise PortError(f"{text.strip()!r} is no port and no range of ports; write 80/tcp or 8000-8100/tcp")
     start = Port.parse(f"{first}{slash}{proto}")
     if not dash:
         return [start]

@@ -19,7 +19,7 @@ from portkin.errors import PortError, RulesError
 from portkin.ports import PROTOS, Port
 from portkin_rules.generate import FIRST
 from portkin_rules.plan import Action
-from portkin_rules.rule import day, make
+from portkin_rules.rule import day, make, reason
 from portkin_rules.sids import Sids
 
 
@@ -60,7 +60,7 @@ def read_decisions(path: Path) -> Iterator[Decision]:
                     if decision is not None:
                         yield decision
     except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(f"{path}: cannot be read ({error}); name Zeek's portkin.log") from None
+        raise RulesError(f"{path}: cannot be read ({reason(error)}); name Zeek's portkin.log") from None
 
 
 def _row(fields: list[str], line: str, comma: str, unset: str) -> dict[str, object]:

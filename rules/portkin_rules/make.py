@@ -54,7 +54,7 @@ def make_rules(
         ["portkin", "rules", "build", *options(plan, ports, table_option, pass_list, sid_base), "-o", output.name],
     )
     if check:
-        program = find_suricata()
+        program = find_suricata(otherwise="leave --check out")
         with tempfile.TemporaryDirectory(prefix="portkin-") as folder:
             trial = Path(folder) / output.name
             write_rules(trial, head, rules)

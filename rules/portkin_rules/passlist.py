@@ -16,7 +16,7 @@ from suricataparser.rule import Rule
 from portkin.errors import RulesError
 from portkin.ports import PROTOS, Port
 from portkin_rules.generate import FIRST
-from portkin_rules.rule import make
+from portkin_rules.rule import make, reason
 from portkin_rules.sids import Sids
 
 _PER_RULE = 100  # networks or ports: keeps a rule within what Suricata reads
@@ -27,7 +27,7 @@ def read_nets(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(f"{path}: cannot be read ({error}); name a file with a network a line") from None
+        raise RulesError(f"{path}: cannot be read ({reason(error)}); name a file with a network a line") from None
     nets = []
     for number, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()

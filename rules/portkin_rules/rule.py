@@ -99,6 +99,11 @@ def read_rules(path: Path) -> list[Rule]:
     try:
         return parse_rules(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(f"{path}: cannot be read ({error}); name a file of Suricata rules") from None
+        raise RulesError(f"{path}: cannot be read ({reason(error)}); name a file of Suricata rules") from None
     except (RuleParseException, ValueError, IndexError) as error:
         raise RulesError(f"{path}: holds a rule that cannot be parsed ({error or 'bad options'}); mend it") from None
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, for a message that names it."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

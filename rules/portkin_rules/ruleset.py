@@ -13,7 +13,7 @@ from suricataparser.rule import Rule
 from portkin import __version__
 from portkin.errors import RulesError
 from portkin.files import replacing
-from portkin_rules.rule import read_rules, revised
+from portkin_rules.rule import read_rules, reason, revised
 
 MARK = "# Made by portkin"
 """How a file begins that may be replaced."""
@@ -36,11 +36,13 @@ def previous(path: Path) -> dict[int, Rule]:
     """
     if not path.exists():
         return {}
+    if path.is_dir():
+        raise RulesError(f"{path}: is a folder; name a file in it with -o")
     try:
         with path.open(encoding="utf-8") as opened:
             first = opened.readline()
     except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(f"{path}: cannot be read ({error})") from None
+        raise RulesError(f"{path}: cannot be read ({reason(error)}); name another file with -o") from None
     if not first.startswith(MARK):
         raise RulesError(f"{path}: exists and was not made by portkin, so it is not replaced; name another file")
     return {rule.sid: rule for rule in read_rules(path)}

@@ -16,15 +16,19 @@ SOCKET = Path("/run/suricata/suricata-command.socket")  # Debian's; Suricata's o
 CONFIG = Path("/etc/suricata/suricata.yaml")
 
 
-def find_suricata(program: str = "suricata") -> str:
-    """The path of a Suricata that is new enough. RulesError where there is none, or an old one."""
+def find_suricata(program: str = "suricata", *, otherwise: str = "name it with --suricata") -> str:
+    """The path of a Suricata that is new enough. RulesError where there is none, or an old one, saying what to do
+    ``otherwise``."""
     path = shutil.which(program)
     if path is None:
-        raise RulesError(f"no {program} on PATH; install Suricata 7 or later, or name it with --suricata")
-    said = subprocess.run([path, "-V"], capture_output=True, text=True, check=False, timeout=30).stdout  # noqa: S603
+        raise RulesError(f"no {program} on PATH; install Suricata 7 or later, or {otherwise}")
+    try:
+        said = subprocess.run([path, "-V"], capture_output=True, text=True, check=False, timeout=30).stdout  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RulesError(f"{path}: does not answer to -V ({error}); mend it, or {otherwise}") from None
     found = re.search(r"version (\d+)\.(\d+)", said)
     if found is None:
-        raise RulesError(f"{path}: does not say which Suricata it is ({said.strip()!r}); name another with --suricata")
+        raise RulesError(f"{path}: does not say which Suricata it is ({said.strip()!r}); mend it, or {otherwise}")
     if tuple(map(int, found.groups())) < OLDEST:
         raise RulesError(f"{path}: {said.strip()}; these rules need Suricata {OLDEST[0]}.{OLDEST[1]} or later")
     return path

@@ -109,6 +109,8 @@ def test_foreign_file(table, tmp_path):
     with pytest.raises(RulesError, match=r"local\.rules: exists and was not made by portkin"):
         make_rules(Plan(), table, "10", output)
     assert "# mine\n" == output.read_text()
+    with pytest.raises(RulesError, match="is a folder; name a file in it"):
+        make_rules(Plan(), table, "10", tmp_path)
 
 
 def test_unwritable(table, tmp_path):
@@ -121,7 +123,7 @@ def test_unwritable(table, tmp_path):
 def test_suricata_is_missing(table, tmp_path, monkeypatch):
     """Without Suricata, rules that are to be checked are not written."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RulesError, match="no suricata on PATH"):
+    with pytest.raises(RulesError, match=r"no suricata on PATH.*leave --check out"):
         make_rules(Plan(), table, "10", tmp_path / "portkin.rules", check=True)
     assert not (tmp_path / "portkin.rules").exists()
 

@@ -101,7 +101,7 @@ def test_unknown_port(table, text):
         chosen(text, table, 3)
 
 
-@pytest.mark.parametrize("text", ["http", "70000/tcp", "30-20", "22,,80", "-1"])
+@pytest.mark.parametrize("text", ["http", "70000/tcp", "30-20", "22,,80", "-1", "22-", "-22/udp"])
 def test_no_port(table, text):
     """What is no port is refused with the text."""
     with pytest.raises(PortError):
@@ -109,9 +109,10 @@ def test_no_port(table, text):
 
 
 def test_no_ports(table):
-    """Protecting nothing is refused."""
-    with pytest.raises(RulesError, match="0 ports"):
-        chosen("0", table, 3)
+    """Protecting nothing, or more ports than there are, is refused."""
+    for text in ("0", "200000"):
+        with pytest.raises(RulesError, match=f"{text} ports: protect 1 to 131072"):
+            chosen(text, table, 3)
 
 
 def test_bits():
