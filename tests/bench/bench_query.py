@@ -41,7 +41,7 @@ class Load:
     seconds: int
 
 
-LOADS = {"smoke": Load(200, 200, 1), "small": Load(5_000, 2_000, 10), "full": Load(10_000, 2_000, 30)}
+LOADS = {"smoke": Load(200, 200, 1), "small": Load(5_000, 2_000, 10), "full": Load(10_000, 2_000, 15)}
 
 
 @dataclass(frozen=True)

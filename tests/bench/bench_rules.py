@@ -34,7 +34,7 @@ DATA = HERE.parents[2] / "shared" / "data" / "pcaps"
 CAPTURES = [DATA / "benign-echo-connections.pcap.gz", DATA / "nmap.pcapng"]
 OWN = HERE.parent / "captures" / "scans.pcap"
 """Where the recordings are not here."""
-PACKETS = {"smoke": 20_000, "small": 500_000, "full": 1_500_000}
+PACKETS = {"smoke": 20_000, "small": 300_000, "full": 1_000_000}
 """How many packets a run reads at least; Suricata alone does more than a million a second."""
 DISTRIBUTION = Path("/etc/suricata/rules")
 
