@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -130,6 +131,26 @@ class TestRunner:
         ended = subprocess.run(self.command(folder, "--resume"), capture_output=True, timeout=60, check=False)
         assert 0 == ended.returncode
         assert [("ok", 1), ("ok", 1)] == [(bench.state, len(bench.figures)) for bench in self.results(folder).benches]
+
+
+class TestWithout:
+    """What is not here is a row that says so."""
+
+    @pytest.mark.parametrize(("name", "program"), [("query", "zeek"), ("blocking_live", "zeek"), ("rules", "suricata")])
+    def test_a_program(self, monkeypatch, name, program):
+        """Without its program a benchmark has one row, with the reason."""
+        module = importlib.import_module(f"bench.bench_{name}")
+        monkeypatch.setattr(module, "program", lambda name: None)
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        (figure,) = module.measure("smoke")
+        assert (None, f"not measured: no {program} on PATH") == (figure.value, figure.note.partition(" or ")[0])
+
+    @pytest.mark.parametrize("name", ["blocking", "blocking_live"])
+    def test_root(self, monkeypatch, name):
+        """Who is not root is told so."""
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        (figure,) = importlib.import_module(f"bench.bench_{name}").measure("smoke")
+        assert figure.note.startswith("not measured: needs root")
 
 
 class TestCompare:
