@@ -62,7 +62,7 @@ def kernel_and_reference(size: Size) -> Iterator[Figure]:
         kept["reference"] = replay_plainly(rows, nearest, 3, 20_000.0)
 
     for warm in (one, sweep):
-        Replay(nearest, warm).feed(rows[:1000])
+        Replay(nearest, warm, capacity=1).feed(rows[:1000])  # one that has to grow: all that is compiled is loaded
     reference = Work("plain Python", plainly, n)
     yield from compare(size, "replay, K = 3, T = 20000 s", Work("portkin", lambda: kernel(one), n), [reference], SPEED)
     found = {name: column.sum() for name, column in columns(kept["kernel"], 3, 20_000.0).items()}

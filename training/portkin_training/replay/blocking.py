@@ -118,7 +118,7 @@ class Replay:
         self._state, self._where = np.empty((CODES, 2), np.int64), np.zeros(CODES, np.int32)
         self._place = np.empty(0, np.int32)
         self._units = np.empty(0, np.int64)
-        self._ports = np.zeros((CODES, len(BY_PORT)), np.int64)
+        self._ports = np.zeros((len(BY_PORT), CODES), np.int64)
 
     def feed(self, events: Events) -> None:
         """Replay these rows; they follow whatever was fed before."""
@@ -182,7 +182,7 @@ class Replay:
         return np.repeat(rows, np.diff(starts, append=len(unit)))
 
     def counts(self) -> Counts:
-        """What has been counted so far."""
+        """What has been counted so far; `ports` goes on counting where more is fed."""
         order = np.argsort(self._units)
         bins = np.stack([level.by_window[order] for level in self._levels], axis=2)
         upto = np.cumsum(bins, axis=3)[..., :-1]  # ages below the window
@@ -196,7 +196,7 @@ class Replay:
             by_level=np.stack([level.by_level[order] for level in self._levels], axis=2),
             plain=first.plain[order],
             reached=upto[:, kernel.REACHED, 0],
-            ports=self._ports.copy(),
+            ports=self._ports.T,
         )
 
 

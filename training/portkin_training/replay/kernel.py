@@ -70,7 +70,7 @@ def count_benign(code, truth, opens, unit, plain, ports):  # pragma: no cover - 
         if truth[i] == BENIGN:
             plain[unit[i], OTHERS] += 1
             plain[unit[i], CONNECTIONS] += opens[i]
-            ports[code[i], PORT_BENIGN] += 1
+            ports[PORT_BENIGN, code[i]] += 1
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -156,12 +156,12 @@ def run(
                     tally[USEFUL, b] += 1
                     tally[USEFUL, proved] -= 1
                 if head:
-                    ports[c, PORT_PROBES] += 1
-                    ports[c, PORT_NEW] += new
+                    ports[PORT_PROBES, c] += 1
+                    ports[PORT_NEW, c] += new
                     if b <= head_window:
-                        ports[c, PORT_BLOCKED] += 1
-                        ports[c, PORT_NEW_BLOCKED] += new
-                        ports[c, PORT_USEFUL] += head_window < proved
+                        ports[PORT_BLOCKED, c] += 1
+                        ports[PORT_NEW_BLOCKED, c] += new
+                        ports[PORT_USEFUL, c] += head_window < proved
                 state[at, 1] = word - proved + b | PROBED
                 if before >= 0 and before != c:
                     steps += 1
@@ -178,7 +178,7 @@ def run(
                     tally[BENIGN_BLOCKED, b] += 1
                     tally[CONNECTIONS_BLOCKED, b] += opens[i]
                     if head:
-                        ports[c, PORT_BENIGN_BLOCKED] += b <= head_window
+                        ports[PORT_BENIGN_BLOCKED, c] += b <= head_window
             if act[i]:
                 acted += 1
                 q = c
@@ -197,7 +197,7 @@ def run(
                     tally[BLOCKS, b] += 1
                     ordered += 1
                     if head and b > head_window:
-                        ports[q, PORT_BLOCKS] += 1
+                        ports[PORT_BLOCKS, q] += 1
                     state[at, 1] = now << 8 | word & PROBED | max(b, word & PROVED)
         last_code[g], last_seen[g] = before, seen
         # A port never probed whose block has ended is as good as none.
