@@ -381,8 +381,12 @@ def open_probes(*paths: Place, engine: Engine = DUCKDB) -> ir.Table:
     if not held:
         return ibis.memtable(SCHEMA.empty_table()).mutate(day=ibis.null("date"))
     named = ", ".join(map(str, paths))
+    parts = [(path, listed(path, PARTS)) for path in held]
+    for path, files in parts:
+        if not files:
+            raise InputError(f"{path}: damaged, it has no {PARTS}; ingest the recordings again")
     try:
-        table = engine.read_parquet([(path, listed(path, PARTS)) for path in held], SCHEMA)
+        table = engine.read_parquet(parts, SCHEMA)
         found = table.count().to_pyarrow().as_py()
     except duckdb.Error as error:
         why = str(error).partition("\n")[0]  # what follows is our own SQL

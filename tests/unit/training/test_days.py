@@ -148,7 +148,7 @@ class TestOnlyWhatIsNew:
         add(dataset, 3)
 
         assert "1 days counted of 4" in run("update", dataset, table)
-        with pytest.raises(Exception, match="."):
+        with pytest.raises(Exception, match=r"."):
             run("build", dataset, "-o", tmp_path / "other", "--no-proof", "--method", "shortest-path")
 
     def test_options_are_remembered(self, tmp_path):
