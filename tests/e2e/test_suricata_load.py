@@ -44,8 +44,9 @@ def test_check_before_writing(suricata, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_port(suricata, tmp_path):
+@pytest.mark.parametrize("mode", ["hostbit", "both"])
+def test_every_port(suricata, tmp_path, mode):
     """All 65,535 ports, K = 3, are accepted; `tests/bench/bench_rules.py --full` says what that takes."""
     table = full_table(tmp_path / "table", 3)
-    make_rules(Plan(mode="hostbit"), table, "65535", tmp_path / "portkin.rules")
+    make_rules(Plan(mode=mode), table, "65535", tmp_path / "portkin.rules")
     check_rules(tmp_path / "portkin.rules", program=suricata)
