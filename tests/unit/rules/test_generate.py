@@ -133,6 +133,16 @@ def test_extended_by_a_new_probe(table):
     assert expected == options(kin, "xbits")
 
 
+def test_short_and_empty_rows(table):
+    """A port that the table knows less than K nearest of, or none, blocks those and itself."""
+    kin = nearest_protected(table, chosen("70", table, 3), 3)
+    assert ["80/tcp", "8080/tcp", "443/tcp"] == [str(port) for port in kin[Port(80, "tcp")]]
+    assert ["2222/tcp"] == [str(port) for port in kin[Port(2222, "tcp")]]
+    rules = built(table, Plan(), "70")
+    expected = ["pkscanner", "pk2222", "pk2222", "pkscanner", "pkscanner"]
+    assert expected == [value.split(",")[1] for value in options(rules[Sids().kin(Port(2222, "tcp"))], "xbits")]
+
+
 def test_only_what_concerns_people_alerts(table):
     """Gates and the rule that finds a scanner alert; those that keep books do not."""
     rules = built(table, Plan()).values()
