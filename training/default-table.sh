@@ -4,7 +4,7 @@
 #   training/default-table.sh FOLDER-OF-RECORDINGS [OUTPUT [OPTION-OF-BUILD...]]
 #
 # OUTPUT is sidecar/portkin/data/default-table unless given. Only `created` in its manifest.json, and what it says of
-# the versions that built it, change from one run to the next: the id stays.
+# the versions that built it, change from one run to the next: the id stays (with another zlib it might not).
 set -eu
 recordings=$1
 output=${2:-$(dirname "$0")/../sidecar/portkin/data/default-table}
