@@ -48,7 +48,8 @@ class Nets:
         self._by_mask = tuple(by_mask.items())
 
     def __contains__(self, address: int) -> bool:
-        return any(address & mask in firsts for mask, firsts in self._by_mask)
+        # Most sets are empty, and asked for every packet.
+        return bool(self._by_mask) and any(address & mask in firsts for mask, firsts in self._by_mask)
 
     def __bool__(self) -> bool:
         return bool(self._by_mask)
