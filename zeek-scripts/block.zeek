@@ -121,8 +121,8 @@ event block(d: Decision, p: port, rank: count, duration: interval)
 
 	local reqid = unique_id("B");
 	local why = reason(d);
-	open_blocks[reqid] = OpenBlock($info=info, $since=current_time(),
-	    $decision=d, $proof=why);
+	open_blocks[reqid] = OpenBlock($info=info, $since=current_time(), $decision=d,
+	    $proof=why);
 	Cluster::publish(sidecar_topic, block_request, reqid, d$src, p, duration,
 	    d$table_id, d$probed, rank, first ? why + " probe=1" : why);
 	}
