@@ -19,13 +19,20 @@ function probes(dst: addr)
 	event probe(decision$src, dst, decision$probed, DARKNET);
 	}
 
-function veto_all()
+function veto(p: port)
 	{
 	for ( reqid, o in open_blocks )
-		{
-		print fmt("  %s with %s", o$info$p, o$proof);
-		event block_response(reqid, o$info$src, o$info$p, "vetoed", "unproven");
-		}
+		if ( o$info$p == p )
+			{
+			print fmt("  %s with %s", p, o$proof);
+			event block_response(reqid, o$info$src, p, "vetoed", "unproven");
+			}
+	}
+
+function veto_all()
+	{
+	veto(22/tcp);
+	veto(2222/tcp);
 	}
 
 # What a round raises is handled before the next round, what that raises in its
