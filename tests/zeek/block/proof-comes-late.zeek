@@ -19,7 +19,7 @@ function probes(dst: addr)
 	event probe(decision$src, dst, decision$probed, DARKNET);
 	}
 
-function veto(p: port)
+function refuse(p: port)
 	{
 	for ( reqid, o in open_blocks )
 		if ( o$info$p == p )
@@ -31,8 +31,8 @@ function veto(p: port)
 
 function veto_all()
 	{
-	veto(22/tcp);
-	veto(2222/tcp);
+	refuse(22/tcp);
+	refuse(2222/tcp);
 	}
 
 # What a round raises is handled before the next round, what that raises in its
