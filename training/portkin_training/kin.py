@@ -47,6 +47,8 @@ ZONE = 64
 """Ports in a zone: what is near p is in its zone or a neighboring one."""
 _SUCCESSORS, _STRIDES, _POPULAR = 40, 40, 40
 """How many of each kind of candidate a port is given."""
+MOST_PAIRS = 2_000_000
+"""Pairs that the weights are fitted to, at most: with their features some 1 GB."""
 _FLOOR = 1e-4
 _DIGITS = 5
 """Decimals of weights and log odds: fewer than machines agree on, so that all of them make the same table."""
@@ -280,7 +282,23 @@ def weigh(known: Knowledge, later: Outcomes) -> Floats:
         return PRIOR.copy()
     pairs = candidates(known, np.flatnonzero(later.trials))
     reached = later.successes(pairs)
-    return fit(features(known, pairs), reached, np.maximum(later.trials[pairs // CODES], reached))
+    pairs, reached, stands_for = thinned(pairs, reached)
+    out_of = np.maximum(later.trials[pairs // CODES], reached) * stands_for
+    return fit(features(known, pairs), reached, out_of)
+
+
+def thinned(pairs: Ints, reached: Floats, most: int = MOST_PAIRS) -> tuple[Ints, Floats, Floats]:
+    """About `most` of the pairs (m,), what `reached` says of them, and how many each of them stands for.
+
+    Every pair that was reached stays, as itself; of the others every n-th, which then stands for n. The likelihood is
+    the same but for what n neighbors differ in (the weighted case-control sample of Manski and Lerman, 1977).
+    """
+    every = -(-len(pairs) // most)
+    if every <= 1:
+        return pairs, reached, np.ones(len(pairs))
+    rest = np.flatnonzero(reached == 0)[::every]
+    kept = np.sort(np.concatenate([np.flatnonzero(reached > 0), rest]))
+    return pairs[kept], reached[kept], np.where(reached[kept] > 0, 1.0, float(every))
 
 
 def learn_weights(history: History, horizon: float = HORIZON) -> Floats:

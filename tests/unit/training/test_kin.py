@@ -185,3 +185,23 @@ class TestKin:
         ours, theirs = (recall_and_usefulness(events, matrix, (3, 10)) for matrix in (rule(ranking).matrix(), other))
         assert (ours[:, 1] >= theirs[:, 1]).all()
         assert (ours[:, 0] > theirs[:, 0]).all()
+
+
+def test_weights_of_thinned_pairs_are_those_of_all():
+    """Reached pairs all stay; of the others every n-th stands for n, and what is fitted is nearly the same."""
+    rng = np.random.default_rng(3)
+    pairs = np.arange(60_000)
+    phi = np.column_stack([np.ones(len(pairs)), rng.normal(size=(len(pairs), kin.FEATURES - 1))])
+    chance = 1 / (1 + np.exp(4 - phi[:, 1] + 0.5 * phi[:, 2]))
+    trials = np.full(len(pairs), 3.0)
+    reached = rng.binomial(3, chance).astype(float)
+    some, of_them, stands_for = kin.thinned(pairs, reached, most=10_000)
+    assert set(np.flatnonzero(reached)) <= set(some.tolist())
+    # Every sixth of those not reached, rounded up, each for six.
+    rest = int((reached == 0).sum())
+    assert len(some) == int((reached > 0).sum()) + -(-rest // 6)
+    assert {1.0, 6.0} == set(stands_for)
+    whole = kin.fit(phi, reached, trials)
+    part = kin.fit(phi[some], of_them, trials[some] * stands_for)
+    assert np.abs(whole - part).max() < 0.15
+    assert (pairs is kin.thinned(pairs, reached)[0]) and kin.thinned(pairs, reached)[2].all()
