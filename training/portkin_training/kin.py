@@ -246,7 +246,9 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
         length = 1.0
         while (gained := worth(weights + length * change)) < best and length > 1e-6:
             length /= 2
-        weights, best = weights + length * change, max(gained, best)
+        if gained < best:  # by less than the sum is exact
+            break
+        weights, best = weights + length * change, gained
         if np.abs(change).max() < 1e-7:
             break
     raw = weights / scale
