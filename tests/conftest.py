@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+# Far from UTC, and not by whole hours: what goes by the machine's time zone where it should not is seen.
+os.environ.setdefault("TZ", "Asia/Kolkata")
+time.tzset()
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"

@@ -18,8 +18,12 @@ def port_totals(probes: ir.Table) -> ir.Table:
 
 
 def seconds(probes: ir.Table) -> ir.IntegerValue:
-    """Whole seconds since 1970: one engine would give the fraction too, the other not."""
-    return probes.ts.epoch_seconds().floor().cast("int64")
+    """Whole seconds since 1970.
+
+    As seconds between two instants: `epoch_seconds` casts to a time without a zone first, which in DuckDB goes by the
+    time zone of the session.
+    """
+    return probes.ts.delta(ibis.timestamp("1970-01-01 00:00:00", timezone="UTC"), unit="second")
 
 
 def bin_number(probes: ir.Table, width: int) -> ir.IntegerValue:

@@ -3,9 +3,8 @@
 DuckDB, the default, reads Parquet on this machine and spills what does not fit into memory. Spark runs the same
 expressions on as many machines as its master has; alone it is slower at every size that DuckDB can hold.
 
-What the two do not share, expressions keep away from: Spark has no unsigned integers, its hash is another, whole
-seconds of a stamp are cut off where DuckDB keeps the fraction (so seconds are always floored), and its rows come
-in no order unless asked for.
+What the two do not share, expressions keep away from: Spark has no unsigned integers, its hash is another, and its
+rows come in no order unless asked for.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import ibis
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from portkin.errors import BundleError, InputError
@@ -18,8 +19,8 @@ from portkin_training.rates import series
 BEGIN = datetime(2021, 3, 27, tzinfo=UTC)
 
 
-def probes(*rows: tuple[float, int, int]) -> ibis.Table:
-    """A probes table out of (hours since BEGIN, dport, proto)."""
+def columns_of(*rows: tuple[float, int, int]) -> pa.Table:
+    """The columns of probes, out of (hours since BEGIN, dport, proto)."""
     n = len(rows)
     columns = {name: [0] * n for name in SCHEMA.names}
     columns |= {
@@ -27,7 +28,12 @@ def probes(*rows: tuple[float, int, int]) -> ibis.Table:
         "dport": [dport for _, dport, _ in rows],
         "proto": [proto for _, _, proto in rows],
     }
-    return ibis.memtable(pa.table(columns, schema=SCHEMA))
+    return pa.table(columns, schema=SCHEMA)
+
+
+def probes(*rows: tuple[float, int, int]) -> ibis.Table:
+    """A probes table out of (hours since BEGIN, dport, proto)."""
+    return ibis.memtable(columns_of(*rows))
 
 
 def test_hour_without_any_probe_is_unknown_or_zero_as_asked():
@@ -40,6 +46,15 @@ def test_hour_without_any_probe_is_unknown_or_zero_as_asked():
     assert BEGIN.timestamp() + HOUR == unknown.starts[0]
     zero = series.from_probes(table, width=HOUR, share=1.0, absent="zero")
     np.testing.assert_array_equal([[2, 0], [0, 1], [0, 0], [1, 0]], zero.counts)
+
+
+def test_time_zone_of_the_session_does_not_matter(tmp_path):
+    """Hours are counted from 1970 in UTC, whatever time zone the machine and so the database session have."""
+    con = ibis.duckdb.connect()
+    con.raw_sql("SET TimeZone = 'Asia/Kolkata'")
+    pq.write_table(columns_of(*((hour + 0.75, 22, 6) for hour in range(4))), tmp_path / "probes.parquet")
+    found = series.from_probes(con.read_parquet(tmp_path / "probes.parquet"), width=HOUR)
+    assert [BEGIN.timestamp() + HOUR, BEGIN.timestamp() + 2 * HOUR] == found.starts.tolist()
 
 
 def test_days_of_a_zone_with_daylight_saving():

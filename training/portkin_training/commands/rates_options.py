@@ -54,12 +54,13 @@ def counted_sequential(
         return sequences.load(sequential, loaded.ports)
     if probes is None:
         return None
+    from portkin_training.counting import seconds
     from portkin_training.probes import open_probes
     from portkin_training.rates.affinity import sequential_sources
 
     table = open_probes(probes, engine=engine)
     if until is not None:
-        table = table.filter(table.ts.epoch_seconds() < until)
+        table = table.filter(seconds(table) < until)
     return sequential_sources(table, loaded.ports, sample=sample, seed=seed)
 
 
