@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+EVERY = 2.0
+"""Seconds between looks where nothing else is set."""
+
 
 class Watch:
     """Calls `changed` when the file is another one, or when told to look."""
@@ -19,7 +22,7 @@ class Watch:
         """Take the file anew, whether or not it seems changed."""
         self._told.set()
 
-    async def run(self, every: float = 2.0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    async def run(self, every: float = EVERY, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Look every so many seconds, and when told, for ever."""
         while True:
             waits = {asyncio.ensure_future(sleep(every)), asyncio.ensure_future(self._told.wait())}

@@ -190,13 +190,17 @@ def test_a_capture_read_twice_counts_once(site):
     assert outcomes["new"] == outcomes["repeated"]
 
 
+def two_captures(folder: Path) -> tuple[Path, Path]:
+    """50 hours in two captures, the first 25 and the others."""
+    counts = hours(50, CHANGES)
+    first = write_capture(folder / "first.pcap", {port: row[:25] for port, row in counts.items()})
+    second = write_capture(folder / "second.pcap", {port: row[25:] for port, row in counts.items()}, BEGIN + 25 * HOUR)
+    return first, second
+
+
 def test_a_sidecar_restarted_between_two_captures_goes_on(site):
     """25 hours, a new sidecar, 25 more: its window is in its file, and the notices are those of one run."""
-    counts = hours(50, CHANGES)
-    first = write_capture(site.folder / "first.pcap", {port: row[:25] for port, row in counts.items()})
-    second = write_capture(
-        site.folder / "second.pcap", {port: row[25:] for port, row in counts.items()}, BEGIN + 25 * HOUR
-    )
+    first, second = two_captures(site.folder)
     with site.sidecar:
         early, _ = site.read(first)
     with site.sidecar:
@@ -207,11 +211,7 @@ def test_a_sidecar_restarted_between_two_captures_goes_on(site):
 
 def test_new_models_go_on_where_the_old_ones_were(site):
     """25 hours, then SIGHUP with other models in the folder, 25 more: the first of them is scored already."""
-    counts = hours(50, CHANGES)
-    first = write_capture(site.folder / "first.pcap", {port: row[:25] for port, row in counts.items()})
-    second = write_capture(
-        site.folder / "second.pcap", {port: row[25:] for port, row in counts.items()}, BEGIN + 25 * HOUR
-    )
+    first, second = two_captures(site.folder)
     with site.sidecar:
         site.read(first)
         write_means(site.models, [TELNET], length=2)
@@ -227,11 +227,7 @@ def test_a_recording_fills_the_window(site):
     from portkin_training.commands.ingest import ingest
     from portkin_training.commands.rates import rates
 
-    counts = hours(50, CHANGES)
-    first = write_capture(site.folder / "first.pcap", {port: row[:25] for port, row in counts.items()})
-    second = write_capture(
-        site.folder / "second.pcap", {port: row[25:] for port, row in counts.items()}, BEGIN + 25 * HOUR
-    )
+    first, second = two_captures(site.folder)
     window = ["--model", str(site.models), "--books", str(site.folder / "rates.sqlite"), "--absent", "unknown"]
     probes = str(site.folder / "probes")
     assert 0 == CliRunner().invoke(ingest, [str(first), "-o", probes]).exit_code

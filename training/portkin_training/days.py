@@ -26,7 +26,7 @@ from portkin_training.history import History, read_history
 from portkin_training.kin import EARLIER, Counted, Outcomes, Rule, Tally, knowledge, outcomes, rank, tally, weigh
 from portkin_training.kin_table import LATER, LEVELS, MOST, choose, matrix_of_rows, tables
 from portkin_training.replay.events import CODES, DAY_US
-from portkin_training.scans import AT_ONCE, ScanOptions, Scans, added, count_days, portions, sum_by_key, with_day
+from portkin_training.scans import AT_ONCE, ScanOptions, Scans, Sum, added, count_days, portions, with_day
 from portkin_training.shortest_path import Built, shortest_path_rows
 
 FORGOTTEN = 10
@@ -126,8 +126,8 @@ def kin(days: Sequence[Day], options: ScanOptions, k: int, half_life: float) -> 
     """As `kin_table.kin`, from days: weights and rule are learnt on the latest days, from those before them."""
     weights = _weights(days, half_life)
     rule = _rule(days, options, k, half_life)
-    probes = [sum(day.kin().probes[proto] for day, _ in lasting(days, half_life)) for proto in (0, 1)]
-    return tables(knowledge(tallied(days, half_life)), weights, rule, options, k, probes)
+    probes = np.sum([(0, 0), *(day.kin().probes for day, _ in lasting(days, half_life))], axis=0)
+    return tables(knowledge(tallied(days, half_life)), weights, rule, options, k, probes.tolist())
 
 
 METHODS = {"shortest-path": shortest_path, "kin": kin}
@@ -182,9 +182,9 @@ def tallied(days: Sequence[Day], half_life: float) -> Tally:
         onward += one.onward * weight
         draws += one.draws * weight
         sources += one.sources * weight
-        pairs.add(one.pairs, weight)
-        paces.add(one.paces, weight)
-    return Tally(visits, onward, draws, pairs.counted(), paces.counted(), sources)
+        pairs.add(one.pairs.keys, one.pairs.values * weight)
+        paces.add(one.paces.keys, one.paces.values * weight)
+    return Tally(visits, onward, draws, Counted(*pairs.total()), Counted(*paces.total()), sources)
 
 
 def added_outcomes(parts: Iterable[Outcomes]) -> Outcomes:
@@ -192,27 +192,8 @@ def added_outcomes(parts: Iterable[Outcomes]) -> Outcomes:
     trials, successes = np.zeros(CODES), Sum()
     for part in parts:
         trials += part.trials
-        successes.add(part.successes, 1.0)
-    return Outcomes(trials, successes.counted())
-
-
-class Sum:
-    """Adds `Counted` up; in the order of the days, so that the sum is the same to the last bit every time."""
-
-    _PENDING = 8_000_000
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def add(self, counted: Counted, weight: float) -> None:
-        """Add one, times its weight."""
-        self._parts.append((counted.keys, counted.values * weight))
-        if sum(len(keys) for keys, _ in self._parts) > self._PENDING:
-            self._parts = [sum_by_key(self._parts)]
-
-    def counted(self) -> Counted:
-        """What came together."""
-        return Counted(*sum_by_key(self._parts))
+        successes.add(part.successes.keys, part.successes.values)
+    return Outcomes(trials, Counted(*successes.total()))
 
 
 def only(probes: ir.Table, days: Sequence[date]) -> ir.Table:

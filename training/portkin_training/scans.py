@@ -29,13 +29,14 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from portkin.hours import DAY
 from portkin.ports import PROTOS, Proto
+from portkin_training.counting import bin_number
 
 PROTO_NUMBERS: dict[Proto, int] = {"tcp": 6, "udp": 17}
 """IANA protocol numbers, as the probes dataset holds them."""
 SCAN = ("proto", "day", "src_hi", "src_lo", "dst_hi", "dst_lo")
 """The columns that name one scan."""
-SECONDS_A_DAY = 86400
 AT_ONCE = 4_000_000
 """Probes counted at once on one machine: under a gigabyte of memory."""
 DAY_COUNTS = {
@@ -44,8 +45,8 @@ DAY_COUNTS = {
 """The columns of `day_counts`."""
 ADDITIVE = ("probes", "probes_kept", "scans", "scans_kept", "transitions")
 """The counts of days that add up."""
-_PENDING = 16_000_000
-"""Pairs of ports that wait to be added."""
+_PENDING = 8_000_000
+"""Keys that wait to be added."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,7 @@ def with_day(probes: ir.Table, options: ScanOptions) -> ir.Table:
     needed = (*SCAN[2:], "ts", "seq", "dport", "proto")
     if "day" in wanted.columns:  # a dataset is partitioned by it
         return wanted.select("day", *needed)
-    # Seconds between two instants: a cast to a date, or to a time without a zone, goes by the session's time zone.
-    seconds = wanted.ts.delta(ibis.timestamp("1970-01-01 00:00:00", timezone="UTC"), unit="second")
-    days = (seconds / SECONDS_A_DAY).floor().cast("int32")
+    days = bin_number(wanted, DAY).cast("int32")
     return wanted.select(*needed, day=ibis.date("1970-01-01") + days.as_interval("D"))
 
 
@@ -216,34 +215,44 @@ def added(days: Iterable[tuple[Scans, float]], protos: tuple[Proto, ...], *, who
     Counts are whole numbers: the transitions in parts of 1 / `whole`, rounded; a pair of which less than half a part
     is left is forgotten. `ScanCounts` are those of the days as they were, but for the edges.
     """
-    pending: dict[Proto, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {proto: [] for proto in protos}
-    sums = {proto: dict.fromkeys(ADDITIVE, 0) for proto in protos}
+    sums = {proto: Sum() for proto in protos}
+    seen = {proto: dict.fromkeys(ADDITIVE, 0) for proto in protos}
     for scans, weight in days:
         for proto in protos:
             its = scans.transitions[proto]
-            pending[proto].append((its.source.astype(np.int64) << 16 | its.target, its.count * weight))
-            if sum(len(keys) for keys, _ in pending[proto]) > _PENDING:
-                pending[proto] = [sum_by_key(pending[proto])]
+            sums[proto].add(its.source.astype(np.int64) << 16 | its.target, its.count * weight)
             for name in ADDITIVE:
-                sums[proto][name] += getattr(scans.counts[proto], name)
+                seen[proto][name] += getattr(scans.counts[proto], name)
     transitions = {}
     for proto in protos:
-        keys, values = sum_by_key(pending[proto])
+        keys, values = sums[proto].total()
         count = np.rint(values * whole).astype(np.int64)
         left = count > 0
         transitions[proto] = Transitions(
             (keys[left] >> 16).astype(np.uint16), (keys[left] & 0xFFFF).astype(np.uint16), count[left]
         )
-    counts = {proto: ScanCounts(**sums[proto], edges=len(transitions[proto].count)) for proto in protos}
+    counts = {proto: ScanCounts(**seen[proto], edges=len(transitions[proto].count)) for proto in protos}
     return Scans(transitions, counts)
 
 
-def sum_by_key(parts: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Keys in order, and the sum of the values of each, added from the first part to the last: int64, float64 (m,)."""
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0)
-    keys, at = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
-    return keys, np.bincount(at, np.concatenate([values for _, values in parts]), minlength=len(keys))
+class Sum:
+    """Adds values up by key; in the order they come, so that the sum is the same to the last bit every time."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+
+    def add(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        """Add the value of each key, (m,) both."""
+        self._parts.append((keys, values))
+        if sum(len(part) for part, _ in self._parts) > _PENDING:
+            self._parts = [self.total()]
+
+    def total(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The keys in order, and what came together of each."""
+        if not self._parts:
+            return np.empty(0, np.int64), np.empty(0)
+        keys, at = np.unique(np.concatenate([keys for keys, _ in self._parts]), return_inverse=True)
+        return keys, np.bincount(at, np.concatenate([values for _, values in self._parts]), minlength=len(keys))
 
 
 def count_scans(probes: ir.Table, options: ScanOptions, *, at_once: int = AT_ONCE) -> Scans:

@@ -72,6 +72,7 @@ async def run(config: Config, file: Path | None = None) -> None:
     from portkin.service import Hello, Nearest, Service
     from portkin.sidecar import Sidecar, TableFolder
     from portkin.table import Table, default_path
+    from portkin.watch import EVERY, Watch
 
     log = make_log(config.log.level, config.log.format)
     folder = config.table.path or default_path()
@@ -95,25 +96,21 @@ async def run(config: Config, file: Path | None = None) -> None:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        reloads = [tables.look]
+        watches: list[tuple[Watch, float]] = [(tables, config.table.poll)]
         if models is not None:
-            reloads.append(models.look)
+            watches.append((models, EVERY))
         if file is not None:
             limits = LimitsFile(file, lambda: load_config(file).enforce.limits, blocking.limit, log)
-            reloads.append(limits.look)
-        loop.add_signal_handler(signal.SIGHUP, lambda: [look() for look in reloads])
+            watches.append((limits, EVERY))
+        loop.add_signal_handler(signal.SIGHUP, lambda: [watch.look() for watch, _ in watches])
         log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), metrics=address)
         work = [
             asyncio.create_task(sidecar.run()),
-            asyncio.create_task(tables.run(config.table.poll)),
             asyncio.create_task(blocking.run(sidecar.publish)),
             asyncio.create_task(rates.run(sidecar.publish)),
             asyncio.create_task(ended.wait()),
+            *(asyncio.create_task(watch.run(every)) for watch, every in watches),
         ]
-        if models is not None:
-            work.append(asyncio.create_task(models.run()))
-        if file is not None:
-            work.append(asyncio.create_task(limits.run()))
         done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
         for task in work:
             task.cancel()

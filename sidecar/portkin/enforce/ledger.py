@@ -51,11 +51,6 @@ class Ledger:
             self._opened = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether there are books."""
-        return self._opened is not None
-
-    @property
     def books(self) -> Books:
         """The open books. Raises BooksError where there are none."""
         if self._opened is None:
@@ -182,7 +177,7 @@ class Ledger:
     def repair(self, error: Exception) -> None:
         """After an error: damaged books are set aside, and new ones begun with what memory holds."""
         damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-        if not damaged and self.is_open:
+        if not damaged and self._opened is not None:
             return
         live, grace = list(self.memory.live.values()), self.memory.grace
         self.close()

@@ -51,10 +51,6 @@ class Memory:
                 over.append(block)
         return over
 
-    def next_end(self) -> float | None:
-        """When `take_over` may have something next."""
-        return self._ends[0][0] if self._ends else None
-
     def shift(self, seconds: float) -> None:
         """The clock was set anew: all times move with it."""
         for block in self.live.values():
