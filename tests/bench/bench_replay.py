@@ -32,7 +32,7 @@ from portkin_training.replay.study import CURVE_KS, CURVE_WINDOWS, Study
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SNAPLEN = 96
 PROBES = {"smoke": 5_000, "small": 100_000, "full": 200_000}
-PACKETS = {"smoke": 20_000, "small": 2_000_000, "full": 10_000_000}
+PACKETS = {"smoke": 20_000, "small": 2_000_000, "full": 100_000_000}
 SPEED = Unit("probes/s", "more")
 
 

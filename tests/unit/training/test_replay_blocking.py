@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from portkin_training.ingest.columns import ColumnMap, read_csv
 from portkin_training.probes import Probes
+from portkin_training.replay import blocking
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Replay, Sweep, replay
 from portkin_training.replay.events import BENIGN, CODES, SCAN, UNCOUNTED, Events, Grouper, codes_of, units_of
@@ -199,6 +200,29 @@ class TestAgainstTheReference:
         large.feed(rows)
 
         assert np.array_equal(small.counts().by_window, large.counts().by_window)
+        self.same(rows, nearest, sweep)
+
+    @pytest.mark.parametrize("lanes", [1, 2, 3])
+    def test_lanes_and_chunks(self, lanes, monkeypatch):
+        """However many threads share the groups, and whatever is fed at once, the counts are the same.
+
+        The counts per port are summed long before they fill their 32 bits, and the tables grow amid chunks, while
+        blocks of earlier chunks hold.
+        """
+        monkeypatch.setattr(blocking, "FULL", 40_000)
+        rng = np.random.default_rng(7)
+        n = 20_000
+        group, code = np.minimum(rng.zipf(1.3, n), 900), rng.integers(0, 3000, n)
+        rows = events(*zip(np.sort(rng.random(n) * 400), group, code, strict=True))
+        nearest = euclidean(None, 3)
+        sweep = Sweep((0, 3), (5.0, 50.0), (3, 50.0))
+        run = Replay(nearest, sweep, capacity=16, lanes=lanes)
+        for start in range(0, n, 3000):
+            run.feed(rows[start : start + 3000])
+
+        whole, parts = replay(rows, nearest, sweep), run.counts()
+        for name in ("by_window", "by_level", "plain", "reached", "ports"):
+            assert np.array_equal(getattr(whole, name), getattr(parts, name)), name
         self.same(rows, nearest, sweep)
 
     @pytest.mark.data

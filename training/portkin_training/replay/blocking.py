@@ -15,6 +15,8 @@ the shortest window and b == len(windows) means not blocked under any.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +29,11 @@ BY_WINDOW = ("blocked", "new_blocked", "blocks", "useful", "benign_blocked", "co
 BY_LEVEL = ("hits", "reciprocal", "ordered")
 PLAIN = ("probes", "acted", "new", "steps", "benign", "connections")
 BY_PORT = ("probes", "blocked", "new", "new_blocked", "blocks", "useful", "benign", "benign_blocked")
+
+LANES = min(os.cpu_count() or 1, 8)
+"""Threads of a replay."""
+FULL = int(np.iinfo(np.int32).max)
+"""What the narrow counters per port of a lane may hold."""
 
 
 @dataclass(frozen=True)
@@ -63,32 +70,34 @@ class Counts:
     by_level: np.ndarray  # float64 (u, 3, K): hits, sum of reciprocal ranks, ports ordered blocked
     plain: np.ndarray  # int64 (u, len(PLAIN))
     reached: np.ndarray  # int64 (u, T): new ports reached while an earlier probe of the group was younger than T
-    ports: np.ndarray  # int64 (CODES, len(BY_PORT))
+    ports: np.ndarray  # int32 or int64 (CODES, len(BY_PORT))
+
+
+class _Groups:
+    """What is kept of every group at one K, but for its ports."""
+
+    def __init__(self) -> None:
+        self.kept_at, self.kept, self.last_seen = (np.empty(0, np.int64) for _ in range(3))
+        self.last_code = np.empty(0, np.int32)
+
+    def grow(self, more: int) -> None:
+        """Make room for so many more."""
+        for name, empty in (("kept_at", 0), ("kept", 0), ("last_seen", kernel.NEVER), ("last_code", -1)):
+            setattr(self, name, _longer(getattr(self, name), more, empty))
 
 
 class _Level:
-    """One K: what is kept of each group for the next chunk, and the counters."""
+    """One K in one lane: the ports that are kept of its groups for the next chunk, and the counters."""
 
     def __init__(self, k: int, bins: int, capacity: int) -> None:
         self.k = k
         self.store, self.stored = np.empty((capacity, 2), np.int64), 0
-        self.kept_at, self.kept, self.last_seen = (np.empty(0, np.int64) for _ in range(3))
-        self.last_code = np.empty(0, np.int32)
         self.by_window = np.zeros((0, kernel.REACHED + 1, bins), np.int64)
-        self.by_level = np.zeros((0, len(BY_LEVEL)))
+        self.by_level = np.zeros((0, kernel.ORDERED + 1 + k), np.int64)
         self.plain = np.zeros((0, len(PLAIN)), np.int64)
 
-    def grow_store(self, stale: int, wanted: int) -> None:
-        """Make room for `wanted` more; what ended by `stale`, or was left behind, is dropped."""
-        size = max(len(self.store), 2 * (int(self.kept.sum()) + wanted))
-        wider = np.empty((size, 2), np.int64)
-        self.stored = kernel.move(self.store, wider, self.kept_at, self.kept, stale)
-        self.store = wider
-
-    def grow(self, groups: int, units: int) -> None:
-        """Make room for so many groups and units more."""
-        for name, empty in (("kept_at", 0), ("kept", 0), ("last_seen", kernel.NEVER), ("last_code", -1)):
-            setattr(self, name, _longer(getattr(self, name), groups, empty))
+    def grow(self, units: int) -> None:
+        """Make room for so many units more."""
         for name in ("by_window", "by_level", "plain"):
             setattr(self, name, _longer(getattr(self, name), units, 0))
 
@@ -97,14 +106,27 @@ def _longer(column: np.ndarray, more: int, empty: int) -> np.ndarray:
     return np.concatenate([column, np.full((more, *column.shape[1:]), empty, column.dtype)]) if more else column
 
 
+class _Lane:
+    """Some of the groups, with a thread of its own: what it works with, and what it counts."""
+
+    def __init__(self, sweep: Sweep, capacity: int) -> None:
+        self.levels = [_Level(k, len(sweep.windows) + 1, capacity) for k in sweep.ks]
+        # The ports of the group at hand.
+        self.held = np.full(CODES, kernel.NEVER << 8 | len(sweep.windows), np.int64)
+        self.touched = np.empty(CODES + 1, np.int32)
+        # Half as wide as the sums may become (`FULL`), for half as many cache lines.
+        self.ports = np.zeros((CODES, len(BY_PORT)), np.int32)
+
+
 class Replay:
     """A replay under way: feed it rows in time order, chunk by chunk, then ask for the counts.
 
     `matrix` is int32 (CODES, >= max K): the codes nearest to each code, nearest first, -1 where there is none.
-    `late` counts the rows whose stamp lay before that of an earlier row.
+    `lanes` is how many threads share the groups; all that is counted is whole numbers, so that they
+    change nothing but the time it takes. `late` counts the rows whose stamp lay before that of an earlier row.
     """
 
-    def __init__(self, matrix: np.ndarray, sweep: Sweep, *, capacity: int = 1 << 12) -> None:
+    def __init__(self, matrix: np.ndarray, sweep: Sweep, *, capacity: int = 1 << 12, lanes: int = LANES) -> None:
         deepest = sweep.ks[-1]
         if matrix.shape[0] != CODES or matrix.shape[1] < deepest:
             raise ValueError(f"K = {deepest} needs a matrix ({CODES}, >= {deepest}), not {matrix.shape}")
@@ -113,91 +135,122 @@ class Replay:
         self._clock = kernel.NEVER
         self._matrix = np.ascontiguousarray(matrix[:, :deepest], np.int32)
         self._windows = sweep.windows_us
-        self._levels = [_Level(k, len(sweep.windows) + 1, capacity) for k in sweep.ks]
-        # The ports of the group at hand; pages that no group needs are never touched.
-        self._state, self._where = np.empty((CODES, 2), np.int64), np.zeros(CODES, np.int32)
-        self._place = np.empty(0, np.int32)
+        self._lanes = [_Lane(sweep, capacity) for _ in range(lanes)]
+        self._groups = [_Groups() for _ in sweep.ks]
+        self._place, self._lane_of = np.empty(0, np.int32), np.empty(0, np.int32)
         self._units = np.empty(0, np.int64)
-        self._ports = np.zeros((len(BY_PORT), CODES), np.int64)
+        self._ports_before: np.ndarray | int = 0
+        self._unsummed = 0
 
     def feed(self, events: Events) -> None:
         """Replay these rows; they follow whatever was fed before."""
-        n = len(events)
+        n, lanes = len(events), len(self._lanes)
         if n == 0:
             return
-        ts, unit = self._forward(events), self._rows_of(events.unit)
+        runs, units = self._runs_of(events.unit)
         self._grow_groups(int(events.group.max()) + 1)
-        members, starts, rows = np.empty(n, np.int64), np.empty(n + 1, np.int64), np.empty(n, np.int64)
+        self._sum_ports_before(n)
+        began = max(self._clock, int(events.ts[0]))
+        count, rows = np.empty(lanes, np.int64), np.empty((n, 2), np.int64)
+        members, starts = np.empty((lanes, n), np.int64), np.empty((lanes, n + 1), np.int64)
         # Whoever has anything blocked at any K has so at the greatest.
-        kept = self._levels[-1].kept
-        count = kernel.sort(events.group, events.act, events.truth, kept, self._place, members, starts, rows)
-        columns = (ts, events.code, events.act, events.truth, events.opens, unit)
-        kernel.count_benign(events.code, events.truth, events.opens, unit, self._levels[0].plain, self._ports)
-        for level in self._levels:
-            self._run(level, (count, members, starts, rows), columns)
+        self._clock, late = kernel.order(
+            events.ts, events.group, events.code, events.act, events.truth, events.opens, self._clock,
+            runs, units, self._groups[-1].kept, self._place, self._lane_of, count, members, starts, rows,
+            self._lanes[0].levels[0].plain, self._lanes[0].ports,
+        )  # fmt: skip
+        self.late += late
 
-    def _run(self, level: _Level, order: tuple, columns: tuple) -> None:
-        """Replay the rows of a chunk at one K."""
-        count, members, starts, _ = order
-        k, window = self.sweep.headline
-        head = self.sweep.windows.index(window) if level.k == k else -1
-        done = 0
-        while True:
-            done, level.stored = kernel.run(
-                done, *order, *columns,
-                self._matrix, level.k, self._windows, head,
-                self._state, self._where,
-                level.store, level.stored, level.kept_at, level.kept, level.last_code, level.last_seen,
-                level.by_window, level.by_level, level.plain, self._ports,
-            )  # fmt: skip
-            if done == count:
-                return
-            wanted = kernel.most(level.kept[members[done]], starts[done + 1] - starts[done], level.k)
-            level.grow_store(int(columns[0][0] - self._windows[-1]), wanted)
+        def work(lane: int) -> None:
+            self._run(lane, began, int(count[lane]), members[lane], starts[lane], rows)
 
-    def _forward(self, events: Events) -> np.ndarray:
-        """The stamps as a clock that never runs backwards: a late row counts as now."""
-        ts = np.maximum.accumulate(np.maximum(events.ts, self._clock))
-        self.late += int(np.count_nonzero(ts != events.ts))
-        self._clock = int(ts[-1])
-        return ts
+        with ThreadPoolExecutor(lanes) as pool:
+            list(pool.map(work, range(lanes)))
+
+    def _run(
+        self, number: int, began: int, count: int, members: np.ndarray, starts: np.ndarray, rows: np.ndarray
+    ) -> None:
+        """Replay the rows of a chunk that began at `began` in one lane, K after K."""
+        lane, (k, window) = self._lanes[number], self.sweep.headline
+        longest = int(self._windows[-1])
+        for level, groups in zip(lane.levels, self._groups, strict=True):
+            head = self.sweep.windows.index(window) if level.k == k else -1
+            done = 0
+            while True:
+                done, level.stored = kernel.run(
+                    done, count, members, starts, rows, self._clock - longest,
+                    self._matrix, level.k, self._windows, head,
+                    lane.held, lane.touched,
+                    level.store, level.stored, groups.kept_at, groups.kept, groups.last_code, groups.last_seen,
+                    level.by_window, level.by_level, level.plain, lane.ports,
+                )  # fmt: skip
+                if done == count:
+                    break
+                # Make room; what had ended before the chunk, or was left behind, is dropped.
+                wanted = kernel.most(groups.kept[members[done]], starts[done + 1] - starts[done], level.k)
+                wider = np.empty((max(len(level.store), 2 * (level.stored + wanted)), 2), np.int64)
+                level.stored = kernel.move(
+                    level.store, wider, groups.kept_at, groups.kept, began - longest, number, self._lane_of
+                )
+                level.store = wider
 
     def _grow_groups(self, count: int) -> None:
         have = len(self._place)
         if count > have:
             more = max(count, 2 * have, 1024) - have
             self._place = _longer(self._place, more, -1)
-            for level in self._levels:
-                level.grow(more, 0)
+            self._lane_of = _longer(self._lane_of, (len(self._place) >> kernel.HANDFUL) + 1 - len(self._lane_of), -1)
+            for groups in self._groups:
+                groups.grow(more)
 
-    def _rows_of(self, unit: np.ndarray) -> np.ndarray:
-        """The rows of the counters that stand for these units, adding those not seen before."""
-        starts = np.flatnonzero(np.diff(unit, prepend=unit[0] - 1))  # days come in runs
+    def _sum_ports_before(self, rows: int) -> None:
+        """See to it that the counts per port of so many rows more fit into a lane's counters."""
+        self._unsummed += rows * (self.sweep.headline[0] + 1)
+        if self._unsummed > FULL:
+            self._ports_before = self._sum_of_ports().astype(np.int64)
+            for lane in self._lanes:
+                lane.ports[:] = 0
+            self._unsummed = rows * (self.sweep.headline[0] + 1)
+
+    def _sum_of_ports(self) -> np.ndarray:
+        return sum((lane.ports for lane in self._lanes), start=self._ports_before)
+
+    def _runs_of(self, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where runs of one unit begin, and for each its row of the counters, adding units not seen before."""
+        starts = np.concatenate([[0], np.flatnonzero(unit[1:] != unit[:-1]) + 1])  # days come in runs
         fresh = np.setdiff1d(unit[starts], self._units)
         self._units = np.concatenate([self._units, fresh])
-        for level in self._levels:
-            level.grow(0, len(fresh))
+        for lane in self._lanes:
+            for level in lane.levels:
+                level.grow(len(fresh))
         order = np.argsort(self._units)
-        rows = order[np.searchsorted(self._units, unit[starts], sorter=order)]
-        return np.repeat(rows, np.diff(starts, append=len(unit)))
+        return starts, order[np.searchsorted(self._units, unit[starts], sorter=order)]
 
     def counts(self) -> Counts:
-        """What has been counted so far; `ports` goes on counting where more is fed."""
+        """What has been counted so far."""
         order = np.argsort(self._units)
-        bins = np.stack([level.by_window[order] for level in self._levels], axis=2)
+        # At each K, the lanes together.
+        levels = list(zip(*(lane.levels for lane in self._lanes), strict=True))
+        bins = np.stack([sum(part.by_window for part in level)[order] for level in levels], axis=2)
         upto = np.cumsum(bins, axis=3)[..., :-1]  # ages below the window
         at_least = bins.sum(axis=3, keepdims=True) - upto  # ages at or above it
         is_blocks = (np.arange(bins.shape[1]) == kernel.BLOCKS)[None, :, None, None]
-        first = self._levels[0]
         return Counts(
             sweep=self.sweep,
             units=self._units[order].astype(np.int32),
             by_window=np.where(is_blocks, at_least, upto)[:, : kernel.REACHED],
-            by_level=np.stack([level.by_level[order] for level in self._levels], axis=2),
-            plain=first.plain[order],
+            by_level=np.stack([_by_level(sum(part.by_level for part in level)[order]) for level in levels], axis=2),
+            plain=sum(part.plain for part in levels[0])[order],
             reached=upto[:, kernel.REACHED, 0],
-            ports=self._ports.T,
+            ports=self._sum_of_ports(),
         )
+
+
+def _by_level(counted: np.ndarray) -> np.ndarray:
+    """What `BY_LEVEL` names, float64 (u, 3), of the kernel's counters of one level."""
+    ordered, ranks = counted[:, kernel.ORDERED], counted[:, kernel.ORDERED + 1 :]
+    reciprocal = (ranks / np.arange(1, ranks.shape[1] + 1)).sum(axis=1)
+    return np.stack([ranks.sum(axis=1), reciprocal, ordered], axis=1)
 
 
 def replay(events: Events, matrix: np.ndarray, sweep: Sweep) -> Counts:
