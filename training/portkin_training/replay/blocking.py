@@ -133,7 +133,7 @@ class Replay:
         self.sweep = sweep
         self.late = 0
         self._clock = kernel.NEVER
-        self._matrix = np.ascontiguousarray(matrix[:, :deepest], np.int32)
+        self._matrix = np.ascontiguousarray(matrix, np.int32)
         self._windows = sweep.windows_us
         self._lanes = [_Lane(sweep, capacity) for _ in range(lanes)]
         self._groups = [_Groups() for _ in sweep.ks]
