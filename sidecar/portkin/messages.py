@@ -327,7 +327,7 @@ class RatesResponse(Message):
 @zeek_event("Portkin::rate_anomaly")
 @dataclass(frozen=True, slots=True)
 class RateAnomaly(Message):
-    """Sidecar to Zeek: in the bin that began at ``start`` E (`portkin.forecast`) of this port was above its limit."""
+    """Sidecar to Zeek: in the bin that began at ``start`` E (`portkin.indicators`) of this port was above its limit."""
 
     p: Port
     start: datetime

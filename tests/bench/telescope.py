@@ -83,7 +83,7 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
     """
     from sklearn.metrics import adjusted_rand_score
 
-    from portkin.forecast import prediction_error
+    from portkin.indicators import prediction_error
     from portkin_training.rates import affinity, calibrate, evaluate, report
     from portkin_training.rates import clusters as clustering
     from portkin_training.rates.kin import Kin

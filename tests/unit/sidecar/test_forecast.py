@@ -1,4 +1,4 @@
-"""The indicators, and forecasting with a model bundle."""
+"""Forecasting with a model bundle."""
 
 from __future__ import annotations
 
@@ -16,50 +16,6 @@ from portkin.ports import Port
 
 NAN = float("nan")
 PORTS = (Port(22, "tcp"), Port(23, "tcp"), Port(53, "udp"))
-
-
-def test_equation_20():
-    """(30 - 10) / 10 = 2 above the forecast, 0 below it, infinite where nothing was forecast."""
-    observed, expected = np.array([30.0, 5, 1, 0]), np.array([10.0, 10, 0, 0])
-    found = forecast.prediction_error(observed, expected, floor=0, sigmas=0)
-    assert [2, 0, np.inf, 0] == found.tolist()
-
-
-def test_floor_and_counting_noise_guard_forecasts_near_zero():
-    """One probe where a tenth was forecast is no anomaly; twelve are: (12 - .1) / 1 = 11.9."""
-    found = forecast.prediction_error(np.array([1.0, 12]), np.array([0.1, 0.1]), floor=1, sigmas=3)
-    np.testing.assert_allclose([0, 11.9], found)
-    # 115 of 100 is within 3 * sqrt(100) of counting noise, 131 is not
-    assert [0, 0.31] == forecast.prediction_error(np.array([115.0, 131]), np.array([100.0, 100])).tolist()
-
-
-def test_unknown_stays_unknown():
-    """An unwatched bin, or one that could not be forecast, has no score."""
-    found = forecast.prediction_error(np.array([NAN, 5]), np.array([1, NAN]))
-    assert np.isnan(found).all()
-
-
-def test_equation_21_and_its_trend():
-    """The line through 1, 2, 3 is at 4 next; a forecast of 10 is (10 - 4) / 4 = 1.5 above it."""
-    trend = forecast.linear_trend(np.array([1.0, 2, 3]))
-    assert 4 == pytest.approx(trend)
-    assert 1.5 == pytest.approx(forecast.early_warning(np.array(10.0), trend, floor=0, sigmas=0))
-    assert 4 == pytest.approx(forecast.linear_trend(np.array([1.0, NAN, 3])))
-    assert np.isnan(forecast.linear_trend(np.array([NAN, NAN, 3.0])))
-
-
-def test_falling_trend_below_zero_counts_as_zero():
-    """9, 5, 1 goes to -3: with a floor of 1 a forecast of 40 is 40 above nothing."""
-    trend = forecast.linear_trend(np.array([9.0, 5, 1]))
-    assert -3 == pytest.approx(trend)
-    assert 40 == forecast.early_warning(np.array(40.0), trend, floor=1)
-
-
-def test_equation_22():
-    """The mean of the latest two includes the bin itself: 2, 6 -> mean 4, (6 - 4) / 4 = .5."""
-    found = forecast.moving_average_excess(np.array([2.0, 6, 2, NAN, 4]), 2)
-    np.testing.assert_array_equal([NAN, 0.5, 0, NAN, NAN], found)
-    assert np.isnan(forecast.moving_average_excess(np.array([2.0]), 2)).all()
 
 
 def linear_bundle(path):

@@ -26,8 +26,8 @@ from dtaidistance import dtw
 from numpy.typing import NDArray
 
 from portkin.errors import InputError
-from portkin.forecast import moving_average_excess
 from portkin.hours import DAY
+from portkin.indicators import moving_average_excess
 from portkin.ports import Port
 from portkin_training.rates.task import Floats
 

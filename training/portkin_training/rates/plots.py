@@ -18,8 +18,9 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from portkin.files import replacing
-from portkin.forecast import Forecaster, linear_trend
+from portkin.forecast import Forecaster
 from portkin.hours import windows
+from portkin.indicators import linear_trend
 from portkin.ports import Port
 from portkin_training.rates.report import named
 from portkin_training.rates.series import Rates
