@@ -188,7 +188,9 @@ class Replay:
                     break
                 # Make room; what had ended before the chunk, or was left behind, is dropped.
                 wanted = kernel.most(groups.kept[members[done]], starts[done + 1] - starts[done], level.k)
-                wider = np.empty((max(len(level.store), 2 * (level.stored + wanted)), 2), np.int64)
+                mine = np.repeat(self._lane_of == number, 1 << kernel.HANDFUL)[: len(groups.kept)]
+                size = max(len(level.store), 2 * (int(groups.kept[mine].sum()) + wanted))
+                wider = np.empty((size, 2), np.int64)
                 level.stored = kernel.move(
                     level.store, wider, groups.kept_at, groups.kept, began - longest, number, self._lane_of
                 )
