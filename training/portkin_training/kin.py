@@ -315,11 +315,12 @@ def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """For the ports asked for, `codes` int64 (n, k), the most likely next new ports, -1 where there is none, and
-    `chance` float64 (n, k), P, 0 there."""
+    `chance` float64 (n, k), P, 0 there. `probed` bool (n,): whether anybody probed the port."""
 
     ports: Ints
     codes: Ints
     chance: Floats
+    probed: NDArray[np.bool_]
 
     def matrix(self) -> NDArray[np.int32]:
         """By code, for the replay's kernel: int32 (CODES, k), -1 where there is none."""
@@ -343,13 +344,17 @@ def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int
         row, column = start + np.searchsorted(part, p[kept]), place[place < k]
         codes[row, column] = pairs[kept] % CODES
         chance[row, column] = 1 / (1 + np.exp(-odds[kept]))
-    return Ranking(ports, codes, chance)
+    return Ranking(ports, codes, chance, known.visits[ports] > 0)
 
 
 @dataclass(frozen=True)
 class Rule:
     """What a table leaves out: rows whose three best have a mean chance below `row`, and entries below `entry`; but
-    every row keeps its first `least`."""
+    every row keeps its first `least`.
+
+    Rows of ports that nobody probed are left whole: it is not known of them that they lead nowhere. Where the table
+    is learnt they cost next to nothing, and on traffic that has changed they are most of what is foretold.
+    """
 
     row: float = 0.0
     entry: float = 0.0
@@ -358,7 +363,9 @@ class Rule:
     def __call__(self, ranking: Ranking) -> Ranking:
         kept = (ranking.chance >= self.entry) & (ranking.chance[:, :3].mean(axis=1, keepdims=True) >= self.row)
         kept[:, : self.least] = True
-        return Ranking(ranking.ports, np.where(kept, ranking.codes, -1), np.where(kept, ranking.chance, 0.0))
+        kept[~ranking.probed] = True
+        codes, chance = np.where(kept, ranking.codes, -1), np.where(kept, ranking.chance, 0.0)
+        return Ranking(ranking.ports, codes, chance, ranking.probed)
 
 
 ROWS = (0.0, *np.geomspace(0.001, 0.02, 26).round(6).tolist())

@@ -148,7 +148,6 @@ def tables(
     built = {}
     for proto, ports in _ports(options, known.visits):
         ranking = rule(rank(known, weights, ports, k))
-        visited = known.visits[ports] > 0
         told = {
             "probes": int(probes[ports[0] // PORTS]),
             "visits": round(float(known.visits[ports].sum())),
@@ -156,21 +155,20 @@ def tables(
             "rule": asdict(rule),
             "weights": [round(float(weight), 6) for weight in weights],
         }
-        built[proto] = Built(_rows(ranking, visited), told)
+        built[proto] = Built(_rows(ranking), told)
     return built
 
 
 def _ports(options: ScanOptions, visits: NDArray[np.float64]) -> Iterator[tuple[Proto, NDArray[np.int64]]]:
-    """The codes of each protocol; none of a protocol that nobody probed."""
+    """The codes of each protocol; a single one where nobody probed anything."""
     for shift, proto in zip((0, PORTS), PROTOS, strict=True):
         if proto in options.protos:
-            known = visits[shift : shift + PORTS].any()
-            yield proto, np.arange(shift, shift + (PORTS if known else 1))
+            yield proto, np.arange(shift, shift + (PORTS if visits.any() else 1))
 
 
-def _rows(ranking: Ranking, visited: NDArray[np.bool_]) -> Rows:
+def _rows(ranking: Ranking) -> Rows:
     """As a bundle stores it: the ports that were probed or have anything to say."""
-    here = (ranking.codes >= 0).any(axis=1) | visited
+    here = (ranking.codes >= 0).any(axis=1) | ranking.probed
     codes, chance = ranking.codes[here], ranking.chance[here]
     filled = codes >= 0
     with np.errstate(divide="ignore"):

@@ -166,12 +166,19 @@ class TestKin:
     def test_rule(self):
         """A row below its mean, and an entry below its chance, are left out; but for as many as every row keeps."""
         chance = np.array([[0.5, 0.1, 0.0], [0.1, 0.1, 0.1]])
-        ranking = kin.Ranking(np.array([1, 2]), np.array([[5, 6, 7], [5, 6, 7]]), chance)
+        ranking = kin.Ranking(np.array([1, 2]), np.array([[5, 6, 7], [5, 6, 7]]), chance, np.array([True, True]))
 
         kept = kin.Rule(row=0.15, entry=0.2)(ranking)
 
         assert [[5, -1, -1], [-1, -1, -1]] == kept.codes.tolist()
         assert [[5, 6, -1], [5, 6, -1]] == kin.Rule(row=0.15, entry=0.2, least=2)(ranking).codes.tolist()
+
+    def test_rule_leaves_alone_what_nobody_probed(self):
+        """A row of a port that nobody probed stays whole, however unlikely its entries."""
+        chance = np.array([[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]])
+        ranking = kin.Ranking(np.array([1, 2]), np.array([[5, 6, 7], [5, 6, 7]]), chance, np.array([True, False]))
+
+        assert [[-1, -1, -1], [5, 6, 7]] == kin.Rule(row=0.15, entry=0.2)(ranking).codes.tolist()
 
     def test_choice_is_useful(self):
         """The rule that is chosen makes blocks at least as useful as those of the table to beat."""
