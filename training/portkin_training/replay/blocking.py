@@ -165,7 +165,9 @@ class Replay:
             self._run(lane, began, int(count[lane]), members[lane], starts[lane], rows)
 
         with ThreadPoolExecutor(lanes) as pool:
-            list(pool.map(work, range(lanes)))
+            others = pool.map(work, range(1, lanes))
+            work(0)
+            list(others)
 
     def _run(
         self, number: int, began: int, count: int, members: np.ndarray, starts: np.ndarray, rows: np.ndarray
@@ -189,7 +191,8 @@ class Replay:
                 # Make room; what had ended before the chunk, or was left behind, is dropped.
                 wanted = kernel.most(groups.kept[members[done]], starts[done + 1] - starts[done], level.k)
                 mine = np.repeat(self._lane_of == number, 1 << kernel.HANDFUL)[: len(groups.kept)]
-                size = max(len(level.store), 2 * (int(groups.kept[mine].sum()) + wanted))
+                needed = int(groups.kept[mine].sum()) + wanted
+                size = max(len(level.store), needed + max(needed, int(starts[count] - starts[0])))
                 wider = np.empty((size, 2), np.int64)
                 level.stored = kernel.move(
                     level.store, wider, groups.kept_at, groups.kept, began - longest, number, self._lane_of
