@@ -39,12 +39,13 @@ class Site:
         small_table(folder / "table")
         local = folder / "local.zeek"
         local.write_text(
-            f"@load {SCRIPTS}/websocket.zeek\n@load {SCRIPTS}/block.zeek\n"
             f"redef Portkin::darknets += {{ {in_zeek(at.darknet)} }};\n"
             f"redef Portkin::protected_nets += {{ {in_zeek(at.inside)} }};\n"
             f"redef Portkin::block_interval = {INTERVAL}sec;\nredef Portkin::block_open_services = T;\n"
         )
-        self.zeek = ZeekProcess(zeek, folder / "zeek", "-i", "af_packet::outside", local)
+        # Not by @load, which takes no path with a space in it.
+        scripts = (SCRIPTS / "websocket.zeek", SCRIPTS / "block.zeek", local)
+        self.zeek = ZeekProcess(zeek, folder / "zeek", "-i", "af_packet::outside", *scripts)
         settings = {
             "zeek": {"backoff": {"first": 0.1, "cap": 0.5}},
             "table": {"path": str(folder / "table")},
