@@ -204,6 +204,7 @@ def run(
                 if head:
                     ports[c, PORT_BENIGN_BLOCKED] += b <= head_window
             if packed >> ACTS & 1:
+                # The port itself, of which all is at hand, then its nearest: one loop over both takes a tenth longer.
                 acted += 1
                 tally[BLOCKS, b] += 1
                 ordered += 1
