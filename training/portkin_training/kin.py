@@ -349,30 +349,31 @@ def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int
 
 @dataclass(frozen=True)
 class Rule:
-    """What a table leaves out: rows whose three best have a mean chance below `row`, and entries below `entry`; but
-    every row keeps its first `least`.
+    """What a table leaves out: entries whose chance is below `floor`, but in rows whose first three are all above it;
+    and every row keeps its first `least`.
 
-    Rows of ports that nobody probed are left whole: it is not known of them that they lead nowhere. Where the table
-    is learnt they cost next to nothing, and on traffic that has changed they are most of what is foretold.
+    A row with three likely ports is of a port that scanners pass through: the rest of it is worth its blocks to whoever
+    asks for more than three. Rows of ports that nobody probed are left whole: it is not known of them that they lead
+    nowhere. Where the table is learnt they cost next to nothing, and on traffic that has changed they are most of what
+    is foretold.
     """
 
-    row: float = 0.0
-    entry: float = 0.0
+    floor: float = 0.0
     least: int = 0
 
     def __call__(self, ranking: Ranking) -> Ranking:
-        kept = (ranking.chance >= self.entry) & (ranking.chance[:, :3].mean(axis=1, keepdims=True) >= self.row)
+        kept = ranking.chance >= self.floor
+        kept[kept[:, :3].all(axis=1)] = True
         kept[:, : self.least] = True
         kept[~ranking.probed] = True
         codes, chance = np.where(kept, ranking.codes, -1), np.where(kept, ranking.chance, 0.0)
         return Ranking(ranking.ports, codes, chance, ranking.probed)
 
 
-ROWS = (0.0, *np.geomspace(0.001, 0.02, 26).round(6).tolist())
-ENTRIES = (0.0, 0.001, 0.002, 0.003, 0.004, 0.006)
+FLOORS = (0.0, *np.geomspace(0.0005, 0.02, 75).round(6).tolist())
 LEAST = (0, 1)
 
 
 def rules() -> Iterable[Rule]:
     """The rules to choose from."""
-    return (Rule(row, entry, least) for row in ROWS for entry in ENTRIES for least in LEAST)
+    return (Rule(floor, least) for floor in FLOORS for least in LEAST)

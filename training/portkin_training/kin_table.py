@@ -26,6 +26,8 @@ LATER = 0.8
 """The share of the probes after which the choice is tried out."""
 NEARLY = 0.97
 """Of the new ports foretold, what fuller rows and more useful blocks may cost."""
+MARGIN = 1.05
+"""How many times as useful as the paper's blocks must be where the choice is made, to be as useful elsewhere."""
 LEVELS = (3, 10)
 """The K for which the choice is made, together."""
 _DIGITS = 2
@@ -80,12 +82,12 @@ def choose(
 ) -> Rule:
     """Of `kin.rules`, one by which `ranking` does best on the later part, with `LEVELS` ports.
 
-    It has to foretell, at each level, no fewer new ports than `paper`, the nearest numbers and each of the `rivals`,
-    or `NEARLY` as many as can be where one of those is beyond reach. Of the rules that do, and whose blocks are at
-    least as useful as those of `paper`, at each level, one foretells most, summed over the levels; of all that
-    foretell `NEARLY` as many, those are taken that leave most in every row, and of these the one with the most useful
-    blocks. Where no blocks are as useful as those of `paper`, the rule whose blocks come closest: what is foretold
-    goes first, since useful blocks alone are had by predicting next to nothing.
+    At each level it has to foretell `NEARLY` as many new ports as the best of `paper`, the nearest numbers and the
+    `rivals`, or `NEARLY` as many as can be where that is less. Of the rules that do, and whose blocks are at least
+    `MARGIN` times as useful as those of `paper`, at each level, those are taken that leave most in every row; of these,
+    one foretells most, summed over the levels, and of all that foretell `NEARLY` as many it is the one with the most
+    useful blocks. Where no blocks are that useful, the rule whose blocks come closest: what is foretold goes first,
+    since useful blocks alone are had by predicting next to nothing.
 
     `ranking`, `paper` and `rivals` are learnt from what came before. Everything is kept where nothing new is reached.
     """
@@ -97,13 +99,15 @@ def choose(
     tried = list(rules())
     found = np.array([recall_and_usefulness(events, rule(ranking).matrix(), ks) for rule in tried])
     recall, useful = found[:, :, 0], (found[:, :, 1] / theirs[0, :, 1]).min(axis=1)
-    enough = (recall >= np.minimum(theirs[:, :, 0].max(axis=0), NEARLY * recall.max(axis=0))).all(axis=1)
-    good = enough & (useful >= 1)
+    enough = (recall >= NEARLY * np.minimum(theirs[:, :, 0].max(axis=0), recall.max(axis=0))).all(axis=1)
+    good = enough & (useful >= MARGIN)
     if not good.any():
         return tried[int(np.argmax(np.where(enough, useful, -1.0)))]
+    least = np.array([rule.least for rule in tried])
+    good &= least == least[good].max()
     total = recall.sum(axis=1)
-    best = np.flatnonzero(good & (total >= NEARLY * total[good].max()))
-    return tried[max(best.tolist(), key=lambda at: (tried[at].least, useful[at]))]
+    best = good & (total >= NEARLY * total[good].max())
+    return tried[int(np.argmax(np.where(best, useful, -1.0)))]
 
 
 def within(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
