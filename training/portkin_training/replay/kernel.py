@@ -130,6 +130,7 @@ def most(known, rows, k):  # pragma: no cover - compiled
 def run(
     begun, count, members, starts, rows,  # the rows by group
     stale,  # a block that began by then has ended for the chunks to come: of a port never probed, as good as none
+    last,  # whether no chunk is to come
     matrix, k, windows, head_window,  # the rule, and the window of the headline: -1 at another K than its
     held, touched,  # of the group at hand: what is known of each port, and the ports of which anything is
     store, stored, kept_at, kept, last_code, last_seen,  # what is kept of each group
@@ -144,7 +145,7 @@ def run(
     head = head_window >= 0
     for m in range(begun, count):
         g = members[m]
-        if stored + most(kept[g], starts[m + 1] - starts[m], k) > len(store):
+        if not last and stored + most(kept[g], starts[m + 1] - starts[m], k) > len(store):
             return m, stored
         known = kept[g]
         for i in range(known):
@@ -233,7 +234,7 @@ def run(
         to = kept_at[g]
         for i in range(known):
             c = touched[i]
-            if held[c] & PROBED or held[c] >> 8 > stale:
+            if not last and (held[c] & PROBED or held[c] >> 8 > stale):
                 store[to, 0], store[to, 1] = c, held[c]
                 to += 1
             held[c] = unseen
