@@ -98,7 +98,9 @@ def choose(
     theirs = np.array([recall_and_usefulness(events, near, ks) for near in (paper, euclidean(later, ks[-1]), *rivals)])
     tried = list(rules())
     found = np.array([recall_and_usefulness(events, rule(ranking).matrix(), ks) for rule in tried])
-    recall, useful = found[:, :, 0], (found[:, :, 1] / theirs[0, :, 1]).min(axis=1)
+    recall = found[:, :, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):  # where none of the paper's blocks is useful, any is more so
+        useful = np.nan_to_num(found[:, :, 1] / theirs[0, :, 1], nan=1.0, posinf=np.inf).min(axis=1)
     enough = (recall >= NEARLY * np.minimum(theirs[:, :, 0].max(axis=0), recall.max(axis=0))).all(axis=1)
     good = enough & (useful >= MARGIN)
     if not good.any():

@@ -19,7 +19,7 @@ from portkin_training.replay.reference import replay_plainly
 SECOND = 1_000_000
 ALL = (
     *("probes", "acted", "new", "reached", "steps", "benign", "connections", "blocked", "new_blocked", "blocks"),
-    *("useful", "benign_blocked", "connections_blocked", "hits", "reciprocal", "ordered"),
+    *("useful", "benign_blocked", "connections_blocked", "new_blocks", "new_useful", "hits", "reciprocal", "ordered"),
 )
 
 
@@ -65,6 +65,8 @@ class TestByHand:
         assert (3, 2, 3) == (found["new"], found["new_blocked"], found["reached"])
         # started: 80 443 8080 | 22 | 23 | 25 | 8080 | 25; probed while they held: 443, 22, 80
         assert (8, 3) == (found["blocks"], found["useful"])
+        # of ports not probed before: 443 8080 | 22 | 23 | 8080; proved by 443 and 22
+        assert (5, 2) == (found["new_blocks"], found["new_useful"])
         # ordered: 3 + 3 + 2 + 1 + 3 + 1
         assert 13 == found["ordered"]
         assert (5, 2, 1.5) == (found["steps"], found["hits"], found["reciprocal"])

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from portkin.errors import InputError
 from portkin_training.commands.replay import replay as command
+from portkin_training.commands.table import table
 from portkin_training.probes import Probes, ProbesWriter
 
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"
@@ -89,6 +90,72 @@ def test_labels_in_memory(tmp_path):
     assert new[0] == new[1] > 0
 
 
+def test_labels_of_other_traffic(tmp_path):
+    """Labels that cover nothing here are told, not passed over."""
+    (tmp_path / "labels.csv").write_text(LABELS + "0,192.0.2.200,,,,ntscSYN,0.1,3,anomalous\n")
+
+    said = " ".join(run(CAPTURES / "scans.pcap", "--labels", tmp_path / "labels.csv").split())
+
+    assert "Nothing here is covered by a label that means a scan (1 of 1 filters read do)" in said
+
+
+def test_labels_without_a_detector_block_scans_alone(tmp_path):
+    """Of records, as of packets, only those of labelled scans are acted upon."""
+    (tmp_path / "labels.csv").write_text(LABELS + "0,198.51.100.10,,,,ntscSYN,0.1,3,anomalous\n")
+    told = ("--labels", tmp_path / "labels.csv", "-t", 15, "--json")
+
+    streamed = json.loads(run(CAPTURES / "scans.pcap", *told))
+    together = json.loads(run(CAPTURES / "scans.pcap", CAPTURES / "browsing.pcap", *told[:-1], "--json"))
+
+    first, second = (next(iter(said["predictors"].values())) for said in (streamed, together))
+    assert first["blocks"] == second["blocks"] > 0
+
+
+def test_table_ii_of_new_ports(tmp_path):
+    """Usefulness of new ports alone is a share of blocks, whatever of them was begun by a prediction."""
+    (tmp_path / "labels.csv").write_text(LABELS + "0,198.51.100.10,,,,ntscSYN,0.1,3,anomalous\n")
+
+    said = json.loads(run(CAPTURES / "scans.pcap", "--labels", tmp_path / "labels.csv", "-k", 1, "-t", 15, "--json"))
+
+    (row,) = said["table_ii"]["new ports only"]
+    assert 0 < row["usefulness"] <= 1
+
+
+def test_traces_in_order_of_time(tmp_path):
+    """Captures are replayed in the order that their names tell, however they are given."""
+    for day in ("20150902", "20150903"):
+        (tmp_path / f"{day}1400.pcap").write_bytes((CAPTURES / "scans.pcap").read_bytes())
+        (tmp_path / f"{day}_labels.csv").write_text(LABELS + "0,198.51.100.10,,,,ntscSYN,0.1,3,anomalous\n")
+    first, second = sorted(tmp_path.glob("*.pcap"))
+
+    one = json.loads(run(first, second, "--labels", tmp_path, "--json"))
+    other = json.loads(run(second, first, "--labels", tmp_path, "--json"))
+
+    assert one["table_ii"] == other["table_ii"]
+
+
+@pytest.mark.parametrize("window", ["nan", "inf", "1e12", "0"])
+def test_absurd_times(window):
+    """A block holds for more than nothing and at most ten years."""
+    assert 2 == CliRunner().invoke(command, [str(CAPTURES / "scans.pcap"), "-t", window]).exit_code
+
+
+def test_report_that_cannot_be_written():
+    """That is said before the work, not after it."""
+    refused = CliRunner().invoke(command, [str(CAPTURES / "scans.pcap"), "--report", "/proc/nowhere/out.html"])
+
+    assert 2 == refused.exit_code
+    assert "/proc" in refused.output
+
+
+def test_a_table_of_the_same_probes(probes, tmp_path):
+    """Figures of probes that a table was learnt from are told to be no proof."""
+    assert 0 == CliRunner().invoke(table, ["build", str(probes), "-o", str(tmp_path / "t"), "--no-proof"]).exit_code
+
+    assert "learnt from these very probes" in run(probes, "--table", tmp_path / "t")
+    assert "learnt from these very probes" not in run(probes)
+
+
 def test_report(probes, tmp_path):
     """The report is one file that needs no network and holds tables, curves and ports."""
     run(probes, "--report", tmp_path / "out.html", "--over", "sources")
@@ -126,7 +193,7 @@ def test_learn(probes):
     assert {"most popular", "next by count", "next by sources", "same day"} <= {*said["predictors"]}
 
 
-@pytest.mark.parametrize("more", [("--labels", __file__), ("--decisions",), ("--detector", "trw")])
+@pytest.mark.parametrize("more", [("--labels", __file__), ("--decisions",), ("--detector", "trw"), ("--dedupe",)])
 def test_held_out_alone(probes, more):
     """What learns its own tables from a darknet takes neither labels nor a detector."""
     assert 2 == CliRunner().invoke(command, [str(probes), "--held-out", *more]).exit_code

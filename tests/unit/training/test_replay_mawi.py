@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from portkin.errors import InputError
-from portkin.nets import address_of
+from portkin.nets import address_of, text_of
 from portkin_training.ingest.packets import ACK, SYN, Packets
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
 from portkin_training.replay.mawi import Matcher, read_labels
@@ -107,9 +107,50 @@ class TestFiles:
             (tmp_path / name).write_text(V1_1)
         captures = [Path("201509031400.dump.gz"), Path("201509021400.dump.gz")]
 
-        assert ["20150903", "20150902"] == [file.name[:8] for file in labels_for(captures, [tmp_path]).values()]
+        found = labels_for(captures, [tmp_path])
+        assert [["20150903"], ["20150902"]] == [[file.name[:8] for file in files] for files in found.values()]
         with pytest.raises(InputError, match=r"201509041400"):
             labels_for([*captures, Path("201509041400.dump.gz")], [tmp_path])
+
+    def test_all_labels_of_a_day(self, tmp_path):
+        """MAWILab publishes notices apart: both files of a day count. Labels of another day are refused, even alone."""
+        day, notices, other = (
+            tmp_path / name
+            for name in ("20150902_anomalous_suspicious.csv", "20150902_notice.csv", "20150903_notice.csv")
+        )
+        capture, undated = Path("201509021400.dump"), Path("mine.pcap")
+
+        assert {capture: [day, notices]} == labels_for([capture], [day, notices, other])
+        assert {undated: [day, notices]} == labels_for([undated], [day, notices])
+        with pytest.raises(InputError, match="201509021400"):
+            labels_for([capture], [other])
+        with pytest.raises(InputError, match="mine"):
+            labels_for([undated], [day, other])
+
+    def test_quotation_marks(self, tmp_path):
+        """A stray quotation mark costs its own line alone, whatever follows; quoted fields are read."""
+        good = "0,192.0.2.1,,,445,ntscSYN,0.1,3,anomalous\n"
+        path = tmp_path / "labels.csv"
+        path.write_text(V1_1 + '1,"192.0.2.9,,,445\n' + good + good.replace("192.0.2.1", '"192.0.2.2"') + "x" * 300_000)
+
+        read = read_labels(path)
+
+        assert ["192.0.2.1", "192.0.2.2"] == [text_of(label.src) for label in read.labels]
+        assert 2 == len(read.problems)
+
+    def test_times_that_are_none(self, tmp_path):
+        """A time that no clock shows costs its anomaly alone."""
+        anomaly = (
+            '<anomaly type="anomalous" value="1,1,20,3,ntscSYN"><from sec="{}" usec="0"/><to sec="9" usec="0"/>'
+            '<slice><filter src_ip="192.0.2.1"/></slice></anomaly>'
+        )
+        path = tmp_path / "labels.xml"
+        path.write_text(f"<admd>{anomaly.format('9' * 22)}{anomaly.format(1)}</admd>")
+
+        read = read_labels(path)
+
+        assert 1 == len(read.labels)
+        assert "9999" in read.problems[0]
 
 
 @pytest.mark.parametrize(

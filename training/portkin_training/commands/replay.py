@@ -8,14 +8,19 @@ from typing import Any
 
 import click
 
+from portkin_training.commands.checks import a_number, writable
+
 PATH = click.Path(exists=True, path_type=Path)
+LONGEST = 315_360_000
+"""Seconds a block may hold: ten years."""
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")
 @click.option("--table", type=click.Path(path_type=Path), help="A table bundle; the one that ships if not given.")
 @click.option("-k", "--ports", "k", default=3, type=click.IntRange(0, 64), help="K: ports blocked beside the probed.")
-@click.option("-t", "--window", default=20_000.0, type=click.FloatRange(1e-6), help="T: seconds a block holds.")
+@click.option("-t", "--window", default=20_000.0, type=click.FloatRange(1e-6, LONGEST), callback=a_number,
+              help="T: seconds a block holds.")  # fmt: skip
 @click.option("--detector", default="probe", type=click.Choice(["probe", "trw", "count", "zeek", "suricata"]),
               help="Who is a scanner: every source (as in a darknet); by sequential hypothesis test; by the number of "
               "failed contacts; by either, as the Zeek package does; by that of new ones, as in Suricata's "
@@ -33,8 +38,8 @@ PATH = click.Path(exists=True, path_type=Path)
               help="Which of the labels count.")  # fmt: skip
 @click.option("--dedupe", is_flag=True, help="Drop TCP segments that come twice within 10 ms (same addresses, ports, "
               "flags and sequence number).")  # fmt: skip
-@click.option("--sweep", is_flag=True, help="Answer for K 0..16 and T 15 s..2 d as well.")
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--sweep", is_flag=True, help="Answer for K 0..16 and T 15 s..2 d as well, in --json and --report.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), callback=writable,
               help="Write an HTML report (implies --sweep).")  # fmt: skip
 @click.option("--decisions", "want_decisions", is_flag=True, help="Print each decision as well.")
 @click.option("--limit", default=1000, type=click.IntRange(0), help="Decisions printed at most.")
@@ -65,6 +70,17 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
                                "or --detector beside it")  # fmt: skip
     if options["detector"] == "suricata" and options["want_decisions"]:
         raise click.UsageError("--detector suricata has no decisions to print: rules block, they do not decide")
+    if labels and options["want_decisions"] and options["detector"] == "probe":
+        raise click.UsageError("--decisions shows what a detector decided, and with --labels alone there is none: "
+                               "add --detector zeek, or leave one of the two out")  # fmt: skip
+    for name, idle in (("--level", options["level"] != "both"), ("--dedupe", options["dedupe"])):
+        if idle and not labels:
+            raise click.UsageError(f"{name} is about labelled captures: give --labels")
+    if options["by"] == "destination" and options["over"] == "sources":
+        raise click.UsageError("--over sources draws whoever is blocked as one; by destination these are pairs: "
+                               "leave one of the two out")  # fmt: skip
+    if options["held_out"] and options["learn"]:
+        raise click.UsageError("--held-out learns from the first 80 % of INPUT: no --learn beside it")
     how = studies.Options(
         sweep=sweep_of(k, window, whole=options["sweep"] or report is not None),
         detector=options["detector"],
@@ -91,9 +107,12 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     for problem in account.problems:
         click.echo(f"portkin: {problem}", err=True)
     if report is not None:
+        from portkin.files import replacing
         from portkin_training.replay.report import render
 
-        _write(report, render(study))
+        report.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(report) as aside:
+            aside.write_text(render(study), encoding="utf-8")
     if options["as_json"]:
         click.echo(json.dumps(study.as_dict(), indent=2))
         return
@@ -103,11 +122,4 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     for part in show.pages(study):
         console.print(part)
     if report is not None:
-        console.print(f"report: {report}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write aside, then rename: a report is whole or not there."""
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+        console.print(f"report: {report}", markup=False)

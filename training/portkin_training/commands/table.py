@@ -11,6 +11,7 @@ import click
 
 from portkin.ports import PROTOS, Port, service_name
 from portkin.table import DEFAULT_K, Table, default_path
+from portkin_training.commands.checks import writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.table_update import half_life_option, update
 
@@ -40,8 +41,9 @@ def table() -> None:
 
 @table.command()
 @click.argument("probes", nargs=-1, required=True, metavar="PROBES...")
-@click.option("-o", "--output", type=FOLDER, required=True, help="The folder to write; an older table is replaced.")
-@click.option("-k", type=click.IntRange(1, 4096), default=DEFAULT_K, show_default=True, help="Neighbors per port.")
+@click.option("-o", "--output", type=FOLDER, required=True, callback=writable,
+              help="The folder to write; an older table is replaced.")  # fmt: skip
+@click.option("-k", type=click.IntRange(1, 256), default=DEFAULT_K, show_default=True, help="Neighbors per port.")
 @click.option("--min-ports", type=click.IntRange(1), default=3, show_default=True,
               help="Discard scans of fewer different ports (sweeps over hosts).")  # fmt: skip
 @click.option("--max-ports", type=click.IntRange(1), default=30, show_default=True,

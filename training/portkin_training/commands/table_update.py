@@ -10,6 +10,7 @@ import click
 from portkin.errors import BundleError
 from portkin.ports import PROTOS
 from portkin.table import DEFAULT_K, KIND, SCHEMA
+from portkin_training.commands.checks import a_number
 from portkin_training.commands.engine_options import engine_options
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(path_type=Path)
 half_life_option = click.option(
-    "--half-life", type=click.FloatRange(0, min_open=True), metavar="DAYS",
+    "--half-life", type=click.FloatRange(0, min_open=True), callback=a_number, metavar="DAYS",
     help="Learn from each day by itself; a day this much older than the last one counts half, inf: as much.",
 )  # fmt: skip
 
@@ -29,7 +30,7 @@ half_life_option = click.option(
 @click.option("--counts", type=FOLDER, metavar="FOLDER", help="Where the counts of days are kept. "
               "Default: TABLE with -counts behind its name.")  # fmt: skip
 @half_life_option
-@click.option("-k", type=click.IntRange(1, 4096), help=f"Neighbors per port. Default: {DEFAULT_K}.")
+@click.option("-k", type=click.IntRange(1, 256), help=f"Neighbors per port. Default: {DEFAULT_K}.")
 @click.option("--min-ports", type=click.IntRange(1), help="Discard scans of fewer different ports. Default: 3.")
 @click.option("--max-ports", type=click.IntRange(1), help="Discard scans of more different ports. Default: 30.")
 @click.option("--proto", "protos", type=click.Choice(PROTOS), multiple=True, help="Protocols to learn. Default: all.")
@@ -64,10 +65,10 @@ def update(
     from portkin_training.tables import table_of_days
 
     before = _made_by(table)
-    options = ScanOptions(
-        min_ports or before.get("min_ports", 3), max_ports or before.get("max_ports", 30),
-        protos or tuple(before.get("protos", PROTOS)),
-    )  # fmt: skip
+    least, most = min_ports or before.get("min_ports", 3), max_ports or before.get("max_ports", 30)
+    if least > most:
+        raise click.UsageError(f"--min-ports {least} is more than --max-ports {most}: no scan can pass")
+    options = ScanOptions(least, most, protos or tuple(before.get("protos", PROTOS)))
     half_life = half_life or before.get("half_life") or float("inf")
     with Console(stderr=True).status("Counting what is new"):
         built, found = table_of_days(

@@ -65,7 +65,7 @@ class ColumnMap:
                 other = {"proto": " (or --proto tcp)", "dst": " (or --dst ADDRESS)"}.get(name, "")
                 raise InputError(
                     f"{path}: no column {column!r} for the field {name}; there are {', '.join(names)}; "
-                    f"name it with --column {name}=COLUMN{other}"
+                    f"name it with `portkin ingest --column {name}=COLUMN`{other}"
                 )
         return chosen
 

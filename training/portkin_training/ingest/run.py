@@ -101,7 +101,7 @@ def detect(path: Path) -> str:
         return "csv"
     raise InputError(
         f"{path}: byte 0: {head[:8].hex(' ') or 'nothing'} begins no capture, conn.log, CSV or Parquet file; "
-        f"name the right file, or say what it is with --format"
+        f"name the right file, or tell `portkin ingest` what it is with --format"
     )
 
 

@@ -25,7 +25,9 @@ from portkin_training.replay import kernel
 from portkin_training.replay.events import CODES, Events
 
 # Names of the kernel's counters, in its order.
-BY_WINDOW = ("blocked", "new_blocked", "blocks", "useful", "benign_blocked", "connections_blocked")
+BY_WINDOW = (
+    "blocked", "new_blocked", "blocks", "useful", "benign_blocked", "connections_blocked", "new_blocks", "new_useful"
+)  # fmt: skip
 BY_LEVEL = ("hits", "reciprocal", "ordered")
 PLAIN = ("probes", "acted", "new", "steps", "benign", "connections")
 BY_PORT = ("probes", "blocked", "new", "new_blocked", "blocks", "useful", "benign", "benign_blocked")
@@ -242,7 +244,7 @@ class Replay:
         bins = np.stack([sum(part.by_window for part in level)[order] for level in levels], axis=2)
         upto = np.cumsum(bins, axis=3)[..., :-1]  # ages below the window
         at_least = bins.sum(axis=3, keepdims=True) - upto  # ages at or above it
-        is_blocks = (np.arange(bins.shape[1]) == kernel.BLOCKS)[None, :, None, None]
+        is_blocks = np.isin(np.arange(bins.shape[1]), (kernel.BLOCKS, kernel.NEW_BLOCKS))[None, :, None, None]
         return Counts(
             sweep=self.sweep,
             units=self._units[order].astype(np.int32),

@@ -15,7 +15,7 @@ import numpy as np
 from portkin_training.replay.events import BENIGN, CODES, SCAN
 
 # Counters that depend on the level (K) and the window (T), and a last one that depends on the window alone.
-BLOCKED, NEW_BLOCKED, BLOCKS, USEFUL, BENIGN_BLOCKED, CONNECTIONS_BLOCKED, REACHED = range(7)
+BLOCKED, NEW_BLOCKED, BLOCKS, USEFUL, BENIGN_BLOCKED, CONNECTIONS_BLOCKED, NEW_BLOCKS, NEW_USEFUL, REACHED = range(9)
 # Counters that depend on the level alone; those after the last: how often the port r-th nearest was the next, r >= 1.
 (ORDERED,) = range(1)
 # Counters that depend on neither.
@@ -181,6 +181,9 @@ def run(
                 if b < proved:  # the first probe of the block for the windows b ... proved - 1
                     tally[USEFUL, b] += 1
                     tally[USEFUL, proved] -= 1
+                    if not word & PROBED:
+                        tally[NEW_USEFUL, b] += 1
+                        tally[NEW_USEFUL, proved] -= 1
                 if head:
                     ports[c, PORT_PROBES] += 1
                     ports[c, PORT_NEW] += new
@@ -208,6 +211,7 @@ def run(
                 # The port itself, of which all is at hand, then its nearest: one loop over both takes a tenth longer.
                 acted += 1
                 tally[BLOCKS, b] += 1
+                tally[NEW_BLOCKS, b] += not word & PROBED
                 ordered += 1
                 if head:
                     ports[c, PORT_BLOCKS] += b > head_window
@@ -222,6 +226,7 @@ def run(
                     word = held[q]
                     b = _bin(windows, now - (word >> 8))
                     tally[BLOCKS, b] += 1
+                    tally[NEW_BLOCKS, b] += not word & PROBED
                     ordered += 1
                     if head:
                         ports[q, PORT_BLOCKS] += b > head_window

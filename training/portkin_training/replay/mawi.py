@@ -74,6 +74,7 @@ def read_labels(path: Path) -> Labels:
     return _read_csv(path, text)
 
 
+_LONGEST_LINE = 100_000
 V1_1 = [
     "anomalyID",
     "srcIP",
@@ -89,7 +90,9 @@ V1_1 = [
 
 
 def _read_csv(path: Path, text: str) -> Labels:
-    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    # A quotation mark that stands alone must not swallow the lines after it, nor a line without an end stop the rest.
+    lines = (line[:_LONGEST_LINE] for line in text.splitlines())
+    rows = csv.reader(lines, skipinitialspace=True, quoting=csv.QUOTE_NONE)
     names = [name.strip().lstrip("\ufeff") for name in next(rows, [])]
     needed = {"anomalyID", "srcIP", "srcPort", "dstIP", "dstPort", "taxonomy", "label"}
     if not needed <= set(names):
@@ -100,7 +103,8 @@ def _read_csv(path: Path, text: str) -> Labels:
     without = [name for name in names if name != "heuristic"]
     labels, problems = [], []
     for line, row in enumerate(rows, start=2):
-        if not any(field.strip() for field in row):
+        row = [field.strip().strip('"') for field in row]
+        if not any(row):
             continue
         if len(row) == len(names):
             named = dict(zip(names, row, strict=True))
@@ -182,7 +186,10 @@ def _value(text: str) -> tuple[str, int | None]:
 def _stamp(element: ElementTree.Element | None, otherwise: int) -> int:
     if element is None or not element.get("sec"):
         return otherwise
-    return int(element.get("sec", "0")) * 1_000_000 + int(element.get("usec") or 0)
+    stamp = int(element.get("sec", "0")) * 1_000_000 + int(element.get("usec") or 0)
+    if not 0 <= stamp <= _NEVER_ENDS:
+        raise ValueError(f"{element.get('sec')!r} s is no time")
+    return stamp
 
 
 def _address(text: str) -> int | None:
@@ -206,7 +213,7 @@ def _port(text: str) -> int | None:
 
 def _number(text: str) -> int | None:
     text = text.strip()
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _level(text: str) -> str:

@@ -14,7 +14,8 @@ from portkin_training.replay.events import CODES
 Ints = NDArray[np.int64]
 
 RECENT = 64
-"""Ports of a source, the latest first, that an event is credited to; more would change little and cost much."""
+"""Ports of a source, the latest first, that an event is credited to; more would cost much, and change little but where
+sources sweep hundreds of ports in no order."""
 
 
 @numba.njit(cache=True)

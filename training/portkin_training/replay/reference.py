@@ -26,6 +26,8 @@ class Tally:
     useful: int = 0
     benign_blocked: int = 0
     connections_blocked: int = 0
+    new_blocks: int = 0
+    new_useful: int = 0
     hits: int = 0
     reciprocal: float = 0.0
     ordered: int = 0
@@ -62,6 +64,7 @@ def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) ->
             if blocked and not block.proved:
                 block.proved = True
                 tally.useful += 1
+                tally.new_useful += code not in group.touched
             if group.code is not None:
                 if code not in group.touched:
                     tally.new += 1
@@ -89,5 +92,6 @@ def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) ->
                     block.until = now + span
                 else:
                     tally.blocks += 1
+                    tally.new_blocks += port not in group.touched
                     group.blocks[port] = _Block(now + span)
     return tally

@@ -59,13 +59,18 @@ def render(study: Study) -> str:
             ),
         ),
         f"<p>{under_study.probes:,} probes, {under_study.new:,} of them to a port new to a source seen before"
-        + (f"; {under_study.benign:,} benign packets" if under_study.benign else "")
+        + (
+            f"; {under_study.benign:,} benign {study.benign_traffic}, of whose connections "
+            f"{percent(under_study.connection_fpr.value)} were blocked at their start"
+            if under_study.benign
+            else ""
+        )
         + ".</p>",
         f"<p>The limit: {percent(under_study.ceiling.value)} of the new ports were reached while the source's latest "
         f"probe was less than {span(window)} old"
         + (
-            f"; the best table of {k} ports, known only afterwards, would have foretold {percent(study.oracle)}."
-            if study.oracle is not None
+            f"; the best table of {k} ports, known only afterwards, would have foretold {percent(study.best_table)}."
+            if study.best_table is not None
             else "."
         )
         + "</p>",
@@ -126,7 +131,7 @@ def _curves(study: Study) -> list[str]:
 def _over_windows(study: Study, name: str, figure: str, lines: dict[int, list[float]]) -> str:
     canvas, axes = _axes("T", MEANING[figure])
     at = range(len(study.sweep.windows))
-    wanted = [k for k in (0, 1, 2, 3, 5, 10, 16) if k in lines]
+    wanted = sorted({k for k in (0, 1, 2, 3, 5, 10, 16) if k in lines} | {study.sweep.headline[0]})
     for place, k in enumerate(wanted):
         shade = matplotlib.colormaps["viridis"](place / max(1, len(wanted)))
         label = "MySelf" if k == 0 else f"K = {k}"
@@ -145,8 +150,8 @@ def _over_k(study: Study) -> str:
             axes.plot(
                 list(lines), [100 * line[window] for line in lines.values()], marker="o", markersize=3, label=name
             )
-    if study.oracle is not None:
-        axes.plot([study.sweep.headline[0]], [100 * study.oracle], "k*", label="best table in hindsight")
+    if study.best_table is not None:
+        axes.plot([study.sweep.headline[0]], [100 * study.best_table], "k*", label="best table in hindsight")
     axes.legend(fontsize=8, frameon=False)
     return _figure(canvas, f"New-port recall of every predictor, blocks of {span(study.sweep.headline[1])}")
 
@@ -186,6 +191,7 @@ def _ports(study: Study) -> list[str]:
         "blocks",
         "useful",
         "useless",
+        "benign",
         "benign blocked",
     ]
     rows = (
@@ -202,6 +208,7 @@ def _ports(study: Study) -> list[str]:
                     row["blocks"],
                     row["useful"],
                     row["blocks"] - row["useful"],
+                    row["benign"],
                     row["benign_blocked"],
                 )
             ),

@@ -34,7 +34,7 @@ def percent(value: float) -> str:
     """A ratio in per cent, with as many places as a small one needs; "-" where it is undefined."""
     if value != value:
         return "-"
-    return f"{value:.1%}" if value >= 0.001 or value == 0 else f"{value:.2g}".replace("e-0", "e-")
+    return f"{value:.1%}" if value >= 0.001 or value == 0 else f"{100 * value:.2g}%".replace("e-0", "e-")
 
 
 def with_interval(figure: Figure) -> str:
@@ -136,7 +136,7 @@ def pages(study: Study) -> Iterator[Grid | str]:
     yield (
         f"{under_study.probes:,} probes, {under_study.new:,} of them to a port new to a source seen before"
         + (
-            f"; {under_study.benign:,} benign packets, of whose connections "
+            f"; {under_study.benign:,} benign {study.benign_traffic}, of whose connections "
             f"{percent(under_study.connection_fpr.value)} were blocked at their start."
             if under_study.benign
             else "."
@@ -147,8 +147,8 @@ def pages(study: Study) -> Iterator[Grid | str]:
             f"The limit: {percent(under_study.ceiling.value)} of those came less than {span(window)} after the "
             "source's latest probe"
             + (
-                f"; the best table of {k} ports, in hindsight, foretells {percent(study.oracle)}."
-                if study.oracle is not None
+                f"; the best table of {k} ports, in hindsight, foretells {percent(study.best_table)}."
+                if study.best_table is not None
                 else "."
             )
         )

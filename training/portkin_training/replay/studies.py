@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from portkin.errors import InputError
+from portkin.manifest import MANIFEST
 from portkin.table import Table
 from portkin_training.history import History
 from portkin_training.ingest.contacts import Contacts
@@ -21,9 +23,9 @@ from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Replay, Sweep, replay
 from portkin_training.replay.decisions import Decider, Decision, DecisionConfig
 from portkin_training.replay.evaluate import held_out
-from portkin_training.replay.events import By, Events, Grouper
+from portkin_training.replay.events import SCAN, By, Events, Grouper
 from portkin_training.replay.inputs import is_capture, read_contacts, refuse_nothing
-from portkin_training.replay.mawi import Labels, Matcher, read_labels
+from portkin_training.replay.mawi import Label, Matcher, read_labels
 from portkin_training.replay.oracle import hindsight
 from portkin_training.replay.predictors import matrix_of
 from portkin_training.replay.study import Study, scans_of
@@ -108,9 +110,15 @@ def study_table(
         account.problems += reading.problems
     refuse_nothing(account.readings)
     contacts = Contacts.concat(parts)
+    if not len(contacts) and not all_captures(inputs):  # a capture may hold no contact, a record is one
+        raise InputError(f"{', '.join(map(str, inputs))}: no contact to replay{_because(account)}")
     order = np.argsort(contacts.ts, kind="stable") if len(parts) > 1 else slice(None)
     contacts = contacts[order]
-    truth = _judged(contacts, labels, options, account) if labels else None
+    read: list[Label] = []
+    truth = None
+    if labels:
+        truth, read = _judged(dict(zip(inputs, parts, strict=True)), labels, options, account)
+        truth = truth[order]
     k, window = options.sweep.headline
     if options.detector == "probe" and not options.decisions:
         detected = detection.all_probes(contacts)
@@ -121,15 +129,24 @@ def study_table(
         detected = detection.detect(contacts, detection.configure(options.detector), decider)
         decider.close()
         account.decisions = decider.decisions
+    if truth is not None and options.detector == "probe":  # the labels say who is known for a scanner
+        detected = replace(detected, acted=detected.acted & (truth == SCAN))
     events = detection.events_of(detected, Grouper(options.by), options.over, truth)  # type: ignore[arg-type]
     counts = {
         name: replay(events, matrix, options.sweep)
         for name, matrix in _predictors(table, learn, options.sweep.ks[-1]).items()
     }
     notes = []
-    late = int(np.count_nonzero(np.diff(contacts.ts) < 0))
+    late = int(np.count_nonzero(contacts.ts < np.maximum.accumulate(contacts.ts)))
     if late:
-        notes.append(f"{late:,} stamps lay before an earlier one and count as that moment.")
+        notes.append(_out_of_time(late, len(contacts)))
+    if truth is not None and not (truth == SCAN).any():
+        notes.append(_unlabelled(read, options))
+    if any(_learnt_from(table, path) for path in inputs):
+        notes.append(
+            "The table was learnt from these very probes: what it foretells of them says nothing about others. "
+            "--held-out tries the method on probes it has not seen."
+        )
     if truth is None and options.detector != "probe":
         notes.append("Without labels the detector is believed: what it calls no probe stands in for benign traffic.")
     return Study(
@@ -140,12 +157,27 @@ def study_table(
     )
 
 
-def _judged(contacts: Contacts, labels: Sequence[Path], options: Options, account: Account) -> np.ndarray:
-    read = [read_labels(path) for path in labels]
-    for part in read:
-        account.problems += part.problems
-    matcher = Matcher((label for part in read for label in part.labels), options.levels)
-    return matcher.truth(contacts.ts, contacts.src, contacts.dst, contacts.sport, contacts.dport)
+def _because(account: Account) -> str:
+    return f": {'; '.join(account.problems)}" if account.problems else ""
+
+
+def _learnt_from(table: Table, path: Path) -> bool:
+    """Whether a dataset is one that the table was made of."""
+    made = {part.get("manifest_sha256") for part in table.manifest.about.get("inputs", ())}
+    return path.is_dir() and hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest() in made
+
+
+def _judged(
+    parts: Mapping[Path, Contacts], labels: Sequence[Path], options: Options, account: Account
+) -> tuple[np.ndarray, list[Label]]:
+    """What the contacts of each recording are by its own labels, one after the other; and all the labels."""
+    truth, every = [], []
+    for path, files in labels_for(list(parts), labels).items():
+        part, read = parts[path], _read_labels(files, account)
+        matcher = Matcher(read, options.levels)
+        truth.append(matcher.truth(part.ts, part.src, part.dst, part.sport, part.dport))
+        every += read
+    return np.concatenate(truth), every
 
 
 def study_held_out(
@@ -166,27 +198,58 @@ def study_held_out(
     return Study(said, found.counts, oracle)
 
 
-def labels_for(captures: Sequence[Path], labels: Sequence[Path]) -> dict[Path, Path]:
-    """The labels of each capture. A folder, or several files, are searched for the one whose name begins with the
-    capture's date (the eight digits its own name begins with)."""
+def labels_for(captures: Sequence[Path], labels: Sequence[Path]) -> dict[Path, list[Path]]:
+    """The label files of each capture: all those whose names begin with its date (eight digits). A folder stands for
+    the files in it. What has no date in its name goes with whatever cannot be meant for another."""
     files = [
         file
         for path in labels
         for file in (sorted([*path.glob("*.csv"), *path.glob("*.xml")]) if path.is_dir() else [path])
     ]
-    if len(files) == 1 and len(captures) == 1:
-        return {captures[0]: files[0]}
+    dates = {_date(file) for file in files}
     found = {}
     for capture in captures:
-        date = re.match(r"\d{8}", capture.name)
-        fitting = [file for file in files if date and file.name.startswith(date.group())]
+        if date := _date(capture):
+            fitting = [file for file in files if _date(file) in ({date, None} if len(captures) == 1 else {date})]
+        else:
+            fitting = files if len(dates) == 1 else []
         if not fitting:
             raise InputError(
                 f"{capture}: no labels for it among {len(files)} file(s); their names must begin with the date of the "
                 f"capture, as 20150902_anomalous_suspicious.csv goes with 201509021400.dump.gz"
             )
-        found[capture] = fitting[0]
+        found[capture] = fitting
     return found
+
+
+def _date(path: Path) -> str | None:
+    found = re.match(r"\d{8}", path.name)
+    return found.group() if found else None
+
+
+def _read_labels(files: Sequence[Path], account: Account) -> list[Label]:
+    read = [read_labels(file) for file in files]
+    account.problems += [problem for part in read for problem in part.problems]
+    return [label for part in read for label in part.labels]
+
+
+def _scans(labels: Sequence[Label], options: Options) -> int:
+    """How many of the labels count as scans."""
+    return sum(label.scan and label.level in options.levels for label in labels)
+
+
+def _unlabelled(labels: Sequence[Label], options: Options) -> str:
+    """What to say where no label that means a scan covers anything."""
+    return (
+        f"Nothing here is covered by a label that means a scan ({_scans(labels, options)} of {len(labels)} filters "
+        "read do): are they of this recording, and of its time?"
+    )
+
+
+def _out_of_time(late: int, rows: int) -> str:
+    """What to say of rows whose stamps lay before an earlier one."""
+    said = f"{late:,} of {rows:,} stamps lay before an earlier one and count as that moment."
+    return said if late < rows / 100 else f"{said} With so many, the figures mean nothing: mend the stamps."
 
 
 def study_traces(
@@ -205,22 +268,23 @@ def study_traces(
         name: Replay(matrix, options.sweep) for name, matrix in _predictors(table, learn, k).items() if name != "MySelf"
     }
     grouper = Grouper(options.by)
-    levels: Counter[str] = Counter()
-    duplicates = scans = 0
-    for unit, (capture, file) in enumerate(labels_for(captures, labels).items()):
+    every: list[Label] = []
+    duplicates = rows = 0
+    # In order of time, which their names tell: a packet that comes after later ones counts as now.
+    captures = sorted(captures, key=lambda path: path.name) if all(map(_date, captures)) else captures
+    for unit, (capture, files) in enumerate(labels_for(captures, labels).items()):
         watch(capture.name)
-        read: Labels = read_labels(file)
-        account.problems += read.problems
-        levels.update(label.level for label in read.labels)
-        scans += sum(label.scan and label.level in options.levels for label in read.labels)
+        read = _read_labels(files, account)
+        every += read
         trace = Trace(
             capture,
-            Matcher(read.labels, options.levels),
+            Matcher(read, options.levels),
             Reading(str(capture)),
             Duplicates() if options.dedupe else None,
         )
         account.readings.append(trace.reading)
         for events in trace.events(grouper, unit):
+            rows += len(events)
             for run in runs.values():
                 run.feed(events)
         account.problems += trace.reading.problems
@@ -229,17 +293,20 @@ def study_traces(
     counts = {name: run.counts() for name, run in runs.items()}
     first, *others = counts
     late = next(iter(runs.values())).late
+    levels = Counter(label.level for label in every)
     settings = _settings(
         captures,
         options,
         table=table.id,
-        labels=f"{sum(levels.values())} filters ({', '.join(f'{n} {level}' for level, n in sorted(levels.items()))}), "
-        f"{scans} of them scans; {' and '.join(sorted(options.levels))} count",
+        labels=f"{len(every)} filters ({', '.join(f'{n} {level}' for level, n in sorted(levels.items()))}), "
+        f"{_scans(every, options)} of them scans; {' and '.join(sorted(options.levels))} count",
         duplicates=f"{duplicates:,} dropped" if options.dedupe else "kept",
     )
     notes = ["TPR and FPR are of packets, as in the paper; packets of other anomalies count for neither."]
     if late:
-        notes.append(f"{late:,} stamps lay before an earlier one and count as that moment.")
+        notes.append(_out_of_time(late, rows))
+    if not counts[first].plain[:, 0].any():
+        notes.append(_unlabelled(every, options))
     return Study(
         settings | {"intervals over": "traces"},
         {first: counts[first], "MySelf": counts[first], **{name: counts[name] for name in others}},

@@ -12,7 +12,7 @@ from portkin import __version__
 from portkin.ports import PORTS
 from portkin_training.replay.blocking import BY_PORT, Counts, Sweep
 from portkin_training.replay.events import SCAN, Events
-from portkin_training.replay.figures import Figures, columns, figures
+from portkin_training.replay.figures import Figures, columns, figures, json_number
 
 CURVE_KS = tuple(range(17))
 CURVE_WINDOWS = (15.0, 60.0, 300.0, 900.0, 3600.0, 20_000.0, 86_400.0, 172_800.0)
@@ -38,6 +38,19 @@ class Study:
     units: Mapping[int, str] = field(default_factory=dict)  # what the units are called, where they are traces
 
     @property
+    def best_table(self) -> float | None:
+        """What the best table foretells at the headline, as far as is known: the hindsight oracle, which credits a port
+        to the latest ports before it alone, or a predictor that does better."""
+        if self.oracle is None:
+            return None
+        return float(np.fmax.reduce([self.oracle, *(row.new_port_recall.value for row in self.at().values())]))
+
+    @property
+    def benign_traffic(self) -> str:
+        """What is counted of benign traffic: packets of labelled traces, else contacts."""
+        return "packets" if self.units else "contacts"
+
+    @property
     def sweep(self) -> Sweep:
         """The K and T of all replays."""
         return next(iter(self.counts.values())).sweep
@@ -51,8 +64,8 @@ class Study:
     def days(self, *, new_ports: bool) -> list[tuple[float, float, float]]:
         """(TPR, FPR, usefulness) of each unit, as Table II of paper 1 has them for the predictor under study.
 
-        With `new_ports` the probed port itself counts for nothing: the TPR is the new-port recall, FPR and usefulness
-        are those of what was blocked beyond it.
+        With `new_ports` what the source had probed before counts for nothing: the TPR is the new-port recall, the
+        FPR that of what is blocked beyond the probed port, the usefulness that of blocks of ports new to the source.
         """
         counts = next(iter(self.counts.values()))
         k, window = self.sweep.headline
@@ -62,7 +75,7 @@ class Study:
                 rates = (
                     all_["new_blocked"] / all_["new"],
                     (all_["benign_blocked"] - own["benign_blocked"]) / all_["benign"],
-                    (all_["useful"] - own["useful"]) / (all_["blocks"] - own["blocks"]),
+                    all_["new_useful"] / all_["new_blocks"],
                 )
             else:
                 rates = (
@@ -73,13 +86,15 @@ class Study:
         return list(zip(*(rate.tolist() for rate in rates), strict=True))
 
     def ports(self, limit: int = 30) -> list[dict[str, Any]]:
-        """What became of the ports probed most under the predictor under study: counters of the kernel by port."""
+        """What became, under the predictor under study, of the ports with most probes and blocked benign packets:
+        counters of the kernel by port."""
         counts = next(iter(self.counts.values())).ports
-        order = np.argsort(-counts[:, 0], kind="stable")[:limit]
+        seen = counts[:, BY_PORT.index("probes")] + counts[:, BY_PORT.index("benign_blocked")]
+        order = np.argsort(-seen, kind="stable")[:limit]
         return [
             {"port": f"{code % PORTS}/{'udp' if code >= PORTS else 'tcp'}", **dict(zip(BY_PORT, row, strict=True))}
             for code, row in zip(order.tolist(), counts[order].tolist(), strict=True)
-            if row[0]
+            if seen[code]
         ]
 
     def curves(self, name: str) -> dict[str, dict[int, list[float]]]:
@@ -94,7 +109,7 @@ class Study:
             for k in self.sweep.ks:
                 line = []
                 for window in self.sweep.windows:
-                    named = columns(counts, k, window)
+                    named = columns(counts, 0 if name == "MySelf" else k, window)
                     total = named[below].sum()
                     line.append(float(named[above].sum() / total) if total else float("nan"))
                 found.setdefault(figure, {})[k] = line
@@ -109,7 +124,7 @@ class Study:
             "k": k,
             "window": window,
             "predictors": {name: row.as_dict() for name, row in self.at().items()},
-            "hindsight_oracle": self.oracle,
+            "hindsight_oracle": None if self.best_table is None else json_number(self.best_table),
             "ports": self.ports(),
             "notes": list(self.notes),
         }

@@ -97,20 +97,23 @@ def run_zeek(
     Raises InputError with what Zeek said when it fails.
     """
     with tempfile.TemporaryDirectory(prefix="portkin-zeek-") as folder, _sidecar(table) as (port, log):
-        said = subprocess.run(  # noqa: S603
-            [
-                *(zeek, "-C", "-r", str(capture.resolve())),
-                *(str(scripts.resolve()), str(scripts.resolve() / "websocket.zeek")),
-                f"Portkin::websocket_port={port}/tcp",
-                "LogAscii::use_json=T",
-                *(f"{name}={value}" for name, value in (options or {}).items()),
-            ],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=WAIT,
-            check=False,
-        )
+        try:
+            said = subprocess.run(  # noqa: S603
+                [
+                    *(zeek, "-C", "-r", str(capture.resolve())),
+                    *(str(scripts.resolve()), str(scripts.resolve() / "websocket.zeek")),
+                    f"Portkin::websocket_port={port}/tcp",
+                    "LogAscii::use_json=T",
+                    *(f"{name}={value}" for name, value in (options or {}).items()),
+                ],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=WAIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(f"{zeek} did not end within {WAIT} s on {capture}; try a shorter capture") from None
         messages = said.stderr + log.read_text()
         if said.returncode != 0:
             raise InputError(f"{zeek} ended with status {said.returncode} on {capture}:\n{messages}")

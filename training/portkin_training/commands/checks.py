@@ -1,0 +1,30 @@
+"""What options are checked for that click does not check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import click
+
+
+def a_number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse nan, which passes every range."""
+    if value is not None and value != value:
+        raise click.BadParameter("nan is no number", context, parameter)
+    return value
+
+
+def writable(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse a path that cannot be written, before the work rather than after it; missing folders may be made."""
+    if value is not None:
+        folder = value.absolute().parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        try:
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            said = f"{value}: nothing can be written in {folder} ({error.strerror})"
+            raise click.BadParameter(said, context, parameter) from None
+    return value
