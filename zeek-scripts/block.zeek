@@ -143,6 +143,7 @@ event block_response(reqid: string, src: addr, p: port, outcome: string,
 		# further probe may follow it. The probed port is asked for by each.
 		if ( detail == "unproven"
 		    && ! is_first(asked$decision, p)
+		    && veto(asked$decision, p) == ""
 		    && reason(asked$decision) != asked$proof )
 			event block(asked$decision, p, info$rank, info$duration);
 		}

@@ -17,9 +17,32 @@ export {
 
 redef sidecar_expected = T;
 
+# Others may peer too, and a greeting does not tell which peer it came from: the
+# sidecar is gone when none is left of those who were there when it greeted.
+global broker_peers: set[string] = set();
+global maybe_sidecar: set[string] = set();
+
+event Broker::peer_added(endpoint: Broker::EndpointInfo, msg: string)
+	{
+	add broker_peers[endpoint$id];
+	}
+
+event hello_request(reqid: string, version: count, sidecar: string,
+    table_id: string, depth: count)
+	{
+	maybe_sidecar = copy(broker_peers);
+	}
+
 event Broker::peer_lost(endpoint: Broker::EndpointInfo, msg: string)
 	{
-	if ( ! Cluster::is_enabled() )
+	delete broker_peers[endpoint$id];
+
+	if ( Cluster::is_enabled() || endpoint$id !in maybe_sidecar )
+		return;
+
+	delete maybe_sidecar[endpoint$id];
+
+	if ( |maybe_sidecar| == 0 )
 		event sidecar_left();
 	}
 

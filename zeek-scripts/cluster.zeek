@@ -75,7 +75,9 @@ function tell_answered(src: addr)
 function tell_darknet(src: addr)
 	{
 	# This worker need not wait for the verdict.
-	convicts[src] = Convict($evidence=DARKNET, $last=network_time());
+	if ( ! convict(src, DARKNET) )
+		return;
+
 	hand_over(src);
 	Cluster::publish(keeper_topic(src), worker_darknet, src);
 	}
@@ -114,7 +116,9 @@ event keeper_suspects(src: addr)
 
 event keeper_verdict(src: addr, evidence: Evidence)
 	{
-	convicts[src] = Convict($evidence=evidence, $last=network_time());
+	if ( ! convict(src, evidence) )
+		return;
+
 	delete suspected[src];
 	hand_over(src);
 	}

@@ -170,6 +170,22 @@ function veto(d: Decision, p: port): string
 	return "";
 	}
 
+# Keeps those of the ports that no veto takes out.
+function keep(d: Decision, ports: vector of port)
+	{
+	d$kept = vector();
+
+	for ( _, p in ports )
+		{
+		local reason = veto(d, p);
+
+		if ( reason == "" )
+			d$kept += p;
+		else
+			d$vetoed += fmt("%s %s", p, reason);
+		}
+	}
+
 function carry_out(d: Decision)
 	{
 	if ( mode != BLOCK )
@@ -209,15 +225,7 @@ function settle(d: Decision, found: Nearest)
 	for ( _, q in d$predicted )
 		candidates += q;
 
-	for ( _, p in candidates )
-		{
-		local reason = veto(d, p);
-
-		if ( reason == "" )
-			d$kept += p;
-		else
-			d$vetoed += fmt("%s %s", p, reason);
-		}
+	keep(d, candidates);
 
 	Log::write(LOG, Info($ts=network_time(), $kind=DECISION, $id=d$id, $src=d$src,
 	    $probed=d$probed, $proto=get_port_transport_proto(d$probed),
@@ -256,10 +264,8 @@ function decide(src: addr, dst: addr, p: port, evidence: Evidence, past: bool)
 		finish(ended);
 		}
 
-	if ( src !in scanners )
-		scanners[src] = Scanner();
-
-	local s = scanners[src];
+	# Remembered with the first decision: without one nothing would delete it.
+	local s = src in scanners ? scanners[src] : Scanner();
 
 	if ( ! past )
 		{
@@ -276,8 +282,13 @@ function decide(src: addr, dst: addr, p: port, evidence: Evidence, past: bool)
 		running$until = now + lifetime(running);
 		decisions[src, p] = running;
 
-		if ( running$ready )
+		# What is blocked goes on only where no veto has come since: never-block
+		# lists change while Zeek runs.
+		if ( running$ready && mode == BLOCK )
+			{
+			keep(running, running$kept);
 			carry_out(running);
+			}
 
 		return;
 		}
@@ -289,6 +300,7 @@ function decide(src: addr, dst: addr, p: port, evidence: Evidence, past: bool)
 		}
 
 	++s$decisions;
+	scanners[src] = s;
 	local d = Decision($id=unique_id("D"), $src=src, $probed=p, $evidence=evidence,
 	    $until=now + block_interval, $after=s$probes);
 	decisions[src, p] = d;

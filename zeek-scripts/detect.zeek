@@ -150,9 +150,11 @@ function contacted(src: addr, dst: addr, p: port)
 			}
 		}
 
-	if ( is_scanner(src) )
-		keep_convict(src);
+	# Where state is full it did not become one.
+	if ( ! is_scanner(src) )
+		return;
 
+	keep_convict(src);
 	tell_probe(src, dst, p, F);
 	}
 

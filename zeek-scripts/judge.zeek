@@ -91,6 +91,19 @@ function is_scanner(src: addr): bool
 	return T;
 	}
 
+# Remembers a scanner; F where state is full, and it stays unjudged.
+function convict(src: addr, evidence: Evidence): bool
+	{
+	if ( src !in convicts && |convicts| >= max_sources )
+		{
+		state_full(1);
+		return F;
+		}
+
+	convicts[src] = Convict($evidence=evidence, $last=network_time());
+	return T;
+	}
+
 # A scanner that goes on stays one.
 function keep_convict(src: addr)
 	{
@@ -101,7 +114,9 @@ function keep_convict(src: addr)
 
 function condemn(src: addr, evidence: Evidence)
 	{
-	convicts[src] = Convict($evidence=evidence, $last=network_time());
+	if ( ! convict(src, evidence) )
+		return;
+
 	event scanner_found(src, evidence);
 
 	if ( src in suspects )

@@ -92,7 +92,7 @@ export {
 }
 
 global state_full_total = 0;
-global state_full_logged: time;
+global state_full_logged = double_to_time(0.0);
 
 function state_full(n: count)
 	{

@@ -202,6 +202,14 @@ event nearest_response(reqid: string, p: port, table_id: string, ports: vector o
 			give_up(reqid);
 			}
 		}
+	# Of no use to who waits, and not to be trusted.
+	else if ( reqid in open_requests && open_requests[reqid]$p != p )
+		{
+		Reporter::warning(fmt(
+		    "portkin: the sidecar was asked for %s and answered for %s",
+		    open_requests[reqid]$p, p));
+		give_up(reqid);
+		}
 	else
 		{
 		use_table(table_id);
