@@ -72,7 +72,7 @@ def build(
     """Write rules that block the nearest ports of those that a scanner probes.
 
     A file that is there already keeps the rules that have not changed, word for word; the revision of the others
-    rises. Beside the rules goes a sid-msg.map.
+    rises. Beside the rules goes a sid-msg.map; one that has messages of other rules is not replaced.
     """
     from portkin.table import Table, default_table
     from portkin_rules.make import make_rules
@@ -114,7 +114,15 @@ def from_log(log: Path, seconds: int, action: str, sid_base: int, output: Path) 
 
     from portkin_rules.make import make_source_rules
 
-    written = make_source_rules(log, output, seconds=seconds, action=action, sid_base=sid_base, now=time.time())
+    written = make_source_rules(
+        log,
+        output,
+        seconds=seconds,
+        action=action,
+        sid_base=sid_base,
+        now=time.time(),
+        warn=lambda text: click.echo(f"portkin: warning: {text}", err=True),
+    )
     click.echo(f"{output}: {written.rules} rules ({written.new} new, {written.changed} changed, {written.gone} gone)")
 
 

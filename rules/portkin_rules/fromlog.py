@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -33,15 +33,25 @@ class Decision:
     ports: tuple[Port, ...]
 
 
-def read_decisions(path: Path) -> Iterator[Decision]:
-    """The decisions in a portkin.log, TSV or JSON. RulesError names the line that is neither."""
+def unheard(text: str) -> None:
+    """Where warnings go that nobody wants."""
+
+
+def read_decisions(path: Path, warn: Callable[[str], None] = unheard) -> Iterator[Decision]:
+    """The decisions in a portkin.log, TSV or JSON. RulesError names the line that is neither.
+
+    A last line without an end is left out, and ``warn`` told: Zeek is writing it, or was stopped while it did. It may
+    look whole and name port 8 where 80 was meant.
+    """
     fields: list[str] = []
     comma, unset = ",", "-"
     try:
         with path.open(encoding="utf-8") as lines:
             for number, text in enumerate(lines, start=1):
                 line = text.rstrip("\n")
-                if line.startswith("#"):
+                if line == text and not line.startswith("#"):
+                    warn(f"{path}:{number}: the last line is cut off and was left out; it is read when it is whole")
+                elif line.startswith("#"):
                     name, *values = line.split("\t")
                     if name == "#fields":
                         fields = values
@@ -78,6 +88,8 @@ def _decision(row: Mapping[str, object]) -> Decision | None:
     if str(row["kind"]).rpartition("::")[2] != "DECISION":
         return None
     src = str(ipaddress.ip_address(str(row["src"])))
+    if "%" in src:
+        raise ValueError(f"{src[:80]!r} has a zone, which no rule can name")
     try:
         ports = tuple(Port.parse(str(port)) for port in row.get("kept") or ())
     except PortError as error:

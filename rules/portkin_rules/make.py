@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,12 +13,20 @@ from portkin.errors import RulesError
 from portkin.ports import Port
 from portkin.table import Table
 from portkin_rules.choose import chosen
-from portkin_rules.fromlog import read_decisions, running, source_rules
+from portkin_rules.fromlog import read_decisions, running, source_rules, unheard
 from portkin_rules.generate import build
 from portkin_rules.passlist import pass_rules, read_nets
 from portkin_rules.plan import Action, Detector, Plan
 from portkin_rules.rule import day
-from portkin_rules.ruleset import Written, header, merged, previous, write_rules, write_sid_msg_map
+from portkin_rules.ruleset import (
+    Written,
+    header,
+    merged,
+    previous,
+    refuse_foreign_map,
+    write_rules,
+    write_sid_msg_map,
+)
 from portkin_rules.sids import DEFAULT_BASE, Sids, refuse_collisions
 from portkin_rules.suricata import check_rules, find_suricata
 
@@ -44,7 +52,8 @@ def make_rules(
         raise RulesError(f"K = {plan.k}: table {table.id} holds {table.k} nearest ports; choose at most so many")
     today = datetime.now(UTC).date()
     sids = Sids(sid_base)
-    before = previous(output)
+    before, messages = previous(output), output.parent / "sid-msg.map"
+    refuse_foreign_map(messages, {*sids.all, *before})
     protected = chosen(ports, table, plan.k)
     found = all_rules(plan, table, protected, sids=sids, today=today, nets=read_nets(pass_list) if pass_list else ())
     rules, written = merged(found, before, today)
@@ -60,7 +69,7 @@ def make_rules(
             write_rules(trial, head, rules)
             check_rules(trial, program=program)
     write_rules(output, head, rules)
-    write_sid_msg_map(output.parent / "sid-msg.map", rules)
+    write_sid_msg_map(messages, rules)
     return written
 
 
@@ -110,15 +119,24 @@ def options(plan: Plan, ports: str, table: Path | None, pass_list: Path | None, 
 
 
 def make_source_rules(
-    log: Path, output: Path, *, seconds: int, action: Action, sid_base: int = DEFAULT_BASE, now: float
+    log: Path,
+    output: Path,
+    *,
+    seconds: int,
+    action: Action,
+    sid_base: int = DEFAULT_BASE,
+    now: float,
+    warn: Callable[[str], None] = unheard,
 ) -> Written:
     """Write a rule per source that a portkin.log decides about; ``now`` is seconds since 1970.
+
+    ``warn`` is told what was left out.
 
     Raises PortkinError, and writes nothing, for a log that is none.
     """
     today = datetime.fromtimestamp(now, UTC).date()
     before = previous(output)
-    blocked = running(read_decisions(log), now=now, seconds=seconds)
+    blocked = running(read_decisions(log, warn), now=now, seconds=seconds)
     sids = Sids(sid_base)
     rules, written = merged(source_rules(blocked, action, sids=sids, before=before, today=today), before, today)
     head = header(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -46,6 +46,23 @@ def previous(path: Path) -> dict[int, Rule]:
     if not first.startswith(MARK):
         raise RulesError(f"{path}: exists and was not made by portkin, so it is not replaced; name another file")
     return {rule.sid: rule for rule in read_rules(path)}
+
+
+def refuse_foreign_map(path: Path, ours: Container[int]) -> None:
+    """RulesError where the sid-msg.map at ``path`` says anything of ids that are not ours: it would be lost."""
+    if not path.exists():
+        return
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesError(f"{path}: cannot be read ({reason(error)}); write the rules into another folder") from None
+    for number, line in enumerate(lines, start=1):
+        sid = line.partition("||")[0].strip()
+        if line.strip() and not (sid.isascii() and sid.isdigit() and int(sid) in ours):
+            raise RulesError(
+                f"{path}:{number}: {line[:80]!r} is not of our rules, so the file is not replaced; "
+                "write them into another folder with -o"
+            )
 
 
 def merged(rules: Iterable[Rule], before: dict[int, Rule], today: date) -> tuple[list[Rule], Written]:

@@ -48,11 +48,12 @@ def install(
             with replacing(there) as aside:
                 shutil.copyfile(rules, aside)
         if new:
-            config.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(config) as aside:
+            target = config.resolve()  # a link stays one, and its file gets the line
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as aside:
                 aside.write_text(text, encoding="utf-8")
-                if config.exists():
-                    shutil.copystat(config, aside)
+                if target.exists():
+                    shutil.copystat(target, aside)
     except OSError as error:
         raise RulesError(f"{error.filename or folder}: cannot be written ({error.strerror}); are you root?") from None
     return there, new

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from portkin.enforce.config import EnforceConfig
-from portkin.errors import ConfigError
+from portkin.errors import ConfigError, PortkinError
 from portkin.logs import Format, Level
 from portkin.rates.config import RatesConfig
 from portkin.settings import Section, build, overlay, read_yaml, setting
@@ -98,10 +98,16 @@ SAMPLE = Path(__file__).parent / "data" / "portkin.yaml"
 """A file with every setting, its default and what it does."""
 
 
-def load_config(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
+Checks = Mapping[str, Callable[[Config], object]]
+"""By setting (``zeek.url``), what raises PortkinError where its value cannot be used."""
+
+
+def load_config(
+    path: Path | None = None, flags: Mapping[str, Any] | None = None, checks: Checks | None = None
+) -> Config:
     """The settings: defaults, the file's over them, the flags' (``{"zeek.url": ...}``) over both.
 
-    ConfigError names the line, the value, the remedy.
+    ConfigError names the line, the value, the remedy; also for what does not pass one of the checks.
     """
     given = Section({}, "defaults")
     if path is not None:
@@ -112,4 +118,13 @@ def load_config(path: Path | None = None, flags: Mapping[str, Any] | None = None
                 f"{path}: cannot be read ({error}); name a file such as `portkin config --sample` prints"
             ) from None
         given = read_yaml(text, str(path))
-    return build(Config, overlay(given, flags or {}))
+    section = overlay(given, flags or {})
+    config = build(Config, section)
+    for name, check in (checks or {}).items():
+        try:
+            check(config)
+        except PortkinError as error:
+            said = str(error)
+            named = said if said.startswith(name) else f"{name}: {said}"
+            raise ConfigError(f"{section.place(name)}: {named}") from None
+    return config

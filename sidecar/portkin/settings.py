@@ -25,6 +25,18 @@ T = TypeVar("T")
 Networks = IPv4Network | IPv6Network
 Addresses = IPv4Address | IPv6Address
 
+_OURS = "tag:yaml.org,2002:"
+"""How the tags of YAML itself begin: ``int``, ``timestamp``, ``seq``."""
+_LIST = f"{_OURS}seq"
+
+
+class _WrongElementError(ValueError):
+    """An element of a list that is not as wanted: which, and what was."""
+
+    def __init__(self, number: int, value: Any, hint: Any) -> None:
+        super().__init__(number, value, hint)
+        self.number, self.value, self.hint = number, value, hint
+
 
 @dataclass(frozen=True)
 class Given:
@@ -32,6 +44,8 @@ class Given:
 
     value: Any
     where: str
+    each: tuple[str, ...] = ()
+    """Where each element of a list is; empty where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,14 @@ class Section:
 
     items: Mapping[str, Given | Section]
     where: str
+
+    def place(self, dotted: str) -> str:
+        """Where ``zeek.url`` was given; where it was not, where it would stand."""
+        head, _, rest = dotted.partition(".")
+        item = self.items.get(head)
+        if item is None:
+            return self.where
+        return item.place(rest) if rest and isinstance(item, Section) else item.where
 
 
 def setting(default: Any, *, low: float | None = None, high: float | None = None) -> Any:
@@ -56,11 +78,16 @@ def read_yaml(text: str, source: str) -> Section:
         raise ConfigError(f"{source}:{line}: not YAML: {error.problem}; correct this line") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: not YAML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: not YAML that can be read: nested too deeply; take brackets away") from None
     if node is None:
         return Section({}, f"{source}:1")
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{source}:{_line(node)}: the file is no mapping; write sections such as 'zeek:'")
-    return _section(node, source)
+    try:
+        return _section(node, source)
+    except RecursionError:  # an alias within its own anchor
+        raise ConfigError(f"{source}:{_line(node)}: something lies within itself; write it without & and *") from None
 
 
 def _line(node: yaml.Node) -> int:
@@ -79,13 +106,27 @@ def _section(node: yaml.MappingNode, source: str) -> Section:
         if isinstance(value_node, yaml.MappingNode):
             items[key] = _section(value_node, source)
         else:
-            items[key] = Given(_plain(value_node), f"{source}:{_line(value_node)}")
+            below = value_node.value if isinstance(value_node, yaml.SequenceNode) else []
+            each = tuple(f"{source}:{_line(element)}" for element in below)
+            items[key] = Given(_plain(value_node, source), f"{source}:{_line(value_node)}", each)
     return Section(items, f"{source}:{_line(node)}")
 
 
-def _plain(node: yaml.Node) -> Any:
-    """The Python value of a scalar or a list."""
-    return yaml.SafeLoader("").construct_object(node, deep=True)
+def _plain(node: yaml.Node, source: str) -> Any:
+    """The Python value of a scalar or a list. ConfigError where it looks like a date, or a number, that is none."""
+    if isinstance(node, yaml.SequenceNode) and node.tag == _LIST:
+        return [_plain(element, source) for element in node.value]
+    try:
+        return yaml.SafeLoader("").construct_object(node, deep=True)
+    # PyYAML lets through whatever its conversions raise: 2024-02-30 a ValueError, !!int '' an IndexError.
+    except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError):
+        written = repr(node.value[:80]) if isinstance(node, yaml.ScalarNode) else "this"
+        kind = node.tag.removeprefix(_OURS)
+        if node.tag.startswith(_OURS):
+            raise ConfigError(
+                f"{source}:{_line(node)}: {written} cannot be read as {kind!r}; correct it, or put text in quotes"
+            ) from None
+        raise ConfigError(f"{source}:{_line(node)}: {kind!r} is no tag known here; leave it out") from None
 
 
 def overlay(below: Section, flags: Mapping[str, Any]) -> Section:
@@ -131,8 +172,12 @@ def build(cls: type[T], given: Section, name: str = "") -> T:
 def _convert(hint: Any, given: Given, dotted: str, limits: Mapping[str, Any]) -> Any:
     try:
         value = _value(hint, given.value)
-    except ValueError:
-        raise ConfigError(f"{given.where}: {dotted} is {given.value!r}; write {_wanted(hint)}") from None
+    except _WrongElementError as wrong:
+        where = given.each[wrong.number] if wrong.number < len(given.each) else given.where
+        raise ConfigError(f"{where}: {dotted} has {wrong.value!r} in it; write {_wanted(wrong.hint)}") from None
+    except (ValueError, OverflowError) as error:
+        why = f" ({error})" if str(error) else ""
+        raise ConfigError(f"{given.where}: {dotted} is {given.value!r}{why}; write {_wanted(hint)}") from None
     low, high = limits.get("low"), limits.get("high")
     if isinstance(value, int | float) and not isinstance(value, bool):
         too_low, too_high = low is not None and value < low, high is not None and value > high
@@ -160,7 +205,14 @@ def _value(hint: Any, value: Any) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ValueError
-        return tuple(_value(get_args(hint)[0], item) for item in value)
+        wanted = get_args(hint)[0]
+        made = []
+        for number, item in enumerate(value):
+            try:
+                made.append(_value(wanted, item))
+            except ValueError:
+                raise _WrongElementError(number, item, wanted) from None
+        return tuple(made)
     return _SCALARS[hint](value)
 
 
@@ -183,7 +235,10 @@ def _path(value: Any) -> Path:
         return value
     if not isinstance(value, str) or not value:
         raise ValueError
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"there is no account {value.partition('/')[0][1:]!r} here") from None
 
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {

@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from portkin.logs import Log
+
 EVERY = 2.0
 """Seconds between looks where nothing else is set."""
 
 
 class Watch:
-    """Calls `changed` when the file is another one, or when told to look."""
+    """Calls `changed` when the file is another one, or when told to look. Logs to the ``_log`` of who follows it."""
+
+    _log: Log
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -35,7 +39,13 @@ class Watch:
             if self._told.is_set() or stamp != self._seen:
                 self._told.clear()
                 self._seen = stamp
-                await self.changed()
+                try:
+                    await self.changed()
+                except Exception:  # whatever somebody wrote into a file, it must not end what is running
+                    self._log.exception(
+                        "a file could not be taken anew, what was in force stays; this is a defect of portkin",
+                        file=str(self._file),
+                    )
 
     async def changed(self) -> None:
         """Take the file anew."""

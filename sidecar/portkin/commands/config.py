@@ -12,10 +12,11 @@ import click
 @click.option("--sample", is_flag=True, help="Print a file with every setting, its default and what it does.")
 def config(file: Path | None, sample: bool) -> None:
     """Check the settings file of `portkin serve` and show what is then in force."""
+    from portkin.commands.serve import checks
     from portkin.config import SAMPLE, load_config
     from portkin.settings import to_yaml
 
     if sample:
         click.echo(SAMPLE.read_text(encoding="utf-8"), nl=False)
         return
-    click.echo(to_yaml(load_config(file)), nl=False)
+    click.echo(to_yaml(load_config(file, checks=checks())), nl=False)

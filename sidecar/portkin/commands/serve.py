@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from portkin.config import Config, ZeekConfig
+    import ssl
+
+    from portkin.config import Checks, Config, ZeekConfig
+    from portkin.enforce.config import LimitsConfig
     from portkin.transport import Transport
 
 
@@ -52,7 +56,7 @@ def serve(
         "log.level": ("--log-level", log_level),
     }
     given = {name: Given(value, flag) for name, (flag, value) in flags.items() if value is not None}
-    asyncio.run(run(load_config(file, given), file))
+    asyncio.run(run(load_config(file, given, checks()), file))
 
 
 async def run(config: Config, file: Path | None = None) -> None:
@@ -63,7 +67,6 @@ async def run(config: Config, file: Path | None = None) -> None:
     import signal
     import time
 
-    from portkin.config import load_config
     from portkin.enforce.make import host_of, make_enforcement
     from portkin.enforce.reload import LimitsFile
     from portkin.logs import make_log
@@ -100,7 +103,8 @@ async def run(config: Config, file: Path | None = None) -> None:
         if models is not None:
             watches.append((models, EVERY))
         if file is not None:
-            limits = LimitsFile(file, lambda: load_config(file).enforce.limits, blocking.limit, log)
+            limits = LimitsFile(file, limits_in(file, config), blocking.limit, log)
+            limits.look()
             watches.append((limits, EVERY))
         loop.add_signal_handler(signal.SIGHUP, lambda: [watch.look() for watch, _ in watches])
         log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), metrics=address)
@@ -133,8 +137,41 @@ def make_transport(zeek: ZeekConfig) -> Transport:
         from portkin.transport.broker import BrokerTransport, find_bindings
 
         return BrokerTransport(zeek.broker, broker=find_bindings(), delays=delays, size=zeek.outbox)
-    from portkin.transport.websocket import WebSocketTransport, tls_context
+    from portkin.transport.websocket import WebSocketTransport
+
+    return WebSocketTransport(zeek.url, delays=delays, size=zeek.outbox, tls=tls_of(zeek))
+
+
+def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
+    """TLS as the settings want it; None where the URL wants none."""
+    from portkin.transport.websocket import tls_context, uri_of
 
     files = [str(path) if path else None for path in (zeek.tls.ca, zeek.tls.certificate, zeek.tls.key)]
-    tls = tls_context(*files) if zeek.url.startswith("wss:") else None
-    return WebSocketTransport(zeek.url, delays=delays, size=zeek.outbox, tls=tls)
+    return tls_context(*files) if uri_of(zeek.url).secure else None
+
+
+def checks() -> Checks:
+    """What is not seen of a setting until it is used, looked at before anything is begun."""
+    from portkin.enforce.config import limits_of, place_of
+    from portkin.transport.broker import peer_of
+    from portkin.transport.websocket import uri_of
+
+    # Both addresses, whichever is used: their hosts are never blocked.
+    return {
+        "zeek.url": lambda config: uri_of(config.zeek.url),
+        "zeek.broker": lambda config: peer_of(config.zeek.broker),
+        "zeek.tls": lambda config: tls_of(config.zeek),
+        "enforce.limits.never_ports": lambda config: limits_of(config.enforce.limits),
+        "enforce.nftables.table": lambda config: place_of(config.enforce),
+    }
+
+
+def limits_in(file: Path, config: Config) -> Callable[[], LimitsConfig]:
+    """Gives the limits that are in force since the start, then, each time, those that the file has.
+
+    Between that reading and now a table and models were loaded: an edit in the meantime must be seen as one.
+    """
+    from portkin.config import load_config
+
+    in_force = [config]
+    return lambda: (in_force.pop() if in_force else load_config(file)).enforce.limits

@@ -3,6 +3,9 @@
 What Zeek's nodes say decides what time it is: a bin closes when all nodes have reported beyond its end, or one of
 them has and the grace is over. So a capture is scored as fast as it is read, and every run is the same. Only where
 the reports stop does our steady clock go on in their place.
+
+A report from the future is refused: bins closed are never open again, so one clock a day ahead would end the scores
+of a day, one ten years ahead those of all. What is live is as old as our clock, and a capture older.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portkin.hours import label, next_start
-from portkin.logs import Log
+from portkin.logs import Limiter, Log
 from portkin.messages import (
     Count,
     Message,
@@ -35,12 +39,15 @@ if TYPE_CHECKING:
 PORTION = 256
 """Scores in one message."""
 UNKNOWN = -1.0
+AHEAD = 3600.0
+"""Seconds by which a node's clock may be ahead of ours: far more than clocks differ that somebody sets. So long at most
+does one report keep what comes after it from being scored."""
 
 
 class Keeper:
     """Sums reports, closes bins, scores them. For one thread at a time. Methods may raise sqlite3.Error.
 
-    ``now`` is always seconds of one steady clock.
+    ``now`` is always seconds of one steady clock; ``wall`` gives seconds since 1970.
     """
 
     def __init__(
@@ -51,15 +58,23 @@ class Keeper:
         metrics: RatesMetrics,
         log: Log,
         clock: Callable[[], float] = time.perf_counter,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._window = window
         self._models = models
         self._metrics = metrics
         self._log = log
         self._clock = clock
+        self._wall = wall
+        self._limiter = Limiter(60.0, clock)
         self._latest: tuple[float, float] | None = None
         self._heard = False
         self._waiting: list[Message] = []
+
+    @property
+    def path(self) -> Path:
+        """The file of the window."""
+        return self._window.path
 
     @property
     def models(self) -> Forecaster:
@@ -83,6 +98,8 @@ class Keeper:
         until = start + report.width.total_seconds()
         if len(report.ports) != len(report.counts):
             return [*said, self._refused(report, f"{len(report.ports)} ports, but {len(report.counts)} counts")]
+        if until > self._wall() + AHEAD:
+            return [*said, self._too_early(report, until)]
         counts: dict = {}
         for port, count in zip(report.ports, report.counts, strict=True):
             counts[port] = counts.get(port, 0) + count
@@ -107,6 +124,18 @@ class Keeper:
 
     def close_file(self) -> None:
         self._window.close_file()
+
+    def _too_early(self, report: RatesReport, until: float) -> RatesResponse:
+        ahead = f"{until - self._wall():.0f} s"
+        held = self._limiter.passes("ahead")
+        if held is not None:
+            self._log.error(
+                "a report of rates from the future refused: set the clock of this node, or the sidecar's",
+                node=report.node,
+                ahead=ahead,
+                not_shown=held,
+            )
+        return self._refused(report, f"it ends {ahead} ahead of the sidecar's clock; set the one that is wrong")
 
     def _refused(self, report: RatesReport, reason: str) -> RatesResponse:
         self._metrics.reported("refused")

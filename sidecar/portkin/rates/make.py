@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from portkin.hours import label
 from portkin.logs import Log
 from portkin.rates.config import RatesConfig, closing_of, window_path
-from portkin.rates.keeper import Keeper
+from portkin.rates.keeper import AHEAD, Keeper
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.part import LiveRates
 from portkin.rates.reload import ModelFolder
@@ -54,8 +55,17 @@ def make_rates(
         window, wrong = make_window(config, models, now=wall())
         if wrong:
             log.error("the window of rates begins anew", reason=wrong)
+        opened = window.open
+        if opened is not None and opened > wall() + AHEAD:
+            # Not put right here: it may be our clock that is wrong, and then the window is worth keeping.
+            log.error(
+                "nothing is scored before the bin at which the window of rates is; set the clock, "
+                "or, where it is right, move this file away while portkin is ended",
+                file=str(window.path),
+                bin=label(opened, window.width, window.tz),
+            )
         if before is None:
-            return Keeper(window, models, metrics=metrics, log=log)
+            return Keeper(window, models, metrics=metrics, log=log, wall=wall)
         before.replace(window, models)
         return before
 

@@ -6,6 +6,7 @@ Scoring a thousand ports takes a second; the loop that answers Zeek does not wai
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +118,17 @@ class LiveRates(Part):
             self._metrics.failed()
             if self._limiter.passes("error") is not None:
                 self._log.error("rates are not scored; detection goes on", reason=str(error))
+        except sqlite3.Error as error:
+            self._metrics.failed()
+            if self._limiter.passes("error") is not None:
+                file = "" if self._keeper is None else f"{self._keeper.path}: "
+                # On a full disk SQLite rolls back by itself; that our ROLLBACK then fails is not the reason.
+                why = error.__context__ if isinstance(error.__context__, sqlite3.Error) else error
+                self._log.error(
+                    "rates are not scored; detection goes on",
+                    reason=f"{file}the window of rates cannot be written ({why}); make room for it, "
+                    "or set rates.books to a file that can be",
+                )
         except Exception:
             self._metrics.failed()
             if self._limiter.passes("defect") is not None:

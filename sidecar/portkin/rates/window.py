@@ -44,6 +44,8 @@ CREATE TABLE counted (
 """
 _SLACK = 0.01
 """Seconds by which stamps of the same moment may differ: Zeek's are written in milliseconds."""
+WIDEST = 31 * 86_400.0
+"""Seconds of the longest report. One without counts says that a node watched and saw nothing, for so long at most."""
 
 Taken = Literal["new", "repeated", "old"]
 
@@ -143,6 +145,8 @@ class Window:
         """Take a report in. ValueError, with the reason, for one that cannot be."""
         if not 0 <= start < until < 2**40:
             raise ValueError(f"its interval is from {start} to {until}")
+        if until - start > WIDEST:
+            raise ValueError(f"its interval is {until - start:.0f} s wide, more than {WIDEST:.0f}")
         bin_ = bin_start(start + _SLACK, self.width, self.tz)
         after = next_start(bin_, self.width, self.tz)
         if counts and until > after + _SLACK:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import zeekpy
 
@@ -46,10 +47,7 @@ class BrokerTransport:
         size: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        host, colon, port = address.rpartition(":")
-        if not (colon and host and port.isdigit() and int(port) < 65536):
-            raise TransportError(f"{address!r} is no Broker address; write host:port, as 127.0.0.1:27760")
-        self._peer = (host.strip("[]"), int(port))
+        self._peer = peer_of(address)
         self._broker = broker
         self._delays = delays
         self._sleep = sleep
@@ -116,6 +114,19 @@ class BrokerTransport:
                 delay = next(delays)
                 listener.failed(repr(item), delay)
                 await self._sleep(delay)
+
+
+def peer_of(address: str) -> tuple[str, int]:
+    """Host and port of ``host:port``. TransportError for what can be none."""
+    host, _, port = address.rpartition(":")
+    try:
+        urlsplit(f"//{address}")  # ValueError for brackets that do not hold an IPv6 address
+        host.encode("idna")
+        if host and port.isdigit() and int(port) < 65536:
+            return host.strip("[]"), int(port)
+    except ValueError:
+        pass
+    raise TransportError(f"{address!r} is no Broker address; write host:port, as 127.0.0.1:27760")
 
 
 def _pass_on(poll: Callable[[], list[Any]], take: Callable[[Any], None]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from websockets.exceptions import InvalidURI, WebSocketException
-from websockets.uri import parse_uri
+from websockets.uri import WebSocketURI, parse_uri
 
 from portkin.errors import TransportError
 from portkin.messages import TO_SIDECAR, TO_ZEEK, Event, Junk
@@ -38,14 +39,9 @@ class WebSocketTransport:
         ping: float = PING,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        try:
-            self._uri = parse_uri(url)
-            self._uri.host.encode("idna")
-            secure: bool | None = self._uri.secure
-        except (InvalidURI, UnicodeError):
-            secure = None
-        if secure is None or secure != (tls is not None):
-            raise TransportError(f"{url!r} is no address of a WebSocket; write ws://127.0.0.1:27759/v1/messages/json")
+        self._uri = uri_of(url)
+        if self._uri.secure != (tls is not None):
+            raise _no_address(url)
         self._url = url
         self._tls = tls
         self._delays = delays
@@ -118,6 +114,20 @@ class WebSocketTransport:
         return link, f"{endpoint} (Zeek {version})"
 
 
+def uri_of(url: str) -> WebSocketURI:
+    """The parts of a WebSocket's address. TransportError for what can be none."""
+    try:
+        uri = parse_uri(url)
+        uri.host.encode("idna")
+    except (InvalidURI, ValueError):  # '[bad' and 'a..b' are ValueErrors
+        raise _no_address(url) from None
+    return uri
+
+
+def _no_address(url: str) -> TransportError:
+    return TransportError(f"{url!r} is no address of a WebSocket; write ws://127.0.0.1:27759/v1/messages/json")
+
+
 def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
     """How to verify a ``wss`` peer (``ca``: a PEM file; the system's where None), and who to be for it.
 
@@ -126,8 +136,12 @@ def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl
     named = ca
     try:
         context = ssl.create_default_context(cafile=ca)
-        named = certificate
         if certificate is not None:
+            # OpenSSL does not tell which of the two is not there.
+            for named in filter(None, (certificate, key)):
+                with Path(named).open("rb"):
+                    pass
+            named = f"{certificate} with the key {key}" if key is not None else certificate
             context.load_cert_chain(certificate, key)
     except OSError as error:
         raise TransportError(

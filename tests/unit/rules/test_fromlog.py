@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from click.testing import CliRunner
 
 from portkin.errors import RulesError
 from portkin.ports import Port
+from portkin_rules.commands import rules as command
 from portkin_rules.fromlog import Decision, read_decisions, running
 from portkin_rules.make import make_source_rules
 from portkin_rules.rule import read_rules
@@ -80,6 +82,33 @@ def test_not_a_log(tmp_path, line):
     path = tmp_path / "portkin.log"
     path.write_text(f"{HEAD}\n{line}\n")
     with pytest.raises(RulesError, match=r"portkin\.log:8: not a line"):
+        list(read_decisions(path))
+
+
+@pytest.mark.parametrize("cut", ["1006.0\tPortkin::DECISION\tD6\t198.5", LINES[2][:-4], '{"ts": 1006.0, "ki'])
+def test_cut_last_line(log, tmp_path, cut):
+    """A last line without an end is left out with a warning, even where it looks whole; the others count."""
+    path, told = tmp_path / "cut.log", []
+    path.write_text("\n".join([HEAD, *LINES, cut]))
+    assert list(read_decisions(log)) == list(read_decisions(path, told.append))
+    assert [f"{path}:14: the last line is cut off and was left out; it is read when it is whole"] == told
+
+
+def test_cut_line_is_told(tmp_path):
+    """The command writes the other sources' rules and warns on standard error."""
+    path, output = tmp_path / "portkin.log", tmp_path / "s.rules"
+    path.write_text("\n".join([HEAD, *LINES, LINES[0][:20]]))
+    done = CliRunner().invoke(command, ["from-log", str(path), "--seconds", str(10**10), "-o", str(output)])
+    assert 0 == done.exit_code
+    assert f"portkin: warning: {path}:14: the last line is cut off" in done.stderr
+    assert 3 == len(read_rules(output))
+
+
+def test_zone_of_an_address(tmp_path):
+    """An address with a zone, which could hold text that ends the rule, is refused."""
+    path = tmp_path / "portkin.log"
+    path.write_text(f"{HEAD}\n1000.5\tDECISION\tD\tfe80::1%x any -> any any\t-\t22/tcp\n")
+    with pytest.raises(RulesError, match=r"portkin\.log:8: .*has a zone, which no rule can name"):
         list(read_decisions(path))
 
 

@@ -113,6 +113,27 @@ def test_foreign_file(table, tmp_path):
         make_rules(Plan(), table, "10", tmp_path)
 
 
+@pytest.mark.parametrize("theirs", ["2000001 || ET SCAN x\n", "1 || 1500000 || 1 || x\n", "# mine\n", b"\xff"])
+def test_foreign_messages(table, tmp_path, theirs):
+    """A sid-msg.map that says anything of other rules is not replaced, and no rules are written beside it."""
+    messages = tmp_path / "sid-msg.map"
+    content = theirs if isinstance(theirs, bytes) else f"1500000 || ours\n\n{theirs}".encode()
+    messages.write_bytes(content)
+    with pytest.raises(RulesError, match=r"sid-msg\.map.*into another folder"):
+        make_rules(Plan(), table, "10", tmp_path / "portkin.rules")
+    assert [messages] == list(tmp_path.glob("*.*"))
+    assert content == messages.read_bytes()
+
+
+def test_own_messages(table, tmp_path):
+    """Our own sid-msg.map is replaced, also where the rules before had another range of ids."""
+    output = tmp_path / "portkin.rules"
+    make_rules(Plan(), table, "10", output, sid_base=1_000_000)
+    make_rules(Plan(), table, "10", output)
+    entries = (tmp_path / "sid-msg.map").read_text().splitlines()
+    assert {rule.sid for rule in read_rules(output)} == {int(entry.split(" ")[0]) for entry in entries}
+
+
 def test_unwritable(table, tmp_path):
     """A place that cannot be written to is named."""
     (tmp_path / "file").write_text("")

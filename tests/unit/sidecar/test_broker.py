@@ -240,7 +240,9 @@ def test_every_type_survives_broker(broker):
     assert [type(arg) for arg in event.args] == [type(arg) for arg in back.args]
 
 
-@pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:", ":9999", "127.0.0.1:x", "127.0.0.1:70000"])
+@pytest.mark.parametrize(
+    "address", ["", "127.0.0.1", "127.0.0.1:", ":9999", "127.0.0.1:x", "127.0.0.1:70000", "a..b:1", "[x:1", "a:\u00b2"]
+)
 def test_an_address_that_is_none_is_refused(address):
     """An address without host or port is an error that shows one."""
     with pytest.raises(TransportError, match=r"write host:port, as 127\.0\.0\.1:27760"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portkin.config import SAMPLE, BackoffConfig, Config, load_config
-from portkin.errors import ConfigError
+from portkin.errors import ConfigError, TransportError
 from portkin.settings import Given, Networks, Section, build, read_yaml, setting, to_yaml
 
 
@@ -84,6 +84,15 @@ def test_an_empty_file_is_the_defaults(load):
         ("zeek:\n  url: [\n", "portkin.yaml:3: not YAML"),
         ("- a\n", "portkin.yaml:1: the file is no mapping"),
         ("? [a]\n: b\n", "portkin.yaml:1: a key must be a plain word"),
+        ("zeek:\n  url: 2024-02-30\n", "portkin.yaml:2: '2024-02-30' cannot be read as 'timestamp'; correct it"),
+        ("metrics:\n  port: 0x_\n", "portkin.yaml:2: '0x_' cannot be read as 'int'; correct it"),
+        ("metrics:\n  port: !!int ''\n", "portkin.yaml:2: '' cannot be read as 'int'; correct it"),
+        ("log:\n  level: !x info\n", "portkin.yaml:2: '!x' is no tag known here; leave it out"),
+        ("rates:\n  books: ~nosuchuser/x.sqlite\n",
+         "portkin.yaml:2: rates.books is '~nosuchuser/x.sqlite' (there is no account 'nosuchuser' here); write the"),
+        ("rates:\n  grace: 1" + 400 * "0" + "\n", "portkin.yaml:2: rates.grace is 1000"),
+        ("zeek: &a\n  tls: *a\n", "portkin.yaml:1: something lies within itself; write it without & and *"),
+        ("zeek: " + 5000 * "[", "portkin.yaml: not YAML that can be read: nested too deeply"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_refused_with_line_value_and_remedy(load, text, message):
@@ -98,6 +107,22 @@ def test_a_wrong_flag_is_refused_by_its_name(load):
     with pytest.raises(ConfigError) as refused:
         load("", {"zeek.outbox": Given(0, "--outbox")})
     assert "--outbox: zeek.outbox is 0; write a number from 1 to 10000000" == str(refused.value)
+
+
+def test_a_check_that_fails_is_named_with_its_setting_and_place(load, monkeypatch):
+    """What a check refuses is told with the setting and where it stands: a line, or a flag over it."""
+
+    def refuse(config):
+        raise TransportError(f"{config.zeek.url!r} is no address")
+
+    Path("portkin.yaml").write_text("zeek:\n  outbox: 5\n  url: file\n")
+    for flags, place, value in (
+        ({}, "portkin.yaml:3", "file"),
+        ({"zeek.url": Given("flag", "--url")}, "--url", "flag"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            load_config(Path("portkin.yaml"), flags, {"zeek.url": refuse})
+        assert f"{place}: zeek.url: {value!r} is no address" == str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -121,7 +146,10 @@ def test_lists_of_networks_are_read():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("never: [192.0.2.1/24]\n", "f:1: never is ['192.0.2.1/24']; write a list, each a network such as"),
+        ("never: [192.0.2.1/24]\n", "f:1: never has '192.0.2.1/24' in it; write a network such as"),
+        ("never:\n- 192.0.2.0/24\n- 192.0.2.1/24\n", "f:3: never has '192.0.2.1/24' in it; write a network such as"),
+        ("never:\n- 192.0.2.0/24\n- 2024-02-30\n", "f:3: '2024-02-30' cannot be read as 'timestamp'"),
+        ("never: !x [192.0.2.0/24]\n", "f:1: '!x' is no tag known here; leave it out"),
         ("never: 192.0.2.0/24\n", "f:1: never is '192.0.2.0/24'; write a list"),
         ("share: -1\n", "f:1: share is -1; write a number of 0.0 or more"),
     ],

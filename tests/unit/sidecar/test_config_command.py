@@ -36,3 +36,26 @@ def test_a_wrong_file_is_an_error(tmp_path):
     file.write_text("metrics:\n  port: 70000\n")
     with pytest.raises(ConfigError, match=r"portkin\.yaml:2: metrics\.port is 70000; write a number from 0 to 65535"):
         CliRunner().invoke(config, ["-c", str(file)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "enforce:\n  limits:\n    never_ports: [22/tpc]\n",
+            "3: enforce.limits.never_ports: '22/tpc' names no protocol",
+        ),
+        ("enforce:\n  nftables: {table: a-b}\n", "2: enforce.nftables.table is 'a-b'; write letters, digits and _"),
+        ("zeek:\n  url: htp:/x\n", "2: zeek.url: 'htp:/x' is no address of a WebSocket; write ws://"),
+        ("zeek:\n  url: 'ws://[bad'\n", "2: zeek.url: 'ws://[bad' is no address of a WebSocket; write ws://"),
+        ("zeek:\n  broker: a..b:1\n", "2: zeek.broker: 'a..b:1' is no Broker address; write host:port"),
+        ("zeek:\n  url: wss://zeek/\n  tls:\n    ca: gone.pem\n", "4: zeek.tls: gone.pem: cannot be used for TLS"),
+    ],
+)
+def test_what_serve_would_refuse_is_an_error(tmp_path, text, message):
+    """A value that looks right but cannot be used is refused as by `portkin serve`, with the line."""
+    file = tmp_path / "portkin.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        CliRunner().invoke(config, ["-c", str(file)], catch_exceptions=False)
+    assert str(refused.value).startswith(f"{file}:{message}")

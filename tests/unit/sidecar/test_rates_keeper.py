@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -59,6 +60,10 @@ class Desk:
             folder / "w.sqlite", width=HOUR, tz="UTC", ports=self.models.ports, bins=20, closing=Closing(**closing)
         )
         self.keeper = Keeper(window, self.models, metrics=RatesMetrics(self.registry), log=Lines())
+
+    def at(self, wall: float) -> None:
+        """The sidecar's clock says this; otherwise it is today, years after the reports."""
+        self.keeper._wall = lambda: wall
 
     def hour(self, number: int, changes=None, node: str = "zeek") -> list:
         """What is said to the reports of a whole hour, but for the responses."""
@@ -159,7 +164,62 @@ def test_reports_at_odds_with_themselves_are_refused(tmp_path):
     assert "1 ports, but 0 counts" in keeper.receive(odd, 0.0)[0].error
     wide = keeper.receive(report(BEGIN, {SSH: 1}, width=2 * HOUR), 0.0)
     assert "beyond the end of its bin" in wide[0].error
+    silent = keeper.receive(report(BEGIN, width=40 * 24 * HOUR), 0.0)
+    assert "3456000 s wide, more than 2678400" in silent[0].error
     assert parse(unparse(odd)) == odd
+
+
+YEAR = 365 * 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("jump", "counts", "width", "node"),
+    [
+        (10 * YEAR, None, 60.0, "zeek"),
+        (30 * 24 * HOUR, {TELNET: 1}, 60.0, "zeek"),
+        (24 * HOUR, None, 60.0, "other"),
+        (0, None, 5e9, "zeek"),
+    ],
+)
+def test_a_report_from_the_future_is_refused_and_alarms_go_on(tmp_path, jump, counts, width, node):
+    """A clock far ahead closes no bin: the next hours are scored, a burst is told, and the log says which node."""
+    desk = Desk(tmp_path)
+    for number in range(6):
+        desk.at(BEGIN + (number + 1) * HOUR)
+        desk.hour(number)
+    for _ in range(3):
+        (answer,) = desk.keeper.receive(report(BEGIN + 6 * HOUR + jump, counts, width=width, node=node), 0.0)
+        assert re.fullmatch(
+            rf"report of {node} refused: it ends \d+ s ahead of the sidecar's clock; set .*", answer.error
+        )
+    said = []
+    for number in range(6, 9):
+        desk.at(BEGIN + (number + 1) * HOUR)
+        said.append(kinds(desk.hour(number, {TELNET: 2000} if number == 8 else None)))
+    assert [[RatesScores], [RatesScores], [RatesScores, RateAnomaly]] == said
+    lines = [(level, pairs["node"]) for level, _, pairs in desk.keeper._log.lines]
+    assert [("error", node)] == lines
+    assert 3 == desk.registry.get_sample_value("portkin_rates_reports_total", {"outcome": "refused"})
+
+
+def test_a_clock_that_differs_a_little_is_believed(tmp_path):
+    """A node half an hour ahead is counted: clocks differ, and that loses a bin at most."""
+    desk = Desk(tmp_path)
+    desk.at(BEGIN)
+    assert [RatesResponse("r", Count(1), "")] == desk.keeper.receive(report(BEGIN + HOUR // 2, {SSH: 5}), 0.0)
+
+
+def test_a_window_that_is_in_the_future_is_told(tmp_path):
+    """Where an earlier version, or a wrong clock, left the window years ahead, the log says so at the start."""
+    config = RatesConfig(model=write_means(tmp_path / "m"), books=tmp_path / "w.sqlite")
+    told = []
+    for wall in (BEGIN + HOUR, BEGIN - 24 * HOUR):
+        log = Lines()
+        part, _ = make_rates(config, registry=CollectorRegistry(), log=log, wall=lambda wall=wall: wall)
+        part._work([(0.0, report(BEGIN, {SSH: 1}))], False)
+        part._keeper.close_file()
+        told.append([pairs["file"] for level, _, pairs in log.lines if level == "error" and "file" in pairs])
+    assert [[], [str(tmp_path / "w.sqlite")]] == told
 
 
 def drive(part, reports) -> list:
@@ -211,6 +271,25 @@ def test_a_file_that_cannot_be_written_ends_nothing(tmp_path):
     with pytest.raises(TimeoutError):
         asyncio.run(_briefly(part))
     assert [True] == ["rates.books" in pairs["reason"] for level, _, pairs in log.lines if level == "error"]
+
+
+def test_a_full_disk_is_no_defect(tmp_path):
+    """The log names the file and rates.books, without a traceback; the report stays unanswered, so Zeek keeps it."""
+    log = Lines()
+    config = RatesConfig(model=write_means(tmp_path / "m"), books=tmp_path / "w.sqlite")
+    part, _ = make_rates(config, registry=CollectorRegistry(), log=log, clock=lambda: 0.0)
+    assert [RatesResponse] == kinds(part._work([(0.0, report(BEGIN, {SSH: 1}))], False))
+    database = part._keeper._window._db
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    many = [(0.0, report(BEGIN + 1 + n, {SSH: 1}, node=f"{n}" * 500)) for n in range(50)]
+    assert len(many) > len(part._work(many, False))
+    (reason,) = [pairs["reason"] for level, _, pairs in log.lines if level == "error"]
+    assert reason.startswith(
+        f"{tmp_path / 'w.sqlite'}: the window of rates cannot be written (database or disk is full)"
+    )
+    assert "rates.books" in reason
+    part._keeper.close_file()
 
 
 async def _briefly(part) -> None:

@@ -378,7 +378,19 @@ def test_a_web_server_that_knows_no_websocket_is_a_failure():
     assert ("failed", True) == (state, "404" in told)
 
 
-@pytest.mark.parametrize("url", ["", "http://127.0.0.1/", "127.0.0.1:27759", "ws://", "ws://a..b/", "wss://127.0.0.1/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://127.0.0.1/",
+        "127.0.0.1:27759",
+        "ws://",
+        "ws://a..b/",
+        "ws://[bad",
+        "ws://a:99999/",
+        "wss://127.0.0.1/",
+    ],
+)
 def test_an_address_that_can_never_work_is_refused_at_once(url):
     """A URL that is none, or wss without TLS settings, is an error at the start and not a vain wait."""
     with pytest.raises(TransportError, match="write ws://"):
@@ -442,6 +454,18 @@ def test_a_certificate_that_cannot_be_used_is_named(tmp_path):
     for name in ("no.pem", "gone.pem"):
         with pytest.raises(TransportError, match=name):
             tls_context(str(tmp_path / name), None, None)
+
+
+def test_a_key_that_cannot_be_used_is_named(certificate, tmp_path):
+    """A key that is not there is named itself, not the certificate; one of something else together with it."""
+    (tmp_path / "no.pem").write_text("no key")
+    cert, _ = certificate
+    with pytest.raises(TransportError) as gone:
+        tls_context(None, cert, str(tmp_path / "gone.pem"))
+    assert str(gone.value).startswith(f"{tmp_path / 'gone.pem'}: cannot be used for TLS (No such file or directory)")
+    with pytest.raises(TransportError) as other:
+        tls_context(None, cert, str(tmp_path / "no.pem"))
+    assert str(other.value).startswith(f"{cert} with the key {tmp_path / 'no.pem'}: cannot be used for TLS (")
 
 
 def test_an_event_is_an_event_on_both_sides():
