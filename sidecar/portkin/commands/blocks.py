@@ -16,6 +16,20 @@ _file = click.option(
 )
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, an object a line.")
 
+_WIDE = 2_000
+"""Columns that hold every row of the list, with the longest reason."""
+_LONGEST = 31_536_000.0
+"""Seconds: the most that `enforce.limits.max_duration` can be."""
+
+
+def _finite(context: click.Context, option: click.Parameter, seconds: float) -> float:
+    """What is longer than any block can be is as good as the longest; infinity and NaN are mistakes."""
+    import math
+
+    if not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is no time; write seconds such as 3600")
+    return min(seconds, _LONGEST)
+
 
 @click.group()
 def blocks() -> None:
@@ -66,7 +80,15 @@ def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: b
 @blocks.command()
 @click.argument("src")
 @click.argument("ports", nargs=-1, required=True)
-@click.option("--for", "seconds", type=click.FloatRange(1.0), default=3600.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--for",
+    "seconds",
+    type=click.FloatRange(1.0),
+    callback=_finite,
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+)
 @click.option("--why", default="", help="A note for the books.")
 @_json
 @_file
@@ -118,12 +140,14 @@ def _settings(file: Path | None) -> Any:
 
 
 def _address(text: str) -> Any:
+    """The address of a text; an IPv4-mapped one is IPv4, as in the books."""
     from ipaddress import ip_address
 
     try:
-        return ip_address(text)
+        address = ip_address(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no address; write one such as 203.0.113.5 or 2001:db8::5") from None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _ordered(file: Path | None, as_json: bool, order: Any) -> None:
@@ -153,7 +177,7 @@ def _ordered(file: Path | None, as_json: bool, order: Any) -> None:
         for line in told:
             detail = f" ({line['detail']})" if line["detail"] else ""
             click.echo(f"{line['src']} {line['port']} {line['outcome']}{detail}")
-    if any(line["outcome"] in ("error", "vetoed") for line in told):
+    if not enforcer.ready or any(line["outcome"] in ("error", "vetoed") for line in told):
         raise SystemExit(1)
 
 
@@ -184,7 +208,13 @@ def _print_table(rows: list[dict[str, Any]], now: float) -> None:
 
     table = Table(box=None, pad_edge=False)
     for heading in ("source", "port", "rank", "probed", "by", "state", "left", "packets", "why"):
-        table.add_column(heading, justify="right" if heading in ("rank", "left", "packets") else "left")
+        whole = heading in ("source", "port")
+        table.add_column(
+            heading,
+            justify="right" if heading in ("rank", "left", "packets") else "left",
+            no_wrap=whole,
+            overflow="ignore" if whole else "ellipsis",
+        )
     for row in rows:
         left = "" if row["outcome"] else f"{max(0.0, row['until'] - now):.0f} s"
         cells = (
@@ -199,4 +229,8 @@ def _print_table(rows: list[dict[str, Any]], now: float) -> None:
             row["why"],
         )
         table.add_row(*map(Text, cells))  # Text: what Zeek sent is not markup
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        # A program reads it: a line a block, whatever its length.
+        console.width = _WIDE
+    console.print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -40,11 +40,14 @@ def differences(
     mode: Mode,
     held: Mapping[Pair, Held] | None,
     *,
+    gone: Collection[Pair] = (),
     now: float,
     longest: float,
     unwanted: Callable[[Pair], bool],
 ) -> Differences:
     """What to change in a backend that holds ``held`` (None: it cannot say, so all is sent to it again).
+
+    ``gone`` are pairs that it may still block though their blocks have ended.
 
     A pair of the backend that is not in memory goes where it is ``unwanted``, as when the books know that it has
     ended; else the books were lost, and it is taken over for what is left of it, ``longest`` at most.
@@ -53,6 +56,7 @@ def differences(
     found = Differences()
     if held is None:
         found.moves = [Timed(pair, left) for pair, left in ours.items() if left > 0]
+        found.removes = [pair for pair in gone if pair not in ours]
         return found
     for pair, left in ours.items():
         there = held.get(pair)
@@ -66,7 +70,7 @@ def differences(
     for pair, there in held.items():
         if pair in ours:
             continue
-        if pair in memory.live or unwanted(pair):
+        if pair in memory.live or pair in gone or unwanted(pair):
             found.removes.append(pair)
             continue
         left = min(there.seconds, longest)

@@ -8,13 +8,15 @@ and what blocks does so under `Books.lock`, and `Books.changed` tells that someb
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from portkin.enforce.blocks import MOST_WHY, Block, Outcome, Pair, number_of, text_of
+from portkin.enforce.blocks import MOST_WHY, Block, Mode, Outcome, Pair, number_of, text_of
+from portkin.errors import BooksError
 from portkin.ports import Port
 from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 
@@ -44,6 +46,9 @@ CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), latest REAL NOT NUL
 """
 _CLASH = 5.0
 """Seconds that a clock may be behind the books before that is called a clash."""
+_LOCK_WAIT = 10.0
+"""Seconds that a process waits for another to let go of the books."""
+_LOCK_POLL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,22 @@ class Books:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from changing the books and what blocks; killed, we let go."""
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        """Keep other processes from changing the books and what blocks; killed, we let go.
+
+        Raises BooksError where another does not let go, as one that was stopped.
+        """
+        end = time.monotonic() + _LOCK_WAIT
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise BooksError(
+                        f"{self._lock.name}: another process has held this lock for {_LOCK_WAIT:g} s; "
+                        f"`fuser {self._lock.name}` shows which"
+                    ) from None
+            time.sleep(_LOCK_POLL)
         try:
             yield
         finally:
@@ -114,6 +133,11 @@ class Books:
         """Until when pairs that were unblocked are left alone."""
         rows = self._db.execute("SELECT src, port, proto, until FROM grace WHERE until > ?", (now,))
         return {_pair(src, port, proto): until for src, port, proto, until in rows}
+
+    def cut_short(self, mode: Mode, now: float) -> list[Pair]:
+        """The pairs with a block of this mode that has ended though its time is not over."""
+        query = "SELECT DISTINCT src, port, proto FROM blocks WHERE outcome IS NOT NULL AND mode = ? AND until > ?"
+        return [_pair(*row) for row in self._db.execute(query, (mode, now))]
 
     def known(self, pair: Pair) -> bool:
         """Whether there is any row of the pair."""

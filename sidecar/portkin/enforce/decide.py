@@ -26,13 +26,15 @@ class Plan:
     extends: dict[Pair, tuple[Block, float]] = field(default_factory=dict)
     """With the end as it was before."""
     ends: dict[Pair, tuple[Block, Outcome]] = field(default_factory=dict)
+    lifts: set[Pair] = field(default_factory=set)
+    """What the backend must let go of, whether or not a block of it was known here."""
     spared: list[Pair] = field(default_factory=list)
     unspared: list[Pair] = field(default_factory=list)
     responses: list[BlockResponse] = field(default_factory=list)
 
     def changes(self) -> bool:
         """Whether there is anything for the books."""
-        return bool(self.adds or self.extends or self.ends or self.spared or self.unspared)
+        return bool(self.adds or self.extends or self.ends or self.lifts or self.spared or self.unspared)
 
 
 class Decider:
@@ -50,10 +52,10 @@ class Decider:
     def settles_first(self, request: Request, plan: Plan) -> bool:
         """Whether the plan must be carried out before this request can be decided.
 
-        So it is where a block would begin and end within it, or end and begin again.
+        So it is where a block would begin and end within it, or a pair be let go and blocked again.
         """
         pair = pair_of(request.src, request.p)
-        if pair in plan.ends:
+        if pair in plan.ends or pair in plan.lifts:
             return True
         entry = plan.adds.get(pair)
         return entry is not None and (isinstance(request, UnblockRequest) or entry.block.mode == "holdout")
@@ -77,7 +79,7 @@ class Decider:
             plan.responses.append(answer(request, "vetoed", veto or "duration"))
             return
         block = self._memory.live.get(pair)
-        if block is not None and (block.mode != "holdout" or rank > 0):
+        if block is not None and (block.mode == self._mode or (block.mode == "holdout" and rank > 0)):
             self._extend(request, block, now + seconds, plan)
             return
         veto = self._veto(pair, why, block, now, steady)
@@ -85,7 +87,8 @@ class Decider:
             plan.responses.append(answer(request, "vetoed", veto))
             return
         if block is not None:
-            # It was held out, and the source came: from now on it is a block as any other.
+            # It was held out, and the source came: from now on it is a block as any other. Or it was begun with
+            # another backend's settings, and is nothing to ours.
             self._memory.drop(block)
             plan.ends[pair] = (block, "replaced")
             plan.extends.pop(pair, None)
@@ -101,7 +104,7 @@ class Decider:
     def _veto(self, pair: Pair, why: Why, block: Block | None, now: float, steady: float) -> rules.Veto | None:
         """Why a new block may not be, though the pair may."""
         if why.evidence == "OPERATOR":
-            return rules.capped(pair, self._memory.tally, self.limits)
+            return rules.capped(pair, self._memory.tally, self.limits) if block is None else None
         if rules.in_grace(pair, self._memory.grace, now):
             return "grace"
         if not rules.proven(why, self.limits):
@@ -131,6 +134,8 @@ class Decider:
     def _unblock(self, request: UnblockRequest, now: float, plan: Plan) -> None:
         pair = pair_of(request.src, request.p)
         block = self._memory.live.get(pair)
+        # What the backend holds may be more than we know of.
+        plan.lifts.add(pair)
         if self.limits.grace > 0:
             self._memory.grace[pair] = now + self.limits.grace
             plan.spared.append(pair)
@@ -138,7 +143,16 @@ class Decider:
             self._memory.drop(block)
             plan.extends.pop(pair, None)
             plan.ends[pair] = (block, "removed")
-        plan.responses.append(answer(request, "removed", "" if block else "it was not blocked"))
+        plan.responses.append(
+            answer(request, "removed", elsewhere(block, self._mode) if block else "it was not blocked")
+        )
+
+
+def elsewhere(block: Block, mode: Mode) -> str:
+    """What there is to say of the removal of a block that another backend than ``mode`` holds; else nothing."""
+    if block.mode in (mode, "holdout"):
+        return ""
+    return f"from the books; {block.mode} lets go when its sidecar runs, or with that one's settings"
 
 
 def answer(request: Request, outcome: str, detail: str) -> BlockResponse:

@@ -4,6 +4,9 @@ Everything here runs in one thread at a time. The order matters where we may be 
 what the backend holds was in the books before, so no block is lost, and what has ended in the books and still is
 in the backend is found and taken away when we start again. Nothing depends on that: each block in the backend
 has its own end.
+
+Letting go depends on neither: a veto or an unblock reaches the backend though the books cannot be written, and
+the books though the backend is away; the other is told as soon as it can be.
 """
 
 from __future__ import annotations
@@ -12,21 +15,21 @@ import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from portkin.enforce.align import differences, parts
 from portkin.enforce.backend import Backend, Batch, Dropped, Timed
 from portkin.enforce.blocks import Block, Mode, Outcome, Pair, pair_of
-from portkin.enforce.decide import Decider, Plan, Request, answer, said
+from portkin.enforce.decide import Decider, Plan, Request, answer, elsewhere, said
 from portkin.enforce.figures import Figures
 from portkin.enforce.ledger import Ledger
 from portkin.enforce.limits import Limits, Surroundings, never
 from portkin.enforce.metrics import EnforceMetrics
 from portkin.errors import BackendError, BooksError
 from portkin.logs import Limiter, Log
-from portkin.messages import BlockResponse
+from portkin.messages import BlockResponse, UnblockRequest
 
 _LOG_EVERY = 10.0
 NO_MEANS = "the backend has no means to block this port; for Suricata, build rules for it"
@@ -76,6 +79,7 @@ class Enforcer:
         self._decider = Decider(backend.mode, limits, self._ledger.memory, self.figures, draw)
         self._next_check = self._next_count = self._next_prune = steady()
         self._dropped = Dropped(0, 0)
+        self._pending: set[Pair] = set()  # what the backend may hold and must not; empty when it is ready
         self.ready = False
         """Whether the backend has taken everything that it was given."""
         metrics.watch(self._active, self.figures, lambda: self._dropped)
@@ -96,7 +100,9 @@ class Enforcer:
             responses = self._expire(now)
             self._end_foreign(now)
             self._look()
+            # Before anything is sent to the backend; what it must let go of it is told when it is there.
             responses += self._veto_live(now)
+            self._pending.update(self._ledger.books.cut_short(self.mode, now))
             self._try_align(now)
         books = str(self._ledger.path)
         self._log.info("blocking", backend=self.mode, ready=self.ready, blocks=len(self._live), books=books)
@@ -134,29 +140,32 @@ class Enforcer:
                 return responses + self._carry_out(plan, now)
         except (sqlite3.Error, BooksError) as error:
             self._books_failed(error)
-            return [answer(request, "error", f"the books cannot be written: {error}") for request in requests]
+            return self._without_books(requests, error)
 
     def tick(self) -> list[BlockResponse]:
         """What is due by now: ends, changes made by others, a backend that came back. To be called every second."""
+        responses: list[BlockResponse] = []
         try:
             with self._ledger.changing() as now:
-                responses = self._refresh(now) + self._expire(now)
+                self._settle()
+                responses += self._refresh(now)
+                responses += self._expire(now)
                 steady = self._steady()
                 if steady >= self._next_check:
                     self._next_check = steady + self._pace.check
                     responses += self._check(now)
+                    self._ledger.stamp(now)
                 if steady >= self._next_count:
                     self._next_count = steady + self._pace.count
                     self._count()
                 if steady >= self._next_prune:
                     self._next_prune = steady + self._pace.prune
                     self._ledger.prune(now - self._pace.retention, now)
-                return responses
         except BackendError as error:
             self._backend_failed(error)
         except (sqlite3.Error, BooksError) as error:
             self._books_failed(error)
-        return []
+        return responses
 
     def replace(self, limits: Limits) -> list[BlockResponse]:
         """Go by other limits from now on; blocks that may no longer be are ended at once."""
@@ -166,12 +175,24 @@ class Enforcer:
                 return self._veto_live(now)
         except (sqlite3.Error, BooksError) as error:
             self._books_failed(error)
-        return []
+            return self._veto_live(self._wall())
 
     def flush(self) -> list[BlockResponse]:
-        """End every block, without grace."""
-        with self._ledger.changing() as now:
-            return self._refresh(now) + self._end(list(self._live.values()), "removed", "", now)
+        """End every block, without grace, and have the backend let go of what the books know nothing of.
+
+        Raises BooksError, and BackendError where the backend cannot be reached.
+        """
+        try:
+            with self._ledger.changing() as now:
+                responses = self._refresh(now) + self._end(list(self._live.values()), "removed", "", now)
+                held = self._backend.held()
+                self._lift(self._ledger.books.cut_short(self.mode, now) if held is None else held)
+                self._ledger.settle()
+        except sqlite3.Error as error:
+            raise BooksError(f"{self._ledger.path}: the books cannot be written ({error})") from None
+        if not self.ready:
+            raise BackendError(f"all blocks have ended in the books, but {self.mode} cannot be told now; see its log")
+        return responses
 
     def close(self) -> None:
         """Let go of books and backend; blocks stay until their time is over."""
@@ -207,19 +228,25 @@ class Enforcer:
         def timed(blocks: Sequence[Block]) -> list[Timed]:
             return [Timed(block.pair, block.until - wall) for block in blocks if block.mode == self.mode]
 
+        adds = [entry.block for entry in plan.adds.values()]
         batch = Batch(
-            timed([entry.block for entry in plan.adds.values()]),
-            timed([block for block, _ in plan.extends.values()]),
-            [pair for pair, (block, _) in plan.ends.items() if block.mode == self.mode],
+            timed([block for block in adds if block.pair not in plan.ends]),
+            # In the place of another block, of which the backend may hold something.
+            timed(
+                [*(block for block in adds if block.pair in plan.ends), *(block for block, _ in plan.extends.values())]
+            ),
+            list(plan.lifts),
         )
         if not batch:
             return set()
         if not self.ready:
+            self._pending.update(batch.remove)
             raise BackendError(f"{self.mode} is not ready")
         try:
             return set(self._apply(batch))
         except BackendError as error:
-            # Perhaps somebody took the table away: all of it anew, with what is in this batch.
+            # Perhaps somebody took the table away: all of it anew, with what is in this batch. Part of it may be there.
+            self._pending.update(batch.remove, plan.adds)
             self._log.warning("the backend refused a batch; setting it up again", reason=str(error))
             return self._align(now)
 
@@ -238,6 +265,24 @@ class Enforcer:
             else each
             for each in plan.responses
         ]
+        if refused is None:
+            later = f"from the books; {self.mode} lets go when it is back: {reason}"
+            plan.responses[:] = [
+                BlockResponse(each.reqid, each.src, each.p, each.outcome, later) if each.outcome == "removed" else each
+                for each in plan.responses
+            ]
+
+    def _without_books(self, requests: Sequence[Request], error: Exception) -> list[BlockResponse]:
+        """Nothing is blocked that cannot be written down, but what is to be let go is."""
+        now = self._wall()
+        pairs = {pair_of(each.src, each.p) for each in requests if isinstance(each, UnblockRequest)}
+        blocks = [self._live[pair] for pair in pairs if pair in self._live]
+        self._ledger.end(blocks, "removed", now)
+        self._ended(blocks, "removed")
+        self._lift(pairs)
+        reason = f"the books cannot be written: {error}"
+        let_go = f"{self.mode} was told to let go, but {reason}"
+        return [answer(each, "error", let_go if isinstance(each, UnblockRequest) else reason) for each in requests]
 
     def _account(self, responses: Sequence[BlockResponse]) -> None:
         """Count the responses, and say where a cap bites."""
@@ -260,30 +305,57 @@ class Enforcer:
                 )
 
     def _end(self, blocks: Sequence[Block], outcome: Outcome, detail: str, now: float) -> list[BlockResponse]:
-        """End blocks that hold, in books and backend."""
+        """End blocks that hold, in backend and books, even if one of them is not there."""
         if not blocks:
             return []
+        self._lift(block.pair for block in blocks if block.mode != "holdout")
         self._ledger.end(blocks, outcome, now)
+        self._settle()
         self._ended(blocks, outcome)
+        told = [block for block in blocks if block.mode != "holdout"]
+        return [said(block, outcome, detail or elsewhere(block, self.mode)) for block in told]
+
+    def _lift(self, pairs: Iterable[Pair]) -> None:
+        """Have the backend let go of pairs; where it is not there, `_align` does when it is back."""
+        self._pending.update(pairs)
+        if not self.ready:
+            return
         try:
-            for part in parts([block.pair for block in blocks if block.mode == self.mode]):
+            for part in parts(list(self._pending)):
                 self._apply(Batch(remove=part))
+            self._pending.clear()
         except BackendError as error:
             self._backend_failed(error)
-        return [said(block, outcome, detail) for block in blocks if block.mode != "holdout"]
+
+    def _settle(self) -> None:
+        """Have the books know what has ended; where they cannot be written, the next `tick` tries again."""
+        try:
+            self._ledger.settle()
+        except (sqlite3.Error, BooksError) as error:
+            self._say_books_failed(error)
 
     # What time and others do.
 
     def _expire(self, now: float) -> list[BlockResponse]:
         """Note what has run out; the backend has let go of it by itself."""
         over = self._ledger.expire(now)
+        self._settle()
         self._ended(over, "expired")
         return [said(block, "expired") for block in over if block.mode != "holdout"]
 
     def _refresh(self, now: float) -> list[BlockResponse]:
-        """Take over what others wrote into the books."""
-        gone = [block for block in self._ledger.refresh(now) if block.mode != "holdout"]
-        return [said(block, "expired" if block.until <= now else "removed") for block in gone]
+        """Take over what others wrote into the books.
+
+        They may go by the settings of another backend and other limits: ours lets go of what is gone, and of what may
+        never be.
+        """
+        gone = self._ledger.refresh(self.mode, now)
+        if gone is None:
+            return []
+        self._lift(block.pair for block in gone if block.until > now)
+        gone = [block for block in gone if block.mode != "holdout"]
+        responses = [said(block, "expired" if block.until <= now else "removed") for block in gone]
+        return responses + self._veto_live(now)
 
     def _ended(self, blocks: Sequence[Block], outcome: Outcome) -> None:
         for mode, count in Counter(block.mode for block in blocks).items():
@@ -293,13 +365,13 @@ class Enforcer:
         """End what another backend held: its blocks run out there by themselves."""
         foreign = [block for block in self._live.values() if block.mode not in (self.mode, "holdout")]
         self._ledger.end(foreign, "replaced", now)
+        self._settle()
 
     def _check(self, now: float) -> list[BlockResponse]:
-        """Look at the machine's addresses and at the backend; note the time."""
+        """Look at the machine's addresses and at the backend."""
         responses = self._veto_live(now) if self._look() else []
         if not self.ready or self._backend.forgot():
             self._try_align(now)
-        self._ledger.stamp(now)
         return responses
 
     def _look(self) -> bool:
@@ -362,6 +434,7 @@ class Enforcer:
             self._ledger.memory,
             self.mode,
             self._backend.held(),
+            gone=self._pending,
             now=self._wall(),
             longest=self._decider.limits.max_duration,
             unwanted=lambda pair: self._never(pair) is not None or self._ledger.books.known(pair),
@@ -370,7 +443,9 @@ class Enforcer:
             self._ledger.enter(found.strangers, "found in the backend")
             self._log.warning("blocks found in the backend are entered in the books", blocks=len(found.strangers))
         refused = {pair for batch in found.batches() for pair in self._apply(batch)}
+        self._pending.clear()
         self._ledger.end([self._live[pair] for pair in refused], "error", now)
+        self._settle()
         self._metrics.ended(self.mode, "adopted", len(found.strangers))
         self._metrics.ended(self.mode, "restored", len(found.adds))
         self.ready = True
@@ -387,10 +462,13 @@ class Enforcer:
 
     def _books_failed(self, error: Exception) -> None:
         """Nothing is blocked that cannot be written down; damaged books are set aside and begun anew."""
+        self._say_books_failed(error)
+        self._ledger.repair(error)
+
+    def _say_books_failed(self, error: Exception) -> None:
         self._metrics.failed("books")
         if self._limiter.passes("books") is not None:
             self._log.error("the books of blocks cannot be used", reason=str(error), books=str(self._ledger.path))
-        self._ledger.repair(error)
 
     @property
     def _live(self) -> dict[Pair, Block]:

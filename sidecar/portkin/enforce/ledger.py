@@ -32,6 +32,7 @@ class Ledger:
         self._steady = steady
         self._offset = wall() - steady()
         self._opened: Books | None = None
+        self._owed: list[tuple[Sequence[Block], Outcome, float]] = []  # ends that the books were not told yet
 
     def open(self) -> bool:
         """Open the file and read what holds; False where damaged books had to be set aside.
@@ -39,6 +40,7 @@ class Ledger:
         Raises BooksError where there can be no books.
         """
         self._opened, problem = open_books(self.path, self._wall())
+        self._owed = []  # of other rows
         if problem:
             self._log.error("books of blocks set aside, new ones begun", reason=problem)
         self._load(self._wall())
@@ -91,33 +93,47 @@ class Ledger:
 
     # What others and time have done.
 
-    def refresh(self, now: float) -> list[Block]:
-        """Take over what others wrote into the books, as ``portkin blocks`` does; gives the blocks that are gone."""
+    def refresh(self, mode: Mode, now: float) -> list[Block] | None:
+        """Take over what others wrote into the books, as ``portkin blocks`` does; None where nobody did.
+
+        Gives the blocks that are gone, and those of ``mode`` that are of another now.
+        """
         if not self.books.changed():
-            return []
+            return None
         before = self.memory.live
         self._load(now)
         live = self.memory.live
         for pair in live.keys() & before.keys():
             live[pair].hit |= before[pair].row == live[pair].row and before[pair].hit
-        return [before[pair] for pair in before.keys() - live.keys()]
+        return [block for pair, block in before.items() if pair not in live or block.mode == mode != live[pair].mode]
 
     def expire(self, now: float) -> list[Block]:
-        """End the blocks whose time is over; gives them."""
+        """End the blocks whose time is over, as `end` does; gives them."""
         over = self.memory.take_over(now)
-        if over:
-            with self.books.transaction():
-                self.books.end(over, "expired", now)
+        self.end(over, "expired", now)
         return over
 
     # Writing.
 
     def end(self, blocks: Sequence[Block], outcome: Outcome, now: float) -> None:
-        """End blocks that hold."""
-        with self.books.transaction():
-            self.books.end(blocks, outcome, now)
+        """Blocks have ended. Memory knows at once, whatever becomes of the file; `settle` tells the books."""
+        if not blocks:
+            return
+        self._owed.append((blocks, outcome, now))
         for block in blocks:
-            self.memory.drop(block)
+            if self.memory.live.get(block.pair) is block:
+                self.memory.drop(block)
+
+    def settle(self) -> None:
+        """Tell the books which blocks have ended; where that fails, it is still to be done."""
+        if self._owed:
+            with self.books.transaction():
+                self._tell()
+            self._owed = []
+
+    def _tell(self) -> None:
+        for blocks, outcome, now in self._owed:
+            self.books.end(blocks, outcome, now)
 
     def enter(self, blocks: Sequence[Block], why: str) -> None:
         """Begin blocks that were found to hold."""
@@ -131,12 +147,15 @@ class Ledger:
         books = self.books
         try:
             with books.transaction():
+                # First, for a pair that is to be blocked may still be blocked there.
+                self._tell()
                 for outcome in ("replaced", "removed"):
                     books.end([block for block, what in plan.ends.values() if what == outcome], outcome, now)
                 books.add(list(plan.adds.values()))
                 books.extend(block for block, _ in plan.extends.values())
                 books.forget_grace(plan.unspared)
                 books.spare(plan.spared, now + grace)
+            self._owed = []
         except sqlite3.Error:
             self._load(now)
             raise
@@ -149,14 +168,13 @@ class Ledger:
         adds = [entry.block for entry in plan.adds.values() if entry.block.mode == mode]
         failed = [block for block in adds if refused is None or block.pair in refused]
         moved = [held for pair, held in plan.extends.items() if refused is None or pair in refused]
-        for block in failed:
-            if self.memory.live.get(block.pair) is block:
-                self.memory.drop(block)
+        self.end(failed, "error", now)
         for block, until in moved:
             self.memory.move(block, until)
         with self.books.transaction():
-            self.books.end(failed, "error", now)
+            self._tell()
             self.books.correct([block for block, _ in moved])
+        self._owed = []
         return {block.pair for block in failed} | {block.pair for block, _ in moved}
 
     def count(self, counted: Iterable[tuple[Block, int, int]]) -> None:
@@ -176,7 +194,9 @@ class Ledger:
 
     def repair(self, error: Exception) -> None:
         """After an error: damaged books are set aside, and new ones begun with what memory holds."""
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        # A row that is there already is no damage of the file.
+        sound = (sqlite3.OperationalError, sqlite3.IntegrityError)
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sound)
         if not damaged and self._opened is not None:
             return
         live, grace = list(self.memory.live.values()), self.memory.grace
@@ -195,4 +215,6 @@ class Ledger:
             self.books.correct(blocks)
 
     def _load(self, now: float) -> None:
-        self.memory.load(self.books.live(), self.books.grace(now))
+        ended = {block.row for blocks, _, _ in self._owed for block in blocks}
+        live = [block for block in self.books.live() if block.row not in ended]
+        self.memory.load(live, self.books.grace(now))

@@ -31,6 +31,7 @@ SPECIAL = Nets(
     (
         "0.0.0.0/8",  # this network (RFC 791)
         "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local (RFC 3927)
         "224.0.0.0/4",  # multicast
         "255.255.255.255/32",  # limited broadcast
         "::/127",  # unspecified and loopback

@@ -164,7 +164,7 @@ def _commands(verb: str, table: str, items: list[Timed] | list[Pair]) -> Iterato
     """One command per set that the items are in."""
     by_set: dict[str, list[str]] = {}
     for item in items:
-        pair, timeout = (item.pair, f" timeout {_milliseconds(item.seconds)}ms") if type(item) is Timed else (item, "")
+        pair, timeout = (item.pair, f" timeout {_time(item.seconds)}") if type(item) is Timed else (item, "")
         name, element = _element(pair)
         by_set.setdefault(name, []).append(element + timeout)
     for name, texts in by_set.items():
@@ -178,8 +178,10 @@ def _element(pair: Pair) -> tuple[str, str]:
     return f"{proto}{version}", f"{text_of(pair.src)} . {number:d}"
 
 
-def _milliseconds(seconds: float) -> int:
-    return max(1, int(seconds * 1000))
+def _time(seconds: float) -> str:
+    """The text of a time; nft reads numbers of eight digits at most (nftables 1.0.6: "value too large")."""
+    milliseconds = max(1, int(seconds * 1000))
+    return f"{milliseconds}ms" if milliseconds < 10**8 else f"{milliseconds // 1000}s"
 
 
 def _read(read: Callable[..., T], *args: str) -> T:

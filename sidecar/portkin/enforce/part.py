@@ -52,6 +52,7 @@ class Enforcement(Part):
         self._waiting: deque[tuple[float, Request]] = deque()
         self._filled = asyncio.Event()
         self._limits: Limits | None = None
+        self._in_force: Limits | None = None  # the last of them that the enforcer took
         self._started = False
         self._next_tick = -1.0
 
@@ -86,8 +87,7 @@ class Enforcement(Part):
                     taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
                     if self._waiting:
                         self._filled.set()
-                    limits, self._limits = self._limits, None
-                    work = loop.run_in_executor(thread, self._work, [request for _, request in taken], limits)
+                    work = loop.run_in_executor(thread, self._work, [request for _, request in taken], self._limits)
                     publish(list(await work))
                     done = self._clock()
                     for since, _ in taken:
@@ -109,8 +109,10 @@ class Enforcement(Part):
             if not self._started:
                 responses += self._enforcer.start()
                 self._started = True
-            if limits is not None:
+            # Not before it has started: until then they are kept.
+            if limits is not None and limits is not self._in_force:
                 responses += self._enforcer.replace(limits)
+                self._in_force = limits
             if requests:
                 responses += self._enforcer.handle(requests)
             # However much is asked, the backend and the books are looked after.

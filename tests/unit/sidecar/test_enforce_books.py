@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
 import subprocess
@@ -56,6 +57,28 @@ def test_a_pair_cannot_be_blocked_twice_at_a_time(path):
     with pytest.raises(sqlite3.IntegrityError), books.transaction():
         books.add([Entry(a_block()), Entry(a_block())])
     assert [] == books.live()
+
+
+def test_blocks_cut_short_are_known(path):
+    """What ended before its time is found by its mode, so that a backend can be told; what ran out is not."""
+    books = Books(path)
+    removed, expired, live, other = (a_block(port=str(port)) for port in (1, 2, 3, 4))
+    other.mode = "shadow"
+    with books.transaction():
+        books.add([Entry(block) for block in (removed, expired, live, other)])
+        books.end([removed, other], "removed", 1010.0)
+        books.end([expired], "expired", 1060.0)
+    assert [[removed.pair], []] == [books.cut_short("nftables", 1059.0)[:1], books.cut_short("nftables", 1060.0)]
+
+
+def test_a_process_that_does_not_let_go_is_an_error(path, monkeypatch):
+    """Another that keeps the lock, as one that was stopped, is waited for a while; the error names the lock file."""
+    monkeypatch.setattr("portkin.enforce.books._LOCK_WAIT", 0.05)
+    ours, theirs = Books(path), Books(path)
+    with theirs.lock(), pytest.raises(BooksError, match=re.escape(f"{path}.lock")), ours.lock():
+        pass
+    with ours.lock():
+        pass
 
 
 def test_old_rows_are_forgotten_and_live_ones_never(path):

@@ -58,6 +58,27 @@ def test_blocks_are_added_listed_and_removed(portkin):
     assert ("53/udp" in table, "holds" in table, "80/tcp" in table) == (True, True, False)
 
 
+def test_a_program_reads_whole_addresses(portkin):
+    """Without a terminal a block is one line, its address whole and its reason too, however long."""
+    source, why = "2001:db8:1111:2222:3333:4444:5555:6666", "why " * 40
+    portkin(blocks, "add", source, "80", "--why", why)
+    _, line = portkin(blocks, "list").output.splitlines()
+    assert (True, True) == (line.startswith(f"{source}  80/tcp "), why.strip() in line)
+
+
+def test_an_ipv4_mapped_source_is_found_as_ipv4(portkin):
+    """However a source is written when it is added, listed and removed, it is the same."""
+    portkin(blocks, "add", f"::ffff:{SRC}", "80")
+    assert [SRC] == [row["src"] for row in rows(portkin, "--src", f"::ffff:{SRC}")]
+    assert f"{SRC} 80/tcp removed\n" == portkin(blocks, "remove", f"::ffff:{SRC}", "80").output
+
+
+@pytest.mark.parametrize(("seconds", "status"), [("nan", 2), ("inf", 2), ("-inf", 2), ("0.5", 2), ("1e300", 0)])
+def test_any_number_of_seconds_is_a_block_or_a_usage_error(portkin, seconds, status):
+    """What is no time is a wrong usage; too much time is shortened."""
+    assert status == portkin(blocks, "add", SRC, "80", "--for", seconds).exit_code
+
+
 def test_what_may_never_be_blocked_is_refused(portkin):
     """A never-block net is refused with its reason and status 1; nothing is listed."""
     refused = portkin(blocks, "add", "192.0.2.7", "80", "--json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import contextmanager
 from ipaddress import ip_address
 
 import pytest
@@ -14,7 +15,7 @@ from portkin.enforce.backend import Batch, Dropped, Held
 from portkin.enforce.blocks import Pair, pair_of
 from portkin.enforce.enforcer import Pace
 from portkin.enforce.limits import Limits, Surroundings
-from portkin.errors import BackendError
+from portkin.errors import BackendError, BooksError
 from portkin.messages import BlockResponse
 from portkin.nets import Nets
 from portkin.nets import address_of as number_of
@@ -78,6 +79,26 @@ class Kernel:
         if self.broken:
             self.broken -= 1
             raise BackendError("told to fail")
+
+
+class Deaf(Kernel):
+    """The same, but it cannot say what it holds, as Suricata."""
+
+    def held(self) -> None:
+        return None
+
+
+@contextmanager
+def full_disk(bench):
+    """Meanwhile nothing can be written into the books."""
+
+    def full():
+        raise sqlite3.OperationalError("database or disk is full")
+
+    books = bench.enforcer._ledger.books
+    books.transaction, kept = full, books.transaction
+    yield
+    books.transaction = kept
 
 
 @pytest.fixture
@@ -417,6 +438,134 @@ def test_flushing_ends_everything_without_grace(kernel_bench, kernel):
     assert [("added", "")] == kernel_bench.ask(block(SRC, "1"))
 
 
+def outcomes(bench):
+    """Port and outcome of every row of the books."""
+    return sqlite3.connect(bench.path).execute("SELECT port, outcome FROM blocks ORDER BY id").fetchall()
+
+
+def joined(bench, backend=None, limits=None) -> Bench:
+    """Another enforcer with the same books, as of ``portkin blocks``; a shadow if nothing else is said."""
+    other = Bench(bench.path.parent, backend, limits, clock=bench.clock)
+    other.enforcer.join()
+    return other
+
+
+def test_an_unblock_reaches_the_backend_whatever_is_known(kernel_bench, kernel):
+    """A pair that only the backend knows of is let go by an unblock, and by a flush."""
+    for let_go in (lambda: kernel_bench.ask(unblock(SRC, "80")), kernel_bench.enforcer.flush):
+        kernel.ends[pair(SRC, "80")] = kernel.clock.steady + 600
+        let_go()
+        assert {} == kernel.held()
+
+
+@pytest.mark.parametrize("order", [lambda other: other.ask(unblock(SRC, "80")), lambda other: other.enforcer.flush()])
+@pytest.mark.parametrize("kind", [Kernel, Deaf])
+def test_what_is_removed_with_other_settings_is_let_go(tmp_path, order, kind):
+    """A shadow that ends our block says whose it is; we let go of it when we look, or start again."""
+    kernel = kind(Clock())
+    bench = Bench(tmp_path, kernel, clock=kernel.clock)
+    bench.enforcer.start()
+    for look in (lambda: bench.enforcer.tick(), lambda: again(bench, kernel)):
+        bench.ask(block(SRC, "80", 600, why="evidence=OPERATOR"))
+        (said,) = order(joined(bench))
+        assert "nftables lets go" in str(said)
+        assert {pair(SRC, "80")} == kernel.ends.keys()
+        look()
+        assert {} == kernel.ends
+
+
+def test_a_block_begun_with_other_settings_is_replaced(kernel_bench, kernel):
+    """A live block of a shadow does not stand in the way of ours; nor does an order at a cap."""
+    kernel_bench.enforcer.replace(Limits(max_ports=1))
+    joined(kernel_bench).ask(block(SRC, "80", 600))
+    assert [("added", "")] == kernel_bench.ask(block(SRC, "80", 60, why="evidence=OPERATOR"))
+    assert {60.0} == {held.seconds for held in kernel.held().values()}
+    assert [(80, "replaced"), (80, None)] == outcomes(kernel_bench)
+
+
+def test_ours_replaced_with_other_settings_is_let_go(kernel_bench, kernel):
+    """Where a shadow has begun a block in the place of ours, the books no longer say that we block."""
+    kernel_bench.ask(block(SRC, "80", 600))
+    joined(kernel_bench).ask(block(SRC, "80", 60))
+    assert [("removed", 80)] == [(said.outcome, said.p.number) for said in kernel_bench.enforcer.tick()]
+    assert {} == kernel.held()
+
+
+def test_never_wins_at_the_start_in_a_backend_that_cannot_say(tmp_path):
+    """Never-block nets that grew while we were away win, though the backend is there only later."""
+    kernel = Deaf(Clock())
+    bench = Bench(tmp_path, kernel, clock=kernel.clock)
+    bench.enforcer.start()
+    bench.ask(block(SRC, "80", 600), block(OTHER, "80", 600))
+    kernel.broken = 1
+    bench = again(bench, kernel, Limits(never_nets=Nets([f"{SRC}/32"])))
+    assert [("vetoed", "never-net")] == [(said.outcome, said.detail) for said in bench.started]
+    bench.enforcer.tick()
+    assert {pair(OTHER, "80")} == kernel.ends.keys()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_unblock_that_the_backend_missed_is_made_good(tmp_path, restarted):
+    """What was unblocked while the backend was away is let go when it is back, by whoever is there then."""
+    kernel = Deaf(Clock())
+    bench = Bench(tmp_path, kernel, clock=kernel.clock)
+    bench.enforcer.start()
+    bench.ask(block(SRC, "80", 600), block(OTHER, "80", 600))
+    kernel.broken = 2
+    ((outcome, detail),) = bench.ask(unblock(SRC, "80"))
+    assert ("removed", True) == (outcome, "lets go when it is back" in detail)
+    bench = again(bench, kernel) if restarted else bench
+    bench.enforcer.tick()
+    assert {pair(OTHER, "80")} == kernel.ends.keys()
+
+
+def test_letting_go_needs_no_books(kernel_bench, kernel):
+    """With a full disk, vetoes and unblocks reach the backend and ends are told; the books follow when they can."""
+    kernel_bench.ask(block(SRC, "1", 600), block(SRC, "2", 600), block(SRC, "3", 10), block(OTHER, "4", 600))
+    with full_disk(kernel_bench):
+        assert ["error"] == [outcome for outcome, _ in kernel_bench.ask(unblock(SRC, "1"))]
+        said = kernel_bench.enforcer.replace(Limits(never_nets=Nets([f"{OTHER}/32"])))
+        assert [("vetoed", 4)] == [(each.outcome, each.p.number) for each in said]
+        assert "error" == kernel_bench.ask(block(SRC, "5"))[0][0]
+        kernel.clock.pass_(11)
+        assert ["expired"] == [each.outcome for each in kernel_bench.enforcer.tick()]
+        assert {pair(SRC, "2")} == kernel.held().keys()
+        kernel.there, kernel.ends = False, {}
+        kernel_bench.enforcer.tick()
+        assert {pair(SRC, "2")} == kernel.held().keys()
+    asked = kernel_bench.ask(block(SRC, "3"), block(SRC, "1", why="evidence=OPERATOR"))
+    assert ["added", "added"] == [outcome for outcome, _ in asked]
+    ended = [(1, "removed"), (2, None), (3, "expired"), (4, "vetoed")]
+    assert [*ended, (3, None), (1, None)] == outcomes(kernel_bench)
+
+
+def test_a_flush_that_the_books_miss_is_an_error(kernel_bench, kernel):
+    """All is let go, but what calls it done must not say so."""
+    kernel_bench.ask(block(SRC, "1"))
+    with full_disk(kernel_bench), pytest.raises(BooksError, match="full"):
+        kernel_bench.enforcer.flush()
+    assert {} == kernel.held()
+
+
+def test_a_row_that_is_there_already_is_no_damage(kernel_bench, kernel):
+    """Where memory lacks a block that the books have, that request fails, the books stay, and the next is answered."""
+    kernel_bench.ask(block(SRC, "1", 600))
+    memory = kernel_bench.enforcer._ledger.memory
+    memory.drop(memory.live[pair(SRC, "1")])
+    assert "error" == kernel_bench.ask(block(SRC, "1"))[0][0]
+    assert [("exists", "")] == kernel_bench.ask(block(SRC, "1"))
+    assert [(1, None)] == outcomes(kernel_bench)
+
+
+def test_what_others_block_is_held_against_our_limits(tmp_path, kernel):
+    """A block written by another with other limits ends when we see it, if ours say never."""
+    bench = Bench(tmp_path, kernel, Limits(never_nets=Nets([f"{SRC}/32"])), clock=kernel.clock)
+    bench.enforcer.start()
+    joined(bench, kernel).ask(block(SRC, "80"), block(OTHER, "80"))
+    assert [("vetoed", "never-net")] == [(said.outcome, said.detail) for said in bench.enforcer.tick()]
+    assert {pair(OTHER, "80")} == kernel.held().keys()
+
+
 ports = st.integers(1, 4).map(str)
 sources = st.sampled_from(["203.0.113.5", "203.0.113.6", "198.51.100.1", "2001:db8::1"])
 steps = st.lists(
@@ -426,6 +575,7 @@ steps = st.lists(
         st.tuples(st.just("pass"), sources, ports, st.floats(0, 40)),
         st.tuples(st.just("die"), sources, ports, st.floats(0, 40)),
         st.tuples(st.just("fail"), sources, ports, st.just(0.0)),
+        st.tuples(st.just("full"), sources, ports, st.just(0.0)),
     ),
     max_size=30,
 )
@@ -450,6 +600,11 @@ def test_books_and_backend_never_part(tmp_path_factory, steps):
             bench.enforcer.tick()
         elif what == "fail":
             kernel.broken = 1
+        elif what == "full":
+            with full_disk(bench):
+                bench.ask(unblock(src, port), block(src, port, 60, why=PROVEN))
+            assert pair(src, port) not in kernel.held() or not bench.enforcer.ready
+            bench.enforcer.tick()  # there is space again
         else:
             bench = again(bench, kernel, limits, pace=NO_COUNT)
         if not bench.enforcer.ready:

@@ -41,6 +41,7 @@ LIMITS = Limits(never_nets=Nets(["198.51.100.0/24", "2001:db8:5::/48"]), never_p
         ("192.0.2.254", "80/tcp", "gateway"),
         ("127.0.0.1", "80/tcp", "special-address"),
         ("0.0.0.0", "80/tcp", "special-address"),
+        ("169.254.7.7", "80/tcp", "special-address"),
         ("255.255.255.255", "80/tcp", "special-address"),
         ("224.0.0.251", "5353/udp", "special-address"),
         ("::", "80/tcp", "special-address"),

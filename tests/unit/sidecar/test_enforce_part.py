@@ -253,6 +253,27 @@ def test_a_start_that_fails_is_tried_again_at_its_pace(tmp_path):
     asyncio.run(scenario())
 
 
+def test_limits_given_before_it_could_start_hold(tmp_path):
+    """New limits that come while there are no books are not lost: when it starts, they win."""
+
+    async def scenario():
+        (tmp_path / "file").write_text("")
+        bench = Bench(tmp_path / "file")
+        part = part_of(bench)
+        async with running(part) as said:
+            part.limit(Limits(never_nets=Nets([f"{SRC}/32"])))
+            await asyncio.sleep(0.1)
+            (tmp_path / "file").unlink()
+            async with asyncio.timeout(20):
+                while not bench.log.events("info"):
+                    await asyncio.sleep(0.01)
+            Service(part).receive(block(SRC, "80"), 0.0)
+            await answers(said, 1)
+        assert [("vetoed", "never-net")] == [(message.outcome, message.detail) for message in said]
+
+    asyncio.run(scenario())
+
+
 def test_a_flood_does_not_keep_it_from_looking(tmp_path):
     """While requests never cease, the regular look at backend and books goes on."""
 
