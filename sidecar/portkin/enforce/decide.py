@@ -134,8 +134,10 @@ class Decider:
     def _unblock(self, request: UnblockRequest, now: float, plan: Plan) -> None:
         pair = pair_of(request.src, request.p)
         block = self._memory.live.get(pair)
-        # What the backend holds may be more than we know of.
-        plan.lifts.add(pair)
+        # What the backend holds may be more than we know of. But letting go passes through its sets, where what may
+        # never be blocked has no place.
+        if block is not None or rules.never(pair, self.limits, self.around) is None:
+            plan.lifts.add(pair)
         if self.limits.grace > 0:
             self._memory.grace[pair] = now + self.limits.grace
             plan.spared.append(pair)

@@ -279,7 +279,7 @@ class Enforcer:
         blocks = [self._live[pair] for pair in pairs if pair in self._live]
         self._ledger.end(blocks, "removed", now)
         self._ended(blocks, "removed")
-        self._lift(pairs)
+        self._lift({block.pair for block in blocks} | {pair for pair in pairs if self._never(pair) is None})
         reason = f"the books cannot be written: {error}"
         let_go = f"{self.mode} was told to let go, but {reason}"
         return [answer(each, "error", let_go if isinstance(each, UnblockRequest) else reason) for each in requests]
