@@ -55,9 +55,11 @@ def _contacts(chunks: Iterable[Probes]) -> Contacts:
     )
 
 
-def refuse_nothing(readings: Sequence[Reading]) -> None:
-    """Raise InputError where nothing at all was read; the message holds what is wrong with each input."""
-    if not sum(reading.read for reading in readings):
+def refuse_nothing(readings: Sequence[Reading], contacts: int | None = None) -> None:
+    """Raise InputError where nothing was read, or, by `contacts`, no record could be used (a capture may well hold no
+    contact); the message holds what is wrong with each input."""
+    records = any(not reading.kind.startswith("pcap") for reading in readings)
+    if not sum(reading.read for reading in readings) or (records and contacts == 0):
         told = "; ".join(problem for reading in readings for problem in reading.problems)
         names = ", ".join(reading.path for reading in readings)
         raise InputError(f"{names}: no packet or probe to replay{': ' + told if told else ''}")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 
 from portkin import __version__
 from portkin_training.replay.mawi_scans import RULES
-from portkin_training.replay.show import MEANING, percent, shown, span, with_interval
+from portkin_training.replay.show import MEANING, percent, shown, span, traffic, with_interval
 from portkin_training.replay.study import Study
 
 STYLE = """
@@ -36,6 +36,7 @@ def render(study: Study) -> str:
     k, window = study.sweep.headline
     rows = study.at()
     first, under_study = next(iter(rows.items()))
+    best = study.best_table(rows)
     parts = [
         f"<h1>What would have been blocked: {escape(first)}</h1>",
         "<dl>"
@@ -58,19 +59,12 @@ def render(study: Study) -> str:
                 for label, row in rows.items()
             ),
         ),
-        f"<p>{under_study.probes:,} probes, {under_study.new:,} of them to a port new to a source seen before"
-        + (
-            f"; {under_study.benign:,} benign {study.benign_traffic}, of whose connections "
-            f"{percent(under_study.connection_fpr.value)} were blocked at their start"
-            if under_study.benign
-            else ""
-        )
-        + ".</p>",
+        f"<p>{escape(traffic(study, under_study))}</p>",
         f"<p>The limit: {percent(under_study.ceiling.value)} of the new ports were reached while the source's latest "
         f"probe was less than {span(window)} old"
         + (
-            f"; the best table of {k} ports, known only afterwards, would have foretold {percent(study.best_table)}."
-            if study.best_table is not None
+            f"; the best table of {k} ports, known only afterwards, would have foretold {percent(best)}."
+            if best is not None
             else "."
         )
         + "</p>",
@@ -83,7 +77,7 @@ def render(study: Study) -> str:
     if study.units:
         parts += _table_ii(study)
     if len(study.sweep.windows) > 1:
-        parts += _curves(study)
+        parts += _curves(study, best)
     parts += _ports(study)
     if study.units:
         parts += _mapping()
@@ -121,11 +115,11 @@ def _table_ii(study: Study) -> list[str]:
     ]
 
 
-def _curves(study: Study) -> list[str]:
+def _curves(study: Study, best: float | None) -> list[str]:
     first = next(iter(study.counts))
     curves = study.curves(first)
     drawn = [_over_windows(study, first, name, curves[name]) for name in curves]
-    return ["<h2>Over K and T</h2>", *drawn, _over_k(study)]
+    return ["<h2>Over K and T</h2>", *drawn, _over_k(study, best)]
 
 
 def _over_windows(study: Study, name: str, figure: str, lines: dict[int, list[float]]) -> str:
@@ -141,7 +135,7 @@ def _over_windows(study: Study, name: str, figure: str, lines: dict[int, list[fl
     return _figure(canvas, f"{MEANING[figure]} of {name}, over the time a block holds")
 
 
-def _over_k(study: Study) -> str:
+def _over_k(study: Study, best: float | None) -> str:
     canvas, axes = _axes("K", MEANING["new_port_recall"])
     window = study.sweep.windows.index(study.sweep.headline[1])
     for name in study.counts:
@@ -150,8 +144,8 @@ def _over_k(study: Study) -> str:
             axes.plot(
                 list(lines), [100 * line[window] for line in lines.values()], marker="o", markersize=3, label=name
             )
-    if study.best_table is not None:
-        axes.plot([study.sweep.headline[0]], [100 * study.best_table], "k*", label="best table in hindsight")
+    if best is not None:
+        axes.plot([study.sweep.headline[0]], [100 * best], "k*", label="best table in hindsight")
     axes.legend(fontsize=8, frameon=False)
     return _figure(canvas, f"New-port recall of every predictor, blocks of {span(study.sweep.headline[1])}")
 

@@ -126,31 +126,31 @@ def _grid(title: str) -> Grid:
     return Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
+def traffic(study: Study, figures: Figures) -> str:
+    """What was replayed, in a sentence."""
+    benign = (
+        f"; {figures.benign:,} benign {study.benign_traffic}, of whose connections "
+        f"{percent(figures.connection_fpr.value)} were blocked at their start"
+    )
+    return (
+        f"{figures.probes:,} probes, {figures.new:,} of them to a port new to a source seen before"
+        f"{benign if figures.benign else ''}."
+    )
+
+
 def pages(study: Study) -> Iterator[Grid | str]:
     """All that is printed of a study."""
     k, window = study.sweep.headline
     rows = study.at()
     under_study = next(iter(rows.values()))
-    said = study.settings
+    said, best = study.settings, study.best_table(rows)
     yield summary(rows, f"K = {k}, T = {span(window)}, detector {said['detector']}, blocked by {said['blocked by']}")
-    yield (
-        f"{under_study.probes:,} probes, {under_study.new:,} of them to a port new to a source seen before"
-        + (
-            f"; {under_study.benign:,} benign {study.benign_traffic}, of whose connections "
-            f"{percent(under_study.connection_fpr.value)} were blocked at their start."
-            if under_study.benign
-            else "."
-        )
-    )
+    yield traffic(study, under_study)
     if under_study.new:
         yield (
             f"The limit: {percent(under_study.ceiling.value)} of those came less than {span(window)} after the "
             "source's latest probe"
-            + (
-                f"; the best table of {k} ports, in hindsight, foretells {percent(study.best_table)}."
-                if study.best_table is not None
-                else "."
-            )
+            + (f"; the best table of {k} ports, in hindsight, foretells {percent(best)}." if best is not None else ".")
         )
     yield from study.notes
     if study.units:

@@ -108,10 +108,8 @@ def study_table(
         account.readings.append(reading)
         parts.append(read_contacts(path, reading))
         account.problems += reading.problems
-    refuse_nothing(account.readings)
     contacts = Contacts.concat(parts)
-    if not len(contacts) and not all_captures(inputs):  # a capture may hold no contact, a record is one
-        raise InputError(f"{', '.join(map(str, inputs))}: no contact to replay{_because(account)}")
+    refuse_nothing(account.readings, len(contacts))
     order = np.argsort(contacts.ts, kind="stable") if len(parts) > 1 else slice(None)
     contacts = contacts[order]
     read: list[Label] = []
@@ -155,10 +153,6 @@ def study_table(
         _limit(events, options),
         tuple(notes),
     )
-
-
-def _because(account: Account) -> str:
-    return f": {'; '.join(account.problems)}" if account.problems else ""
 
 
 def _learnt_from(table: Table, path: Path) -> bool:

@@ -37,13 +37,12 @@ class Study:
     notes: tuple[str, ...] = ()
     units: Mapping[int, str] = field(default_factory=dict)  # what the units are called, where they are traces
 
-    @property
-    def best_table(self) -> float | None:
-        """What the best table foretells at the headline, as far as is known: the hindsight oracle, which credits a port
-        to the latest ports before it alone, or a predictor that does better."""
+    def best_table(self, rows: Mapping[str, Figures]) -> float | None:
+        """What the best table foretells at the headline, of which `rows` are the figures, as far as is known: the
+        hindsight oracle, which credits a port to the latest ports before it alone, or a predictor that does better."""
         if self.oracle is None:
             return None
-        return float(np.fmax.reduce([self.oracle, *(row.new_port_recall.value for row in self.at().values())]))
+        return float(np.fmax.reduce([self.oracle, *(row.new_port_recall.value for row in rows.values())]))
 
     @property
     def benign_traffic(self) -> str:
@@ -118,13 +117,15 @@ class Study:
     def as_dict(self) -> dict[str, Any]:
         """All of it, for JSON; what is undefined is null."""
         k, window = self.sweep.headline
+        rows = self.at()
+        best = self.best_table(rows)
         said: dict[str, Any] = {
             "portkin": __version__,
             "settings": dict(self.settings),
             "k": k,
             "window": window,
-            "predictors": {name: row.as_dict() for name, row in self.at().items()},
-            "hindsight_oracle": None if self.best_table is None else json_number(self.best_table),
+            "predictors": {name: row.as_dict() for name, row in rows.items()},
+            "hindsight_oracle": None if best is None else json_number(best),
             "ports": self.ports(),
             "notes": list(self.notes),
         }
