@@ -69,19 +69,20 @@ class Study:
         counts = next(iter(self.counts.values()))
         k, window = self.sweep.headline
         all_, own = columns(counts, k, window), columns(counts, 0, window)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            if new_ports:
-                rates = (
-                    all_["new_blocked"] / all_["new"],
-                    (all_["benign_blocked"] - own["benign_blocked"]) / all_["benign"],
-                    all_["new_useful"] / all_["new_blocks"],
-                )
-            else:
-                rates = (
-                    all_["blocked"] / all_["probes"],
-                    all_["benign_blocked"] / all_["benign"],
-                    all_["useful"] / all_["blocks"],
-                )
+        if new_ports:
+            shares = (
+                (all_["new_blocked"], all_["new"]),
+                (all_["benign_blocked"] - own["benign_blocked"], all_["benign"]),
+                (all_["new_useful"], all_["new_blocks"]),
+            )
+        else:
+            shares = (
+                (all_["blocked"], all_["probes"]),
+                (all_["benign_blocked"], all_["benign"]),
+                (all_["useful"], all_["blocks"]),
+            )
+        # Where a unit has nothing of a kind, as no block but those of the unit before, it has no share of it.
+        rates = (np.divide(part, of, out=np.full_like(of, np.nan), where=of > 0) for part, of in shares)
         return list(zip(*(rate.tolist() for rate in rates), strict=True))
 
     def ports(self, limit: int = 30) -> list[dict[str, Any]]:
