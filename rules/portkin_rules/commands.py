@@ -74,8 +74,8 @@ def build(
     A file that is there already keeps the rules that have not changed, word for word; the revision of the others
     rises. Beside the rules goes a sid-msg.map; one that has messages of other rules is not replaced.
     """
-    from portkin.table import Table, default_table
-    from portkin_rules.make import make_rules
+    from portkin.bundles.table import Table, default_table
+    from portkin_rules.build import make_rules
     from portkin_rules.plan import Detector, Plan
 
     plan = Plan(k, seconds, mode, action, Detector(scan_count, scan_seconds, memory))
@@ -112,7 +112,7 @@ def from_log(log: Path, seconds: int, action: str, sid_base: int, output: Path) 
     """
     import time
 
-    from portkin_rules.make import make_source_rules
+    from portkin_rules.build import make_source_rules
 
     written = make_source_rules(
         log,

@@ -18,7 +18,7 @@ always sees the bits as they were before its packet, and a source that becomes a
 What a packet costs decides how a rule finds its port:
 
 - TCP rules hold for SYNs alone, and Suricata does not even look at such rules for other packets, as long as they hold
-  no content to search for. So they hold none: they name a range of ports (see `portkin.portgroups`) and test the
+  no content to search for. So they hold none: they name a range of ports (see `portkin.net.port_groups`) and test the
   header. A rule that tests a flowbit is passed over where a flow has none; so the many kin rules cost next to nothing.
 - UDP has no SYN. Its rules look for the port's two bytes in the header as well. That says nothing that the destination
   port does not say; but it is what Suricata searches for in all rules at once, where it would else try them one after
@@ -37,10 +37,10 @@ from itertools import pairwise
 
 from suricataparser.rule import Rule
 
-from portkin.hostbits import bit_of
-from portkin.portgroups import PortGroups
-from portkin.ports import PROTOS, Port, Proto, service_name
-from portkin.table import Table
+from portkin.blocking.backends.host_bits import bit_of
+from portkin.bundles.table import Table
+from portkin.net.port_groups import PortGroups
+from portkin.net.ports import PROTOS, Port, Proto, service_name
 from portkin_rules.plan import Plan
 from portkin_rules.rule import day, make
 from portkin_rules.sids import Sids

@@ -14,7 +14,7 @@ from pathlib import Path
 from suricataparser.rule import Rule
 
 from portkin.errors import RulesError
-from portkin.ports import PROTOS, Port
+from portkin.net.ports import PROTOS, Port
 from portkin_rules.generate import FIRST
 from portkin_rules.rule import make, reason
 from portkin_rules.sids import Sids

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from portkin.blocking.backends.host_bits import OUTSIDE
 from portkin.errors import RulesError
-from portkin.hostbits import OUTSIDE
 
 Mode = Literal["autopilot", "hostbit", "both"]
 Action = Literal["alert", "drop", "reject"]
@@ -19,8 +19,8 @@ class Detector:
     """When a source is a scanner: at its ``count``-th new contact within ``seconds`` of the first of them.
 
     A contact is new where the source did not try that host, or that port, in the last ``memory`` seconds; TCP ports are
-    told apart by their group alone (see `portkin.portgroups`). Being a scanner ends ``memory`` seconds after the last
-    probe of a protected port.
+    told apart by their group alone (see `portkin.net.port_groups`). A source stops being a scanner ``memory`` seconds
+    after its last probe of a protected port.
     """
 
     count: int = 10

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portkin.errors import RulesError
-from portkin.ports import PORTS, Port, Proto
+from portkin.net.ports import PORTS, Port, Proto
 from portkin_rules.rule import read_rules
 
 LOCAL = range(1_000_000, 2_000_000)

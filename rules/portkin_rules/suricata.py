@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from portkin.enforce.suricata import Suricata
+from portkin.blocking.backends.suricata import Suricata
 from portkin.errors import BackendError, RulesError
 
 OLDEST = (7, 0)

@@ -9,9 +9,9 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import start_http_server
 
+from portkin.bundles.table import Table
 from portkin.errors import ConfigError
-from portkin.messages import Junk, Message, NearestRequest, NearestResponse
-from portkin.table import Table
+from portkin.zeek.messages import Junk, Message, NearestRequest, NearestResponse
 
 BUCKETS = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
 """Seconds. A lookup takes tens of microseconds; what is in the last buckets wants looking at."""

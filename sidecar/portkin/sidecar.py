@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from portkin.bundles.manifest import MANIFEST
+from portkin.bundles.table import Table
 from portkin.errors import BundleError
 from portkin.logs import Limiter, Log
-from portkin.manifest import MANIFEST
-from portkin.messages import Event, Junk, Message, parse, unparse
 from portkin.metrics import Metrics
-from portkin.service import Hello, Nearest, Service
-from portkin.table import Table
-from portkin.transport import Transport
 from portkin.watch import Watch
+from portkin.zeek.dispatcher import Hello, Nearest, Service
+from portkin.zeek.messages import Event, Junk, Message, parse, unparse
+from portkin.zeek.transport import Transport
 
 HELLO_PATIENCE = 5
 """Hellos without an answer until it is said in the log: some four seconds."""

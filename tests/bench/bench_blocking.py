@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.figures import MILLI, Figure, Missing, Size, Work, compare, missing, once, script, spread, timed
 from bench.programs import program
-from portkin.enforce.backend import Batch, Timed
-from portkin.enforce.blocks import Pair, text_of
-from portkin.enforce.limits import Limits
-from portkin.enforce.nftables import Nftables, Place
-from portkin.messages import BlockRequest, Count
-from portkin.nets import MAPPED
-from portkin.ports import Port
+from portkin.blocking.backends.backend import Batch, Timed
+from portkin.blocking.backends.nftables import Nftables, Place
+from portkin.blocking.block import Pair, text_of
+from portkin.blocking.limits import Limits
+from portkin.net.addresses import MAPPED
+from portkin.net.ports import Port
+from portkin.zeek.messages import BlockRequest, Count
 from support.enforcing import Bench
 from support.netns import private_network
 from support.sidecar_process import SidecarProcess

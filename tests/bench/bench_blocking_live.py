@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.figures import Figure, Size, missing, script, spread
 from bench.programs import program
-from portkin.enforce.netlink import attributes, sequence
-from portkin.enforce.nfnetlink import _LIST_ELEMENTS, _NEWSETELEM
+from portkin.blocking.backends.nfnetlink import _LIST_ELEMENTS, _NEWSETELEM
+from portkin.net.netlink import attributes, sequence
 from support.namespaces import Network, guarded_site
 from support.sidecar_process import SidecarProcess
 from support.tables import small_table

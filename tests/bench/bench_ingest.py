@@ -27,10 +27,10 @@ from scapy.utils import RawPcapReader
 
 from bench.figures import Figure, Missing, Size, Unit, Work, compare, script
 from bench.programs import program, quietly
+from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import contacts_from_packets
-from portkin_training.ingest.packets import Packets
-from portkin_training.ingest.pcap import read_capture
-from portkin_training.ingest.rules import probes_from_packets
+from portkin_training.ingest.probe_definition import probes_from_packets
 from portkin_training.ingest.run import ingest
 from support.suricata import write_config
 

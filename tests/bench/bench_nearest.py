@@ -21,10 +21,10 @@ import scipy.sparse
 from scipy.sparse.csgraph import dijkstra
 
 from bench.figures import MICRO, Figure, Missing, Size, Work, compare, script
-from portkin.ports import PORTS
-from portkin_training.graph import Graph, build_graph, whole_lengths
-from portkin_training.nearest import nearest
-from portkin_training.scans import Transitions
+from portkin.net.ports import PORTS
+from portkin_training.tables.scans import Transitions
+from portkin_training.tables.shortest_path.graph import Graph, build_graph, whole_lengths
+from portkin_training.tables.shortest_path.nearest import nearest
 
 K = 16
 EDGES = {"smoke": 200_000, "small": 1_000_000, "full": 5_000_000}

@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.echo import round_trips
 from bench.figures import Figure, Size, missing, script
 from bench.programs import program
+from portkin.bundles.table import default_path, default_table
 from portkin.errors import TransportError
-from portkin.messages import TO_SIDECAR, TO_ZEEK, Count, NearestRequest, NearestResponse, unparse
-from portkin.ports import Port
-from portkin.table import default_path, default_table
-from portkin.transport.broker import find_bindings
-from portkin.transport.json_v1 import encode
+from portkin.net.ports import Port
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Count, NearestRequest, NearestResponse, unparse
+from portkin.zeek.transport.broker import find_bindings
+from portkin.zeek.transport.json_v1 import encode
 from support.sidecar_process import SidecarProcess
 from support.zeek_process import SCRIPTS, ZeekProcess, free_port
 

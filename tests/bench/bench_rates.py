@@ -26,7 +26,7 @@ CLUSTERS = {"smoke": 40, "small": 200, "full": 400}
 
 def affinity(size: Size, ports: int, hours: int, lags: int = 168, sample: int = 60) -> Iterator[Figure]:
     """All pairs at once; the loop on a sample of pairs."""
-    from portkin_training.rates.affinity import standardized, temporal_similarity
+    from portkin_training.rates.affinity.affinity import standardized, temporal_similarity
 
     rng = np.random.default_rng(0)
     counts = rng.poisson(20, (hours, ports)).astype(float)
@@ -60,7 +60,7 @@ def clusters(size: Size, ports: int) -> Iterator[Figure]:
     """Spectral clusters of planted groups, k by silhouette over all 2 <= k <= p / 2."""
     from sklearn.metrics import adjusted_rand_score
 
-    from portkin_training.rates.clusters import choose
+    from portkin_training.rates.affinity.clusters import choose
 
     rng = np.random.default_rng(0)
     truth = np.sort(rng.integers(0, ports // 8, ports))

@@ -19,15 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from bench.figures import Figure, Size, Unit, Work, compare, script, timed
-from portkin.table import default_table
+from portkin.bundles.table import default_table
+from portkin_training.evaluation.studies import Account, Options, study_traces
+from portkin_training.evaluation.study import CURVE_KS, CURVE_WINDOWS, Study
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Replay, Sweep, replay
 from portkin_training.replay.events import SCAN, Events
-from portkin_training.replay.figures import columns
+from portkin_training.replay.metrics import columns
 from portkin_training.replay.predictors import matrix_of
 from portkin_training.replay.reference import replay_plainly
-from portkin_training.replay.studies import Account, Options, study_traces
-from portkin_training.replay.study import CURVE_KS, CURVE_WINDOWS, Study
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SNAPLEN = 96

@@ -24,8 +24,8 @@ import numpy as np
 from bench.figures import Figure, Size, Unit, Work, compare, missing, script
 from bench.programs import program, quietly, watched
 from bench.rules_captures import beginning, lengthened, share_of_syns, web
-from portkin.table import Rows, Table, default_table, write_table
-from portkin_rules.make import make_rules
+from portkin.bundles.table import Rows, Table, default_table, write_table
+from portkin_rules.build import make_rules
 from portkin_rules.plan import Plan
 from support.suricata import write_config
 

@@ -24,8 +24,8 @@ import torch
 from bench.figures import MILLI, Figure, Size, Work, compare, script
 from bench.lstm_bundle import FEATURES, paper_lstm, write_bundle
 from bench.rates_live import live
-from portkin_training.rates.export import to_onnx
-from portkin_training.rates.lstm import Lstm
+from portkin_training.rates.models.export import to_onnx
+from portkin_training.rates.models.lstm import Lstm
 
 CALLS = {"smoke": 3, "small": 50, "full": 200}
 SCORING = {"smoke": (20, 1), "small": (300, 30), "full": (1_074, 100)}
@@ -37,7 +37,7 @@ onnxruntime.InferenceSession(path).run(None, {"window": window})
 """,
     "torch": """
 import torch
-from portkin_training.rates.lstm import Network, paper_config
+from portkin_training.rates.models.lstm import Network, paper_config
 with torch.inference_mode():
     Network(window.shape[2], paper_config(3600)).eval()(torch.from_numpy(window))
 """,
@@ -107,7 +107,7 @@ def processes(exported: bytes, lstm: Lstm) -> Iterator[Figure]:
 SCORE = """
 import json, os, statistics, sys, time
 import numpy as np
-from portkin.forecast import Forecaster
+from portkin.bundles.forecast import Forecaster
 def rss(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 base = rss()
 began = time.perf_counter(); models = Forecaster.load(sys.argv[1]); load = time.perf_counter() - began

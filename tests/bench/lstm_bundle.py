@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from portkin.forecast import Model, Rules
-from portkin.hours import HOUR, Scaling
-from portkin.ports import Port
-from portkin_training.rates.baselines import Linear
-from portkin_training.rates.export import to_onnx, write_models
-from portkin_training.rates.lstm import Lstm, Network, paper_config
+from portkin.bundles.forecast import Model, Rules
+from portkin.net.ports import Port
+from portkin.timeseries.windows import HOUR, Scaling
+from portkin_training.rates.models.baselines import Linear
+from portkin_training.rates.models.export import to_onnx, write_models
+from portkin_training.rates.models.lstm import Lstm, Network, paper_config
 
 FEATURES = 10
 

@@ -25,11 +25,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import numpy as np
 from prometheus_client import CollectorRegistry
-from portkin.config import RatesConfig
-from portkin.forecast import Forecaster
-from portkin.messages import Count, RatesReport, RatesScores
-from portkin.rates.keeper import Keeper
-from portkin.rates.make import make_window
+from portkin.config.schema import RatesConfig
+from portkin.bundles.forecast import Forecaster
+from portkin.zeek.messages import Count, RatesReport, RatesScores
+from portkin.rates.scorer import Keeper
+from portkin.rates.factory import make_window
 from portkin.rates.metrics import RatesMetrics
 def rss(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 models_path, nodes = Path(sys.argv[1]), int(sys.argv[2])

@@ -12,7 +12,7 @@ import dpkt
 import numpy as np
 
 from bench.programs import program
-from portkin_training.ingest.pcap import read_capture
+from portkin_training.ingest.captures.pcap import read_capture
 from support.namespaces import Network
 from support.suricata import openings, unpacked
 

@@ -45,7 +45,7 @@ def print_r2(made, columns: list[int], forecasts: dict) -> None:
 
     `forecasts` (n, len(columns)) by name; a bin without a forecast is judged with the mean of the fitted part.
     """
-    from portkin_training.rates.task import Split, r2
+    from portkin_training.rates.models.task import Split, r2
 
     counts, bursts = made.rates.counts[:, columns], made.bursts[:, columns]
     split = Split.of(len(counts))
@@ -69,7 +69,7 @@ def chosen_ports(made, most: int) -> list[int]:
 
 def ceiling(hours: int = 6_000, most: int = 6) -> None:
     """SYNTHETIC: what R2 of forecasts can mean at all, on the ports `compare` judges, and on all grouped ones."""
-    from portkin_training.rates.simulate import Telescope, simulate
+    from portkin_training.rates.series.simulate import Telescope, simulate
 
     made = simulate(Telescope(hours=hours), seed=0)
     for columns in (chosen_ports(made, most), list(range(int((made.groups >= 0).sum())))):
@@ -83,14 +83,15 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
     """
     from sklearn.metrics import adjusted_rand_score
 
-    from portkin.indicators import prediction_error
-    from portkin_training.rates import affinity, calibrate, evaluate, report
-    from portkin_training.rates import clusters as clustering
-    from portkin_training.rates.kin import Kin
-    from portkin_training.rates.models import MODELS
-    from portkin_training.rates.models import profile as named
-    from portkin_training.rates.simulate import Telescope, simulate
-    from portkin_training.rates.task import Split
+    from portkin.timeseries.indicators import prediction_error
+    from portkin_training.rates import calibrate, evaluate, report
+    from portkin_training.rates.affinity import affinity
+    from portkin_training.rates.affinity import clusters as clustering
+    from portkin_training.rates.affinity.feature_ports import Kin
+    from portkin_training.rates.models.models import MODELS
+    from portkin_training.rates.models.models import profile as named
+    from portkin_training.rates.models.task import Split
+    from portkin_training.rates.series.simulate import Telescope, simulate
 
     made = simulate(Telescope(hours=hours), seed=0)
     rates = made.rates
@@ -139,9 +140,9 @@ def clusters(ports: int = 1_074, hours: int = 6_000) -> None:
     """SYNTHETIC: equations 1, 7 and 11 on a telescope of about so many ports, two thirds of them in groups."""
     from sklearn.metrics import adjusted_rand_score
 
-    from portkin_training.rates import affinity
-    from portkin_training.rates import clusters as clustering
-    from portkin_training.rates.simulate import Telescope, simulate
+    from portkin_training.rates.affinity import affinity
+    from portkin_training.rates.affinity import clusters as clustering
+    from portkin_training.rates.series.simulate import Telescope, simulate
 
     alone = ports // 3
     made = simulate(Telescope(hours=hours, groups=round((ports - alone) / 5), alone=alone), seed=0)

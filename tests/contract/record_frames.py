@@ -20,7 +20,8 @@ sys.path.insert(0, str(HERE.parent))
 
 from websockets.sync.client import connect  # noqa: E402
 
-from portkin.messages import (  # noqa: E402
+from portkin.net.ports import Port  # noqa: E402
+from portkin.zeek.messages import (  # noqa: E402
     TO_SIDECAR,
     TO_ZEEK,
     BlockResponse,
@@ -37,8 +38,7 @@ from portkin.messages import (  # noqa: E402
     TableChanged,
     unparse,
 )
-from portkin.ports import Port  # noqa: E402
-from portkin.transport.json_v1 import encode, subscription  # noqa: E402
+from portkin.zeek.transport.json_v1 import encode, subscription  # noqa: E402
 from support.zeek_process import SCRIPTS, ZeekProcess, free_port  # noqa: E402
 
 HOUR = datetime(2023, 11, 14, 22, tzinfo=UTC)

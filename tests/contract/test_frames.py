@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from portkin.messages import (
+from portkin.net.ports import Port
+from portkin.zeek.messages import (
     TO_ZEEK,
     BlockRequest,
     Count,
@@ -22,8 +23,7 @@ from portkin.messages import (
     parse,
     unparse,
 )
-from portkin.ports import Port
-from portkin.transport.json_v1 import acknowledged, decode, encode
+from portkin.zeek.transport.json_v1 import acknowledged, decode, encode
 
 FRAMES = {
     path.stem: json.loads(path.read_text(encoding="utf-8")) for path in Path(__file__).parent.glob("frames/*.json")

@@ -65,7 +65,10 @@ def test_the_runtime_alone_brings_nothing_heavy(light):
 def test_the_runtime_alone_looks_up_ports_and_serves(light):
     """The commands of the runtime work; the table is the one that ships."""
     assert 0 == run(light / "portkin", "serve", "--help").returncode
-    code = "import portkin.table as t, portkin.ports as p; print(t.default_table().nearest(p.Port(80, 'tcp'), 3))"
+    code = (
+        "from portkin.bundles.table import default_table; from portkin.net.ports import Port; "
+        "print(default_table().nearest(Port(80, 'tcp'), 3))"
+    )
     assert re.search(r"Port\(number=\d+, proto='tcp'\)", run(light / "python", "-c", code).stdout)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import Contacts, contacts_from_packets
-from portkin_training.ingest.pcap import read_capture
 from support import captures as by_hand
 from support.captures import BEGIN, ipv4, port_unreachable, tcp, udp
 

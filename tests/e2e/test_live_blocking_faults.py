@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from portkin.enforce.blocks import Pair, number_of, pair_of
-from portkin.enforce.nftables import Nftables, Place
+from portkin.blocking.backends.nftables import Nftables, Place
+from portkin.blocking.block import Pair, number_of, pair_of
 from portkin.errors import BackendError
-from portkin.nets import Nets
-from portkin.ports import Port
+from portkin.net.addresses import Nets
+from portkin.net.ports import Port
 from support.netns import private_network
 from support.sidecar_process import SidecarProcess, until
 from support.suricata_socket import Inside

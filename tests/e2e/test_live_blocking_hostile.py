@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from portkin.messages import TO_SIDECAR, BlockResponse
+from portkin.zeek.messages import TO_SIDECAR, BlockResponse
 from support.enforcing import block
 from support.netns import private_network
 from support.sidecar_process import SidecarProcess

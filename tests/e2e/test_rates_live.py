@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from portkin.errors import TransportError
-from portkin.hours import HOUR
-from portkin.transport.broker import find_bindings
+from portkin.timeseries.windows import HOUR
+from portkin.zeek.transport.broker import find_bindings
 from support.sidecar_process import SidecarProcess
 from support.telescope import BEGIN, HTTP, PORTS, TELNET, hours, write_capture, write_means
 from support.zeek_process import SCRIPTS, free_port
@@ -124,10 +124,10 @@ def test_two_days_with_a_burst_end_in_exactly_the_expected_notices(site):
 
 def offline(site: Site, capture: Path) -> dict[tuple[str, int], tuple[float, ...]]:
     """E and W by `portkin ingest`, `portkin rates series` and the forecaster, per port and bin."""
-    from portkin.forecast import Forecaster
+    from portkin.bundles.forecast import Forecaster
     from portkin_training.commands.ingest import ingest
     from portkin_training.commands.rates import rates
-    from portkin_training.rates.series import load
+    from portkin_training.rates.series.rates import load
 
     probes, series = site.folder / "probes", site.folder / "series"
     ports = [part for port in PORTS for part in ("--port", str(port))]

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from portkin.ports import Port
+from portkin.net.ports import Port
 from support.sidecar_process import SidecarProcess, until
 from support.telescope import write_means
 from support.zeek_process import SCRIPTS, ZeekProcess, free_port

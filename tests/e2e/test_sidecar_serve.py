@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from portkin.messages import Count, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
-from portkin.ports import Port
+from portkin.net.ports import Port
+from portkin.zeek.messages import Count, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.sidecar_process import SidecarProcess, until
 from support.tables import small_table
 from support.zeek_peer import zeek_peer

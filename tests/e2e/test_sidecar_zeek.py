@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from portkin.errors import TransportError
-from portkin.transport.broker import find_bindings
+from portkin.zeek.transport.broker import find_bindings
 from support.sidecar_process import SidecarProcess
 from support.tables import small_table
 from support.zeek_process import SCRIPTS, ZeekProcess, free_port

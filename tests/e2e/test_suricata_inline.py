@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from portkin.table import default_table
-from portkin_rules.make import make_rules
+from portkin.bundles.table import default_table
+from portkin_rules.build import make_rules
 from portkin_rules.plan import Detector, Plan
 from support.inline import ATTACKER, CLIENT, SERVER, Line, inline
 from support.tables import small_table

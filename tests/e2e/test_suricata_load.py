@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.bench_rules import full_table
+from portkin.bundles.table import default_table
 from portkin.errors import RulesError
-from portkin.table import default_table
-from portkin_rules.make import make_rules
+from portkin_rules.build import make_rules
 from portkin_rules.plan import Detector, Plan
 from portkin_rules.suricata import check_rules
 

@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from portkin.nets import text_of
-from portkin.ports import Port, Proto
-from portkin.table import Rows, default_table, write_table
+from portkin.bundles.table import Rows, default_table, write_table
+from portkin.net.addresses import text_of
+from portkin.net.ports import Port, Proto
 from portkin_rules import generate
-from portkin_rules.choose import chosen
+from portkin_rules.build import make_rules
 from portkin_rules.generate import nearest_protected
-from portkin_rules.make import make_rules
 from portkin_rules.plan import Detector, Plan
+from portkin_rules.protected_ports import chosen
 from portkin_training.commands.replay import replay as command
+from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import Contacts, contacts_from_packets
-from portkin_training.ingest.pcap import read_capture
 from portkin_training.replay import blocking
 from portkin_training.replay.detection import addresses
 from portkin_training.replay.events import CODES, SCAN, TCP, UDP, Events, codes_of
-from portkin_training.replay.suricata import RulesConfig, detect_by_rules, watch
+from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules, watch
 from support.suricata import openings, replay, unpacked, whole
 from support.tables import small_table
 

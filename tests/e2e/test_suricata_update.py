@@ -16,8 +16,8 @@ import yaml
 from click.testing import CliRunner
 
 from portkin.errors import RulesError
+from portkin_rules.build import make_rules
 from portkin_rules.commands import rules as command
-from portkin_rules.make import make_rules
 from portkin_rules.plan import Plan
 from portkin_rules.rule import read_rules
 from portkin_rules.suricata import check_rules, find_suricata, reload_rules

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from portkin.nets import Nets
-from portkin.table import default_table
-from portkin_training.replay.decisions import DecisionConfig
-from portkin_training.replay.detector import DetectorConfig
-from portkin_training.replay.live import decide_capture
-from portkin_training.replay.zeek import run_zeek, taken
+from portkin.bundles.table import default_table
+from portkin.net.addresses import Nets
+from portkin_training.twin.decisions import DecisionConfig
+from portkin_training.twin.detector import DetectorConfig
+from portkin_training.twin.real_zeek import run_zeek, taken
+from portkin_training.twin.run import decide_capture
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "zeek-scripts"

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
+from portkin_training.core.probes import Probes
+from portkin_training.core.unaligned import kernel
+from portkin_training.ingest.captures.layers import REASONS, STORED, decode
+from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import CONTACT, Contacts, contacts_from_packets
-from portkin_training.ingest.layers import REASONS, STORED, decode
-from portkin_training.ingest.loads import kernel
-from portkin_training.ingest.packets import Packets
-from portkin_training.ingest.pcap import read_capture
+from portkin_training.ingest.probe_definition import probes_from_packets
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.rules import probes_from_packets
-from portkin_training.probes import Probes
 from support import captures as by_hand
 from support.captures import BEGIN, ipv4, ipv6, port_unreachable, tcp, udp
 

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin_training.graph import Graph, build_graph, lengths, unit, whole_lengths
-from portkin_training.nearest import nearest
-from portkin_training.scans import Transitions
+from portkin_training.tables.scans import Transitions
+from portkin_training.tables.shortest_path.graph import Graph, build_graph, lengths, unit, whole_lengths
+from portkin_training.tables.shortest_path.nearest import nearest
 
 PORTS = st.integers(0, 30) | st.sampled_from([443, 8080, 65535])
 PAIRS = st.tuples(PORTS, PORTS).filter(lambda pair: pair[0] != pair[1])

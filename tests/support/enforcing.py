@@ -9,13 +9,13 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from portkin.enforce.backend import Backend
-from portkin.enforce.enforcer import Enforcer, Pace
-from portkin.enforce.limits import Limits, Surroundings
-from portkin.enforce.metrics import EnforceMetrics
-from portkin.enforce.shadow import Shadow
-from portkin.messages import BlockRequest, Count, UnblockRequest
-from portkin.ports import Port
+from portkin.blocking.backends.backend import Backend
+from portkin.blocking.backends.shadow import Shadow
+from portkin.blocking.enforcer import Enforcer, Pace
+from portkin.blocking.limits import Limits, Surroundings
+from portkin.blocking.metrics import EnforceMetrics
+from portkin.net.ports import Port
+from portkin.zeek.messages import BlockRequest, Count, UnblockRequest
 
 PROVEN = "evidence=TRW answered=1 probe=1"
 _ids = itertools.count()

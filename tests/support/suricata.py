@@ -13,13 +13,13 @@ from typing import Any
 
 import dpkt
 
-from portkin.nets import text_of
-from portkin.ports import Port
+from portkin.net.addresses import text_of
+from portkin.net.ports import Port
 from portkin_rules.sids import Sids
-from portkin_training.ingest.packets import SYN, TCP, UDP, Packets
-from portkin_training.ingest.pcap import read_capture
+from portkin_training.ingest.captures.packets import SYN, TCP, UDP, Packets
+from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.replay.detection import addresses
-from portkin_training.replay.suricata import Opening
+from portkin_training.twin.suricata_rules import Opening
 
 CONFIG = """%YAML 1.1
 ---

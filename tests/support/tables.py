@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from portkin.table import Rows, Table, write_table
+from portkin.bundles.table import Rows, Table, write_table
 
 
 def small_table(path: Path, *, shift: int = 0, created: datetime | None = None) -> Table:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from portkin.forecast import Model, Rules
-from portkin.hours import HOUR, Scaling
-from portkin.ports import Port
+from portkin.bundles.forecast import Model, Rules
+from portkin.net.ports import Port
+from portkin.timeseries.windows import HOUR, Scaling
 from support.captures import ipv4, pcap, tcp, udp
 
 BEGIN = 1_700_000_000 - 1_700_000_000 % HOUR
@@ -49,8 +49,8 @@ def write_capture(path: Path, counts: Mapping[Port, Sequence[int]], begin: int =
 
 def write_means(path: Path, ports: Sequence[Port] = PORTS, *, length: int = 3, width: int = HOUR) -> Path:
     """Models that forecast each port by the mean of its latest bins; E and W are alarms above 1."""
-    from portkin_training.rates.baselines import Linear
-    from portkin_training.rates.export import to_onnx, write_models
+    from portkin_training.rates.models.baselines import Linear
+    from portkin_training.rates.models.export import to_onnx, write_models
 
     network = to_onnx(Linear(np.full((length, 1), 1 / length, dtype=np.float32)), 1)
     models = [

@@ -14,8 +14,8 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from portkin.messages import TO_SIDECAR, Event, Junk, Message, parse, unparse
-from portkin.transport.json_v1 import decode, encode
+from portkin.zeek.messages import TO_SIDECAR, Event, Junk, Message, parse, unparse
+from portkin.zeek.transport.json_v1 import decode, encode
 
 
 class ZeekPeer:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from portkin.enforce.enforcer import Enforcer
-    from portkin.messages import BlockResponse
+    from portkin.blocking.enforcer import Enforcer
+    from portkin.zeek.messages import BlockResponse
 
 _file = click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
@@ -52,10 +52,10 @@ def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: b
     import sqlite3
     import time
 
-    from portkin.enforce.books import Books
-    from portkin.enforce.config import books_path
+    from portkin.blocking.config import books_path
+    from portkin.blocking.database import Books
     from portkin.errors import BooksError
-    from portkin.ports import Port
+    from portkin.net.ports import Port
 
     path = books_path(_settings(file).enforce)
     if not path.exists():
@@ -96,8 +96,8 @@ def add(src: str, ports: tuple[str, ...], seconds: float, why: str, as_json: boo
     """Block PORTS for the source SRC, or prolong that. What may never be blocked is refused."""
     from datetime import timedelta
 
-    from portkin.messages import BlockRequest, Count
-    from portkin.ports import Port
+    from portkin.net.ports import Port
+    from portkin.zeek.messages import BlockRequest, Count
 
     parsed = [Port.parse(port) for port in ports]
     reason = f"evidence=OPERATOR {why}".strip()
@@ -126,8 +126,8 @@ def add(src: str, ports: tuple[str, ...], seconds: float, why: str, as_json: boo
 @_file
 def remove(src: str, ports: tuple[str, ...], as_json: bool, file: Path | None) -> None:
     """Let the source SRC reach PORTS again, and leave it alone there for `enforce.limits.grace` seconds."""
-    from portkin.messages import UnblockRequest
-    from portkin.ports import Port
+    from portkin.net.ports import Port
+    from portkin.zeek.messages import UnblockRequest
 
     requests = [UnblockRequest("by hand", _address(src), Port.parse(port)) for port in ports]
     _ordered(file, as_json, lambda enforcer: enforcer.handle(requests))
@@ -145,7 +145,7 @@ def flush(yes: bool, as_json: bool, file: Path | None) -> None:
 
 
 def _settings(file: Path | None) -> Any:
-    from portkin.config import load_config
+    from portkin.config.schema import load_config
 
     return load_config(file)
 
@@ -165,8 +165,8 @@ def _ordered(file: Path | None, as_json: bool, order: Any) -> None:
     """Carry out an order with an enforcer of our own, and show what came of it; status 1 where something failed."""
     from prometheus_client import CollectorRegistry
 
-    from portkin.enforce.make import host_of, make_enforcer
-    from portkin.enforce.metrics import EnforceMetrics
+    from portkin.blocking.factory import host_of, make_enforcer
+    from portkin.blocking.metrics import EnforceMetrics
     from portkin.logs import make_log
 
     config = _settings(file)

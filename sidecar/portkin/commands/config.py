@@ -13,8 +13,8 @@ import click
 def config(file: Path | None, sample: bool) -> None:
     """Check the settings file of `portkin serve` and show what is then in force."""
     from portkin.commands.serve import checks
-    from portkin.config import SAMPLE, load_config
-    from portkin.settings import to_yaml
+    from portkin.config.loading import to_yaml
+    from portkin.config.schema import SAMPLE, load_config
 
     if sample:
         click.echo(SAMPLE.read_text(encoding="utf-8"), nl=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from portkin.enforce.nftables import Nftables
+    from portkin.blocking.backends.nftables import Nftables
 
 _file = click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
@@ -28,7 +28,7 @@ def setup(only: bool, file: Path | None) -> None:
 
     `portkin serve` does this by itself when it starts.
     """
-    from portkin.enforce.nftables import setup_commands
+    from portkin.blocking.backends.nftables import setup_commands
 
     if only:
         click.echo(setup_commands(_place(file)), nl=False)
@@ -54,7 +54,7 @@ def show(as_json: bool, file: Path | None) -> None:
     """Show what the kernel holds: each block, what is left of it, and what it has kept away."""
     import json
 
-    from portkin.enforce.blocks import address_of
+    from portkin.blocking.block import address_of
 
     backend = _backend(file)
     dropped, held = backend.dropped(), backend.held()
@@ -73,13 +73,13 @@ def show(as_json: bool, file: Path | None) -> None:
 
 
 def _place(file: Path | None):
-    from portkin.config import load_config
-    from portkin.enforce.config import place_of
+    from portkin.blocking.config import place_of
+    from portkin.config.schema import load_config
 
     return place_of(load_config(file).enforce)
 
 
 def _backend(file: Path | None) -> Nftables:
-    from portkin.enforce.nftables import Nftables
+    from portkin.blocking.backends.nftables import Nftables
 
     return Nftables(_place(file))

@@ -11,9 +11,9 @@ import click
 if TYPE_CHECKING:
     import ssl
 
-    from portkin.config import Checks, Config, ZeekConfig
-    from portkin.enforce.config import LimitsConfig
-    from portkin.transport import Transport
+    from portkin.blocking.config import LimitsConfig
+    from portkin.config.schema import Checks, Config, ZeekConfig
+    from portkin.zeek.transport import Transport
 
 
 @click.command()
@@ -45,8 +45,8 @@ def serve(
     """
     import asyncio
 
-    from portkin.config import load_config
-    from portkin.settings import Given
+    from portkin.config.loading import Given
+    from portkin.config.schema import load_config
 
     flags = {
         "zeek.transport": ("--transport", transport),
@@ -67,15 +67,15 @@ async def run(config: Config, file: Path | None = None) -> None:
     import signal
     import time
 
-    from portkin.enforce.make import host_of, make_enforcement
-    from portkin.enforce.reload import LimitsFile
+    from portkin.blocking.factory import host_of, make_enforcement
+    from portkin.blocking.reload import LimitsFile
+    from portkin.bundles.table import Table, default_path
     from portkin.logs import make_log
     from portkin.metrics import Exporter, Metrics
-    from portkin.rates.make import make_rates
-    from portkin.service import Hello, Nearest, Service
+    from portkin.rates.factory import make_rates
     from portkin.sidecar import Sidecar, TableFolder
-    from portkin.table import Table, default_path
     from portkin.watch import EVERY, Watch
+    from portkin.zeek.dispatcher import Hello, Nearest, Service
 
     log = make_log(config.log.level, config.log.format)
     folder = config.table.path or default_path()
@@ -128,23 +128,23 @@ def make_transport(zeek: ZeekConfig) -> Transport:
     """The way to Zeek that the settings name."""
     import random
 
-    from portkin.transport.backoff import backoff
+    from portkin.zeek.transport.backoff import backoff
 
     def delays():
         return backoff(zeek.backoff.first, zeek.backoff.cap, random.SystemRandom())
 
     if zeek.transport == "broker":
-        from portkin.transport.broker import BrokerTransport, find_bindings
+        from portkin.zeek.transport.broker import BrokerTransport, find_bindings
 
         return BrokerTransport(zeek.broker, broker=find_bindings(), delays=delays, size=zeek.outbox)
-    from portkin.transport.websocket import WebSocketTransport
+    from portkin.zeek.transport.websocket import WebSocketTransport
 
     return WebSocketTransport(zeek.url, delays=delays, size=zeek.outbox, tls=tls_of(zeek))
 
 
 def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
     """TLS as the settings want it; None where the URL wants none."""
-    from portkin.transport.websocket import tls_context, uri_of
+    from portkin.zeek.transport.websocket import tls_context, uri_of
 
     files = [str(path) if path else None for path in (zeek.tls.ca, zeek.tls.certificate, zeek.tls.key)]
     return tls_context(*files) if uri_of(zeek.url).secure else None
@@ -152,9 +152,9 @@ def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
 
 def checks() -> Checks:
     """What is not seen of a setting until it is used, looked at before anything is begun."""
-    from portkin.enforce.config import limits_of, place_of
-    from portkin.transport.broker import peer_of
-    from portkin.transport.websocket import uri_of
+    from portkin.blocking.config import limits_of, place_of
+    from portkin.zeek.transport.broker import peer_of
+    from portkin.zeek.transport.websocket import uri_of
 
     # Both addresses, whichever is used: their hosts are never blocked.
     return {
@@ -171,7 +171,7 @@ def limits_in(file: Path, config: Config) -> Callable[[], LimitsConfig]:
 
     Between that reading and now a table and models were loaded: an edit in the meantime must be seen as one.
     """
-    from portkin.config import load_config
+    from portkin.config.schema import load_config
 
     in_force = [config]
     return lambda: (in_force.pop() if in_force else load_config(file)).enforce.limits

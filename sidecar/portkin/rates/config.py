@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from portkin.rates.window import Closing
-from portkin.settings import setting
+from portkin.config.loading import setting
+from portkin.rates.store import Closing
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from portkin.bundles.manifest import MANIFEST
 from portkin.errors import BundleError
 from portkin.logs import Log
-from portkin.manifest import MANIFEST
 from portkin.rates.metrics import RatesMetrics
 from portkin.watch import Watch
 
 if TYPE_CHECKING:
-    from portkin.forecast import Forecaster
+    from portkin.bundles.forecast import Forecaster
 
 
 class ModelFolder(Watch):

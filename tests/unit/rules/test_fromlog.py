@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from portkin.errors import RulesError
-from portkin.ports import Port
+from portkin.net.ports import Port
+from portkin_rules.build import make_source_rules
 from portkin_rules.commands import rules as command
-from portkin_rules.fromlog import Decision, read_decisions, running
-from portkin_rules.make import make_source_rules
+from portkin_rules.from_log import Decision, read_decisions, running
 from portkin_rules.rule import read_rules
 
 HEAD = "\n".join(

@@ -8,11 +8,11 @@ from datetime import date
 import pytest
 
 from portkin.errors import RulesError
-from portkin.ports import Port
-from portkin_rules.choose import chosen
+from portkin.net.ports import Port
 from portkin_rules.generate import build, nearest_protected, port_groups
 from portkin_rules.passlist import pass_rules, read_nets
 from portkin_rules.plan import Detector, Plan
+from portkin_rules.protected_ports import chosen
 from portkin_rules.sids import Sids
 from support.tables import small_table
 

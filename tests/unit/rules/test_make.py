@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from portkin.bundles.table import default_table
 from portkin.errors import PortkinError, RulesError
-from portkin.ports import Port
-from portkin.table import default_table
-from portkin_rules import make as making
-from portkin_rules.choose import chosen
+from portkin.net.ports import Port
+from portkin_rules import build as making
+from portkin_rules.build import make_rules
 from portkin_rules.commands import rules as command
 from portkin_rules.generate import build
-from portkin_rules.make import make_rules
 from portkin_rules.plan import Plan
+from portkin_rules.protected_ports import chosen
 from portkin_rules.rule import content, read_rules
 from portkin_rules.ruleset import MARK
 from portkin_rules.sids import Sids

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portkin.blocking.backends.host_bits import bit_of
 from portkin.errors import PortError, RulesError
-from portkin.hostbits import bit_of
-from portkin.ports import PROTOS, Port
-from portkin_rules.choose import chosen, most_predicted
+from portkin.net.ports import PROTOS, Port
 from portkin_rules.plan import Detector, Plan
+from portkin_rules.protected_ports import chosen, most_predicted
 from portkin_rules.sids import LOCAL, Sids, refuse_collisions
 from support.tables import small_table
 

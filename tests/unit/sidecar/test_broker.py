@@ -14,8 +14,8 @@ import pytest
 import zeekpy
 
 from portkin.errors import TransportError
-from portkin.messages import TO_SIDECAR, TO_ZEEK, Count, Event, HelloResponse, Junk, TableChanged, parse, unparse
-from portkin.transport.broker import BrokerTransport, find_bindings, from_broker, to_broker
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Count, Event, HelloResponse, Junk, TableChanged, parse, unparse
+from portkin.zeek.transport.broker import BrokerTransport, find_bindings, from_broker, to_broker
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
 NEWS = [TableChanged(f"table-{n}", Count(16)) for n in range(10)]
@@ -252,7 +252,7 @@ def test_an_address_that_is_none_is_refused(address):
 def test_without_zeek_the_bindings_are_missed_in_one_line(monkeypatch):
     """Where there is no zeek-config, the error says what is missing and what to do."""
     monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.setattr("portkin.transport.broker.ZEEK_BIN", "/nonexistent")
+    monkeypatch.setattr("portkin.zeek.transport.broker.ZEEK_BIN", "/nonexistent")
     with pytest.raises(TransportError, match=r"there is no zeek-config; put the bin folder .* or use the websocket"):
         find_bindings()
 

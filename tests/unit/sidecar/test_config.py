@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from portkin.config import SAMPLE, BackoffConfig, Config, load_config
+from portkin.config.loading import Given, Networks, Section, build, read_yaml, setting, to_yaml
+from portkin.config.schema import SAMPLE, BackoffConfig, Config, load_config
 from portkin.errors import ConfigError, TransportError
-from portkin.settings import Given, Networks, Section, build, read_yaml, setting, to_yaml
 
 
 @pytest.fixture

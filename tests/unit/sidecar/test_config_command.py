@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from portkin.commands.config import config
-from portkin.config import SAMPLE, Config, load_config
+from portkin.config.schema import SAMPLE, Config, load_config
 from portkin.errors import ConfigError
 
 

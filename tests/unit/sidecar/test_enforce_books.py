@@ -11,10 +11,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from portkin.enforce.blocks import Block, pair_of
-from portkin.enforce.books import Books, Entry, open_books
+from portkin.blocking.block import Block, pair_of
+from portkin.blocking.database import Books, Entry, open_books
 from portkin.errors import BooksError
-from portkin.ports import Port
+from portkin.net.ports import Port
 
 
 def a_block(src="203.0.113.5", port="80/tcp", since=1000.0, until=1060.0, mode="nftables", rank=0):
@@ -73,7 +73,7 @@ def test_blocks_cut_short_are_known(path):
 
 def test_a_process_that_does_not_let_go_is_an_error(path, monkeypatch):
     """Another that keeps the lock, as one that was stopped, is waited for a while; the error names the lock file."""
-    monkeypatch.setattr("portkin.enforce.books._LOCK_WAIT", 0.05)
+    monkeypatch.setattr("portkin.blocking.database._LOCK_WAIT", 0.05)
     ours, theirs = Books(path), Books(path)
     with theirs.lock(), pytest.raises(BooksError, match=re.escape(f"{path}.lock")), ours.lock():
         pass
@@ -171,8 +171,8 @@ def test_what_was_committed_survives_kill_9(path):
     program = (
         "import sys\n"
         "from ipaddress import ip_address\nfrom pathlib import Path\n"
-        "from portkin.enforce.blocks import Block, pair_of\nfrom portkin.enforce.books import Books, Entry\n"
-        "from portkin.ports import Port\n"
+        "from portkin.blocking.block import Block, pair_of\nfrom portkin.blocking.database import Books, Entry\n"
+        "from portkin.net.ports import Port\n"
         "books = Books(Path(sys.argv[1]))\n"
         "for n in range(1, 60000):\n"
         "    with books.transaction():\n"
@@ -194,7 +194,7 @@ def test_what_was_committed_survives_kill_9(path):
 
 def test_the_books_do_not_grow_without_end(path, monkeypatch):
     """Beyond a number of rows the oldest that have ended go, however young; what holds stays."""
-    monkeypatch.setattr("portkin.enforce.books.MOST_ROWS", 2)
+    monkeypatch.setattr("portkin.blocking.database.MOST_ROWS", 2)
     books = Books(path)
     blocks = [a_block(port=str(port)) for port in range(1, 6)]
     with books.transaction():

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.enforce.backend import Batch, Dropped, Held
-from portkin.enforce.blocks import Pair, pair_of
-from portkin.enforce.enforcer import Pace
-from portkin.enforce.limits import Limits, Surroundings
+from portkin.blocking.backends.backend import Batch, Dropped, Held
+from portkin.blocking.block import Pair, pair_of
+from portkin.blocking.enforcer import Pace
+from portkin.blocking.limits import Limits, Surroundings
 from portkin.errors import BackendError, BooksError
-from portkin.messages import BlockResponse
-from portkin.nets import Nets
-from portkin.nets import address_of as number_of
-from portkin.ports import Port
+from portkin.net.addresses import Nets
+from portkin.net.addresses import address_of as number_of
+from portkin.net.ports import Port
+from portkin.zeek.messages import BlockResponse
 from support.enforcing import PROVEN, Bench, Clock, block, unblock
 
 SRC, OTHER = "203.0.113.5", "203.0.113.6"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.enforce.blocks import Why, address_of, pair_of
-from portkin.enforce.limits import Limits, Rate, Surroundings, duration, held_out, never, proven
-from portkin.nets import Nets
-from portkin.nets import address_of as number_of
-from portkin.ports import Port
+from portkin.blocking.block import Why, address_of, pair_of
+from portkin.blocking.limits import Limits, Rate, Surroundings, duration, held_out, never, proven
+from portkin.net.addresses import Nets
+from portkin.net.addresses import address_of as number_of
+from portkin.net.ports import Port
 
 
 def pair(src, port="80/tcp"):

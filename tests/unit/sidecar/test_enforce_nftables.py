@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.enforce import libnftables
-from portkin.enforce.backend import Batch, Timed
-from portkin.enforce.blocks import pair_of
-from portkin.enforce.libnftables import Program, find_runner
-from portkin.enforce.nftables import Nftables, Place, batch_commands, setup_commands
-from portkin.enforce.own import gateways, own_addresses
+from portkin.blocking.backends import libnftables
+from portkin.blocking.backends.backend import Batch, Timed
+from portkin.blocking.backends.libnftables import Program, find_runner
+from portkin.blocking.backends.nftables import Nftables, Place, batch_commands, setup_commands
+from portkin.blocking.block import pair_of
 from portkin.errors import BackendError
-from portkin.nets import text_of
-from portkin.ports import Port
+from portkin.net.addresses import text_of
+from portkin.net.interfaces import gateways, own_addresses
+from portkin.net.ports import Port
 from support.enforcing import Bench, block, unblock
 from support.netns import private_network
 

@@ -10,17 +10,17 @@ from ipaddress import ip_network
 import pytest
 from prometheus_client import CollectorRegistry
 
-from portkin.config import load_config
-from portkin.enforce.config import EnforceConfig, LimitsConfig, books_path, limits_of, place_of
-from portkin.enforce.limits import Limits
-from portkin.enforce.make import host_of, make_enforcement, surroundings_of
-from portkin.enforce.part import Enforcement
-from portkin.enforce.reload import LimitsFile
+from portkin.blocking.config import EnforceConfig, LimitsConfig, books_path, limits_of, place_of
+from portkin.blocking.factory import host_of, make_enforcement, surroundings_of
+from portkin.blocking.limits import Limits
+from portkin.blocking.reload import LimitsFile
+from portkin.blocking.service import Enforcement
+from portkin.config.schema import load_config
 from portkin.errors import ConfigError
-from portkin.messages import BlockResponse, Junk, parse, unparse
-from portkin.nets import Nets
-from portkin.nets import address_of as number_of
-from portkin.service import Service
+from portkin.net.addresses import Nets
+from portkin.net.addresses import address_of as number_of
+from portkin.zeek.dispatcher import Service
+from portkin.zeek.messages import BlockResponse, Junk, parse, unparse
 from support.enforcing import Bench, Lines, block, unblock
 
 SRC = "203.0.113.5"

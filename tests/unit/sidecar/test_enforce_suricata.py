@@ -9,12 +9,12 @@ from ipaddress import ip_address
 
 import pytest
 
-from portkin.enforce.backend import Batch, Timed
-from portkin.enforce.blocks import pair_of
-from portkin.enforce.suricata import Suricata
+from portkin.blocking.backends.backend import Batch, Timed
+from portkin.blocking.backends.host_bits import bit_of
+from portkin.blocking.backends.suricata import Suricata
+from portkin.blocking.block import pair_of
 from portkin.errors import BackendError
-from portkin.hostbits import bit_of
-from portkin.ports import Port
+from portkin.net.ports import Port
 from support.enforcing import Bench, block, unblock
 from support.suricata_socket import Inside
 

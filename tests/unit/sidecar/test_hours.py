@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin import hours
 from portkin.errors import ConfigError
-from portkin.hours import DAY, HOUR, Scaling
+from portkin.timeseries import windows as hours
+from portkin.timeseries.windows import DAY, HOUR, Scaling
 
 NAN = float("nan")
 

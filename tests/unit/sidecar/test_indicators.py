@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from portkin.indicators import early_warning, linear_trend, moving_average_excess, prediction_error
+from portkin.timeseries.indicators import early_warning, linear_trend, moving_average_excess, prediction_error
 
 NAN = float("nan")
 

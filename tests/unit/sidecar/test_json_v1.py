@@ -13,8 +13,8 @@ import zeekpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.messages import Event, Junk
-from portkin.transport.json_v1 import acknowledged, decode, encode
+from portkin.zeek.messages import Event, Junk
+from portkin.zeek.transport.json_v1 import acknowledged, decode, encode
 
 
 def frame(*args, name="e", version=1, kind=1, **more) -> str:

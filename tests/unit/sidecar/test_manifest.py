@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portkin import manifest
+from portkin.bundles import manifest
+from portkin.bundles.manifest import open_bundle, read_manifest, save_packed, write_bundle
 from portkin.errors import BundleError
-from portkin.manifest import open_bundle, read_manifest, save_packed, write_bundle
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,7 +11,8 @@ import zeekpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.messages import (
+from portkin.net.ports import Port
+from portkin.zeek.messages import (
     Address,
     Count,
     Event,
@@ -24,7 +25,6 @@ from portkin.messages import (
     unparse,
     zeek_event,
 )
-from portkin.ports import Port
 
 REQUEST = Event("Portkin::nearest_request", ["r1", zeekpy.port(22, "tcp"), zeekpy.count(5)])
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from portkin.errors import ConfigError
-from portkin.messages import Count, Junk, NearestRequest, NearestResponse, TableChanged
 from portkin.metrics import Exporter, Metrics
-from portkin.ports import Port
+from portkin.net.ports import Port
+from portkin.zeek.messages import Count, Junk, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table
 
 CREATED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

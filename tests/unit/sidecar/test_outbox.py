@@ -8,8 +8,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portkin.transport.backoff import backoff
-from portkin.transport.outbox import Outbox
+from portkin.zeek.transport.backoff import backoff
+from portkin.zeek.transport.outbox import Outbox
 
 
 def test_the_oldest_goes_when_it_is_full():

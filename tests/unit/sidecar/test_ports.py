@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portkin.errors import PortError
-from portkin.ports import PORTS, Port
+from portkin.net.ports import PORTS, Port
 
 
 @given(st.integers(0, PORTS - 1), st.sampled_from(["tcp", "udp"]))

@@ -10,11 +10,18 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from portkin.config import load_config
+from portkin.bundles.forecast import SCHEMA, Forecaster
+from portkin.config.schema import load_config
 from portkin.errors import BundleError
-from portkin.forecast import SCHEMA, Forecaster
-from portkin.hours import HOUR
-from portkin.messages import (
+from portkin.net.ports import Port
+from portkin.rates.config import RatesConfig
+from portkin.rates.factory import make_rates
+from portkin.rates.metrics import RatesMetrics
+from portkin.rates.scorer import Keeper
+from portkin.rates.service import NO_MODELS
+from portkin.rates.store import Closing, Window
+from portkin.timeseries.windows import HOUR
+from portkin.zeek.messages import (
     Count,
     RateAnomaly,
     RatesOutage,
@@ -25,13 +32,6 @@ from portkin.messages import (
     parse,
     unparse,
 )
-from portkin.ports import Port
-from portkin.rates.config import RatesConfig
-from portkin.rates.keeper import Keeper
-from portkin.rates.make import make_rates
-from portkin.rates.metrics import RatesMetrics
-from portkin.rates.part import NO_MODELS
-from portkin.rates.window import Closing, Window
 from support.enforcing import Lines
 from support.telescope import BEGIN, PORTS, SSH, TELNET, USUAL, write_means
 

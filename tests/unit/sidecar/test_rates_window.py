@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from portkin.errors import BooksError
-from portkin.hours import HOUR
-from portkin.ports import Port
-from portkin.rates.window import Closing, Window, open_window
+from portkin.net.ports import Port
+from portkin.rates.store import Closing, Window, open_window
+from portkin.timeseries.windows import HOUR
 
 SSH, TELNET, OTHER = Port(22, "tcp"), Port(23, "tcp"), Port(7, "udp")
 NAN = float("nan")

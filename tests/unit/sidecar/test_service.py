@@ -7,7 +7,9 @@ import itertools
 import pytest
 
 from portkin import __version__
-from portkin.messages import (
+from portkin.net.ports import Port
+from portkin.zeek.dispatcher import HELLO_LAST, Hello, Nearest, Part, Service
+from portkin.zeek.messages import (
     Count,
     HelloRequest,
     HelloResponse,
@@ -16,8 +18,6 @@ from portkin.messages import (
     NearestResponse,
     TableChanged,
 )
-from portkin.ports import Port
-from portkin.service import HELLO_LAST, Hello, Nearest, Part, Service
 from support.tables import small_table
 
 

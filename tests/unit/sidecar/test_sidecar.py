@@ -11,7 +11,11 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from portkin.logs import make_log
-from portkin.messages import (
+from portkin.metrics import Metrics
+from portkin.net.ports import Port
+from portkin.sidecar import Sidecar, TableFolder
+from portkin.zeek.dispatcher import Hello, Nearest, Part, Service
+from portkin.zeek.messages import (
     Count,
     Event,
     HelloRequest,
@@ -23,10 +27,6 @@ from portkin.messages import (
     parse,
     unparse,
 )
-from portkin.metrics import Metrics
-from portkin.ports import Port
-from portkin.service import Hello, Nearest, Part, Service
-from portkin.sidecar import Sidecar, TableFolder
 from support.tables import small_table
 
 REQUEST = NearestRequest("r1", Port(22, "tcp"), Count(1))

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from portkin.bundles.manifest import write_bundle
+from portkin.bundles.table import KIND, SCHEMA, Neighbors, Rows, Table, default_table, write_table
 from portkin.errors import BundleError
-from portkin.manifest import write_bundle
-from portkin.ports import Port
-from portkin.table import KIND, SCHEMA, Neighbors, Rows, Table, default_table, write_table
+from portkin.net.ports import Port
 from support.tables import small_table
 
 INF = np.inf

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from portkin.blocking.reload import LimitsFile
 from portkin.commands.serve import limits_in
-from portkin.config import load_config
-from portkin.enforce.reload import LimitsFile
+from portkin.config.schema import load_config
 from portkin.watch import Watch
 from support.enforcing import Lines
 

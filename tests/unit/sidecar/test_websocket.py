@@ -14,9 +14,9 @@ import pytest
 
 from portkin import __version__
 from portkin.errors import TransportError
-from portkin.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
-from portkin.transport.json_v1 import encode
-from portkin.transport.websocket import WebSocketTransport, tls_context
+from portkin.zeek.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
+from portkin.zeek.transport.json_v1 import encode
+from portkin.zeek.transport.websocket import WebSocketTransport, tls_context
 from support.zeek_peer import ZeekPeer, zeek_peer
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
@@ -253,7 +253,7 @@ def test_a_peer_that_shows_no_life_is_left():
 
 def test_a_peer_that_never_answers_the_close_is_left_in_time(monkeypatch):
     """Ending does not wait for ever for a peer that has stopped answering."""
-    monkeypatch.setattr("portkin.transport.link.CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr("portkin.zeek.transport.link.CLOSE_TIMEOUT", 0.05)
 
     async def scenario():
         async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:

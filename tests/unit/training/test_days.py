@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from portkin.bundles.table import Table
 from portkin.errors import BundleError, InputError
-from portkin.table import Table
-from portkin_training import day_store
 from portkin_training.commands.table import table as command
-from portkin_training.days import count_each, divided, joined, lasting
-from portkin_training.probes import Probes, ProbesWriter, load, manifest, open_probes
-from portkin_training.scans import ScanOptions
+from portkin_training.core.probes import Probes, ProbesWriter, load, manifest, open_probes
+from portkin_training.tables.daily import store as day_store
+from portkin_training.tables.daily.counts import count_each, divided, joined, lasting
+from portkin_training.tables.scans import ScanOptions
 
 DAY = 86_400_000_000
 FIRST = 1_767_225_600_000_000  # 2026-01-01
@@ -202,7 +202,7 @@ class TestOnlyWhatIsNew:
         dataset, counts = add(tmp_path / "probes", *range(6)), tmp_path / "counts"
         slow = (
             "import sys, time; from pathlib import Path; from portkin_training import day_store\n"
-            "from portkin_training.scans import ScanOptions\n"
+            "from portkin_training.tables.scans import ScanOptions\n"
             "def tick(day):\n    print(day, flush=True)\n    if day.day == 3: time.sleep(60)\n"
             "day_store.refresh(Path(sys.argv[1]), Path(sys.argv[2]), ScanOptions(), tick=tick)"
         )

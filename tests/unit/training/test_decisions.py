@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portkin.nets import Nets, address_of
-from portkin.ports import Port
-from portkin.table import Rows, Table, write_table
-from portkin_training.replay.decisions import Decider, DecisionConfig
-from portkin_training.replay.detector import TCP, US, Evidence, Probe
+from portkin.bundles.table import Rows, Table, write_table
+from portkin.net.addresses import Nets, address_of
+from portkin.net.ports import Port
+from portkin_training.twin.decisions import Decider, DecisionConfig
+from portkin_training.twin.detector import TCP, US, Evidence, Probe
 
 SCANNER, HOST = address_of("198.51.100.7"), address_of("192.0.2.10")
 

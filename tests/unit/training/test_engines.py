@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 from portkin.errors import InputError
-from portkin.ports import Port
-from portkin_training.counting import port_totals
-from portkin_training.engine import DUCKDB, Engine
-from portkin_training.ingest.columns import ColumnMap
+from portkin.net.ports import Port
+from portkin_training.core.engine import DUCKDB, Engine
+from portkin_training.core.probes import Probes, ProbesWriter, open_probes
 from portkin_training.ingest.run import IngestOptions, ingest
-from portkin_training.probes import Probes, ProbesWriter, open_probes
-from portkin_training.rates.affinity import sequential_sources
+from portkin_training.ingest.tables.columns import ColumnMap
+from portkin_training.rates.affinity.affinity import sequential_sources
+from portkin_training.rates.affinity.feature_ports import Kin
 from portkin_training.rates.evaluate import evaluate
-from portkin_training.rates.kin import Kin
-from portkin_training.rates.models import profile
-from portkin_training.rates.series import Rates, from_probes
-from portkin_training.scans import ScanOptions, count_days, count_scans
+from portkin_training.rates.models.models import profile
+from portkin_training.rates.series.counting import port_totals
+from portkin_training.rates.series.rates import Rates, from_probes
+from portkin_training.tables.scans import ScanOptions, count_days, count_scans
 
 COLUMNS = {
     "aws-honeypots-2013": ColumnMap({"ts": "datetime", "dst": "host", "sport": "spt", "dport": "dpt"}, names=True),

@@ -12,7 +12,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from portkin_training.graph import (
+from portkin_training.tables.scans import Transitions
+from portkin_training.tables.shortest_path.graph import (
     Graph,
     build_graph,
     lengths,
@@ -23,7 +24,6 @@ from portkin_training.graph import (
     unit,
     whole_lengths,
 )
-from portkin_training.scans import Transitions
 
 # In the order of the graph: by source, then target.
 EDGES = [(80, 443, 9), (80, 8080, 3), (443, 80, 5), (443, 3306, 7), (8080, 22, 1)]

@@ -10,10 +10,10 @@ import pytest
 import zstandard
 
 from portkin.errors import InputError
-from portkin_training.ingest.conn_log import read_conn_log
-from portkin_training.ingest.packets import IPV4_MAPPED
+from portkin_training.core.probes import Probes
+from portkin_training.ingest.captures.packets import IPV4_MAPPED
+from portkin_training.ingest.logs.conn_log import read_conn_log
 from portkin_training.ingest.reading import Reading
-from portkin_training.probes import Probes
 
 ROW = {
     "ts": "1641790800.143522",

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from portkin_training.ingest.captures.flows import DEADLINE, KEY, FlowTable
+from portkin_training.ingest.captures.packets import IPV4_MAPPED, Packets
+from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import ANSWERED, CONTACT, REFUSED, Contacts, contacts_from_packets
-from portkin_training.ingest.flows import DEADLINE, KEY, FlowTable
-from portkin_training.ingest.packets import IPV4_MAPPED, Packets
-from portkin_training.ingest.pcap import read_capture
 from support import captures as by_hand
 from support.captures import ACK, BEGIN, FIN, RST, SYN, ipv4, ipv6, port_unreachable, tcp, udp
 

@@ -16,8 +16,8 @@ import pytest
 import zstandard
 
 from portkin.errors import InputError
-from portkin_training.ingest.packets import Packets
-from portkin_training.ingest.pcap import read_capture
+from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.reading import Reading
 from support import captures as by_hand
 from support.captures import BEGIN, SYN, ipv4, ipv6, tcp, udp

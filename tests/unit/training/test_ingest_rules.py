@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from portkin_training.ingest.packets import Packets
-from portkin_training.ingest.pcap import read_capture
-from portkin_training.ingest.rules import WINDOW, FirstPackets, flow_reasons, probes_from_packets
-from portkin_training.probes import Probes
+from portkin_training.core.probes import Probes
+from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.captures.pcap import read_capture
+from portkin_training.ingest.probe_definition import WINDOW, FirstPackets, flow_reasons, probes_from_packets
 from support import captures as by_hand
 from support.captures import ACK, BEGIN, FIN, RST, SYN, ipv4, port_unreachable, tcp, udp
 

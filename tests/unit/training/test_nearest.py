@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from portkin_training.graph import build_graph, lengths
-from portkin_training.nearest import nearest, table_rows
-from portkin_training.scans import Transitions
+from portkin_training.tables.scans import Transitions
+from portkin_training.tables.shortest_path.graph import build_graph, lengths
+from portkin_training.tables.shortest_path.nearest import nearest, table_rows
 
 
 def graph_of(edges: list[tuple[int, int, int]]):

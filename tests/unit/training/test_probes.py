@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from portkin.errors import InputError, OutputError
-from portkin_training import probes as module
-from portkin_training.probes import SCHEMA, Probes, ProbesWriter, load, manifest, open_probes
+from portkin_training.core import probes as module
+from portkin_training.core.probes import SCHEMA, Probes, ProbesWriter, load, manifest, open_probes
 
 DAY = 86_400_000_000
 BEGIN = 19_675 * DAY  # 2023-11-14
@@ -152,7 +152,7 @@ def test_killed_writer_leaves_no_dataset_and_the_next_one_cleans_up(tmp_path):
     program = """
         import sys, time
         import numpy as np
-        from portkin_training import probes
+        from portkin_training.core import probes
         probes._ROWS = 1
         zeros = np.zeros((1, 2), np.int64)
         one = lambda dtype: np.zeros(1, dtype)

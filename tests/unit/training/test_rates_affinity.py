@@ -12,9 +12,9 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.ports import Port
-from portkin_training.probes import SCHEMA
-from portkin_training.rates import affinity
+from portkin.net.ports import Port
+from portkin_training.core.probes import SCHEMA
+from portkin_training.rates.affinity import affinity
 
 
 def literal_temporal(counts: np.ndarray, lags: int) -> np.ndarray:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from portkin.ports import Port
+from portkin.net.ports import Port
 from portkin_training.commands.rates import rates as command
-from portkin_training.probes import Probes, ProbesWriter
-from portkin_training.rates import series
+from portkin_training.core.probes import Probes, ProbesWriter
+from portkin_training.rates.series import rates as series
 
 BEGIN = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
 HOURS = 24 * 16
@@ -88,7 +88,7 @@ def bundle(dataset):
 
 def test_hours_known_not_to_be_normal_do_not_raise_the_threshold(dataset, bundle):
     """With the hour of the largest E declared abnormal the threshold is lower."""
-    from portkin.forecast import Forecaster
+    from portkin.bundles.forecast import Forecaster
 
     rates = series.load(dataset / "series")
     models = Forecaster.load(bundle)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from portkin.errors import InputError
-from portkin.ports import Port
+from portkin.net.ports import Port
 from portkin_training.rates import cve
 
 DAY = 86_400

@@ -10,14 +10,17 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import adjusted_rand_score
 
-from portkin.forecast import Forecaster, Rules
-from portkin.hours import HOUR
-from portkin.manifest import read_manifest
+from portkin.bundles.forecast import Forecaster, Rules
+from portkin.bundles.manifest import read_manifest
+from portkin.timeseries.windows import HOUR
 from portkin_training.commands.rates import rates as command
-from portkin_training.rates import affinity, calibrate, clusters, evaluate, lstm, models, report, results, series, ship
-from portkin_training.rates.kin import Kin
-from portkin_training.rates.simulate import Telescope, simulate
-from portkin_training.rates.task import Figures, Split
+from portkin_training.rates import calibrate, evaluate, report, results, ship
+from portkin_training.rates.affinity import affinity, clusters
+from portkin_training.rates.affinity.feature_ports import Kin
+from portkin_training.rates.models import lstm, models
+from portkin_training.rates.models.task import Figures, Split
+from portkin_training.rates.series import rates as series
+from portkin_training.rates.series.simulate import Telescope, simulate
 
 SKY = Telescope(hours=800, groups=4, group_size=(3, 4), alone=2, level=(100, 400))
 TINY = models.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from portkin_training.rates import clusters, ranking
+from portkin_training.rates.affinity import clusters, ranking
 
 
 def blocks(sizes: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.hours import DAY, HOUR
-from portkin_training.rates import baselines, lstm, var
-from portkin_training.rates.export import rounded_down, to_onnx
-from portkin_training.rates.task import Split, Task, folds, judge
+from portkin.timeseries.windows import DAY, HOUR
+from portkin_training.rates.models import baselines, lstm, var
+from portkin_training.rates.models.export import rounded_down, to_onnx
+from portkin_training.rates.models.task import Split, Task, folds, judge
 
 torch.set_num_threads(1)  # tiny networks on shared cores: threads only wait for each other
 TINY = lstm.LstmConfig(6, (8, 6), (5, 4), 0.1, "adam", 1e-2, 16, 4, 2)

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from portkin.errors import BundleError, InputError
-from portkin.hours import DAY, HOUR
-from portkin.ports import Port
-from portkin_training.probes import SCHEMA
-from portkin_training.rates import series
+from portkin.net.ports import Port
+from portkin.timeseries.windows import DAY, HOUR
+from portkin_training.core.probes import SCHEMA
+from portkin_training.rates.series import rates as series
 
 BEGIN = datetime(2021, 3, 27, tzinfo=UTC)
 

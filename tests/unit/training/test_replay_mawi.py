@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from portkin.errors import InputError
-from portkin.nets import address_of, text_of
-from portkin_training.ingest.packets import ACK, SYN, Packets
+from portkin.net.addresses import address_of, text_of
+from portkin_training.evaluation.studies import labels_for
+from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
-from portkin_training.replay.mawi import Matcher, read_labels
-from portkin_training.replay.mawi_scans import is_scan
-from portkin_training.replay.studies import labels_for
-from portkin_training.replay.traces import Duplicates
+from portkin_training.replay.mawi.labels import Matcher, read_labels
+from portkin_training.replay.mawi.scan_labels import is_scan
+from portkin_training.replay.mawi.traces import Duplicates
 
 V1_1 = "anomalyID, srcIP, srcPort, dstIP, dstPort, taxonomy, heuristic, distance, nbDetectors, label\n"
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from portkin_training.probes import SCHEMA
-from portkin_training.scans import ScanOptions, added, count_days, count_scans, moves, scan_sizes
+from portkin_training.core.probes import SCHEMA
+from portkin_training.tables.scans import ScanOptions, added, count_days, count_scans, moves, scan_sizes
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = 86400.0
@@ -30,7 +30,7 @@ def columns_of(*probes):
 
 
 def table_of(*probes):
-    """The probes as `portkin_training.scans` takes them."""
+    """The probes as `portkin_training.tables.scans` takes them."""
     return ibis.memtable(columns_of(*probes))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from portkin.ports import Port
-from portkin_training.replay.suricata import Opening, RulesConfig, watch
+from portkin.net.ports import Port
+from portkin_training.twin.suricata_rules import Opening, RulesConfig, watch
 
 SSH, TELNET, HTTP, DNS = Port(22, "tcp"), Port(23, "tcp"), Port(80, "tcp"), Port(53, "udp")
 KIN = {SSH: (SSH, TELNET), TELNET: (TELNET,), HTTP: (HTTP,), DNS: (DNS,)}

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from portkin.bundles.table import Rows, Table, default_table, write_table
 from portkin.errors import BundleError, InputError
-from portkin.ports import Port
-from portkin.table import Rows, Table, default_table, write_table
+from portkin.net.ports import Port
 from portkin_training.commands.table import table as command
-from portkin_training.drawing import closest_pairs
-from portkin_training.exports import export
-from portkin_training.probes import Probes, ProbesWriter
+from portkin_training.core.probes import Probes, ProbesWriter
+from portkin_training.tables.drawing import closest_pairs
+from portkin_training.tables.exports import export
 from support.tables import small_table
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -26,10 +26,10 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int) -> None:
     """
     from rich.console import Console
 
-    from portkin.table import Table, default_table
-    from portkin_training.replay.decisions import DecisionConfig
-    from portkin_training.replay.live import decide_capture
-    from portkin_training.replay.zeek import find_zeek, run_zeek, taken
+    from portkin.bundles.table import Table, default_table
+    from portkin_training.twin.decisions import DecisionConfig
+    from portkin_training.twin.real_zeek import find_zeek, run_zeek, taken
+    from portkin_training.twin.run import decide_capture
 
     out = Console(highlight=False)
     zeek = find_zeek()

@@ -26,7 +26,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def chosen(
         *args: Any, name: str, master: str, memory_limit: str | None, spill: Path | None, **options: Any
     ) -> None:
-        from portkin_training.engine import Engine
+        from portkin_training.core.engine import Engine
 
         command(*args, engine=Engine(name, memory_limit, spill, master), **options)  # type: ignore[arg-type]
 

@@ -89,9 +89,9 @@ def ingest(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from portkin_training.ingest.columns import ColumnMap
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.run import ingest as run
+    from portkin_training.ingest.tables.columns import ColumnMap
 
     if force and append:
         raise click.UsageError("--force replaces the dataset, --append adds to it: give one of them")

@@ -12,7 +12,7 @@ from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import FOLDER, counted_sequential, json_option, label_of, seed_option
 
 if TYPE_CHECKING:
-    from portkin_training.engine import Engine
+    from portkin_training.core.engine import Engine
 
 
 @click.command()
@@ -44,10 +44,10 @@ def affinity(
     from rich.console import Console
     from rich.table import Table
 
-    from portkin_training.rates import affinity as kinship
-    from portkin_training.rates import clusters as clustering
-    from portkin_training.rates import series as counting
-    from portkin_training.rates.kin import default_lags
+    from portkin_training.rates.affinity import affinity as kinship
+    from portkin_training.rates.affinity import clusters as clustering
+    from portkin_training.rates.affinity.feature_ports import default_lags
+    from portkin_training.rates.series import rates as counting
 
     loaded = counting.load(series)
     with Console(stderr=True).status("Correlating"):

@@ -45,10 +45,10 @@ def cve(
     from rich.console import Console
     from rich.table import Table
 
-    from portkin.forecast import Forecaster
+    from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import cve as vulnerabilities
-    from portkin_training.rates import series as counting
-    from portkin_training.rates.task import Split
+    from portkin_training.rates.models.task import Split
+    from portkin_training.rates.series import rates as counting
 
     loaded, models = counting.load(series), Forecaster.load(bundle)
     expressions = vulnerabilities.services(services_file)

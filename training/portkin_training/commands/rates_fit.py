@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portkin.errors import InputError
-from portkin.ports import Port
+from portkin.net.ports import Port
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import (
     FOLDER,
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from portkin_training.engine import Engine
+    from portkin_training.core.engine import Engine
     from portkin_training.rates.results import Result
-    from portkin_training.rates.series import Rates
+    from portkin_training.rates.series.rates import Rates
 
 
 def run_options(command: Any) -> Any:
@@ -109,7 +109,7 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
     Per port the cheapest model ships whose error on held-out bins is close to the best one's, so an LSTM ships only
     where it earns it; the manifest says what was tried. With --model, only those are tried.
     """
-    from portkin.forecast import Rules
+    from portkin.bundles.forecast import Rules
     from portkin_training.rates import report, ship
     from portkin_training.rates.results import TOLERANCE
 
@@ -161,10 +161,10 @@ def _run(
     )
 
     from portkin_training.rates import evaluate as judging
-    from portkin_training.rates import series as counting
-    from portkin_training.rates.kin import Kin, default_lags
-    from portkin_training.rates.models import MODELS, profile
-    from portkin_training.rates.task import Split
+    from portkin_training.rates.affinity.feature_ports import Kin, default_lags
+    from portkin_training.rates.models.models import MODELS, profile
+    from portkin_training.rates.models.task import Split
+    from portkin_training.rates.series import rates as counting
 
     unknown = [name for name in models if name not in MODELS]
     if unknown:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from portkin.ports import Port
+from portkin.net.ports import Port
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from portkin_training.engine import Engine
-    from portkin_training.rates.series import Rates
+    from portkin_training.core.engine import Engine
+    from portkin_training.rates.series.rates import Rates
 
 FOLDER = click.Path(path_type=Path)
 output_option = click.option(
@@ -49,14 +49,14 @@ def counted_sequential(
 ) -> tuple[NDArray[np.int64], int] | None:
     """The sums of equation 3 from whichever was given; probes only up to the second `until`."""
     if sequential is not None:
-        from portkin_training.rates import sequential as sequences
+        from portkin_training.rates.series import sequential as sequences
 
         return sequences.load(sequential, loaded.ports)
     if probes is None:
         return None
-    from portkin_training.counting import seconds
-    from portkin_training.probes import open_probes
-    from portkin_training.rates.affinity import sequential_sources
+    from portkin_training.core.probes import open_probes
+    from portkin_training.rates.affinity.affinity import sequential_sources
+    from portkin_training.rates.series.counting import seconds
 
     table = open_probes(probes, engine=engine)
     if until is not None:
@@ -66,7 +66,7 @@ def counted_sequential(
 
 def told(made: Rates) -> str:
     """Ports, bins and gaps in a line."""
-    from portkin.hours import label
+    from portkin.timeseries.windows import label
 
     ends = [label(int(made.starts[at]), made.width, made.tz) for at in (0, -1)]
     gaps = int((made.counts != made.counts).all(axis=1).sum())

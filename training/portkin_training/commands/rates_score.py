@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from portkin.errors import InputError
-from portkin.ports import Port
+from portkin.net.ports import Port
 from portkin_training.commands.rates_options import FOLDER, PortType, json_option, label_of
 
 
@@ -20,9 +20,9 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
     """Score every bin of SERIES with the models of BUNDLE, as the sidecar would have, and list the alarms."""
     import numpy as np
 
-    from portkin.forecast import Forecaster
-    from portkin.hours import label
-    from portkin_training.rates import series as counting
+    from portkin.bundles.forecast import Forecaster
+    from portkin.timeseries.windows import label
+    from portkin_training.rates.series import rates as counting
 
     loaded, models = counting.load(series), Forecaster.load(bundle)
     if loaded.width != models.rules.width:
@@ -65,9 +65,9 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
 @click.option("--last", type=click.IntRange(2), help="Only this many bins, the latest.")
 def plot(bundle: Path, series: Path, output: Path, ports: tuple[Port, ...], last: int | None) -> None:
     """Draw observed and forecast rates, E and W over time (as the paper's Figs. 6, 10 and 11)."""
-    from portkin.forecast import Forecaster
+    from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import plots
-    from portkin_training.rates import series as counting
+    from portkin_training.rates.series import rates as counting
 
     loaded, models = counting.load(series), Forecaster.load(bundle)
     chosen = ports or models.targets

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin.ports import Port
+from portkin.net.ports import Port
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import PortType, output_option, seed_option, told
 
 if TYPE_CHECKING:
-    from portkin_training.engine import Engine
+    from portkin_training.core.engine import Engine
 
 WIDTHS = {"1h": 3_600, "1d": 86_400}
 
@@ -45,13 +45,13 @@ def series(
     with columns for the port (port, dst_port), the bin (hour, day, bin, time) and the count (requests, connections,
     packets, probes, count).
     """
-    from portkin_training.rates import series as counting
+    from portkin_training.rates.series import rates as counting
 
     if Path(source).is_file():
         made = counting.from_csv(Path(source), width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
         made = made.select(ports) if ports else made
     else:
-        from portkin_training.probes import open_probes
+        from portkin_training.core.probes import open_probes
 
         made = counting.from_probes(
             open_probes(source, engine=engine), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None,
@@ -75,9 +75,9 @@ def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> No
     """
     import numpy as np
 
-    from portkin_training.rates import sequential as sequences
-    from portkin_training.rates import series as counting
-    from portkin_training.rates.simulate import Telescope, simulate
+    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import sequential as sequences
+    from portkin_training.rates.series.simulate import Telescope, simulate
 
     telescope = Telescope(hours=hours, groups=groups, alone=alone)
     made = simulate(telescope, seed)

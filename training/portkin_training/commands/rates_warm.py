@@ -25,13 +25,13 @@ def warm(source: Path, file: Path | None, model: Path | None, books: Path | None
     SOURCE is a probes dataset, as `portkin ingest` writes it, of the nets that Zeek watches; its latest bins should
     be those just before now. Bins that Zeek has reported stay as they are.
     """
-    from portkin.config import load_config
-    from portkin.forecast import Forecaster
-    from portkin.hours import label
+    from portkin.bundles.forecast import Forecaster
+    from portkin.config.schema import load_config
     from portkin.rates.config import window_path
-    from portkin.rates.make import make_window
-    from portkin_training.probes import open_probes
-    from portkin_training.rates import series as counting
+    from portkin.rates.factory import make_window
+    from portkin.timeseries.windows import label
+    from portkin_training.core.probes import open_probes
+    from portkin_training.rates.series import rates as counting
 
     settings = load_config(file, {"rates.model": model, "rates.books": books}).rates
     if settings.model is None:

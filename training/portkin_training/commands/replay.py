@@ -60,9 +60,10 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     """
     from rich.console import Console
 
-    from portkin.table import Table, default_table
-    from portkin_training.replay import show, studies
-    from portkin_training.replay.study import sweep_of
+    from portkin.bundles.table import Table, default_table
+    from portkin_training.evaluation import studies
+    from portkin_training.evaluation import text as show
+    from portkin_training.evaluation.study import sweep_of
 
     labels, report = options["labels"], options["report"]
     if options["held_out"] and (labels or table or options["want_decisions"] or options["detector"] != "probe"):
@@ -108,7 +109,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
         click.echo(f"portkin: {problem}", err=True)
     if report is not None:
         from portkin.files import replacing
-        from portkin_training.replay.report import render
+        from portkin_training.evaluation.html import render
 
         report.parent.mkdir(parents=True, exist_ok=True)
         with replacing(report) as aside:

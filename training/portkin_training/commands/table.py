@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin.ports import PROTOS, Port, service_name
-from portkin.table import DEFAULT_K, Table, default_path
+from portkin.bundles.table import DEFAULT_K, Table, default_path
+from portkin.net.ports import PROTOS, Port, service_name
 from portkin_training.commands.checks import writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.table_update import half_life_option, update
 
 if TYPE_CHECKING:
-    from portkin.ports import Proto
-    from portkin_training.engine import Engine
+    from portkin.net.ports import Proto
+    from portkin_training.core.engine import Engine
 
 FOLDER = click.Path(path_type=Path)
 table_option = click.option(
@@ -81,8 +81,8 @@ def build(
 
     from rich.console import Console
 
-    from portkin_training.scans import ScanOptions
-    from portkin_training.tables import METHODS, build_table, table_of_days
+    from portkin_training.tables.build import METHODS, build_table, table_of_days
+    from portkin_training.tables.scans import ScanOptions
 
     if min_ports > max_ports:
         raise click.UsageError(f"--min-ports {min_ports} is more than --max-ports {max_ports}: no scan can pass")
@@ -189,7 +189,7 @@ def info(folder: Path, as_json: bool) -> None:
 @proto_option
 def plot(folder: Path, output: Path, pairs: int, proto: Proto) -> None:
     """Draw the ports with the smallest dissimilarities, with the names of their services."""
-    from portkin_training.drawing import plot_closest
+    from portkin_training.tables.drawing import plot_closest
 
     if output.suffix.lower() not in (".svg", ".png", ".pdf"):
         raise click.UsageError(f"--output {output}: the name must end in .svg, .png or .pdf")
@@ -203,7 +203,7 @@ def plot(folder: Path, output: Path, pairs: int, proto: Proto) -> None:
 @click.option("--format", "form", type=click.Choice(["csv", "graphml", "zeek"]), help="Default: by the file's suffix.")
 def export(folder: Path, output: Path, form: str | None) -> None:
     """Write a table as CSV (.csv), GraphML (.graphml) or a file for Zeek's Input framework (.tsv)."""
-    from portkin_training import exports
+    from portkin_training.tables import exports
 
     suffixes = {suffix: name for name, (suffix, _) in exports.FORMATS.items()}
     chosen = form or suffixes.get(output.suffix.lower())

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portkin.bundles.table import DEFAULT_K, KIND, SCHEMA
 from portkin.errors import BundleError
-from portkin.ports import PROTOS
-from portkin.table import DEFAULT_K, KIND, SCHEMA
+from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number
 from portkin_training.commands.engine_options import engine_options
 
 if TYPE_CHECKING:
-    from portkin.ports import Proto
-    from portkin_training.engine import Engine
+    from portkin.net.ports import Proto
+    from portkin_training.core.engine import Engine
 
 FOLDER = click.Path(path_type=Path)
 half_life_option = click.option(
@@ -61,8 +61,8 @@ def update(
     """
     from rich.console import Console
 
-    from portkin_training.scans import ScanOptions
-    from portkin_training.tables import table_of_days
+    from portkin_training.tables.build import table_of_days
+    from portkin_training.tables.scans import ScanOptions
 
     before = _made_by(table)
     least, most = min_ports or before.get("min_ports", 3), max_ports or before.get("max_ports", 30)
@@ -85,8 +85,8 @@ def update(
 
 def _made_by(table: Path) -> dict[str, Any]:
     """The options by which the table was made; none where there is no table, BundleError for something else."""
-    from portkin.manifest import read_manifest, refuse_foreign
-    from portkin.table import Table
+    from portkin.bundles.manifest import read_manifest, refuse_foreign
+    from portkin.bundles.table import Table
 
     refuse_foreign(table, KIND)
     try:

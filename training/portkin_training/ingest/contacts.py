@@ -37,10 +37,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin_training.columnar import Columns
-from portkin_training.ingest.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
-from portkin_training.ingest.loads import kernel
-from portkin_training.ingest.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
+from portkin_training.core.columns import Columns
+from portkin_training.core.unaligned import kernel
+from portkin_training.ingest.captures.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
+from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
 
 CONTACT, ANSWERED, REFUSED = range(3)
 """Kinds of contact events."""

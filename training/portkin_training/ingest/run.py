@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from portkin.errors import InputError
-from portkin_training.ingest import rules
-from portkin_training.ingest.columns import ColumnMap, read_csv, read_parquet
-from portkin_training.ingest.conn_log import read_conn_log
-from portkin_training.ingest.pcap import PCAP_MAGICS, read_capture
-from portkin_training.ingest.pcapng import PCAPNG_MAGIC
+from portkin_training.core.probes import Probes, ProbesWriter
+from portkin_training.ingest import probe_definition as rules
+from portkin_training.ingest.captures.pcap import PCAP_MAGICS, read_capture
+from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC
+from portkin_training.ingest.logs.conn_log import read_conn_log
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import BROKEN_STREAM, open_stream
-from portkin_training.probes import Probes, ProbesWriter
+from portkin_training.ingest.tables.columns import ColumnMap, read_csv, read_parquet
 
 KINDS = ("pcap", "zeek", "csv", "parquet")
 """Kinds of input; "pcap" is either capture format, "zeek" either form of conn.log."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin_training.rates.task import Floats
+from portkin_training.rates.models.task import Floats
 
 MONTH = 30 * 86_400
 

@@ -26,10 +26,10 @@ from dtaidistance import dtw
 from numpy.typing import NDArray
 
 from portkin.errors import InputError
-from portkin.hours import DAY
-from portkin.indicators import moving_average_excess
-from portkin.ports import Port
-from portkin_training.rates.task import Floats
+from portkin.net.ports import Port
+from portkin.timeseries.indicators import moving_average_excess
+from portkin.timeseries.windows import DAY
+from portkin_training.rates.models.task import Floats
 
 
 @dataclass(frozen=True)

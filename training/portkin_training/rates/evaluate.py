@@ -21,17 +21,17 @@ import numpy as np
 import torch
 
 from portkin.files import replacing
-from portkin.ports import Port
-from portkin_training.engine import DUCKDB, Engine
-from portkin_training.fan_out import fan_out
-from portkin_training.rates import lstm
-from portkin_training.rates.export import to_onnx
-from portkin_training.rates.kin import Kin, features
-from portkin_training.rates.lstm import LstmConfig
-from portkin_training.rates.models import KINDS, MODELS, Kind, Profile, fit, network_config
+from portkin.net.ports import Port
+from portkin_training.core.engine import DUCKDB, Engine
+from portkin_training.core.fan_out import fan_out
+from portkin_training.rates.affinity.feature_ports import Kin, features
+from portkin_training.rates.models import lstm
+from portkin_training.rates.models.export import to_onnx
+from portkin_training.rates.models.lstm import LstmConfig
+from portkin_training.rates.models.models import KINDS, MODELS, Kind, Profile, fit, network_config
+from portkin_training.rates.models.task import Split, Task, Unfit, judge
 from portkin_training.rates.results import Result, load_result, save_result
-from portkin_training.rates.series import Rates
-from portkin_training.rates.task import Split, Task, Unfit, judge
+from portkin_training.rates.series.rates import Rates
 
 RESULTS = 3
 """Number of the result files' form and of what computes them; a change of either makes old results foreign."""

@@ -17,14 +17,14 @@ matplotlib.use("Agg")  # a file is drawn, whatever display there is
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from portkin.bundles.forecast import Forecaster
 from portkin.files import replacing
-from portkin.forecast import Forecaster
-from portkin.hours import windows
-from portkin.indicators import linear_trend
-from portkin.ports import Port
+from portkin.net.ports import Port
+from portkin.timeseries.indicators import linear_trend
+from portkin.timeseries.windows import windows
+from portkin_training.rates.models.task import Floats
 from portkin_training.rates.report import named
-from portkin_training.rates.series import Rates
-from portkin_training.rates.task import Floats
+from portkin_training.rates.series.rates import Rates
 
 OBSERVED, FORECAST, TREND, ALARM = "#1f77b4", "#ff7f0e", "#7f7f7f", "#d62728"
 

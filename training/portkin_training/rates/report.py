@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from portkin.ports import Port, service_name
-from portkin_training.rates.models import MODELS
+from portkin.net.ports import Port, service_name
+from portkin_training.rates.models.models import MODELS
 from portkin_training.rates.results import Result, shipping, winner
 
 FIGURES = {"r2": "R2", "mase": "MASE", "skill": "skill", "mae": "MAE"}

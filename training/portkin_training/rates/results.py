@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from portkin.files import replacing
-from portkin.ports import Port
-from portkin_training.rates.models import KINDS, MODELS, UNSHIPPABLE
-from portkin_training.rates.task import Figures, Floats
+from portkin.net.ports import Port
+from portkin_training.rates.models.models import KINDS, MODELS, UNSHIPPABLE
+from portkin_training.rates.models.task import Figures, Floats
 
 TOLERANCE = 0.02
 """A cheaper model ships if its error on the choosing part is within this share of the best one's."""

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from portkin.forecast import Forecaster, Model, Rules
-from portkin.hours import Scaling
-from portkin.ports import Port
+from portkin.bundles.forecast import Forecaster, Model, Rules
+from portkin.net.ports import Port
+from portkin.timeseries.windows import Scaling
 from portkin_training.rates.calibrate import threshold
-from portkin_training.rates.export import write_models
-from portkin_training.rates.models import KINDS
+from portkin_training.rates.models.export import write_models
+from portkin_training.rates.models.models import KINDS
+from portkin_training.rates.models.task import Split
 from portkin_training.rates.results import TOLERANCE, Result, shipping
-from portkin_training.rates.series import Rates
-from portkin_training.rates.task import Split
+from portkin_training.rates.series.rates import Rates
 
 
 def entry(rates: Rates, result: Result) -> Model:

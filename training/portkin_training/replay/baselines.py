@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.ports import PORTS
-from portkin_training.history import History
+from portkin.net.ports import PORTS
+from portkin_training.core.history import History
 from portkin_training.replay.events import CODES, DAY_US
 
 Matrix = NDArray[np.int32]

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from portkin.nets import Nets
+from portkin.net.addresses import Nets
 from portkin_training.ingest.contacts import CONTACT, Contacts
-from portkin_training.replay.detector import Contact, Detector, DetectorConfig, Probe, Sink, run
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED, Events, Grouper, codes_of, units_of
+from portkin_training.twin.detector import Contact, Detector, DetectorConfig, Probe, Sink, run
 
 Name = Literal["probe", "trw", "count", "zeek", "suricata"]
 

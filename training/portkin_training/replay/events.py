@@ -12,7 +12,7 @@ from typing import Literal
 import numba
 import numpy as np
 
-from portkin.ports import PORTS
+from portkin.net.ports import PORTS
 
 TCP, UDP = 6, 17
 CODES = 2 * PORTS

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin_training.history import History
+from portkin_training.core.history import History
 from portkin_training.replay.events import CODES
 
 Ints = NDArray[np.int64]

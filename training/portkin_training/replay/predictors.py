@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from portkin.ports import PORTS, PROTOS
-from portkin.table import Table
+from portkin.bundles.table import Table
+from portkin.net.ports import PORTS, PROTOS
 from portkin_training.replay.events import CODES
 
 

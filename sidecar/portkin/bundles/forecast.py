@@ -1,0 +1,313 @@
+"""Forecasts of probing rates by the models of a bundle, and the scores made of them.
+
+`Forecaster` reads a model bundle and needs numpy and onnxruntime only; training and the live service score
+with it, so a score has one meaning. A bundle holds ``models.json`` and one ONNX file per target port, which
+turns scaled windows ``window`` float32 (batch, length, features) into the scaled rate of the bin after
+each, ``forecast`` float32 (batch,).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from portkin.bundles.manifest import Bundle, open_bundle
+from portkin.errors import BundleError, InputError
+from portkin.net.ports import Port
+from portkin.timeseries.indicators import FLOOR, SIGMAS, TREND, early_warning, linear_trend, prediction_error
+from portkin.timeseries.windows import Floats, Scaling, model_input, usable, windows
+
+KIND = "portkin-rates"
+SCHEMA = 2
+"""1 had no `logarithm` per model."""
+MODELS = "models.json"
+BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One target's model: what it reads, how that is scaled, and when its indicators are alarms.
+
+    `features` begin with the target itself; `scaling` has one mean and deviation per feature.
+    """
+
+    port: Port
+    kind: str
+    file: str
+    length: int
+    features: tuple[Port, ...]
+    scaling: Scaling
+    threshold_e: float
+    threshold_w: float
+
+    @classmethod
+    def read(cls, fields: dict[str, Any]) -> Model:
+        """From its entry in models.json; KeyError, TypeError, ValueError for a damaged one."""
+        model = cls(
+            Port.parse(fields["port"]),
+            str(fields["kind"]),
+            str(fields["file"]),
+            int(fields["length"]),
+            tuple(Port.parse(text) for text in fields["features"]),
+            Scaling(
+                np.array(fields["mean"], dtype=float),
+                np.array(fields["std"], dtype=float),
+                _flag(fields["logarithm"]),
+            ),
+            _limit(fields["threshold_e"]),
+            _limit(fields["threshold_w"]),
+        )
+        size = (len(model.features),)
+        if model.length < 1 or model.scaling.mean.shape != size or model.scaling.std.shape != size:
+            raise ValueError(f"{model.port}: length or scaling does not fit its {size[0]} features")
+        if not (np.isfinite(model.scaling.mean).all() and (model.scaling.std > 0).all()):
+            raise ValueError(f"{model.port}: its scaling is not finite and positive")
+        if model.features[0] != model.port:
+            raise ValueError(f"{model.port}: its first feature is {model.features[0]}, not itself")
+        return model
+
+    def write(self) -> dict[str, Any]:
+        """Its entry in models.json."""
+        return {
+            "port": str(self.port),
+            "kind": self.kind,
+            "file": self.file,
+            "length": self.length,
+            "features": [str(port) for port in self.features],
+            "mean": self.scaling.mean.tolist(),
+            "std": self.scaling.std.tolist(),
+            "logarithm": self.scaling.logarithm,
+            # JSON has no infinity: null is a threshold that nothing exceeds
+            "threshold_e": self.threshold_e if np.isfinite(self.threshold_e) else None,
+            "threshold_w": self.threshold_w if np.isfinite(self.threshold_w) else None,
+        }
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for all models of a bundle: bins, trend window, and the guards of the indicators."""
+
+    width: int
+    tz: str
+    trend: int = TREND
+    floor: float = FLOOR
+    sigmas: float = SIGMAS
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class Score:
+    """One port at one closed bin. NaN where the history was too unknown to say.
+
+    `observed` and `forecast` are the closed bin's, `e` (equation 20) is of these; `ahead` and `trend` are the
+    next bin's, `w` (equation 21) is of those.
+    """
+
+    port: Port
+    observed: float
+    forecast: float
+    e: float
+    threshold_e: float
+    ahead: float
+    trend: float
+    w: float
+    threshold_w: float
+
+    @property
+    def anomalous(self) -> bool:
+        """E above its threshold."""
+        return self.e > self.threshold_e
+
+    @property
+    def warning(self) -> bool:
+        """W above its threshold."""
+        return self.w > self.threshold_w
+
+
+class Forecaster:
+    """The models of one bundle, ready to run on one core."""
+
+    def __init__(
+        self, models: Sequence[Model], rules: Rules, sessions: Sequence[onnxruntime.InferenceSession], id: str
+    ) -> None:
+        self.models = tuple(models)
+        self.rules = rules
+        self.id = id
+        self._sessions = tuple(sessions)
+
+    @classmethod
+    def load(cls, path: Path) -> Forecaster:
+        """Read the bundle at `path`; BundleError where it is missing, damaged, foreign or at odds with itself."""
+        bundle = open_bundle(Path(path), kind=KIND, schema=SCHEMA)
+        try:
+            fields = json.loads(bytes(bundle.files[MODELS]))
+            rules = Rules(**fields["rules"])
+            models = [Model.read(entry) for entry in fields["models"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"{path}/{MODELS}: a field is missing or wrong ({error}); train the models again"
+            ) from None
+        sessions = [_session(bundle, model) for model in models]
+        id = bundle.manifest.id
+        del bundle
+        _trim()
+        return cls(models, rules, sessions, id)
+
+    @property
+    def targets(self) -> tuple[Port, ...]:
+        """The ports that are forecast."""
+        return tuple(model.port for model in self.models)
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """Every port whose rates are read, in order of first use."""
+        return tuple(dict.fromkeys(port for model in self.models for port in model.features))
+
+    @property
+    def history(self) -> int:
+        """How many closed bins `score` needs to say all it can."""
+        return max([self.rules.trend, *(model.length for model in self.models)]) + 1
+
+    def columns(self, ports: Sequence[Port]) -> list[NDArray[np.intp]]:
+        """Where each model's features are among `ports`; BundleError, naming them, where some are lacking."""
+        place = {port: column for column, port in enumerate(ports)}
+        lacking = [port for port in self.ports if port not in place]
+        if lacking:
+            raise BundleError(
+                f"model bundle {self.id} reads rates of {', '.join(map(str, lacking[:5]))}"
+                + (f" and {len(lacking) - 5} more ports" if len(lacking) > 5 else "")
+                + ", which are not counted; count them, or train without them"
+            )
+        return [np.array([place[port] for port in model.features], dtype=np.intp) for model in self.models]
+
+    def run(self, number: int, window: Floats) -> Floats:
+        """Rates of the bin after each window of counts (w, length, f) for model `number`: float64 (w,).
+
+        Never negative; NaN where the target's own history is mostly unknown.
+        """
+        model, session = self.models[number], self._sessions[number]
+        found = np.full(len(window), np.nan)
+        able = np.flatnonzero(usable(window, 0))
+        for first in range(0, len(able), BATCH):
+            rows = able[first : first + BATCH]
+            scaled = session.run(None, {"window": model_input(window[rows], model.scaling)})[0]
+            found[rows] = model.scaling.rate(scaled.reshape(-1))
+        return found
+
+    def forecasts(self, ports: Sequence[Port], counts: Floats) -> Floats:
+        """One-step forecasts along whole series: counts (n, p) -> (n + 1, targets).
+
+        Row t is forecast from the bins before t, so row n is of the bin after the last; rows without enough
+        bins before them are NaN.
+        """
+        found = np.full((len(counts) + 1, len(self.models)), np.nan)
+        for number, (model, columns) in enumerate(zip(self.models, self.columns(ports), strict=True)):
+            found[model.length :, number] = self.run(number, windows(counts[:, columns], model.length))
+        return found
+
+    def score(self, ports: Sequence[Port], counts: Floats) -> list[Score]:
+        """Score the last bin of counts (n, p), oldest first, and look one bin ahead: one Score per target.
+
+        Raises InputError where there are fewer than `history` bins. Only the last `history` bins matter.
+        """
+        if len(counts) < self.history:
+            raise InputError(
+                f"{len(counts)} closed bins are too few for model bundle {self.id}, which reads "
+                f"{self.history}; wait, or fill the history from a recording"
+            )
+        rules = self.rules
+        scores = []
+        for number, (model, columns) in enumerate(zip(self.models, self.columns(ports), strict=True)):
+            forecast, ahead = self.run(number, windows(counts[-model.length - 1 :, columns], model.length))
+            observed = counts[-1, columns[0]]
+            trend = linear_trend(counts[-rules.trend :, columns[0]])
+            e = prediction_error(observed, forecast, floor=rules.floor, sigmas=rules.sigmas)
+            w = early_warning(ahead, trend, floor=rules.floor, sigmas=rules.sigmas)
+            scores.append(
+                Score(
+                    model.port,
+                    float(observed),
+                    float(forecast),
+                    float(e),
+                    model.threshold_e,
+                    float(ahead),
+                    float(trend),
+                    float(w),
+                    model.threshold_w,
+                )
+            )
+        return scores
+
+    def score_all(self, ports: Sequence[Port], counts: Floats) -> tuple[Floats, Floats, Floats]:
+        """E and W of every bin of whole series (n, p), as `score` gives them bin by bin.
+
+        Returns forecasts (n + 1, targets), E (n, targets), W (n, targets; row t is the warning given at the
+        close of bin t about bin t + 1).
+        """
+        rules = self.rules
+        found = self.forecasts(ports, counts)
+        own = counts[:, [columns[0] for columns in self.columns(ports)]]
+        trend = np.full(own.shape, np.nan)
+        if len(own) >= rules.trend:
+            trend[rules.trend - 1 :] = linear_trend(windows(own, rules.trend).transpose(0, 2, 1))
+        e = prediction_error(own, found[:-1], floor=rules.floor, sigmas=rules.sigmas)
+        w = early_warning(found[1:], trend, floor=rules.floor, sigmas=rules.sigmas)
+        return found, e, w
+
+
+def _limit(value: float | None) -> float:
+    """A threshold as models.json has it."""
+    return float("inf") if value is None else float(value)
+
+
+def _flag(value: Any) -> bool:
+    """A truth as models.json has it; TypeError for anything else, which would scale rates otherwise than meant."""
+    if not isinstance(value, bool):
+        raise TypeError(f"logarithm is {value!r}, not true or false")
+    return value
+
+
+def _trim() -> None:
+    """Hand back to the system what loading used and freed, which glibc would keep: some 0.5 MB per LSTM."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _session(bundle: Bundle, model: Model) -> onnxruntime.InferenceSession:
+    """An onnxruntime session on one thread, from the bytes that were verified."""
+    if model.file not in bundle.files:
+        raise BundleError(f"{bundle.path}: the bundle holds no {model.file}, the model of {model.port}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Windows are small and models many: an arena per model would only hold memory back. Weights stay prepacked: the
+    # originals are let go of, and an LSTM runs three times as fast.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            bytes(bundle.files[model.file]), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime raises a class per fault, none of them public
+        raise BundleError(
+            f"{bundle.path / model.file}: onnxruntime cannot load it ({error}); train the models again"
+        ) from None
+    # onnxruntime's Python shell keeps the file's bytes to begin anew on other hardware: here, as much memory again.
+    session._model_bytes = None
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    expected = [model.length, len(model.features)]
+    if [i.name for i in inputs] != ["window"] or inputs[0].shape[1:] != expected or len(outputs) != 1:
+        raise BundleError(
+            f"{bundle.path / model.file}: it reads {[(i.name, i.shape[1:]) for i in inputs]}, not 'window' "
+            f"of {expected} as models.json says; train the models again"
+        )
+    return session

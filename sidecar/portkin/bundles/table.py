@@ -1,0 +1,221 @@
+"""The table: for every port, the ports that are probed next to it, nearest first.
+
+Per protocol a table bundle holds three arrays: ``<proto>-ports.npy`` uint16 (n,), the known ports in order;
+``<proto>-steps.npy`` uint16 (n, K), what must be added to each, modulo 65536, to reach its nearest ports;
+``<proto>-distances.npy`` float32 (n, K), how far each of these is, +inf (and step 0) where a port has fewer than K.
+The latter two are compressed: most ports are seen seldom or never, and the steps from there are much alike, so that
+a table of every port takes a megabyte instead of twelve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.bundles.manifest import Manifest, open_bundle, save_packed, write_bundle
+from portkin.errors import BundleError
+from portkin.net.ports import PORTS, PROTOS, Port, Proto
+
+KIND = "portkin-table"
+SCHEMA = 2
+DEFAULT_K = 16
+"""Neighbors stored per port where nothing else is asked: more than any sensible number of ports to block."""
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The nearest ports of one port, nearest first, and their distances."""
+
+    ports: tuple[Port, ...]
+    distances: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The nearest ports of all known ports of one protocol.
+
+    ``ports`` uint16 (n,) strictly increasing; ``neighbors`` uint16 (n, K); ``distances`` float32 (n, K), each
+    row nondecreasing, +inf (and neighbor 0) where the port has no further neighbor.
+    """
+
+    ports: NDArray[np.uint16]
+    neighbors: NDArray[np.uint16]
+    distances: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, naming what is wrong, for arrays that are no such rows."""
+        n = len(self.ports)
+        if (self.ports.dtype, self.neighbors.dtype, self.distances.dtype) != (
+            np.uint16,
+            np.uint16,
+            np.float32,
+        ):
+            raise ValueError(
+                f"dtypes {self.ports.dtype}, {self.neighbors.dtype}, {self.distances.dtype} "
+                "are not uint16, uint16, float32"
+            )
+        if self.ports.ndim != 1 or self.neighbors.ndim != 2 or self.neighbors.shape != self.distances.shape:
+            raise ValueError(
+                f"shapes {self.ports.shape}, {self.neighbors.shape}, {self.distances.shape} "
+                "are not (n,), (n, K), (n, K)"
+            )
+        if self.neighbors.shape[0] != n:
+            raise ValueError(f"{n} ports but {self.neighbors.shape[0]} rows of neighbors")
+        if not (self.ports[1:] > self.ports[:-1]).all():
+            raise ValueError("the ports are not strictly increasing")
+        # A NaN fails every one of these comparisons.
+        if not ((self.distances >= 0).all() and (self.distances[:, 1:] >= self.distances[:, :-1]).all()):
+            raise ValueError("a row of distances is negative, unordered or not a number")
+        padding = np.isinf(self.distances)
+        if self.neighbors[padding].any():
+            raise ValueError("a neighbor stands at distance +inf")
+        if ((self.neighbors == self.ports[:, None]) & ~padding).any():
+            raise ValueError("a port is its own neighbor")
+
+    @classmethod
+    def reached(cls, ports: NDArray[np.uint16], steps: NDArray[np.uint16], distances: NDArray[np.float32]) -> Rows:
+        """The rows by the steps that a bundle stores; ValueError for arrays that are none."""
+        if ports.ndim != 1 or steps.ndim != 2 or len(ports) != len(steps):
+            raise ValueError(f"shapes {ports.shape}, {steps.shape}: there is not a row of steps for each port")
+        neighbors = ports[:, None] + steps
+        if neighbors.shape == distances.shape:
+            neighbors[np.isinf(distances)] = 0
+        return cls(ports, neighbors, distances)
+
+    def steps(self) -> NDArray[np.uint16]:
+        """How far each neighbor's number lies from its port's, modulo 65536; 0 where there is no neighbor."""
+        return np.where(np.isinf(self.distances), np.uint16(0), self.neighbors - self.ports[:, None])
+
+    @property
+    def k(self) -> int:
+        """Neighbors per port at most."""
+        return self.neighbors.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A loaded table. Loading another one elsewhere does not disturb it."""
+
+    manifest: Manifest
+    rows: Mapping[Proto, Rows]
+
+    @classmethod
+    def load(cls, path: Path | str) -> Table:
+        """Verify and map the table bundle at ``path``; BundleError says what is wrong and what to do."""
+        bundle = open_bundle(Path(path), kind=KIND, schema=SCHEMA)
+        rows: dict[Proto, Rows] = {}
+        for proto in PROTOS:
+            if f"{proto}-ports.npy" not in bundle.files:
+                continue
+            ports, steps, distances = (bundle.array(f"{proto}-{part}.npy") for part in ("ports", "steps", "distances"))
+            try:
+                rows[proto] = Rows.reached(ports, steps, distances)
+            except ValueError as error:
+                raise BundleError(f"{path}: the {proto} table is not usable ({error}); build it again") from None
+        try:
+            table = cls(bundle.manifest, rows)
+            wanted = (table.k, table.method)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{path}: the manifest lacks what a table needs ({error!r}); build it again") from None
+        if not rows or any(part.k != wanted[0] for part in rows.values()):
+            raise BundleError(f"{path}: the arrays do not fit the manifest's k = {wanted[0]}; build the table again")
+        return table
+
+    @property
+    def id(self) -> str:
+        """12 hex digits of the sha256 of the content."""
+        return self.manifest.id
+
+    @property
+    def created(self) -> datetime:
+        """When the table was built, UTC."""
+        return self.manifest.created
+
+    @cached_property
+    def k(self) -> int:
+        """Neighbors stored per port."""
+        return int(self.manifest.about["k"])
+
+    @cached_property
+    def method(self) -> str:
+        """The dissimilarity the table was built with, as ``shortest-path``."""
+        return str(self.manifest.about["method"])
+
+    def __contains__(self, port: Port) -> bool:
+        """Whether the table knows the port, be it without neighbors."""
+        return self._place(port) is not None
+
+    def nearest(self, port: Port, k: int | None = None) -> Neighbors:
+        """The ``k`` nearest ports of ``port``, nearest first; all stored ones where None or too many.
+
+        Never holds the port itself; empty for a port that was never seen. ValueError for a negative ``k``.
+        """
+        if k is not None and k < 0:
+            raise ValueError(f"k = {k}: ask for 0 neighbors or more")
+        at = self._place(port)
+        if at is None:
+            return Neighbors((), ())
+        rows = self.rows[port.proto]
+        distances = [d for d in rows.distances[at, :k].tolist() if d != np.inf]
+        neighbors = rows.neighbors[at, : len(distances)].tolist()
+        return Neighbors(tuple(Port(number, port.proto) for number in neighbors), tuple(distances))
+
+    def _place(self, port: Port) -> int | None:
+        """The row of the port; None where it is not known."""
+        rows = self.rows.get(port.proto)
+        if rows is None:
+            return None
+        # A scalar of the array's own type: any other would make searchsorted convert the whole array.
+        at = int(np.searchsorted(rows.ports, np.uint16(port.number)))
+        return at if at < len(rows.ports) and rows.ports[at] == port.number else None
+
+    def matrix(self, proto: Proto) -> NDArray[np.int32]:
+        """All neighbors by port number, for kernels: a new int32 (65536, K), -1 where there is none."""
+        dense = np.full((PORTS, self.k), -1, np.int32)
+        rows = self.rows.get(proto)
+        if rows is not None:
+            dense[rows.ports] = np.where(np.isinf(rows.distances), -1, rows.neighbors.astype(np.int32))
+        return dense
+
+
+def default_table() -> Table:
+    """The table that ships with the package."""
+    return Table.load(default_path())
+
+
+def default_path() -> Path:
+    """Where the table that ships with the package lies."""
+    return Path(__file__).parents[1] / "data" / "default-table"
+
+
+def write_table(
+    path: Path | str,
+    rows: Mapping[Proto, Rows],
+    *,
+    method: str,
+    about: Mapping[str, Any] | None = None,
+    created: datetime | None = None,
+) -> Table:
+    """Write a table bundle at ``path`` and return it as loaded back.
+
+    All ``rows`` have the same K (ValueError otherwise); ``about`` (JSON) records what the table was computed
+    from, with which options, and what was counted.
+    """
+    sizes = {part.k for part in rows.values()}
+    if len(sizes) != 1:
+        raise ValueError(f"the protocols have different or no K: {sorted(sizes)}")
+    known = {proto: len(part.ports) for proto, part in rows.items()}
+    described = {**(about or {}), "k": sizes.pop(), "method": method, "ports": known}
+    with write_bundle(Path(path), kind=KIND, schema=SCHEMA, about=described, created=created) as folder:
+        for proto, part in rows.items():
+            np.save(folder / f"{proto}-ports.npy", part.ports, allow_pickle=False)
+            save_packed(folder / f"{proto}-steps.npy", part.steps())
+            save_packed(folder / f"{proto}-distances.npy", part.distances)
+    return Table.load(path)

@@ -1,0 +1,334 @@
+"""The window: what was counted in the latest bins, by which nodes, in one SQLite file that survives a restart.
+
+Reports of all nodes are summed. A report is known by its node and its start, so one that comes again changes
+nothing, and one that comes late still counts. A bin is known when every node that was there watched nearly all
+of it; what was counted in an unknown bin is not a rate, and reads as NaN.
+
+There is no clock and no socket here. Times are seconds since the epoch, as Zeek's nodes tell them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.net.ports import Port
+from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
+from portkin.timeseries.windows import Floats, bin_start, next_start
+
+SCHEMA = 1
+_APPLICATION = 0x706B7274
+"""``pkrt``: the mark of our files (PRAGMA application_id)."""
+_TABLES = """
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    width INTEGER NOT NULL, tz TEXT NOT NULL, open INTEGER, watching INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE nodes (node TEXT PRIMARY KEY, since REAL NOT NULL, reached REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE reports (
+    node TEXT NOT NULL, start REAL NOT NULL, until REAL NOT NULL, PRIMARY KEY (node, start)
+) WITHOUT ROWID;
+CREATE TABLE bins (start INTEGER PRIMARY KEY, known INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE counts (
+    bin INTEGER NOT NULL, proto TEXT NOT NULL, port INTEGER NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (bin, proto, port)
+) WITHOUT ROWID;
+CREATE TABLE counted (
+    proto TEXT NOT NULL, port INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (proto, port)
+) WITHOUT ROWID;
+"""
+_SLACK = 0.01
+"""Seconds by which stamps of the same moment may differ: Zeek's are written in milliseconds."""
+WIDEST = 31 * 86_400.0
+"""Seconds of the longest report. One without counts says that a node watched and saw nothing, for so long at most."""
+
+Taken = Literal["new", "repeated", "old"]
+
+
+@dataclass(frozen=True)
+class Closing:
+    """When a bin is closed, and when it is known."""
+
+    grace: float = 120.0
+    """Seconds after a bin's end for which reports that are missing are waited for."""
+    coverage: float = 0.9
+    """The share of a bin that each node must have watched."""
+    memory: float = 86_400.0
+    """Seconds for which a node that is silent is still missed."""
+    absent: Literal["unknown", "zero"] = "unknown"
+    """What a bin is in which nobody saw any probe, on any port."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A bin that was closed. ``missed`` are the nodes that watched too little of it.
+
+    ``outage``: it is unknown, and the bin before it was not.
+    """
+
+    start: int
+    known: bool
+    missed: tuple[str, ...]
+    outage: bool
+
+
+class Window:
+    """The open file. For one thread at a time. Every method may raise sqlite3.Error."""
+
+    def __init__(self, path: Path, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing) -> None:
+        """Open or begin the file at ``path``, which holds the latest ``bins`` bins of these ports.
+
+        A file with bins of another width or zone is emptied. Raises sqlite3.DatabaseError for a file that is
+        damaged or something else; see `open_window`.
+        """
+        self.path = path
+        self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
+        self._bins = bins
+        self.columns = {port: column for column, port in enumerate(ports)}
+        self._db = connect(path)
+        try:
+            self._begin()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _begin(self) -> None:
+        prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a window of rates")
+        with transaction(self._db):
+            if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
+                for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
+                    self._db.execute(f"DELETE FROM {table}")  # noqa: S608
+                self._db.execute("INSERT INTO state (one, width, tz) VALUES (1, ?, ?)", (self.width, self.tz))
+            self._count_these()
+
+    def _count_these(self) -> None:
+        """Note since which bin each port is counted: what was not counted before is unknown then, not zero."""
+        latest = self._one("SELECT max(start) FROM bins")
+        since = 0 if latest is None else next_start(latest, self.width, self.tz)
+        held = {(proto, number) for proto, number in self._db.execute("SELECT proto, port FROM counted")}
+        wanted = {(port.proto, port.number) for port in self.ports}
+        self._db.executemany("DELETE FROM counted WHERE proto = ? AND port = ?", held - wanted)
+        self._db.executemany("INSERT INTO counted VALUES (?, ?, ?)", [(*key, since) for key in wanted - held])
+
+    def close_file(self) -> None:
+        self._db.close()
+
+    def _one(self, query: str, *values: object) -> int | None:
+        row = self._db.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    @property
+    def open(self) -> int | None:
+        """The start of the earliest bin that is not closed; None before the first report."""
+        return self._one("SELECT open FROM state")
+
+    @property
+    def reached(self) -> float | None:
+        """Until when the node that is furthest has reported."""
+        return self._one("SELECT max(reached) FROM nodes")
+
+    def starts(self, last: int, number: int) -> list[int]:
+        """The starts of that many bins, the last of which begins at ``last``."""
+        found = [last]
+        while len(found) < number:
+            found.append(bin_start(found[-1] - 1, self.width, self.tz))
+        return found[::-1]
+
+    # Counting.
+
+    def take(self, node: str, start: float, until: float, counts: Mapping[Port, int]) -> Taken:
+        """Take a report in. ValueError, with the reason, for one that cannot be."""
+        if not 0 <= start < until < 2**40:
+            raise ValueError(f"its interval is from {start} to {until}")
+        if until - start > WIDEST:
+            raise ValueError(f"its interval is {until - start:.0f} s wide, more than {WIDEST:.0f}")
+        bin_ = bin_start(start + _SLACK, self.width, self.tz)
+        after = next_start(bin_, self.width, self.tz)
+        if counts and until > after + _SLACK:
+            raise ValueError(f"its interval goes beyond the end of its bin of {self.width} s")
+        open_ = self.open
+        with transaction(self._db):
+            if open_ is None:
+                open_ = bin_
+                self._db.execute("UPDATE state SET open = ?", (bin_,))
+            elif bin_ < self._oldest(open_):
+                return "old"
+            if not self._db.execute("INSERT OR IGNORE INTO reports VALUES (?, ?, ?)", (node, start, until)).rowcount:
+                return "repeated"
+            self._db.execute(
+                "INSERT INTO nodes VALUES (?, ?, ?) ON CONFLICT (node) DO UPDATE SET "
+                "reached = max(reached, excluded.reached), since = min(since, excluded.since)",
+                (node, start, until),
+            )
+            self._db.execute(
+                "INSERT INTO bins (start, total) VALUES (?, ?) "
+                "ON CONFLICT (start) DO UPDATE SET total = total + excluded.total",
+                (bin_, sum(counts.values())),
+            )
+            self._db.executemany(
+                "INSERT INTO counts VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (bin, proto, port) DO UPDATE SET n = n + excluded.n",
+                [(bin_, port.proto, port.number, n) for port, n in counts.items() if port in self.columns],
+            )
+            # What comes late makes a closed bin whole.
+            while bin_ < min(open_, until):
+                self._mark(bin_)
+                bin_ = next_start(bin_, self.width, self.tz)
+        return "new"
+
+    def _oldest(self, open_: int) -> int:
+        return open_ - self._bins * self.width
+
+    def _covered(self, node: str, start: int, end: int) -> float:
+        """How many seconds of [start, end) a node has reported on."""
+        rows = self._db.execute(
+            "SELECT max(start, ?), min(until, ?) FROM reports "
+            "WHERE node = ? AND start < ? AND until > ? ORDER BY start",
+            (start, end, node, end, start),
+        )
+        seconds, reached = 0.0, float(start)
+        for begin, until in rows:
+            seconds += max(0.0, until - max(begin, reached))
+            reached = max(reached, until)
+        return seconds
+
+    def _nodes(self, start: int, end: int) -> list[tuple[str, float, float]]:
+        """Node, since, reached: of those that are to watch a bin."""
+        return self._db.execute(
+            "SELECT node, since, reached FROM nodes WHERE reached > ? AND since < ? ORDER BY node",
+            (start - self.closing.memory, end),
+        ).fetchall()
+
+    # Closing.
+
+    def due(self, now: float) -> int | None:
+        """The start of the earliest open bin, if it can be closed: all is there, or has been waited for."""
+        start = self.open
+        if start is None:
+            return None
+        end = next_start(start, self.width, self.tz)
+        if now < end - _SLACK:
+            return None
+        if now >= end + self.closing.grace:
+            return start
+        nodes = self._nodes(start, end)
+        whole = all(self._covered(node, start, end) > end - max(start, since) - 1.0 for node, since, _ in nodes)
+        return start if nodes and whole else None
+
+    def close(self, now: float) -> Closed:
+        """Close the earliest open bin; after a long silence those go with it that no window will reach."""
+        start = self.open
+        if start is None:
+            raise ValueError("no bin is open")
+        with transaction(self._db):
+            missed = self._mark(start)
+            known = bool(self._one("SELECT known FROM bins WHERE start = ?", start))
+            watching = bool(self._one("SELECT watching FROM state"))
+            following = next_start(start, self.width, self.tz)
+            following = max(following, bin_start(now - self._bins * self.width, self.width, self.tz))
+            self._db.execute("UPDATE state SET open = ?, watching = ?", (following, known))
+            oldest = self._oldest(following)
+            self._db.execute("DELETE FROM bins WHERE start < ?", (oldest,))
+            self._db.execute("DELETE FROM counts WHERE bin < ?", (oldest,))
+            self._db.execute("DELETE FROM reports WHERE until < ?", (oldest,))
+            self._db.execute("DELETE FROM nodes WHERE reached < ?", (following - self.closing.memory,))
+        return Closed(start, known, missed, watching and not known)
+
+    def _mark(self, start: int) -> tuple[str, ...]:
+        """Note whether a bin is known; the nodes that watched too little of it."""
+        end = next_start(start, self.width, self.tz)
+        # One that joined within the bin is not missed before: the others saw what there was to see.
+        nodes = [node for node, since, _ in self._nodes(start, end) if since <= start + _SLACK]
+        enough = self.closing.coverage * (end - start)
+        missed = tuple(node for node in nodes if self._covered(node, start, end) < enough)
+        if not nodes:
+            # Nobody has watched from its beginning: whoever came nearly then may do.
+            newcomers = [node for node, _, _ in self._nodes(start, end)]
+            missed = tuple(node for node in newcomers if self._covered(node, start, end) < enough)
+            nodes = newcomers
+        total = self._one("SELECT total FROM bins WHERE start = ?", start) or 0
+        known = bool(nodes) and not missed and (total > 0 or self.closing.absent == "zero")
+        self._db.execute(
+            "INSERT INTO bins (start, known) VALUES (?, ?) ON CONFLICT (start) DO UPDATE SET known = excluded.known",
+            (start, known),
+        )
+        return missed
+
+    # Reading.
+
+    def counts(self, last: int, number: int) -> Floats:
+        """Counts of the bins up to the one at ``last``, oldest first, float64 (n, ports), NaN where unknown.
+
+        n is ``number``, or less where the file does not reach back so far.
+        """
+        starts = self.starts(last, number)
+        earliest = self._one("SELECT min(start) FROM bins WHERE start >= ?", starts[0])
+        starts = [start for start in starts if earliest is not None and start >= earliest]
+        found = np.full((len(starts), len(self.ports)), np.nan)
+        place = {start: row for row, start in enumerate(starts)}
+        for (start,) in self._db.execute("SELECT start FROM bins WHERE known AND start BETWEEN ? AND ?", _ends(starts)):
+            if start in place:
+                found[place[start]] = 0.0
+        counted = np.zeros_like(found)
+        rows = self._db.execute("SELECT bin, proto, port, n FROM counts WHERE bin BETWEEN ? AND ?", _ends(starts))
+        column = {(port.proto, port.number): column for port, column in self.columns.items()}
+        for start, proto, number_, n in rows:
+            if start in place and (proto, number_) in column:
+                counted[place[start], column[proto, number_]] = n
+        found += counted  # what is unknown stays NaN
+        for proto, number_, since in self._db.execute("SELECT proto, port, since FROM counted WHERE since > 0"):
+            before = sum(start < since for start in starts)
+            found[:before, self.columns[Port(number_, proto)]] = np.nan
+        return found
+
+    def fill(self, starts: NDArray[np.int64], ports: Sequence[Port], counts: Floats) -> int:
+        """Take bins from a recording: counts (n, p), NaN where unknown. Gives how many were taken.
+
+        Bins that Zeek's nodes watched, or are watching, stay as they are.
+        """
+        if lacking := set(self.ports) - set(ports):
+            raise ValueError(f"it has no counts of {', '.join(sorted(map(str, lacking))[:5])}")
+        open_, latest = self.open, self._one("SELECT max(since) FROM counted") or 0
+        taken = []
+        with transaction(self._db):
+            for start, row in list(zip(starts.tolist(), counts, strict=True))[-self._bins :]:
+                if open_ is not None and start >= open_:
+                    break
+                # A bin in which not all of today's ports were counted is better had from the recording.
+                if start >= latest and self._one("SELECT known FROM bins WHERE start = ?", start):
+                    continue
+                self._db.execute("DELETE FROM counts WHERE bin = ?", (start,))
+                known = not np.isnan(row).any()
+                total = int(row.sum()) if known else 0
+                self._db.execute("INSERT OR REPLACE INTO bins VALUES (?, ?, ?)", (start, known, total))
+                if known:
+                    self._db.executemany(
+                        "INSERT INTO counts VALUES (?, ?, ?, ?)",
+                        [(start, port.proto, port.number, int(n)) for port, n in zip(ports, row, strict=True) if n],
+                    )
+                    taken.append(start)
+            if taken:
+                self._db.execute("UPDATE counted SET since = min(since, ?)", (taken[0],))
+        return len(taken)
+
+
+def _ends(starts: Sequence[int]) -> tuple[int, int]:
+    return (starts[0], starts[-1]) if starts else (0, -1)
+
+
+def open_window(
+    path: Path, now: float, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing
+) -> tuple[Window, str]:
+    """The window at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
+
+    def opened() -> Window:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Window(path, width=width, tz=tz, ports=ports, bins=bins, closing=closing)
+
+    refused = "the window of rates cannot be opened ({}); set rates.books to a file that can be written"
+    return open_or_set_aside(path, now, opened, refused)

@@ -1,0 +1,74 @@
+"""The indicators made of probing rates and their forecasts (Zakroum et al. 2022, VII).
+
+They divide by a forecast. Where that is near zero the printed equations cry wolf at the first probe, so they take two
+guards, both off at 0: `floor` is the least rate that is divided by, and an excess within `sigmas` standard deviations
+of Poisson counting noise around that rate is none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from portkin.timeseries.windows import Floats, windows
+
+FLOOR = 1.0
+"""Probes per bin below which a forecast is not divided by: one."""
+SIGMAS = 3.0
+"""Deviations of counting noise that an excess must exceed."""
+TREND = 7
+"""Bins that the linear trend of W is fitted to (Fig. 6)."""
+
+
+def excess(value: Floats, base: Floats, floor: float, sigmas: float) -> Floats:
+    """max(0, (value - base) / base), with the guards described above; NaN where either is unknown."""
+    least = np.maximum(base, floor)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(value > base, (value - base) / least, 0.0)
+        noise = value - base <= sigmas * np.sqrt(np.maximum(least, 0.0))
+    found = np.where((sigmas > 0) & noise, 0.0, ratio)
+    return np.where(np.isnan(value) | np.isnan(base), np.nan, found)
+
+
+def prediction_error(observed: Floats, forecast: Floats, *, floor: float = FLOOR, sigmas: float = SIGMAS) -> Floats:
+    """Equation 20: E_t = max(0, (X_t - X^_t) / X^_t), the observed rate above its forecast.
+
+    With `floor=0, sigmas=0` as printed: infinite where something was observed and nothing forecast.
+    """
+    return excess(observed, forecast, floor, sigmas)
+
+
+def early_warning(forecast: Floats, trend: Floats, *, floor: float = FLOOR, sigmas: float = SIGMAS) -> Floats:
+    """Equation 21: W_t = max(0, (X^_t+1 - L_t+1) / L_t+1), the forecast above the linear trend.
+
+    The trend of falling rates may be negative; it is taken as 0 then, which the printed equation leaves open.
+    """
+    return excess(forecast, np.maximum(trend, 0.0), floor, sigmas)
+
+
+def moving_average_excess(observed: Floats, m: int, *, floor: float = 0.0) -> Floats:
+    """Equation 22: A_t, the observed rate (n,) above the mean of the m latest bins, itself included.
+
+    The first m - 1 bins, and those with an unknown bin among their m, are NaN.
+    """
+    mean = np.full(len(observed), np.nan)
+    if len(observed) >= m:
+        mean[m - 1 :] = windows(observed[:, None], m)[:, :, 0].mean(axis=1)
+    return excess(observed, mean, floor, 0.0)
+
+
+def linear_trend(history: Floats) -> Floats:
+    """L_t+1 of equation 21: the line through the latest bins (..., m), oldest first, one step ahead: (...,).
+
+    Least squares over the known bins; NaN where fewer than two are known.
+    """
+    m = history.shape[-1]
+    known = ~np.isnan(history)
+    x = np.where(known, np.arange(m, dtype=float), 0.0)
+    y = np.where(known, history, 0.0)
+    number = known.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean_x, mean_y = x.sum(axis=-1) / number, y.sum(axis=-1) / number
+        spread = (known * (x - mean_x[..., None]) ** 2).sum(axis=-1)
+        slope = (known * (x - mean_x[..., None]) * (y - mean_y[..., None])).sum(axis=-1) / spread
+        ahead = mean_y + slope * (m - mean_x)
+    return np.where(number >= 2, ahead, np.nan)

@@ -1,0 +1,150 @@
+"""What the sidecar does, without a socket or a clock: a message and the time in, messages out.
+
+The service is a set of parts. A part handles some messages and may speak on its own, when the way to Zeek
+opens or when a time it named has come. `Hello` and `Nearest` are parts; so is whatever joins them later.
+The shell (`portkin.sidecar`) owns the clock and the transport, and calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from portkin import __version__
+from portkin.bundles.table import Table
+from portkin.zeek.messages import (
+    PROTOCOL,
+    Count,
+    HelloRequest,
+    HelloResponse,
+    Junk,
+    Message,
+    NearestRequest,
+    NearestResponse,
+    TableChanged,
+)
+
+Handler = Callable[[Any, float], Iterable[Message]]
+"""Takes a message of the class it is registered for, and the time (s); gives the messages to send."""
+
+HELLO_FIRST = 0.25
+"""Seconds until an unanswered hello is said again: the first publishes after subscribing can be lost."""
+HELLO_LAST = 30.0
+"""The wait doubles up to this: a Zeek without the package is not flooded with events it cannot read."""
+
+
+REMEMBERED = 4096
+"""Answers kept at hand: about 4 MB."""
+
+
+class Part:
+    """One behaviour. Every method may be left as it is here. Times are seconds of one steady clock."""
+
+    due: float | None = None
+    """When `tick` wants to be called; None for not at all."""
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """The message classes that this part handles; no two parts may handle the same."""
+        return {}
+
+    def connected(self, now: float) -> Iterable[Message]:
+        """The way to Zeek is open (again)."""
+        return ()
+
+    def tick(self, now: float) -> Iterable[Message]:
+        """The time that `due` named has come. Moves ``due``."""
+        return ()
+
+
+class Service:
+    """The parts, as one."""
+
+    def __init__(self, *parts: Part) -> None:
+        """Raises ValueError where two parts want the same message."""
+        self._parts = parts
+        self._handlers: dict[type[Message], Handler] = {}
+        for part in parts:
+            for cls, handler in part.handlers().items():
+                if cls in self._handlers:
+                    raise ValueError(f"two parts handle {cls.EVENT}")
+                self._handlers[cls] = handler
+
+    def receive(self, message: Message, now: float) -> list[Message] | Junk:
+        """What to send for a message that came in; Junk where no part handles such messages."""
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            return Junk("unexpected", f"nothing here handles {message.EVENT}")
+        return list(handler(message, now))
+
+    def connected(self, now: float) -> list[Message]:
+        """What to send first when the way to Zeek has opened."""
+        return [message for part in self._parts for message in part.connected(now)]
+
+    def due(self) -> float | None:
+        """When `tick` must be called next; None while nothing waits."""
+        return min((part.due for part in self._parts if part.due is not None), default=None)
+
+    def tick(self, now: float) -> list[Message]:
+        """What to send because time has passed."""
+        waiting = [part for part in self._parts if part.due is not None and part.due <= now]
+        return [message for part in waiting for message in part.tick(now)]
+
+
+class Nearest(Part):
+    """Answers which ports are nearest."""
+
+    def __init__(self, table: Table) -> None:
+        self._use(table)
+
+    def _use(self, table: Table) -> None:
+        self.table = table
+        # Scanners share their favourites: most questions are about few ports.
+        self._nearest = lru_cache(maxsize=REMEMBERED)(table.nearest)
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        return {NearestRequest: self._answer}
+
+    def _answer(self, request: NearestRequest, now: float) -> Iterable[Message]:
+        found = self._nearest(request.p, request.k)
+        yield NearestResponse(request.reqid, request.p, self.table.id, found.ports, found.distances, "")
+
+    def replace(self, table: Table) -> list[Message]:
+        """Answer from another table from now on; says so to Zeek where its content differs."""
+        changed = table.id != self.table.id
+        self._use(table)
+        return [TableChanged(table.id, Count(table.k))] if changed else []
+
+
+class Hello(Part):
+    """Says hello when the way opens, and again, ever more slowly, until Zeek answers."""
+
+    def __init__(self, nearest: Nearest, new_id: Callable[[], str]) -> None:
+        self._nearest = nearest
+        self._new_id = new_id
+        self._reqid = ""
+        self._wait = HELLO_FIRST
+        self.said = 0
+        """How often the hello was said on this connection."""
+        self.answer: HelloResponse | None = None
+        """What Zeek said on this connection; None until then."""
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        return {HelloResponse: self._answered}
+
+    def connected(self, now: float) -> Iterable[Message]:
+        self._reqid, self._wait, self.said, self.answer = self._new_id(), HELLO_FIRST, 0, None
+        return self.tick(now)
+
+    def tick(self, now: float) -> Iterable[Message]:
+        self.said += 1
+        self.due = now + self._wait
+        self._wait = min(2 * self._wait, HELLO_LAST)
+        table = self._nearest.table
+        return [HelloRequest(self._reqid, Count(PROTOCOL), f"portkin/{__version__}", table.id, Count(table.k))]
+
+    def _answered(self, response: HelloResponse, now: float) -> Iterable[Message]:
+        # Other nodes, and other sidecars, speak on the same topics.
+        if response.reqid == self._reqid:
+            self.due, self.answer = None, response
+        return ()

@@ -1,0 +1,155 @@
+"""Zeek's WebSocket (``Cluster::listen_websocket``): subscribing, and connecting again whenever it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from websockets.exceptions import InvalidURI, WebSocketException
+from websockets.uri import WebSocketURI, parse_uri
+
+from portkin.errors import TransportError
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Event, Junk
+from portkin.zeek.transport import Listener
+from portkin.zeek.transport.json_v1 import acknowledged, decode, encode, subscription
+from portkin.zeek.transport.link import PING, Link, open_link
+from portkin.zeek.transport.outbox import Outbox
+
+ACK_TIMEOUT = 10.0
+"""Seconds that Zeek has to acknowledge the subscription."""
+
+
+class WebSocketTransport:
+    """The WebSocket of one Zeek.
+
+    ``delays`` gives a fresh series of seconds to wait between attempts, begun anew after each success;
+    ``sleep`` waits. ``size`` events at most wait to be sent. ``ping`` is how often (s) the peer must show life.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        delays: Callable[[], Iterator[float]],
+        size: int,
+        tls: ssl.SSLContext | None = None,
+        ping: float = PING,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._uri = uri_of(url)
+        if self._uri.secure != (tls is not None):
+            raise _no_address(url)
+        self._url = url
+        self._tls = tls
+        self._delays = delays
+        self._ping = ping
+        self._sleep = sleep
+        self._outbox: Outbox[bytes] = Outbox(size)
+        self._link: Link | None = None
+        self._listener: Listener | None = None
+
+    def send(self, event: Event) -> None:
+        """Take an event to send; the oldest waiting one is dropped where too many wait."""
+        dropped = self._outbox.put(encode(TO_ZEEK, event).encode())
+        if dropped and self._listener is not None:
+            self._listener.dropped(dropped)
+        if self._link is not None:
+            self._link.flush_soon()
+
+    async def run(self, listener: Listener) -> None:
+        """Connect, read and write, and begin again whenever that ends; when cancelled, close cleanly."""
+        self._listener = listener
+        delays = self._delays()
+        while True:
+            try:
+                link, peer = await self._open(listener)
+            except (OSError, TimeoutError, WebSocketException, TransportError) as error:
+                delay = next(delays)
+                listener.failed(_words(error), delay)
+                await self._sleep(delay)
+                continue
+            delays = self._delays()
+            self._link, link.outbox = link, self._outbox
+            listener.connected(peer)
+            link.flush_soon()
+            try:
+                reason = await asyncio.shield(link.closed)
+            except asyncio.CancelledError:
+                await link.close()
+                raise
+            finally:
+                self._link = None
+            listener.lost(reason)
+            await self._sleep(next(delays))
+
+    async def _open(self, listener: Listener) -> tuple[Link, str]:
+        """Connect and subscribe; returns when Zeek has acknowledged, so nothing is sent into the void."""
+        first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def heard(message: bytes) -> None:
+            if first.done():
+                listener.received(decode(message))
+            else:
+                first.set_result(message)
+
+        link = await open_link(self._uri, self._tls, heard, ping=self._ping)
+        try:
+            link.say(subscription([TO_SIDECAR]).encode())
+            either: set[asyncio.Future[Any]] = {first, link.closed}
+            await asyncio.wait(either, timeout=ACK_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+            if link.closed.done() and not first.done():
+                raise TransportError(f"{self._url} closed the connection: {link.closed.result()}")
+            if not first.done():
+                raise TransportError(f"{self._url} acknowledged no subscription within {ACK_TIMEOUT:.0f} s")
+            ack = acknowledged(first.result())
+            if isinstance(ack, Junk):
+                raise TransportError(f"{self._url} is not Zeek's WebSocket: {ack.detail}")
+        except BaseException:
+            await link.close()
+            raise
+        endpoint, version = ack
+        return link, f"{endpoint} (Zeek {version})"
+
+
+def uri_of(url: str) -> WebSocketURI:
+    """The parts of a WebSocket's address. TransportError for what can be none."""
+    try:
+        uri = parse_uri(url)
+        uri.host.encode("idna")
+    except (InvalidURI, ValueError):  # '[bad' and 'a..b' are ValueErrors
+        raise _no_address(url) from None
+    return uri
+
+
+def _no_address(url: str) -> TransportError:
+    return TransportError(f"{url!r} is no address of a WebSocket; write ws://127.0.0.1:27759/v1/messages/json")
+
+
+def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    """How to verify a ``wss`` peer (``ca``: a PEM file; the system's where None), and who to be for it.
+
+    Raises TransportError, naming the file, where one cannot be used.
+    """
+    named = ca
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if certificate is not None:
+            # OpenSSL does not tell which of the two is not there.
+            for named in filter(None, (certificate, key)):
+                with Path(named).open("rb"):
+                    pass
+            named = f"{certificate} with the key {key}" if key is not None else certificate
+            context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise TransportError(
+            f"{named}: cannot be used for TLS ({error.strerror or error}); name a PEM file in zeek.tls"
+        ) from None
+    return context
+
+
+def _words(error: Exception) -> str:
+    """An error in one line, never an empty one."""
+    return str(error).strip() or type(error).__name__

@@ -1,0 +1,174 @@
+"""Replay's tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from statistics import fmean
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from portkin.net.addresses import text_of
+from portkin.net.ports import Port
+from portkin_training.evaluation.study import Study
+from portkin_training.replay.mawi.scan_labels import RULES
+from portkin_training.replay.metrics import Figure, Figures
+from portkin_training.twin.decisions import Decision
+
+MEANING = {
+    "blocking_ratio": "blocked",
+    "usefulness": "useful",
+    "new_port_recall": "new-port recall",
+    "hit_at_k": "hit@K",
+    "mrr": "MRR",
+    "packet_fpr": "FPR",
+    "connection_fpr": "FPR, connections",
+    "ceiling": "ceiling",
+}
+"""What a figure is called in a table."""
+
+
+def percent(value: float) -> str:
+    """A ratio in per cent, with as many places as a small one needs; "-" where it is undefined."""
+    if value != value:
+        return "-"
+    return f"{value:.1%}" if value >= 0.001 or value == 0 else f"{100 * value:.2g}%".replace("e-0", "e-")
+
+
+def with_interval(figure: Figure) -> str:
+    """A ratio and its 95 % interval."""
+    if figure.value != figure.value:
+        return "-"
+    if figure.low != figure.low:
+        return f"{figure.value:.1%}"
+    return f"{figure.value:.1%} ({100 * figure.low:.1f}-{100 * figure.high:.1f})"
+
+
+def span(seconds: float) -> str:
+    """A time span as people say it."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def shown(rows: Mapping[str, Figures]) -> list[str]:
+    """The figures worth a column: without benign traffic there is no false-positive rate."""
+    names = ["blocking_ratio", "usefulness", "new_port_recall", "hit_at_k", "mrr"]
+    if any(figures.benign for figures in rows.values()):
+        names.append("packet_fpr")
+    return names
+
+
+def summary(rows: Mapping[str, Figures], title: str) -> Grid:
+    """One row per predictor, the figures side by side."""
+    grid = _grid(title)
+    grid.add_column("predictor", no_wrap=True)
+    names = shown(rows)
+    for name in names:
+        grid.add_column(MEANING[name], justify="right", no_wrap=name in ("packet_fpr", "new_port_recall"))
+    grid.add_column("blocks", justify="right", no_wrap=True)
+    for label, figures in rows.items():
+        cells = [
+            with_interval(getattr(figures, name))
+            if name == "new_port_recall"
+            else percent(getattr(figures, name).value)
+            for name in names
+        ]
+        grid.add_row(label, *cells, f"{figures.blocks:,}")
+    return grid
+
+
+def table_ii(days: Sequence[tuple[float, float, float]], title: str) -> Grid:
+    """Table II of paper 1: minimum, mean and maximum over the days of (TPR, FPR, usefulness)."""
+    grid = _grid(title)
+    for name in ("", "TPR", "FPR", "usefulness"):
+        grid.add_column(name, justify="right" if name else "left")
+    columns = [[x for x in column if x == x] for column in zip(*days, strict=True)]
+    for name, over in (("Minimum", min), ("Mean", fmean), ("Maximum", max)):
+        grid.add_row(name, *(f"{100 * over(column):.4g} %" if column else "-" for column in columns))
+    return grid
+
+
+def numbers(some: Sequence[Port]) -> str:
+    """Port numbers in one line."""
+    return " ".join(str(port.number) for port in some) or "-"
+
+
+def decisions(taken: Sequence[Decision], limit: int) -> Grid:
+    """One row per decision: what was probed, what was predicted, what is blocked and what is vetoed and why.
+
+    Ports predicted are of the probed port's protocol. *came*: how many of them the source probed afterwards.
+    """
+    left_out = f", the first {limit:,} of {len(taken):,}" if len(taken) > limit else ""
+    day = f" from {datetime.fromtimestamp(taken[0].ts / 1e6, UTC):%Y-%m-%d}" if taken else ""
+    grid = _grid(f"Decisions{day}{left_out} (UTC)")
+    for name in ("time", "source", "probed", "why", "predicted", "blocked", "vetoed", "came"):
+        # A heading is never cut short, whatever the terminal.
+        grid.add_column(name, no_wrap=name in ("time", "source", "probed", "why", "came"), min_width=len(name))
+    for decision in taken[:limit]:
+        grid.add_row(
+            f"{datetime.fromtimestamp(decision.ts / 1e6, UTC):%H:%M:%S}",
+            text_of(decision.src),
+            str(decision.probed),
+            decision.evidence.value.lower(),
+            numbers(decision.predicted),
+            numbers(decision.kept),
+            ", ".join(f"{port.number} {why.replace('_', ' ')}" for port, why in decision.vetoed) or "-",
+            f"{decision.hits}/{len(decision.predicted)}",
+        )
+    return grid
+
+
+def _grid(title: str) -> Grid:
+    return Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def traffic(study: Study, figures: Figures) -> str:
+    """What was replayed, in a sentence."""
+    benign = (
+        f"; {figures.benign:,} benign {study.benign_traffic}, of whose connections "
+        f"{percent(figures.connection_fpr.value)} were blocked at their start"
+    )
+    return (
+        f"{figures.probes:,} probes, {figures.new:,} of them to a port new to a source seen before"
+        f"{benign if figures.benign else ''}."
+    )
+
+
+def pages(study: Study) -> Iterator[Grid | str]:
+    """All that is printed of a study."""
+    k, window = study.sweep.headline
+    rows = study.at()
+    under_study = next(iter(rows.values()))
+    said, best = study.settings, study.best_table(rows)
+    yield summary(rows, f"K = {k}, T = {span(window)}, detector {said['detector']}, blocked by {said['blocked by']}")
+    yield traffic(study, under_study)
+    if under_study.new:
+        yield (
+            f"The limit: {percent(under_study.ceiling.value)} of those came less than {span(window)} after the "
+            "source's latest probe"
+            + (f"; the best table of {k} ports, in hindsight, foretells {percent(best)}." if best is not None else ".")
+        )
+    yield from study.notes
+    if study.units:
+        yield table_ii(study.days(new_ports=False), "Table II, as the paper counts (the probed port included)")
+        yield table_ii(study.days(new_ports=True), "Table II, new ports alone")
+        yield mapping()
+
+
+def mapping() -> Grid:
+    """Which labels mean a scan."""
+    grid = _grid("Labels that mean a scan: the first rule that fits")
+    for name in ("taxonomy", "heuristic", "scan", "why"):
+        grid.add_column(name)
+    for rule in RULES:
+        grid.add_row(
+            escape(rule.taxonomy),
+            "any" if rule.heuristic is None else str(rule.heuristic),
+            "yes" if rule.scan else "-",
+            rule.why,
+        )
+    return grid

@@ -1,0 +1,224 @@
+"""What a probe is: the one place where it is written down.
+
+Captures. A probe is the first packet by which a source asks a port:
+
+  * TCP: a segment with SYN and without ACK, FIN or RST. A further one with the same protocol, addresses and
+    ports within `WINDOW` of the one before is a retransmission and the same probe (systems space them up to
+    32 s apart), whether or not it was answered meanwhile.
+  * UDP: the first datagram between two endpoints, in either direction, for `WINDOW`. One from a server port
+    to a port that is none (`ZEEK_UDP_SERVER_PORTS`) is an answer whose question was not seen: no probe.
+  * Nothing else is: not SYN-ACK, RST or ICMP (backscatter, answers), not data of connections that began
+    before the recording. What came of a probe does not matter: on a darknet or honeypot every first packet
+    is one. For a network in use, take Zeek's conn.log instead.
+
+Flows (Zeek's conn.log). A flow is a probe where the originator opened and nothing came of it. Its history,
+where logged, must begin with the originator's SYN ("S"; UDP: datagram, "D"): "^" is a flow that Zeek turned
+round, "h", "H" backscatter, "F", "R", "A", "D" for TCP a stealth scan or a beginning that was not seen.
+Then, by conn_state:
+
+  * S0, no answer; REJ, refused; RSTOS0 and SH, the originator itself gave up by RST or FIN. For TCP the
+    history, where logged, holds no "A": an originator that acknowledges was answered, seen or not.
+  * RSTO, RSTR, S1, where the history is logged: half-open scans of open ports. The SYN was answered and the
+    originator sent no data (no "D") and reset the connection itself (RSTO), or never acknowledged the answer
+    (no "A") until the responder reset (RSTR) or the log was written (S1).
+  * SF, S2, S3, RSTRH, SHR, OTH never: used connections, backscatter, beginnings not seen.
+  * ``any_state``: for honeypots, which answer everything: every flow with the right beginning.
+
+Columns (CSV, Parquet). Every row of TCP or UDP is a probe: whoever wrote the file decided.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from portkin_training.core.probes import Probes
+from portkin_training.core.unaligned import kernel
+from portkin_training.ingest.captures.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
+from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
+from portkin_training.ingest.contacts import SECOND, ZEEK_UDP_SERVER_PORTS
+
+VERSION = 1
+"""Raised whenever the same recording would give other probes than before."""
+
+WINDOW = 60 * SECOND
+"""How long, in us, a flow is remembered after its last packet (TCP: its last SYN)."""
+
+FAILED = dict.fromkeys(("S0", "REJ", "RSTOS0", "SH"), "^S[^A]*$")
+"""conn_state of a probe -> what the history of TCP matches, where logged: capital letters are the originator's."""
+HALF_OPEN = {"RSTO": "^S[^D]*$", "RSTR": "^S[^AD]*$", "S1": "^S[^AD]*$"}
+"""The same for half-open scans, which only the history tells from use."""
+
+PROBE, NOT_FIRST, REPEATED, ANSWER, ICMP_ERROR = range(5)
+REASONS = (
+    "probe",
+    "TCP but no first SYN (answers, data, backscatter)",
+    "retransmission or further datagram of a probe",
+    "UDP answer without its question",
+    "ICMP error",
+)
+"""What the rules make of a packet; the place in the tuple is the code."""
+
+
+@kernel
+def _classify(packets, keys, start, slots, used, limit, servers, window, given, codes):
+    """Codes of packets [start:]; gives the first one not looked at: that is len(ts), or the table needs room.
+
+    ``given``: the rows are probes already and only repetitions are to be found.
+    """
+    ts, _, _, sport, dport, proto, flags, _ = packets
+    base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
+    for row in range(start, len(ts)):
+        if used[0] >= limit:
+            return row
+        look_ahead(base, width, mask, keys, row)
+        tcp = proto[row] == TCP
+        if not tcp and proto[row] != UDP:
+            codes[row] = ICMP_ERROR
+            continue
+        if tcp and not given and flags[row] & (SYN | ACK | FIN | RST) != SYN:
+            codes[row] = NOT_FIRST
+            continue
+        key = keys[row]
+        at = find(base, width, mask, key)
+        if slots[at, KEY] == key and ts[row] < slots[at, DEADLINE]:
+            codes[row] = REPEATED
+        elif not tcp and not given and servers[sport[row]] and not servers[dport[row]]:
+            codes[row] = ANSWER
+        else:
+            codes[row] = PROBE
+        if slots[at, KEY] == 0:
+            used[0] += 1
+            slots[at, KEY] = key
+        slots[at, DEADLINE] = ts[row] + window
+    return len(ts)
+
+
+class FirstPackets:
+    """The rule for captures, over a stream: remembers flows from one chunk to the next.
+
+    Attributes:
+        skipped: reason -> packets that were no probe.
+        forgotten: flows forgotten early for lack of room; each may yield a probe too many.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int = WINDOW,
+        udp_server_ports: Iterable[int] = ZEEK_UDP_SERVER_PORTS,
+        memory: int = MEMORY,
+    ) -> None:
+        """Remember flows for ``window`` us, in at most ``memory`` bytes, 16 a slot; see `FlowTable`."""
+        self._table = FlowTable(2, memory=memory)
+        self._window = window
+        self._servers = np.zeros(1 << 16, np.bool_)
+        self._servers[[*udp_server_ports]] = True
+        self.skipped: Counter[str] = Counter()
+
+    @property
+    def forgotten(self) -> int:
+        return self._table.forgotten
+
+    def _codes(self, packets: Packets, given: bool) -> NDArray[np.uint8]:
+        codes, keys = np.empty(len(packets), np.uint8), np.empty(len(packets), np.int64)
+        # A UDP flow is the same in both directions; a SYN the other way is another probe.
+        flow_keys(packets.columns(), True, given, keys, codes)
+        start = 0
+        while start < len(packets):
+            start = _classify(
+                packets.columns(),
+                keys,
+                start,
+                self._table.slots,
+                self._table.used,
+                self._table.limit,
+                self._servers,
+                self._window,
+                given,
+                codes,
+            )
+            if start < len(packets):
+                self._table.make_room(int(packets.ts[start]))
+        for code, count in enumerate(np.bincount(codes, minlength=len(REASONS))):
+            if count and code != PROBE:
+                self.skipped[REASONS[code]] += int(count)
+        return codes
+
+    def of_packets(self, packets: Packets, seq: int) -> Probes:
+        """The probes among packets; the first is given the place ``seq`` in the recording."""
+        rows = np.flatnonzero(self._codes(packets, given=False) == PROBE)
+        if len(rows) == len(packets):
+            rows = slice(None)
+        picked = packets[rows]
+        return Probes(
+            ts=picked.ts,
+            seq=np.arange(seq, seq + len(picked)),
+            src=picked.src,
+            dst=picked.dst,
+            sport=picked.sport,
+            dport=picked.dport,
+            proto=picked.proto,
+            flags=picked.flags,
+        )
+
+    def of_probes(self, probes: Probes) -> Probes:
+        """The probes that repeat none of the window before them."""
+        packets = Packets(
+            probes.ts,
+            probes.src,
+            probes.dst,
+            probes.sport,
+            probes.dport,
+            probes.proto,
+            probes.flags,
+            np.zeros(len(probes), np.uint32),
+        )
+        return probes[self._codes(packets, given=True) == PROBE]
+
+
+def probes_from_packets(packets: Packets | Iterable[Packets], *, window: int = WINDOW) -> Iterator[Probes]:
+    """The probes of packets in capture order; a chunk of probes for each chunk of packets."""
+    first, seq = FirstPackets(window=window), 0
+    for chunk in [packets] if isinstance(packets, Packets) else packets:
+        probes = first.of_packets(chunk, seq)
+        seq += len(probes)
+        yield probes
+
+
+def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_state: bool = False) -> NDArray[np.str_]:
+    """Why each flow of a conn.log is no probe; "" where it is one.
+
+    Args:
+        proto: (n,) string, "tcp", "udp" or others.
+        state: (n,) string, conn_state; null where not logged.
+        history: (n,) string; null or "" where not logged.
+        any_state: every flow with the right beginning counts.
+    """
+    tcp, udp = (_mask(pc.equal(proto, name)) for name in ("tcp", "udp"))
+    history = pc.fill_null(history, "")
+    unlogged = _mask(pc.equal(history, ""))
+    begun = unlogged | np.where(tcp, _mask(pc.starts_with(history, "S")), _mask(pc.starts_with(history, "D")))
+    failed = np.zeros(len(proto), np.bool_)
+    for name, pattern in (FAILED | HALF_OPEN).items():
+        matches = tcp & _mask(pc.match_substring_regex(history, pattern))
+        if name in FAILED:
+            matches |= udp | unlogged
+        failed |= _mask(pc.equal(state, name)) & matches
+    reasons = np.full(len(proto), "", dtype="U40")
+    if not any_state:
+        reasons[~failed] = "answered or used"
+        reasons[_mask(pc.is_null(state))] = "no conn_state"
+        reasons[_mask(pc.is_in(state, pa.array(("OTH", "SHR", "RSTRH"))))] = "backscatter or begun before"
+    reasons[~begun] = "backscatter or begun before"
+    reasons[~(tcp | udp)] = "neither TCP nor UDP"
+    return reasons
+
+
+def _mask(values: pa.Array) -> NDArray[np.bool_]:
+    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)

@@ -1,0 +1,80 @@
+"""Who is akin to whom, and so which rates a model of a port reads (Zakroum et al. 2022, V)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.timeseries.windows import DAY, HOUR
+from portkin_training.rates.affinity import affinity, clusters, ranking
+from portkin_training.rates.models import baselines
+from portkin_training.rates.models.models import Reads
+from portkin_training.rates.models.task import Floats, Split, Task, Unfit
+from portkin_training.rates.series.rates import Rates
+
+
+@dataclass(frozen=True, eq=False)
+class Kin:
+    """Who is akin to whom, from the bins before the choosing part only.
+
+    `temporal` (p, p) by equation 1; `both` (p, p) by equation 7, which is `temporal` where the probes are not known
+    one by one; `clusters_t`, `clusters_ts` by equation 11, None for fewer than four ports.
+    """
+
+    temporal: Floats
+    both: Floats
+    clusters_t: clusters.Clusters | None
+    clusters_ts: clusters.Clusters | None
+    semantic: bool
+
+    @classmethod
+    def of(cls, rates: Rates, lags: int, sequential: tuple[NDArray[np.integer], int] | None, seed: int) -> Kin:
+        """Affinities of all ports of the rates; `sequential` as from `affinity.sequential_sources`."""
+        known = rates.counts[: Split.of(len(rates.starts)).fit]
+        temporal = affinity.temporal_similarity(known, min(lags, len(known) // 2))
+        by_time = clusters.choose(temporal, seed=seed) if len(rates.ports) >= 4 else None
+        if sequential is None:
+            return cls(temporal, temporal, by_time, by_time, semantic=False)
+        both = affinity.harmonic_affinity(temporal, affinity.semantic_similarity(*sequential))
+        by_both = clusters.choose(both, seed=seed) if len(rates.ports) >= 4 else None
+        return cls(temporal, both, by_time, by_both, semantic=True)
+
+
+def features(
+    rates: Rates, kin: Kin, target: int, reads: Reads, most: int, *, logarithm: bool = False
+) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """The columns that a model of a target reads, the target first, at most so many; and how they were chosen.
+
+    The threshold of the ranking is that of counts, or with `logarithm` of log(1 + count).
+    """
+    matrix = kin.temporal if reads in ("rank T", "cluster T", "nearest") else kin.both
+    if reads.startswith("rank"):
+        split = Split.of(len(rates.starts))
+        length = min(7 if rates.width >= DAY else 24, split.fit // 4)
+
+        def score(chosen: NDArray[np.int64]) -> float:
+            task = Task(rates.counts[:, chosen], rates.width, split, logarithm)
+            try:
+                return baselines.cross_validated_r2(task, length)
+            except Unfit:  # then the target alone, which the highest threshold leaves
+                return -np.inf
+
+        ranked = ranking.choose(matrix[target], target, score, most)
+        return ranked.features, {"tau": ranked.tau, "tried": ranked.tried}
+    if reads.startswith("cluster"):
+        found = kin.clusters_t if reads == "cluster T" else kin.clusters_ts
+        members = found.members(target) if found else np.array([target])
+        order = np.argsort(-matrix[target, members[1:]], kind="stable")
+        return np.concatenate([[target], members[1:][order]])[:most], {"k": found.k if found else 1}
+    if reads == "nearest":
+        others = np.argsort(-matrix[target], kind="stable")
+        return np.concatenate([[target], others[others != target]])[: 4 * most], {}
+    return np.array([target]), {}
+
+
+def default_lags(width: int) -> int:
+    """L of equation 1: a week of hours, a month of days."""
+    return affinity.LAGS.get(width, affinity.LAGS[HOUR if width < DAY else DAY])

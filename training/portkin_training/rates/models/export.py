@@ -1,0 +1,242 @@
+"""From fitted models to the bundle that `portkin.bundles.forecast` reads: ONNX, scaling, features, thresholds.
+
+The opset is pinned, so that every onnxruntime the sidecar allows can read what is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from portkin.bundles.forecast import KIND, MODELS, SCHEMA, Model, Rules
+from portkin.bundles.manifest import write_bundle
+from portkin_training.rates.models.baselines import Linear, Trees
+from portkin_training.rates.models.lstm import Lstm
+from portkin_training.rates.models.task import Predictor
+
+OPSET = 18
+IR_VERSION = 9
+TREES_OPSET = 3
+
+
+def to_onnx(model: Predictor, features: int) -> bytes:
+    """The model as an ONNX file: `window` float32 (batch, length, features) -> `forecast` float32 (batch,)."""
+    if isinstance(model, Lstm):
+        made = _network(model, features)
+    elif isinstance(model, Linear):
+        made = _linear(model)
+    elif isinstance(model, Trees):
+        made = _trees(model, features)
+    else:
+        raise TypeError(f"{type(model).__name__} is not a model of one window and cannot be exported")
+    made.ir_version = IR_VERSION
+    onnx.checker.check_model(made)
+    return made.SerializeToString(deterministic=True)
+
+
+def _graph(
+    nodes: Sequence[onnx.NodeProto],
+    constants: Mapping[str, NDArray[Any]],
+    length: int,
+    features: int,
+    *,
+    trees: bool = False,
+) -> onnx.ModelProto:
+    window = helper.make_tensor_value_info("window", TensorProto.FLOAT, ["batch", length, features])
+    forecast = helper.make_tensor_value_info("forecast", TensorProto.FLOAT, ["batch"])
+    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "portkin", [window], [forecast], stored)
+    opsets = [helper.make_opsetid("", OPSET)]
+    if trees:
+        opsets.append(helper.make_opsetid("ai.onnx.ml", TREES_OPSET))
+    return helper.make_model(graph, opset_imports=opsets, producer_name="portkin")
+
+
+def _linear(model: Linear) -> onnx.ModelProto:
+    flat = np.array([-1, model.weights.size], dtype=np.int64)
+    constants = {
+        "flat": flat,
+        "weights": model.weights.reshape(-1, 1).astype(np.float32),
+        "bias": np.array([model.bias], dtype=np.float32),
+        "row": np.array([-1], dtype=np.int64),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["window", "flat"], ["values"]),
+        helper.make_node("Gemm", ["values", "weights", "bias"], ["column"]),
+        helper.make_node("Reshape", ["column", "row"], ["forecast"]),
+    ]
+    return _graph(nodes, constants, *model.weights.shape)
+
+
+def _trees(model: Trees, features: int) -> onnx.ModelProto:
+    """LightGBM's trees node by node.
+
+    LightGBM compares in double precision, onnxruntime in single: a threshold is rounded down, which decides
+        every
+    single-precision value as the double would.
+    """
+    names = ("tree", "node", "feature", "mode", "value", "true", "false", "leaf_tree", "leaf", "weight")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for number, tree in enumerate(model.booster.dump_model()["tree_info"]):
+        _walk(tree["tree_structure"], number, [0], columns)
+    node = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["values"],
+        ["column"],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        nodes_treeids=columns["tree"],
+        nodes_nodeids=columns["node"],
+        nodes_featureids=columns["feature"],
+        nodes_modes=columns["mode"],
+        nodes_values=columns["value"],
+        nodes_truenodeids=columns["true"],
+        nodes_falsenodeids=columns["false"],
+        nodes_missing_value_tracks_true=[0] * len(columns["node"]),
+        target_treeids=columns["leaf_tree"],
+        target_nodeids=columns["leaf"],
+        target_ids=[0] * len(columns["leaf"]),
+        target_weights=columns["weight"],
+    )
+    constants = {
+        "flat": np.array([-1, model.length * features], dtype=np.int64),
+        "row": np.array([-1], dtype=np.int64),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["window", "flat"], ["values"]),
+        node,
+        helper.make_node("Reshape", ["column", "row"], ["forecast"]),
+    ]
+    return _graph(nodes, constants, model.length, features, trees=True)
+
+
+def _walk(here: Mapping[str, Any], tree: int, free: list[int], columns: dict[str, list[Any]]) -> int:
+    """Append a node and all below it; its number. `free` holds the next number."""
+    number = free[0]
+    free[0] += 1
+    at = len(columns["node"])
+    leaf = "leaf_value" in here
+    limit = 0.0 if leaf else rounded_down(here["threshold"])
+    for key, value in {
+        "tree": tree,
+        "node": number,
+        "feature": 0 if leaf else here["split_feature"],
+        "mode": "LEAF" if leaf else "BRANCH_LEQ",
+        "value": limit,
+        "true": 0,
+        "false": 0,
+    }.items():
+        columns[key].append(value)
+    if leaf:
+        columns["leaf_tree"].append(tree)
+        columns["leaf"].append(number)
+        columns["weight"].append(float(here["leaf_value"]))
+    else:
+        columns["true"][at] = _walk(here["left_child"], tree, free, columns)
+        columns["false"][at] = _walk(here["right_child"], tree, free, columns)
+    return number
+
+
+def rounded_down(value: float) -> float:
+    """The largest single-precision number that is not above `value`."""
+    single = np.float32(value)
+    return float(np.nextafter(single, np.float32(-np.inf)) if float(single) > value else single)
+
+
+def _network(model: Lstm, features: int) -> onnx.ModelProto:
+    """The network in evaluation mode, layer by layer.
+
+    torch's exporter traces the module anew for every network, which takes longer than many a fit, and writes paths of
+    the machine that trained into the file.
+    """
+    network = model.network
+    constants: dict[str, NDArray[Any]] = {
+        "direction": np.array([1], dtype=np.int64),
+        "front": np.array([0], dtype=np.int64),
+        "row": np.array([-1], dtype=np.int64),
+    }
+    nodes = [helper.make_node("Transpose", ["window"], ["steps_0"], perm=[1, 0, 2])]  # ONNX: (length, batch, features)
+    for number, layer in enumerate(network.recurrent):
+        names = [f"{name}_{number}" for name in ("input", "recurrent", "bias")]
+        constants |= dict(zip(names, _gates(layer), strict=True))
+        inputs = [f"steps_{number}", *names]
+        nodes += [
+            helper.make_node("LSTM", inputs, [f"both_{number}", f"state_{number}"], hidden_size=layer.hidden_size),
+            helper.make_node("Squeeze", [f"both_{number}", "direction"], [f"steps_{number + 1}"]),
+        ]
+    nodes.append(helper.make_node("Squeeze", [f"state_{len(network.recurrent) - 1}", "front"], ["value_0"]))
+    value = "value_0"
+    for number, layer in enumerate(network.head, 1):
+        made, held = _layer(layer, number, value)
+        if made is not None:
+            nodes.append(made)
+            constants |= held
+            value = made.output[0]
+    if network.skip:
+        constants |= {"first": np.array(0, dtype=np.int64), "latest": np.array(model.length - 1, dtype=np.int64)}
+        nodes += [
+            helper.make_node("Reshape", [value, "row"], ["change"]),
+            helper.make_node("Gather", ["window", "latest"], ["bin"], axis=1),
+            helper.make_node("Gather", ["bin", "first"], ["own"], axis=1),
+            helper.make_node("Add", ["change", "own"], ["forecast"]),
+        ]
+    else:
+        nodes.append(helper.make_node("Reshape", [value, "row"], ["forecast"]))
+    return _graph(nodes, constants, model.length, features)
+
+
+def _gates(layer: nn.LSTM) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Weights and biases of one LSTM as ONNX has them: one direction, gates in order i, o, f, c (torch: i, f, c, o)."""
+
+    def ordered(parameter: torch.Tensor) -> NDArray[np.float32]:
+        i, f, c, o = np.split(parameter.detach().numpy(), 4)
+        return np.concatenate([i, o, f, c])
+
+    biases = np.concatenate([ordered(layer.bias_ih_l0), ordered(layer.bias_hh_l0)])
+    return ordered(layer.weight_ih_l0)[None], ordered(layer.weight_hh_l0)[None], biases[None]
+
+
+def _layer(layer: nn.Module, number: int, value: str) -> tuple[onnx.NodeProto | None, dict[str, NDArray[Any]]]:
+    """One layer of the head from `value` on, and its constants; None for dropout, which does nothing here."""
+    out = f"value_{number}"
+    if isinstance(layer, nn.ReLU):
+        return helper.make_node("Relu", [value], [out]), {}
+    if isinstance(layer, nn.Linear):
+        named = {"weight": layer.weight, "offset": layer.bias}
+        options: dict[str, Any] = {"op_type": "Gemm", "transB": 1}
+    elif isinstance(layer, nn.BatchNorm1d):
+        named = {
+            "scale": layer.weight,
+            "shift": layer.bias,
+            "mean": layer.running_mean,
+            "variance": layer.running_var,
+        }
+        options = {"op_type": "BatchNormalization", "epsilon": layer.eps}
+    else:
+        return None, {}
+    held = {f"{name}_{number}": tensor.detach().numpy() for name, tensor in named.items()}
+    return helper.make_node(inputs=[value, *held], outputs=[out], **options), held
+
+
+def write_models(path: Path, models: Sequence[tuple[Model, bytes]], rules: Rules, about: Mapping[str, Any]) -> None:
+    """Write the bundle: one ONNX per target under the name its `Model` gives, models.json, and the manifest.
+
+    `about` goes into the manifest: where the rates came from, seeds, versions, and each model's figures.
+    """
+    with write_bundle(Path(path), kind=KIND, schema=SCHEMA, about=about) as folder:
+        for entry, onnx_bytes in models:
+            (folder / entry.file).write_bytes(onnx_bytes)
+        fields = {"rules": asdict(rules), "models": [entry.write() for entry, _ in models]}
+        (folder / MODELS).write_text(json.dumps(fields, indent=1), encoding="utf-8")

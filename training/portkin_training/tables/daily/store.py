@@ -1,0 +1,203 @@
+"""Counts of days on disk, so that a day is counted once.
+
+A folder of bundles, ``day=YYYY-MM-DD``, beside the table that is made from them. Each holds the counts as Parquet
+and, in its manifest, a digest of the partition they were counted from: a partition that changed is counted again,
+and the counts of one that is gone are removed. A bundle is there whole or not at all, so a run that is killed keeps
+the days it has finished.
+
+The digest is over name, size and Parquet footer of each file. The footer holds the sizes, places and statistics of
+all columns, so that other probes make another footer, and nothing but the last bytes of a file is read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from portkin.bundles.manifest import open_bundle, read_manifest, write_bundle
+from portkin.errors import BundleError, InputError
+from portkin_training.core.engine import DUCKDB, Engine, Place, listed, located
+from portkin_training.core.history import History
+from portkin_training.core.probes import manifest, open_probes
+from portkin_training.replay.events import CODES
+from portkin_training.tables.daily.counts import Counts, Day, KinDay, count_each, nothing, only
+from portkin_training.tables.next_port.chances import Counted, Outcomes, Tally
+from portkin_training.tables.scans import PROTO_NUMBERS, ScanCounts, ScanOptions, Scans, Transitions
+
+KIND, SCHEMA = "portkin-day-counts", 1
+FOOTER = 8
+"""The last bytes of a Parquet file: the length of its footer, four bytes, and a mark of as many."""
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The days of a dataset, counted, and what had to be done for it."""
+
+    days: list[Day]
+    counted: list[date]
+    removed: list[date]
+
+
+def refresh(
+    dataset: Place,
+    folder: Path,
+    options: ScanOptions,
+    *,
+    engine: Engine = DUCKDB,
+    tick: Callable[[date], None] = lambda day: None,
+) -> Refreshed:
+    """Count the days of the dataset that `folder` has no counts of, as the dataset is now; `tick` is told of each.
+
+    Raises:
+        InputError: the dataset cannot be read, or another run is at work in the folder.
+        BundleError: the folder holds something else.
+    """
+    days = {date.fromisoformat(day): rows for day, rows in sorted(manifest(dataset)["days"].items())}
+    digests = {day: partition_digest(dataset, day) for day in days}
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        held = _held(folder)
+        removed = sorted(set(held) - set(days))
+        for day in removed:
+            shutil.rmtree(held[day])
+        asked = {
+            day: {"options": asdict(options) | {"protos": list(options.protos)}, "partition": digest}
+            for day, digest in digests.items()
+        }
+        missing = [day for day in days if not _counted(held.get(day), asked[day])]
+        waiting = iter(missing)
+        for day, counts in _count(dataset, missing, options, engine):
+            while (empty := next(waiting)) != day:  # a day without a probe of these protocols
+                _write(folder / f"day={empty}", nothing(options), asked[empty])
+            _write(folder / f"day={day}", counts, asked[day])
+            tick(day)
+        for empty in waiting:
+            _write(folder / f"day={empty}", nothing(options), asked[empty])
+    return Refreshed([_day(folder / f"day={day}", day, rows) for day, rows in days.items()], missing, removed)
+
+
+def partition_digest(dataset: Place, day: date) -> str:
+    """sha256 over the names, sizes and footers of the files of one day; see above."""
+    system = located(dataset)[0]
+    digest = hashlib.sha256()
+    for file in listed(dataset, f"day={day}/*.parquet"):
+        with system.open(file, "rb") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(max(0, size - FOOTER))
+            length = int.from_bytes(opened.read(FOOTER)[:4], "little") + FOOTER
+            opened.seek(max(0, size - length))
+            digest.update(f"{file.rpartition('/')[2]} {size}\n".encode())
+            digest.update(opened.read(length))
+    return digest.hexdigest()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in folder.glob(".day=*"):  # by a run that was killed
+            shutil.rmtree(left)
+        yield
+    except BlockingIOError:
+        raise InputError(f"{folder}: another run counts days there; wait for it, or name another --counts") from None
+    finally:
+        os.close(lock)
+
+
+def _held(folder: Path) -> dict[date, Path]:
+    try:
+        return {date.fromisoformat(path.name.removeprefix("day=")): path for path in folder.iterdir()}
+    except ValueError as error:
+        raise BundleError(f"{folder}: holds something else than counts of days ({error}); name a new folder") from None
+
+
+def _counted(path: Path | None, asked: Mapping[str, Any]) -> bool:
+    """Whether there are counts, undamaged, of the partition as it is, under the same options."""
+    if path is None:
+        return False
+    try:
+        about = open_bundle(path, kind=KIND, schema=SCHEMA).manifest.about
+    except BundleError:
+        return False
+    return all(about.get(name) == value for name, value in asked.items())
+
+
+def _count(dataset: Place, days: Sequence[date], options: ScanOptions, engine: Engine) -> Iterator[tuple[date, Counts]]:
+    if days:
+        yield from count_each(only(open_probes(dataset, engine=engine), days), options)
+
+
+def _write(path: Path, counts: Counts, asked: Mapping[str, Any]) -> None:
+    scans, (tally, outcomes, tape, probes) = counts
+    if path.exists():
+        shutil.rmtree(path)  # it may be damaged, which is no bundle to replace
+    about = dict(asked) | {
+        "scans": {proto: found.to_json() for proto, found in scans.counts.items()},
+        "probes": list(probes),
+        "sources": tally.sources.tolist(),
+    }
+    with write_bundle(path, kind=KIND, schema=SCHEMA, about=about) as folder:
+        edges = [(PROTO_NUMBERS[proto], found) for proto, found in scans.transitions.items()]
+        _put(
+            folder / "transitions.parquet",
+            proto=np.repeat(
+                np.array([number for number, _ in edges], np.int8), [len(found.count) for _, found in edges]
+            ),
+            source=np.concatenate([found.source for _, found in edges]),
+            target=np.concatenate([found.target for _, found in edges]),
+            count=np.concatenate([found.count for _, found in edges]),
+        )
+        seen = np.flatnonzero((tally.visits != 0) | (tally.draws != 0))
+        _put(
+            folder / "ports.parquet",
+            code=seen,
+            **{name: getattr(tally, name)[seen] for name in ("visits", "onward", "draws")},
+            trials=outcomes.trials[seen],
+        )
+        for name, found in (("pairs", tally.pairs), ("paces", tally.paces), ("successes", outcomes.successes)):
+            _put(folder / f"{name}.parquet", key=found.keys, value=found.values)
+        _put(folder / "tape.parquet", ts=tape.ts, group=tape.group, code=tape.code)
+
+
+def _put(file: Path, **columns: np.ndarray) -> None:
+    pq.write_table(pa.table(columns), file, compression="zstd")
+
+
+def _get(file: Path) -> list[np.ndarray]:
+    return [column.to_numpy() for column in pq.read_table(file).columns]
+
+
+def _day(path: Path, day: date, rows: int) -> Day:
+    return Day(day, rows, lambda: _scans(path), lambda: _kin(path))
+
+
+def _scans(path: Path) -> Scans:
+    said = read_manifest(path, kind=KIND, schema=SCHEMA).about["scans"]
+    number, *edges = _get(path / "transitions.parquet")
+    transitions = {proto: Transitions(*(column[number == PROTO_NUMBERS[proto]] for column in edges)) for proto in said}
+    return Scans(transitions, {proto: ScanCounts(**found) for proto, found in said.items()})
+
+
+def _kin(path: Path) -> KinDay:
+    about = read_manifest(path, kind=KIND, schema=SCHEMA).about
+    code, *columns = _get(path / "ports.parquet")
+    dense = np.zeros((len(columns), CODES))
+    dense[:, code] = columns
+    visits, onward, draws, trials = dense
+    pairs, paces, successes = (Counted(*_get(path / f"{name}.parquet")) for name in ("pairs", "paces", "successes"))
+    tally = Tally(visits, onward, draws, pairs, paces, np.array(about["sources"]))
+    tape = History(*_get(path / "tape.parquet"))
+    return KinDay(tally, Outcomes(trials, successes), tape, tuple(about["probes"]))

@@ -1,0 +1,76 @@
+"""A table in the forms that other programs read: CSV, GraphML, and a file for Zeek's Input framework."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from portkin.bundles.table import Table
+from portkin.files import replacing
+from portkin.net.ports import Port
+
+
+def write_csv(table: Table, path: Path) -> None:
+    """One row per port and neighbor: ``proto,port,rank,neighbor,distance``; rank 1 is the nearest."""
+    with path.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(("proto", "port", "rank", "neighbor", "distance"))
+        for port, neighbors, distances in _rows(table):
+            for rank, (neighbor, distance) in enumerate(zip(neighbors, distances, strict=True), start=1):
+                writer.writerow((port.proto, port.number, rank, neighbor.number, distance))
+
+
+def write_graphml(table: Table, path: Path) -> None:
+    """The graph of `portkin_training.tables.drawing.as_digraph`."""
+    import networkx as nx
+
+    from portkin_training.tables.drawing import as_digraph
+
+    nx.write_graphml_xml(as_digraph(table), path)
+
+
+def write_zeek(table: Table, path: Path) -> None:
+    """A file for Zeek's Input framework: a line per port, its nearest ports and their distances in order.
+
+    It is read, and read again whenever it changes, with::
+
+        type Idx: record { p: port; };
+        type Kin: record { ports: vector of port; distances: vector of double; };
+        global kin: table[port] of Kin = table();
+        Input::add_table([$source="kin.tsv", $name="kin", $idx=Idx, $val=Kin, $destination=kin,
+                          $mode=Input::REREAD]);
+    """
+    with path.open("w", encoding="ascii") as opened:
+        opened.write("#fields\tp\tports\tdistances\n")
+        for port, neighbors, distances in _rows(table):
+            ports = ",".join(map(str, neighbors)) or "(empty)"
+            opened.write(f"{port}\t{ports}\t{','.join(distances) or '(empty)'}\n")
+
+
+FORMATS: dict[str, tuple[str, Callable[[Table, Path], None]]] = {
+    "csv": (".csv", write_csv),
+    "graphml": (".graphml", write_graphml),
+    "zeek": (".tsv", write_zeek),
+}
+"""Each format's usual suffix and its writer."""
+
+
+def export(table: Table, path: Path, form: str) -> None:
+    """Write the table to ``path`` in one of `FORMATS`; the file is there whole or not at all."""
+    with replacing(path) as written:
+        FORMATS[form][1](table, written)
+
+
+def _rows(table: Table) -> Iterator[tuple[Port, list[Port], list[str]]]:
+    """Each known port, its nearest ports, and their distances in the fewest digits that name the float32."""
+    for proto, rows in table.rows.items():
+        for number, neighbors, distances in zip(rows.ports.tolist(), rows.neighbors, rows.distances, strict=True):
+            n = int(np.isfinite(distances).sum())
+            yield (
+                Port(number, proto),
+                [Port(neighbor, proto) for neighbor in neighbors[:n].tolist()],
+                [np.format_float_positional(distance, trim="0") for distance in distances[:n]],
+            )

@@ -1,0 +1,16 @@
+"""The methods by which a table learns from probes which ports are near which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ibis.expr.types as ir
+
+from portkin.net.ports import Proto
+from portkin_training.tables.next_port.method import kin
+from portkin_training.tables.scans import ScanOptions
+from portkin_training.tables.shortest_path.method import Built, shortest_path
+
+Method = Callable[[ir.Table, ScanOptions, int], dict[Proto, Built]]
+"""Learns from probes, under the options, the k nearest ports of every port."""
+METHODS: dict[str, Method] = {"shortest-path": shortest_path, "kin": kin}

@@ -1,0 +1,379 @@
+"""Kin: how likely a source that probed one port goes on to a port new to it, learnt so that it holds for ports
+seen often, once, or never.
+
+The paper's shortest paths know only what was walked. Here P(q | p), the chance that a source whose latest probe
+was of port p next reaches q, a port new to it, within a horizon, backs off from the pair to what is known of its
+parts, as a log-linear model
+
+    log P / (1 - P) = w . phi(p, q)
+
+over logarithms of counts: how many sources went from p to q, how many probed p, how many of them went on to any new
+port; how usual the step q - p is among ports, among sources and near p; how many sources q draws. The terms on the
+steps and on q take over as p has been seen less often (the weight 1 / (1 + n_p) beside each), as the lower orders
+of an n-gram do in the smoothing of Kneser and Ney (1995).
+
+The weights w maximise the likelihood of a later part of the training probes, given counts of the earlier part, so
+the model learns how much counts are worth for what comes next, and nothing of the test is used. A source's visits
+together weigh as the square root of their number: a sweep over thousands of ports neither drowns the others nor
+counts as one.
+
+A table of the most likely q alone would block much for nothing after ports that lead nowhere (hosts swept on one
+port). `Rule` says which rows and entries are left out; `kin_table.choose` finds it on a later part of the training
+probes.
+
+The distance in the table is -log P.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.net.ports import PORTS
+from portkin_training.core.history import History
+from portkin_training.replay.events import CODES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+HORIZON = 20_000.0
+"""Seconds within which the next new port must come: the block time paper 1 finds best (VI-B)."""
+EARLIER = 0.75
+"""The share of the probes that is counted while the weights are learnt from the rest."""
+ZONE = 64
+"""Ports in a zone: what is near p is in its zone or a neighboring one."""
+_SUCCESSORS, _STRIDES, _POPULAR = 40, 40, 40
+"""How many of each kind of candidate a port is given."""
+MOST_PAIRS = 2_000_000
+"""Pairs that the weights are fitted to, at most: with their features some 1 GB."""
+_FLOOR = 1e-4
+_DIGITS = 5
+"""Decimals of weights and log odds: fewer than machines agree on, so that all of them make the same table."""
+_SPAN = 4 * CODES
+"""More than any difference of codes: packs (zone, step) into one number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Sorted keys and what each counts: int64 (m,), float64 (m,)."""
+
+    keys: Ints
+    values: Floats
+
+    def __call__(self, asked: Ints) -> Floats:
+        """The counts of the keys asked for, 0 where unknown."""
+        if not len(self.keys):
+            return np.zeros(asked.shape)
+        at = np.minimum(np.searchsorted(self.keys, asked), len(self.keys) - 1)
+        return np.where(self.keys[at] == asked, self.values[at], 0.0)
+
+    def top(self, k: int) -> Ints:
+        """The k keys that count most; ties to the lower key."""
+        return self.keys[np.argsort(-self.values, kind="stable")[:k]]
+
+    @classmethod
+    def of(cls, keys: Ints, *, out_of: float = 1.0) -> Counted:
+        """How often each key occurs, divided by `out_of`."""
+        found, count = np.unique(keys, return_counts=True)
+        return cls(found, count / max(out_of, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What was counted. Keys of `pairs` are p * CODES + q; `per_*` hold one `Counted` per protocol."""
+
+    visits: Floats  # (CODES,) sources that probed the port
+    onward: Floats  # (CODES,) sources that went on from it to a new port
+    pairs: Counted  # sources that went from p to the new q
+    zones: Counted  # pairs by (zone of p, q - p)
+    strides: tuple[Counted, Counted]  # q - p: of the ports known, the share that leads to this step
+    paces: tuple[Counted, Counted]  # q - p: of the sources, the share that took it
+    draws: tuple[Counted, Counted]  # q: of the sources, the share that came to it as a new port
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What adds up over histories of different groups. Whole numbers, unless weighted."""
+
+    visits: Floats  # (CODES,) sources that probed the port
+    onward: Floats  # (CODES,) sources that went on from it to a new port
+    draws: Floats  # (CODES,) how often it was come to as a new port
+    pairs: Counted  # sources that went from p to the new q, by p * CODES + q
+    paces: Counted  # sources that took the step q - p, by protocol (0, 1) * `_SPAN` + q - p + CODES
+    sources: Floats  # (2,) sources of each protocol
+
+
+def tally(history: History, horizon: float = HORIZON) -> Tally:
+    """Count a history grouped by source."""
+    group, code = history.visits()
+    steps = history.steps(new=True)
+    soon = steps.gap < horizon * 1e6
+    source, before, after = steps.group[soon], steps.before[soon], steps.after[soon]
+    walked = np.unique((source * 2 + before // PORTS) * _SPAN + (after - before) + CODES)
+    return Tally(
+        visits=np.bincount(code, minlength=CODES).astype(float),
+        onward=np.bincount(np.unique(source * CODES + before) % CODES, minlength=CODES).astype(float),
+        draws=np.bincount(after, minlength=CODES).astype(float),
+        pairs=Counted.of(before * CODES + after),
+        paces=Counted.of(walked % (2 * _SPAN)),
+        sources=np.array([len(np.unique(group[code // PORTS == proto])) for proto in (0, 1)], float),
+    )
+
+
+def knowledge(counts: Tally) -> Knowledge:
+    """What the counts say."""
+    pairs = counts.pairs
+    p = pairs.keys // CODES
+    stride = pairs.keys % CODES - p
+    strides, paces, draws = [], [], []
+    for proto in (0, 1):
+        known = slice(proto * PORTS, (proto + 1) * PORTS)
+        sources = max(float(counts.sources[proto]), 1.0)
+        strides.append(Counted.of(stride[p // PORTS == proto], out_of=np.count_nonzero(counts.visits[known])))
+        its = counts.paces.keys // _SPAN == proto
+        paces.append(Counted(counts.paces.keys[its] % _SPAN - CODES, counts.paces.values[its] / sources))
+        drawn = np.flatnonzero(counts.draws[known]) + known.start
+        draws.append(Counted(drawn, counts.draws[drawn] / sources))
+    return Knowledge(
+        visits=counts.visits,
+        onward=counts.onward,
+        pairs=pairs,
+        zones=Counted.of(p // ZONE * _SPAN + stride + CODES),
+        strides=tuple(strides),
+        paces=tuple(paces),
+        draws=tuple(draws),
+    )
+
+
+def learn(history: History, horizon: float = HORIZON) -> Knowledge:
+    """What a history grouped by source says."""
+    return knowledge(tally(history, horizon))
+
+
+def candidates(known: Knowledge, ports: Ints) -> Ints:
+    """The pairs worth ranking for these ports (codes), sorted: successors seen most, usual steps, popular ports."""
+    ports = np.unique(ports)
+    first = np.searchsorted(known.pairs.keys, ports * CODES)
+    last = np.searchsorted(known.pairs.keys, (ports + 1) * CODES)
+    found = [_most_counted(known.pairs, first, last)]
+    for proto in (0, 1):
+        its = ports[ports // PORTS == proto]
+        popular = known.draws[proto].top(_POPULAR)
+        found.append((its[:, None] * CODES + popular)[its[:, None] != popular])
+        steps = np.concatenate([known.strides[proto].top(_STRIDES), known.paces[proto].top(_STRIDES), [1, -1, 2]])
+        reached = its[:, None] + np.unique(steps)
+        found.append((its[:, None] * CODES + reached)[reached // PORTS == proto])
+    pairs = np.sort(np.concatenate(found))  # numpy's unique hashes first, and takes five times as long
+    return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if len(pairs) else pairs
+
+
+def _most_counted(pairs: Counted, first: Ints, last: Ints) -> Ints:
+    rows = np.repeat(first - np.concatenate([[0], np.cumsum(last - first)[:-1]]), last - first)
+    rows = rows + np.arange(len(rows))
+    p = pairs.keys[rows] // CODES
+    order = np.lexsort((-pairs.values[rows], p))
+    return pairs.keys[rows][order][_place(p[order]) < _SUCCESSORS]
+
+
+def _place(sorted_keys: Ints) -> Ints:
+    """The place of each element within its run of equal keys: 0, 1, 2 ..."""
+    count = np.arange(len(sorted_keys))
+    starts = np.concatenate([[True], sorted_keys[1:] != sorted_keys[:-1]])[: len(count)]
+    return count - np.maximum.accumulate(np.where(starts, count, 0))
+
+
+def features(known: Knowledge, pairs: Ints) -> Floats:
+    """phi(p, q) of pairs p * CODES + q, float64 (m, `FEATURES`)."""
+    p, q = pairs // CODES, pairs % CODES
+    step, udp = q - p, p >= PORTS
+    went, seen = known.pairs(pairs), known.visits[p]
+    few = 1 / (1 + seen)
+    log_went, log_seen = np.log(went + 0.1), np.log(seen + 1)
+    stride, pace, drawn = (
+        np.log(np.where(udp, part[1](at), part[0](at)) + _FLOOR)
+        for part, at in ((known.strides, step), (known.paces, step), (known.draws, q))
+    )
+    near = sum(known.zones((p // ZONE + shift) * _SPAN + step + CODES) for shift in (-1, 0, 1))
+    log_near = np.log(near + 0.1)
+    going_on = np.log((known.onward[p] + 0.5) / (seen + 1))
+    return np.column_stack(
+        [
+            np.ones(len(pairs)),
+            *(log_went, log_seen, stride, pace, drawn, log_near, going_on, np.log(known.onward[p] + 0.5)),
+            *(few, few * log_went, few * stride, few * pace, few * drawn, few * log_near, few * going_on),
+            *(stride * log_seen, drawn * log_seen, went == 0, (went == 0) * log_seen, went >= 2),
+        ]
+    )
+
+
+PRIOR = np.zeros(21)
+PRIOR[[0, 1, 2, 3, 5]] = (1.0, 1.0, -1.0, 0.5, 0.3)
+"""The weights before anything is learnt: the ratio of counts, tempered by how usual the step and the port are."""
+FEATURES = len(PRIOR)
+
+
+def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, rounds: int = 50) -> Floats:
+    """The weights w, (f,), that make `reached` (m,) successes out of `out_of` (m,) trials most likely.
+
+    Newton's method on the binomial log-likelihood of logit P = phi . w, with a Gaussian prior around `PRIOR` of
+    `strength` on the standardised features. Counts may be fractional.
+    """
+    scale = np.maximum(phi.std(axis=0), 0.5)  # rare features are held as tightly as common ones
+    scale[0] = 1.0
+    centre = phi.mean(axis=0)
+    centre[0] = 0.0
+    z = (phi - centre) / scale
+    prior = PRIOR * scale
+    prior[0] = PRIOR @ np.where(np.arange(FEATURES) == 0, 1.0, centre)
+    weights = prior.copy()
+    ridge = np.eye(FEATURES) * strength
+
+    def worth(w: Floats) -> float:
+        """The log posterior, which is concave."""
+        odds = z @ w
+        return float(reached @ odds - out_of @ np.logaddexp(0, odds) - 0.5 * (w - prior) @ ridge @ (w - prior))
+
+    best = worth(weights)
+    for _ in range(rounds):
+        chance = 1 / (1 + np.exp(-np.clip(z @ weights, -30, 30)))
+        slope = z.T @ (reached - out_of * chance) - ridge @ (weights - prior)
+        curve = (z * (out_of * chance * (1 - chance))[:, None]).T @ z + ridge
+        change = np.linalg.solve(curve, slope)
+        # A full step may overshoot where nearly everything is foretold: halve it until it gains.
+        length = 1.0
+        while (gained := worth(weights + length * change)) < best and length > 1e-6:
+            length /= 2
+        if gained < best:  # by less than the sum is exact
+            break
+        weights, best = weights + length * change, gained
+        if np.abs(change).max() < 1e-7:
+            break
+    raw = weights / scale
+    raw[0] = weights[0] - (raw[1:] * centre[1:]).sum()
+    return raw.round(_DIGITS)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What came after ports: `trials` float64 (CODES,), visits, and `successes`, those that reached q next, by
+    p * CODES + q; both weighted, so that a source counts as the square root of its visits. They add up too."""
+
+    trials: Floats
+    successes: Counted
+
+
+def outcomes(history: History, horizon: float = HORIZON) -> Outcomes:
+    """What came after ports in a history grouped by source."""
+    group, code = history.visits()
+    steps = history.steps(new=True)
+    soon = steps.gap < horizon * 1e6
+    busy = np.bincount(group, minlength=1)
+    key, at = np.unique(steps.before[soon] * CODES + steps.after[soon], return_inverse=True)
+    return Outcomes(
+        trials=np.bincount(code, busy[group] ** -0.5, minlength=CODES),
+        successes=Counted(key, np.bincount(at, busy[steps.group[soon]] ** -0.5, minlength=len(key))),
+    )
+
+
+def weigh(known: Knowledge, later: Outcomes) -> Floats:
+    """The weights by which what is known foretells what came later, (`FEATURES`,); `PRIOR` where nothing did."""
+    if not len(later.successes.keys):
+        return PRIOR.copy()
+    pairs = candidates(known, np.flatnonzero(later.trials))
+    reached = later.successes(pairs)
+    pairs, reached, stands_for = thinned(pairs, reached)
+    out_of = np.maximum(later.trials[pairs // CODES], reached) * stands_for
+    return fit(features(known, pairs), reached, out_of)
+
+
+def thinned(pairs: Ints, reached: Floats, most: int = MOST_PAIRS) -> tuple[Ints, Floats, Floats]:
+    """About `most` of the pairs (m,), what `reached` says of them, and how many each of them stands for.
+
+    Every pair that was reached stays, as itself; of the others every n-th, which then stands for n. The likelihood is
+    the same but for what n neighbors differ in (the weighted case-control sample of Manski and Lerman, 1977).
+    """
+    every = -(-len(pairs) // most)
+    if every <= 1:
+        return pairs, reached, np.ones(len(pairs))
+    rest = np.flatnonzero(reached == 0)[::every]
+    kept = np.sort(np.concatenate([np.flatnonzero(reached > 0), rest]))
+    return pairs[kept], reached[kept], np.where(reached[kept] > 0, 1.0, float(every))
+
+
+def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
+    """The weights by which counts of the earlier part foretell the later part, (`FEATURES`,).
+
+    `PRIOR` where the later part holds nothing.
+    """
+    earlier, later = history.divided(EARLIER)
+    return weigh(learn(earlier, horizon), outcomes(later, horizon)) if len(earlier) else PRIOR.copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """For the ports asked for, `codes` int64 (n, k), the most likely next new ports, -1 where there is none, and
+    `chance` float64 (n, k), P, 0 there. `probed` bool (n,): whether anybody probed the port."""
+
+    ports: Ints
+    codes: Ints
+    chance: Floats
+    probed: NDArray[np.bool_]
+
+    def matrix(self) -> NDArray[np.int32]:
+        """By code, for the replay's kernel: int32 (CODES, k), -1 where there is none."""
+        dense = np.full((CODES, self.codes.shape[1]), -1, np.int32)
+        dense[self.ports] = self.codes
+        return dense
+
+
+def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
+    """The k most likely next new ports of each port; ties to the lower port."""
+    ports = np.unique(np.asarray(ports, np.int64))
+    codes, chance = np.full((len(ports), k), -1, np.int64), np.zeros((len(ports), k))
+    for start in range(0, len(ports), at_once):
+        part = ports[start : start + at_once]
+        pairs = candidates(known, part)
+        odds = np.clip(features(known, pairs) @ weights, -30, 30).round(_DIGITS)
+        p = pairs // CODES
+        order = np.lexsort((pairs, -odds, p))
+        place = _place(p[order])
+        kept = order[place < k]
+        row, column = start + np.searchsorted(part, p[kept]), place[place < k]
+        codes[row, column] = pairs[kept] % CODES
+        chance[row, column] = 1 / (1 + np.exp(-odds[kept]))
+    return Ranking(ports, codes, chance, known.visits[ports] > 0)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a table leaves out: entries whose chance is below `floor`, but in rows whose first three are all above it;
+    and every row keeps its first `least`.
+
+    A row with three likely ports is of a port that scanners pass through: the rest of it is worth its blocks to whoever
+    asks for more than three. Rows of ports that nobody probed are left whole: it is not known of them that they lead
+    nowhere. Where the table is learnt they cost next to nothing, and on traffic that has changed they are most of what
+    is foretold.
+    """
+
+    floor: float = 0.0
+    least: int = 0
+
+    def __call__(self, ranking: Ranking) -> Ranking:
+        kept = ranking.chance >= self.floor
+        kept[kept[:, :3].all(axis=1)] = True
+        kept[:, : self.least] = True
+        kept[~ranking.probed] = True
+        codes, chance = np.where(kept, ranking.codes, -1), np.where(kept, ranking.chance, 0.0)
+        return Ranking(ranking.ports, codes, chance, ranking.probed)
+
+
+FLOORS = (0.0, *np.geomspace(0.0005, 0.02, 75).round(6).tolist())
+LEAST = (0, 1)
+
+
+def rules() -> Iterable[Rule]:
+    """The rules to choose from."""
+    return (Rule(floor, least) for floor in FLOORS for least in LEAST)

@@ -1,0 +1,171 @@
+"""The same capture through real Zeek and a real sidecar, for holding both against the twin."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from portkin.errors import InputError
+from portkin.net.addresses import address_of
+from portkin.net.ports import Port
+from portkin_training.twin.decisions import Decision
+
+FOLDERS = "/opt/zeek/bin", "/usr/local/zeek/bin"
+"""Where Zeek lies that is not on PATH."""
+LEAST = (8, 0)
+WAIT = 120.0
+"""Seconds after which a run of Zeek is given up."""
+
+
+@dataclass(frozen=True, order=True)
+class Taken:
+    """A decision, reduced to what Zeek and the twin must agree on."""
+
+    ts: float
+    """Seconds since 1970, to the microsecond."""
+    src: int
+    probed: Port
+    evidence: str
+    predicted: tuple[Port, ...]
+    kept: tuple[Port, ...]
+    vetoed: tuple[str, ...]
+    probes: int
+    hits: int
+
+
+@dataclass(frozen=True)
+class ZeekRun:
+    """What came of a run: the decisions, and what Zeek and the sidecar said."""
+
+    decisions: list[Taken]
+    messages: str
+
+
+def find_zeek() -> str | None:
+    """The path of a Zeek >= 8.0, from PATH or the usual places; None where there is none."""
+    for path in filter(None, [shutil.which("zeek"), *(shutil.which("zeek", path=folder) for folder in FOLDERS)]):
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+        version = said.strip().rpartition(" ")[2].partition("-")[0].split(".")
+        if all(part.isdigit() for part in version[:2]) and tuple(map(int, version[:2])) >= LEAST:
+            return path
+    return None
+
+
+def taken(decisions: list[Decision]) -> list[Taken]:
+    """Decisions of the twin, reduced and sorted."""
+    return sorted(
+        Taken(
+            ts=decision.ts / 1e6,
+            src=decision.src,
+            probed=decision.probed,
+            evidence=decision.evidence.value,
+            predicted=decision.predicted,
+            kept=decision.kept,
+            vetoed=tuple(f"{port} {reason}" for port, reason in decision.vetoed),
+            probes=decision.probes,
+            hits=decision.hits,
+        )
+        for decision in decisions
+    )
+
+
+def run_zeek(
+    zeek: str,
+    capture: Path,
+    scripts: Path,
+    *,
+    table: Path | None = None,
+    options: Mapping[str, str] | None = None,
+) -> ZeekRun:
+    """Run a capture through Zeek with the package and a sidecar of its own.
+
+    Args:
+        zeek: the program.
+        capture: what `zeek -r` reads (pcap or pcapng).
+        scripts: the folder of the package's Zeek scripts.
+        table: a table bundle; the default table where None.
+        options: Zeek options by name, values as Zeek writes them.
+
+    Raises InputError with what Zeek said when it fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="portkin-zeek-") as folder, _sidecar(table) as (port, log):
+        try:
+            said = subprocess.run(  # noqa: S603
+                [
+                    *(zeek, "-C", "-r", str(capture.resolve())),
+                    *(str(scripts.resolve()), str(scripts.resolve() / "websocket.zeek")),
+                    f"Portkin::websocket_port={port}/tcp",
+                    "LogAscii::use_json=T",
+                    *(f"{name}={value}" for name, value in (options or {}).items()),
+                ],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=WAIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(f"{zeek} did not end within {WAIT} s on {capture}; try a shorter capture") from None
+        messages = said.stderr + log.read_text()
+        if said.returncode != 0:
+            raise InputError(f"{zeek} ended with status {said.returncode} on {capture}:\n{messages}")
+        written = Path(folder) / "portkin.log"
+        lines = [json.loads(line) for line in written.read_text().splitlines()] if written.exists() else []
+    return ZeekRun(_taken_of(lines), messages)
+
+
+@contextlib.contextmanager
+def _sidecar(table: Path | None) -> Iterator[tuple[int, Path]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="portkin-sidecar-") as folder:
+        settings, log = Path(folder) / "portkin.yaml", Path(folder) / "log"
+        # A sidecar of the site may hold the port of the metrics.
+        settings.write_text("metrics:\n  enabled: false\n")
+        command = [*(sys.executable, "-m", "portkin", "serve"), "-c", str(settings)]
+        command += ["--url", f"ws://127.0.0.1:{port}/v1/messages/json"]
+        if table is not None:
+            command += ["--table", str(table.resolve())]
+        with log.open("w") as written:
+            process = subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT)  # noqa: S603
+        try:
+            yield port, log
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _taken_of(lines: list[dict]) -> list[Taken]:
+    ends = {line["id"]: line for line in lines if line["kind"] == "Portkin::OUTCOME"}
+    found = []
+    for line in lines:
+        if line["kind"] != "Portkin::DECISION":
+            continue
+
+        def ports(field: str, line: dict = line) -> tuple[Port, ...]:
+            return tuple(Port(number, line["proto"]) for number in line.get(field, ()))
+
+        end = ends.get(line["id"], {})
+        found.append(
+            Taken(
+                ts=line["ts"],
+                src=address_of(line["src"]),
+                probed=Port(line["probed"], line["proto"]),
+                evidence=line["evidence"].removeprefix("Portkin::"),
+                predicted=ports("predicted"),
+                kept=ports("kept"),
+                vetoed=tuple(line.get("vetoed", ())),
+                probes=end.get("probes", -1),
+                hits=end.get("hits", -1),
+            )
+        )
+    return sorted(found)
