@@ -327,7 +327,7 @@ class RatesResponse(Message):
 @zeek_event("Portkin::rate_anomaly")
 @dataclass(frozen=True, slots=True)
 class RateAnomaly(Message):
-    """Sidecar to Zeek: E (`portkin.timeseries.indicators`) of this port exceeded its threshold in the bin at ``start``."""
+    """Sidecar to Zeek: E (`portkin.timeseries.indicators`) of this port exceeded its threshold in the bin."""
 
     p: Port
     start: datetime

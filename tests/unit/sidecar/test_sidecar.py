@@ -147,7 +147,7 @@ def test_a_defect_in_a_part_does_not_end_the_others(setting):
 @pytest.fixture
 def impatient(setting, monkeypatch):
     """Hellos are repeated after milliseconds, by the real clock."""
-    monkeypatch.setattr("portkin.service.HELLO_FIRST", 0.002)
+    monkeypatch.setattr("portkin.zeek.dispatcher.HELLO_FIRST", 0.002)
     setting.sidecar._clock = time.monotonic
 
 

@@ -201,7 +201,7 @@ class TestOnlyWhatIsNew:
         """A run that is killed keeps the days it has finished, and the next one counts the others."""
         dataset, counts = add(tmp_path / "probes", *range(6)), tmp_path / "counts"
         slow = (
-            "import sys, time; from pathlib import Path; from portkin_training import day_store\n"
+            "import sys, time; from pathlib import Path; from portkin_training.tables.daily import store as day_store\n"
             "from portkin_training.tables.scans import ScanOptions\n"
             "def tick(day):\n    print(day, flush=True)\n    if day.day == 3: time.sleep(60)\n"
             "day_store.refresh(Path(sys.argv[1]), Path(sys.argv[2]), ScanOptions(), tick=tick)"
