@@ -75,12 +75,31 @@ def root() -> None:
         pytest.skip("needs root (network namespaces, nftables)")
 
 
+EXPECTED_SKIPS = NO_ZEEK, "the shared recordings are not here", "the broker transport needs the Python bindings"
+"""How the reasons begin for which a test may be skipped where all must run (``CI`` is set)."""
+
+
+def skip_reasons(reporter: pytest.TerminalReporter) -> Counter[str]:
+    """How often each reason was given for a skip."""
+    return Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reporter.getreports("skipped"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many tests were skipped, and why, in few lines."""
-    reasons = Counter(
-        str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")
-    )
+    reasons = skip_reasons(terminalreporter)
     if reasons:
         terminalreporter.section(f"{reasons.total()} skipped")
         for reason, times in reasons.most_common():
             terminalreporter.line(f"{times:4d}  {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skip that nobody expected fails a run in CI: what it would have tested is not tested."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return
+    for reason in skip_reasons(reporter):
+        if not reason.startswith(EXPECTED_SKIPS):
+            reporter.write_line(f"a skip that is not expected here: {reason}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED

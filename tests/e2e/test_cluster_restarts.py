@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -132,9 +132,11 @@ def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
     sidecar = SidecarProcess(tmp_path / "sidecar", settings)
     sidecar.prefix = net.inside("sensor")
 
-    def held() -> set[str]:
-        command = (sys.executable, "-m", "portkin.cli", "blocks", "list", "--json", "-c", str(sidecar.folder))
-        return set(net.run("sensor", *command).splitlines())
+    def blocked() -> set[tuple[str, str]]:
+        """What is blocked, as (source, port)."""
+        where = ("-c", str(tmp_path / "sidecar" / "portkin.yaml"))
+        lines = net.run("sensor", sys.executable, "-m", "portkin.cli", "blocks", "list", "--json", *where).splitlines()
+        return {(block["src"], block["port"]) for block in map(json.loads, lines)}
 
     def predicted_again(before: int) -> float:
         """Seconds until a port above those that were decided before has a decision with an answer."""
@@ -149,7 +151,7 @@ def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
     def probed() -> int:
         return max(cluster.decisions(), default=0)
 
-    lines = [f"{os.path.basename(Path(zeek).parents[1])}: killed, seconds until predictions are back, ports undecided"]
+    lines = [f"{Path(zeek).parents[1].name}: killed, seconds until predictions are back, ports undecided"]
     try:
         for name in NODES:
             cluster.start(name)
@@ -159,7 +161,8 @@ def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
             predicted_again(0)
             for name in ("worker-1", "proxy-1", "logger", "manager", "sidecar"):
                 time.sleep(1)
-                before = probed()
+                before, blocks = probed(), blocked()
+                assert blocks, sidecar.text
                 if name == "sidecar":
                     sidecar.signal(signal.SIGKILL)
                     sidecar.process.wait(20)
@@ -170,9 +173,9 @@ def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
                 took = predicted_again(before)
                 time.sleep(3)
                 after = cluster.decisions()
+                assert set() == blocks - blocked()
                 missing = sum(port not in after for port in range(before, max(after)))
                 lines.append(f"{name:10} {took:6.1f} {missing:4d}")
-            Path(tmp_path / "restarts.txt").write_text("\n".join(lines) + "\n")
             print("\n".join(lines))
             slow = [line for line in lines[1:] if float(line.split()[1]) > MOST]
             assert [] == slow
