@@ -39,7 +39,7 @@ from suricataparser.rule import Rule
 
 from portkin.blocking.backends.host_bits import bit_of
 from portkin.bundles.table import Table
-from portkin.net.port_groups import PortGroups
+from portkin.net.port_groups import PortGroups, tcp_groups
 from portkin.net.ports import PROTOS, Port, Proto, service_name
 from portkin_rules.plan import Plan
 from portkin_rules.rule import day, make
@@ -102,12 +102,6 @@ def nearest_protected(table: Table, ports: Iterable[Port], k: int) -> dict[Port,
     }
 
 
-def port_groups(ports: Iterable[Port], plan: Plan) -> PortGroups | None:
-    """The ranges and groups of the TCP ports among these; None where there are none."""
-    numbers = [port.number for port in ports if port.proto == "tcp"]
-    return PortGroups.of(numbers, plan.detector.count) if numbers else None
-
-
 def build(
     plan: Plan,
     table: Table,
@@ -120,7 +114,7 @@ def build(
     """The rules that carry out the plan for these ports; ``names`` gives the services their names in messages."""
     books = {"created_at": day(today), "portkin_table": table.id, "portkin_k": plan.k, "portkin_mode": plan.mode}
     kin = nearest_protected(table, ports, plan.k)
-    where = _Where(len(kin) > WIDE, port_groups(kin, plan))
+    where = _Where(len(kin) > WIDE, tcp_groups(kin, plan.detector.count))
     for port in kin:
         yield _gate(plan, port, where, sids, books, names)
     if not plan.decides:

@@ -26,8 +26,8 @@ from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Replay, Sweep, replay
 from portkin_training.replay.events import SCAN, Events
 from portkin_training.replay.metrics import columns
-from portkin_training.replay.predictors import matrix_of
-from portkin_training.replay.reference import replay_plainly
+from portkin_training.replay.predictors import matrix_of_rows
+from support.replay_reference import replay_plainly
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SNAPLEN = 96
@@ -150,7 +150,8 @@ def long_trace(size: Size, *, dedupe: bool = False) -> Iterator[Figure]:
         "labelled trace, file to study", written / spent.wall, "packets/s", "more", cpu=written / spent.cpu, note=note
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    matrix = matrix_of(default_table()).nbytes >> 20
+    table = default_table()
+    matrix = matrix_of_rows(table.rows, table.k).nbytes >> 20
     yield Figure("its peak memory", peak, "GiB", "less", note=f"the table's matrix of {matrix} MiB included")
 
 

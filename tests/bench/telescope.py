@@ -84,7 +84,7 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
     from sklearn.metrics import adjusted_rand_score
 
     from portkin.timeseries.indicators import prediction_error
-    from portkin_training.rates import calibrate, evaluate, report
+    from portkin_training.rates import calibrate, evaluate
     from portkin_training.rates.affinity import affinity
     from portkin_training.rates.affinity import clusters as clustering
     from portkin_training.rates.affinity.feature_ports import Kin
@@ -92,6 +92,7 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
     from portkin_training.rates.models.models import profile as named
     from portkin_training.rates.models.task import Split
     from portkin_training.rates.series.simulate import Telescope, simulate
+    from support.rates_markdown import markdown
 
     made = simulate(Telescope(hours=hours), seed=0)
     rates = made.rates
@@ -112,8 +113,8 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
     left_out = [part for part in without.split(",") if part]
     models = [name for name in MODELS if not any(part in name for part in left_out)]
     results = list(evaluate.evaluate(rates, kin, used, folder=folder, seed=0, targets=targets, models=models))
-    print(report.markdown(results, "r2"))
-    print(report.markdown(results, "skill"))
+    print(markdown(results, "r2"))
+    print(markdown(results, "skill"))
     split = Split.of(hours)
     half = (split.choose + split.end) // 2
     planted = made.bursts[:, columns]

@@ -16,9 +16,10 @@ import dpkt
 from portkin.net.addresses import text_of
 from portkin.net.ports import Port
 from portkin_rules.sids import Sids
-from portkin_training.ingest.captures.packets import SYN, TCP, UDP, Packets
+from portkin_training.core.protocols import TCP, UDP
+from portkin_training.ingest.captures.packets import SYN, Packets
 from portkin_training.ingest.captures.pcap import read_capture
-from portkin_training.replay.detection import addresses
+from portkin_training.ingest.contacts import addresses_of
 from portkin_training.twin.suricata_rules import Opening
 
 CONFIG = """%YAML 1.1
@@ -133,7 +134,9 @@ def openings(capture: Path) -> Iterator[Opening]:
 
 def _openings(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening]:
     columns = (packets.ts, packets.sport, packets.dport, packets.proto, packets.flags)
-    rows = zip(*(column.tolist() for column in columns), addresses(packets.src), addresses(packets.dst), strict=True)
+    rows = zip(
+        *(column.tolist() for column in columns), addresses_of(packets.src), addresses_of(packets.dst), strict=True
+    )
     for ts, sport, dport, proto, flags, src, dst in rows:
         if proto == TCP:
             if flags & 0x3F == SYN:

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from portkin.net.ports import PORTS
+from portkin.net.ports import PORTS, Port
 
 RANGES = 24
 """One less than the groups that Suricata keeps, for what other rules name."""
@@ -50,3 +50,9 @@ class PortGroups:
     def group(self, port: int) -> tuple[int, int]:
         """Of the port: its range, and the last bits of its number."""
         return self.number(port), port & (1 << self.bits) - 1
+
+
+def tcp_groups(ports: Iterable[Port], count: int) -> PortGroups | None:
+    """The ranges and groups of the TCP ports among these, at least ``count`` groups in each; None without TCP ports."""
+    numbers = [port.number for port in ports if port.proto == "tcp"]
+    return PortGroups.of(numbers, count) if numbers else None

@@ -8,8 +8,9 @@ from datetime import date
 import pytest
 
 from portkin.errors import RulesError
+from portkin.net.port_groups import tcp_groups
 from portkin.net.ports import Port
-from portkin_rules.generate import build, nearest_protected, port_groups
+from portkin_rules.generate import build, nearest_protected
 from portkin_rules.passlist import pass_rules, read_nets
 from portkin_rules.plan import Detector, Plan
 from portkin_rules.protected_ports import chosen
@@ -89,7 +90,7 @@ def test_syn_rules_are_not_searched_for(table):
 def test_few_ranges(table):
     """However many ports are protected, TCP rules name at most 24 ranges, which leave no port out."""
     ports = [Port(number, "tcp") for number in range(100, 3100, 3)]
-    groups = port_groups(ports, Plan())
+    groups = tcp_groups(ports, Plan().detector.count)
     spans = [groups.span(number) for number in range(len(groups.firsts))]
     assert 24 == len(spans)
     assert [*range(65536)] == [port for first, last in spans for port in range(first, last + 1)]
@@ -99,7 +100,7 @@ def test_few_ranges(table):
 
 def test_groups_of_new_ports(table):
     """A source's ports count as new by their range and the last bits of their number; each group has its rule."""
-    groups = port_groups([Port(22, "tcp"), Port(80, "tcp")], Plan(detector=Detector(count=10)))
+    groups = tcp_groups([Port(22, "tcp"), Port(80, "tcp")], 10)
     assert [(0, 6), (0, 15), (1, 0), (1, 0), (1, 15)] == [groups.group(port) for port in (22, 79, 80, 96, 65535)]
     rules = built(table, Plan(detector=Detector(count=10)))
     fresh = rules[Sids().group(1, 15)]

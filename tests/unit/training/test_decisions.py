@@ -10,8 +10,9 @@ import pytest
 from portkin.bundles.table import Rows, Table, write_table
 from portkin.net.addresses import Nets, address_of
 from portkin.net.ports import Port
+from portkin_training.core.protocols import TCP
 from portkin_training.twin.decisions import Decider, DecisionConfig
-from portkin_training.twin.detector import TCP, US, Evidence, Probe
+from portkin_training.twin.detector import US, Evidence, Probe
 
 SCANNER, HOST = address_of("198.51.100.7"), address_of("192.0.2.10")
 

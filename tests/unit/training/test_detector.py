@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from portkin.net.addresses import Nets, address_of
-from portkin_training.twin.detector import TCP, UDP, US, Detector, DetectorConfig, Evidence, Probe
+from portkin_training.core.protocols import TCP, UDP
+from portkin_training.twin.detector import US, Detector, DetectorConfig, Evidence, Probe
 
 SCANNER, CLIENT = address_of("198.51.100.7"), address_of("198.51.100.8")
 HOST = address_of("192.0.2.10")

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from portkin_training.core.history import APART, History
+from portkin_training.core.port_codes import CODES
 from portkin_training.replay.baselines import BASELINES, euclidean, most_popular, successors_by_count
 from portkin_training.replay.baselines import successors_by_sources as by_sources
 from portkin_training.replay.baselines import together_in_a_day as same_day
-from portkin_training.replay.events import CODES
+from portkin_training.replay.events import darknet_events
 from portkin_training.replay.oracle import credits, hindsight
 from portkin_training.tables.next_port import chances as kin
-from portkin_training.tables.next_port.method import choose, darknet_events, recall_and_usefulness
+from portkin_training.tables.next_port.method import choose, recall_and_usefulness
 
 SECOND = 1_000_000
 UDP = 65536

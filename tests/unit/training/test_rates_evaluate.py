@@ -21,6 +21,7 @@ from portkin_training.rates.models import lstm, models
 from portkin_training.rates.models.task import Figures, Split
 from portkin_training.rates.series import rates as series
 from portkin_training.rates.series.simulate import Telescope, simulate
+from support.rates_markdown import markdown
 
 SKY = Telescope(hours=800, groups=4, group_size=(3, 4), alone=2, level=(100, 400))
 TINY = models.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
@@ -274,7 +275,7 @@ def test_table_and_json_say_who_won(shipped):
     best = max(told["ports"][port]["models"].items(), key=lambda item: item[1]["reported"]["r2"])[0]
     assert best == told["ports"][port]["winner"]
     assert len(SHIPPED) == len(told["means"]["r2"])
-    assert "| EWMA |" in report.markdown(found)
+    assert "| EWMA |" in markdown(found)
     assert len(SHIPPED) == report.table(found).row_count
 
 

@@ -55,8 +55,8 @@ def counted_sequential(
     if probes is None:
         return None
     from portkin_training.core.probes import open_probes
+    from portkin_training.core.time_bins import seconds
     from portkin_training.rates.affinity.affinity import sequential_sources
-    from portkin_training.rates.series.counting import seconds
 
     table = open_probes(probes, engine=engine)
     if until is not None:

@@ -9,15 +9,16 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 
-from portkin_training.core.history import History, read_history
+from portkin_training.core.history import History, read_history, within
+from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Counts, Sweep, replay
-from portkin_training.replay.events import units_of
+from portkin_training.replay.events import darknet_events, units_of
 from portkin_training.replay.metrics import Figures, difference, figures, json_number
 from portkin_training.replay.oracle import hindsight
+from portkin_training.replay.predictors import matrix_of_rows
 from portkin_training.tables.methods import METHODS
-from portkin_training.tables.next_port.method import darknet_events, matrix_of_rows, within
-from portkin_training.tables.scans import PROTO_NUMBERS, ScanOptions
+from portkin_training.tables.scans import ScanOptions
 
 TRAINING = 0.8
 """The share of the probes that is learnt from."""

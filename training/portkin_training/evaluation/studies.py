@@ -14,23 +14,25 @@ import numpy as np
 from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table
 from portkin.errors import InputError
+from portkin_training.core.groups import By, Grouper
 from portkin_training.core.history import History
 from portkin_training.core.probes import open_probes
 from portkin_training.evaluation.held_out import held_out
 from portkin_training.evaluation.inputs import is_capture, read_contacts, refuse_nothing
-from portkin_training.evaluation.study import Study, scans_of
+from portkin_training.evaluation.study import Study
 from portkin_training.ingest.contacts import Contacts
 from portkin_training.ingest.reading import Reading
-from portkin_training.replay import detection
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Replay, Sweep, replay
-from portkin_training.replay.events import SCAN, By, Events, Grouper
+from portkin_training.replay.detection import events_of
+from portkin_training.replay.events import SCAN, Events, probes_of
 from portkin_training.replay.mawi.labels import Label, Matcher, read_labels
 from portkin_training.replay.mawi.traces import Duplicates, Trace
 from portkin_training.replay.oracle import hindsight
-from portkin_training.replay.predictors import matrix_of
+from portkin_training.replay.predictors import matrix_of_rows
 from portkin_training.tables.scans import ScanOptions
 from portkin_training.twin.decisions import Decider, Decision, DecisionConfig
+from portkin_training.twin.detection import DetectorName, all_probes, configure, detect
 from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules
 
 UNLEARNT = ("MySelf", "Euclidean")
@@ -45,7 +47,7 @@ class Options:
     """How to replay."""
 
     sweep: Sweep
-    detector: detection.Name = "probe"
+    detector: DetectorName = "probe"
     by: By = "source"
     over: str = "days"
     decisions: bool = False
@@ -70,10 +72,10 @@ def _predictors(table: Table, learn: Sequence[Path], k: int) -> dict[str, Matrix
     from portkin_training.core.history import read_history
 
     history = read_history(open_probes(*learn)) if learn else NOTHING
-    wide = np.full((len(matrix := matrix_of(table)), max(k, table.k)), -1, np.int32)
-    wide[:, : table.k] = matrix
     names = BASELINES if learn else UNLEARNT
-    return {table.method: wide} | {name: BASELINES[name](history, max(1, k)) for name in names}
+    return {table.method: matrix_of_rows(table.rows, max(k, table.k))} | {
+        name: BASELINES[name](history, max(1, k)) for name in names
+    }
 
 
 def _settings(inputs: Sequence[Path], options: Options, **more: object) -> dict[str, object]:
@@ -88,8 +90,8 @@ def _settings(inputs: Sequence[Path], options: Options, **more: object) -> dict[
 
 def _limit(events: Events, options: Options) -> float | None:
     k, window = options.sweep.headline
-    ts, group, code = scans_of(events)
-    return hindsight(History(ts, group, code), k, window) if 0 < len(ts) <= LONGEST_FOR_ORACLE and k else None
+    probes = probes_of(events)
+    return hindsight(probes, k, window) if 0 < len(probes) <= LONGEST_FOR_ORACLE and k else None
 
 
 def study_table(
@@ -119,17 +121,17 @@ def study_table(
         truth = truth[order]
     k, window = options.sweep.headline
     if options.detector == "probe" and not options.decisions:
-        detected = detection.all_probes(contacts)
+        detected = all_probes(contacts)
     elif options.detector == "suricata":
         detected = detect_by_rules(contacts, table, RulesConfig(seconds=max(1, round(window))))
     else:
         decider = Decider(DecisionConfig(k=k, block_interval=window), table)
-        detected = detection.detect(contacts, detection.configure(options.detector), decider)
+        detected = detect(contacts, configure(options.detector), decider)
         decider.close()
         account.decisions = decider.decisions
     if truth is not None and options.detector == "probe":  # the labels say who is known for a scanner
         detected = replace(detected, acted=detected.acted & (truth == SCAN))
-    events = detection.events_of(detected, Grouper(options.by), options.over, truth)  # type: ignore[arg-type]
+    events = events_of(detected, Grouper(options.by), options.over, truth)  # type: ignore[arg-type]
     counts = {
         name: replay(events, matrix, options.sweep)
         for name, matrix in _predictors(table, learn, options.sweep.ks[-1]).items()

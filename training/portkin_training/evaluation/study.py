@@ -11,7 +11,6 @@ import numpy as np
 from portkin import __version__
 from portkin.net.ports import PORTS
 from portkin_training.replay.blocking import BY_PORT, Counts, Sweep
-from portkin_training.replay.events import SCAN, Events
 from portkin_training.replay.metrics import Figures, columns, figures, json_number
 
 CURVE_KS = tuple(range(17))
@@ -152,9 +151,3 @@ class Study:
 
 def _plain(named: dict[str, float]) -> dict[str, float | None]:
     return {name: None if value != value else value for name, value in named.items()}
-
-
-def scans_of(events: Events) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stamps, groups and codes of the probes among the rows, as clocks that never run backwards see them."""
-    probes = events.truth == SCAN
-    return np.maximum.accumulate(events.ts[probes]), events.group[probes], events.code[probes].astype(np.int64)

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from portkin_training.core.port_codes import CODES
 from portkin_training.replay import kernel
-from portkin_training.replay.events import CODES, Events
+from portkin_training.replay.events import Events
 
 # Names of the kernel's counters, in its order.
 BY_WINDOW = (

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from portkin.bundles.table import Table
 from portkin.net.addresses import Nets
 from portkin.net.ports import Port
-from portkin_training.twin.detector import TCP, US, Evidence, Probe
+from portkin_training.core.protocols import port_of
+from portkin_training.twin.detector import US, Evidence, Probe
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ class Decider:
 
     def service(self, ts: int, port: int, proto: int) -> None:
         """The network offers a service on this port."""
-        self._services[_port(port, proto)] = ts
+        self._services[port_of(port, proto)] = ts
 
     def probe(self, probe: Probe) -> None:
         """Decide about a scanner's probe, or prolong the decision there is."""
-        port = _port(probe.port, probe.proto)
+        port = port_of(probe.port, probe.proto)
         self._finish_ended(probe.ts)
         running = self._running.get((probe.src, port))
         scanner = self._scanners.setdefault(probe.src, _Scanner())
@@ -155,7 +156,3 @@ class Decider:
         scanner.decisions -= 1
         if not scanner.decisions:
             del self._scanners[decision.src]
-
-
-def _port(number: int, proto: int) -> Port:
-    return Port(number, "tcp" if proto == TCP else "udp")

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from portkin.bundles.table import Table
-from portkin.net.port_groups import PortGroups
+from portkin.net.port_groups import tcp_groups
 from portkin.net.ports import PROTOS, Port
-from portkin_training.ingest.captures.packets import TCP
-from portkin_training.ingest.contacts import CONTACT, Contacts
-from portkin_training.replay.detection import Detected, addresses
+from portkin_training.core.protocols import port_of
+from portkin_training.ingest.contacts import CONTACT, Contacts, addresses_of
+from portkin_training.twin.detection import Detected
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,6 @@ class _Bits:
         self._ends.pop(bit, None)
 
 
-def groups_of(ports: Iterable[Port], scan_count: int) -> PortGroups | None:
-    """How the rules for these ports tell TCP ports apart; None where none of them is TCP."""
-    numbers = [port.number for port in ports if port.proto == "tcp"]
-    return PortGroups.of(numbers, scan_count) if numbers else None
-
-
 def watch(
     openings: Iterable[Opening], kin: Mapping[Port, Sequence[Port]], config: RulesConfig = RulesConfig()
 ) -> Iterator[tuple[Opening, Seen]]:
@@ -81,7 +75,7 @@ def watch(
     ``kin`` says for each protected port what a scanner's probe of it blocks, in the rules itself and its nearest.
     Bits that are set from outside are not known here.
     """
-    groups = groups_of(kin, config.scan_count)
+    groups = tcp_groups(kin, config.scan_count)
     protos = {port.proto for port in kin}
     bits = _Bits()
     steps: dict[Hashable, int] = {}
@@ -123,11 +117,11 @@ def detect_by_rules(contacts: Contacts, table: Table, config: RulesConfig = Rule
     rows = np.flatnonzero(contacts.kind == CONTACT)
     columns = (contacts.ts[rows], contacts.dport[rows], contacts.proto[rows])
     openings = (
-        Opening(ts, src, dst, Port(dport, "tcp" if proto == TCP else "udp"))
+        Opening(ts, src, dst, port_of(dport, proto))
         for ts, dport, proto, src, dst in zip(
             *(column.tolist() for column in columns),
-            addresses(contacts.src[rows]),
-            addresses(contacts.dst[rows]),
+            addresses_of(contacts.src[rows]),
+            addresses_of(contacts.dst[rows]),
             strict=True,
         )
     )

@@ -22,7 +22,9 @@ import numpy as np
 
 from portkin.net.ports import Proto
 from portkin_training.core.history import History, read_history
-from portkin_training.replay.events import CODES, DAY_US
+from portkin_training.core.port_codes import CODES
+from portkin_training.core.time_bins import DAY_US
+from portkin_training.replay.predictors import matrix_of_rows
 from portkin_training.tables.next_port.chances import (
     EARLIER,
     Counted,
@@ -35,7 +37,7 @@ from portkin_training.tables.next_port.chances import (
     tally,
     weigh,
 )
-from portkin_training.tables.next_port.method import LATER, LEVELS, MOST, choose, matrix_of_rows, tables
+from portkin_training.tables.next_port.method import LATER, LEVELS, MOST, choose, tables
 from portkin_training.tables.scans import AT_ONCE, ScanOptions, Scans, Sum, added, count_days, portions, with_day
 from portkin_training.tables.shortest_path.graph import quartiles
 from portkin_training.tables.shortest_path.method import Built, shortest_path_rows

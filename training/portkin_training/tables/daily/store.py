@@ -30,11 +30,12 @@ from portkin.bundles.manifest import open_bundle, read_manifest, write_bundle
 from portkin.errors import BundleError, InputError
 from portkin_training.core.engine import DUCKDB, Engine, Place, listed, located
 from portkin_training.core.history import History
+from portkin_training.core.port_codes import CODES
 from portkin_training.core.probes import manifest, open_probes
-from portkin_training.replay.events import CODES
+from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.tables.daily.counts import Counts, Day, KinDay, count_each, nothing, only
 from portkin_training.tables.next_port.chances import Counted, Outcomes, Tally
-from portkin_training.tables.scans import PROTO_NUMBERS, ScanCounts, ScanOptions, Scans, Transitions
+from portkin_training.tables.scans import ScanCounts, ScanOptions, Scans, Transitions
 
 KIND, SCHEMA = "portkin-day-counts", 1
 FOOTER = 8

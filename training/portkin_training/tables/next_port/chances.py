@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from portkin.net.ports import PORTS
 from portkin_training.core.history import History
-from portkin_training.replay.events import CODES
+from portkin_training.core.port_codes import CODES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from portkin.bundles.table import Rows
 from portkin.net.ports import PORTS, PROTOS, Proto
-from portkin_training.core.history import History, read_history
+from portkin_training.core.history import History, read_history, within
+from portkin_training.core.port_codes import CODES
+from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.replay.baselines import BASELINES, euclidean
 from portkin_training.replay.blocking import Sweep, replay
-from portkin_training.replay.events import CODES, SCAN, Events
+from portkin_training.replay.events import Events, darknet_events
 from portkin_training.replay.metrics import columns
+from portkin_training.replay.predictors import matrix_of_rows
 from portkin_training.tables.next_port.chances import (
     HORIZON,
     Knowledge,
@@ -28,7 +29,7 @@ from portkin_training.tables.next_port.chances import (
     rank,
     rules,
 )
-from portkin_training.tables.scans import PROTO_NUMBERS, ScanOptions
+from portkin_training.tables.scans import ScanOptions
 from portkin_training.tables.shortest_path.method import Built, shortest_path
 
 LATER = 0.8
@@ -43,31 +44,6 @@ _DIGITS = 2
 """Decimals of -log P: more are not known, and would make the table larger."""
 MOST = 500_000
 """Probes the choice is tried out on, at most."""
-
-
-def darknet_events(history: History) -> Events:
-    """A history as the replay reads it: every probe is a scan's, and acted upon."""
-    every = np.ones(len(history), bool)
-    return Events(
-        ts=history.ts,
-        group=history.group,
-        code=history.code.astype(np.int32),
-        act=every,
-        truth=np.full(len(history), SCAN, np.uint8),
-        opens=every,
-        unit=np.zeros(len(history), np.int32),
-    )
-
-
-def matrix_of_rows(rows: Mapping[Proto, Rows], k: int) -> NDArray[np.int32]:
-    """Rows by code, as the replay's kernel wants them: int32 (CODES, k), -1 where there is none."""
-    matrix = np.full((CODES, k), -1, np.int32)
-    for shift, proto in zip((0, PORTS), PROTOS, strict=True):
-        if proto in rows:
-            part = rows[proto]
-            nearest = np.where(np.isinf(part.distances), -1, part.neighbors.astype(np.int32) + shift)
-            matrix[part.ports.astype(np.int64) + shift, : part.k] = nearest[:, :k]
-    return matrix
 
 
 def recall_and_usefulness(events: Events, matrix: NDArray[np.int32], ks: tuple[int, ...]) -> NDArray[np.float64]:
@@ -119,16 +95,6 @@ def choose(
     total = recall.sum(axis=1)
     best = good & (total >= NEARLY * total[good].max())
     return tried[int(np.argmax(np.where(best, useful, -1.0)))]
-
-
-def within(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
-    """The probes of these spans [start, end), microseconds since 1970."""
-    if not spans:
-        return probes.limit(0)
-    stamp = [
-        [ibis.literal(datetime.fromtimestamp(end / 1e6, UTC), type=probes.ts.type()) for end in span] for span in spans
-    ]
-    return probes.filter(ibis.or_(*((probes.ts >= start) & (probes.ts < end) for start, end in stamp)))
 
 
 def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
