@@ -170,8 +170,8 @@ class TestKin:
         codes = np.array([[5, 6, 7, 8], [5, 6, 7, 8]])
         ranking = kin.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
 
-        assert [[5, 6, -1, -1], [-1, -1, -1, -1]] == kin.Rule(floor=0.2)(ranking).codes.tolist()
-        assert [[5, 6, -1, -1], [5, -1, -1, -1]] == kin.Rule(floor=0.2, least=1)(ranking).codes.tolist()
+        assert [[5, 6, -1, -1], [-1, -1, -1, -1]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
+        assert [[5, 6, -1, -1], [5, -1, -1, -1]] == kin.Pruning(floor=0.2, least=1)(ranking).codes.tolist()
 
     def test_rule_leaves_alone_rows_with_three_likely_ports(self):
         """Where the first three are above the floor, so may all the others be below it."""
@@ -179,14 +179,14 @@ class TestKin:
         codes = np.array([[5, 6, 7, 8], [5, 6, 7, 8]])
         ranking = kin.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
 
-        assert [[5, 6, 7, 8], [5, 6, -1, -1]] == kin.Rule(floor=0.2)(ranking).codes.tolist()
+        assert [[5, 6, 7, 8], [5, 6, -1, -1]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
 
     def test_rule_leaves_alone_what_nobody_probed(self):
         """A row of a port that nobody probed stays whole, however unlikely its entries."""
         chance = np.array([[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]])
         ranking = kin.Ranking(np.array([1, 2]), np.array([[5, 6, 7], [5, 6, 7]]), chance, np.array([True, False]))
 
-        assert [[-1, -1, -1], [5, 6, 7]] == kin.Rule(floor=0.2)(ranking).codes.tolist()
+        assert [[-1, -1, -1], [5, 6, 7]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
 
     def test_choice_is_useful(self):
         """The rule that is chosen makes blocks at least as useful as those of the table to beat."""

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from portkin.net.ports import Port, service_name
-from portkin_training.rates.models.models import MODELS
+from portkin_training.rates.models.registry import MODELS
 from portkin_training.rates.results import Result, shipping, winner
 
 FIGURES = {"r2": "R2", "mase": "MASE", "skill": "skill", "mae": "MAE"}

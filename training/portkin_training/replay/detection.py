@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from portkin_training.core.groups import Grouper
 from portkin_training.core.port_codes import codes_of
 from portkin_training.ingest.contacts import CONTACT
-from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED, Events, units_of
+from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED, Events, Over, units_of
 from portkin_training.twin.detection import Detected
 
 
 def events_of(
     detected: Detected,
     grouper: Grouper,
-    over: Literal["days", "sources"],
+    over: Over,
     truth_of: np.ndarray | None = None,
 ) -> Events:
     """The rows that the replay reads. `truth_of` uint8 (n,) says what each contact is; without it the detector is

@@ -16,6 +16,9 @@ from portkin_training.core.time_bins import DAY_US
 
 BENIGN, SCAN, UNCOUNTED = range(3)
 
+Over = Literal["days", "sources"]
+"""What the bootstrap draws."""
+
 
 @dataclass(frozen=True)
 class Events:
@@ -47,7 +50,7 @@ BUCKETS = 512
 independent, and the counts stay small."""
 
 
-def units_of(ts: np.ndarray, group: np.ndarray, over: Literal["days", "sources"]) -> np.ndarray:
+def units_of(ts: np.ndarray, group: np.ndarray, over: Over) -> np.ndarray:
     """The bootstrap unit of each row, int32 (n,): its day since 1970, or the bucket of its group."""
     if over == "days":
         return (ts // DAY_US).astype(np.int32)

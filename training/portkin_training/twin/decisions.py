@@ -28,7 +28,7 @@ class DecisionConfig:
 
 
 @dataclass(slots=True)
-class Decision:
+class ProbeDecision:
     """What one probe of a scanner led to."""
 
     ts: int
@@ -57,7 +57,7 @@ class _Scanner:
     decisions: int = 0
 
 
-class Decider:
+class ProbeDecider:
     """The detector's sink: told of probes and services in order, it keeps the decisions."""
 
     def __init__(
@@ -74,9 +74,9 @@ class Decider:
         self._service_timeout = round(config.service_timeout * US)
         self._services: dict[Port, int] = {}
         self._scanners: dict[int, _Scanner] = {}
-        self._running: dict[tuple[int, Port], Decision] = {}
+        self._running: dict[tuple[int, Port], ProbeDecision] = {}
         self._ends: list[tuple[int, int, Port]] = []  # a heap of (until as it was, src, port)
-        self.decisions: list[Decision] = []
+        self.decisions: list[ProbeDecision] = []
         """All decisions, in the order in which they were taken."""
         self.state_full = 0
         """How many probes led to no decision for want of room."""
@@ -113,10 +113,10 @@ class Decider:
         for decision in list(self._running.values()):
             self._finish(decision)
 
-    def _decide(self, probe: Probe, port: Port, after: int) -> Decision:
+    def _decide(self, probe: Probe, port: Port, after: int) -> ProbeDecision:
         predicted = self._table.nearest(port, self._config.k).ports
         reasons = [(candidate, self._veto(probe, candidate)) for candidate in (port, *predicted)]
-        return Decision(
+        return ProbeDecision(
             ts=probe.ts,
             src=probe.src,
             probed=port,
@@ -149,7 +149,7 @@ class Decider:
             else:
                 self._finish(decision)
 
-    def _finish(self, decision: Decision) -> None:
+    def _finish(self, decision: ProbeDecision) -> None:
         del self._running[decision.src, decision.probed]
         scanner = self._scanners[decision.src]
         decision.hits = sum(scanner.last.get(port, 0) > decision.after for port in decision.predicted)

@@ -10,7 +10,7 @@ import numpy as np
 
 from portkin.net.addresses import Nets
 from portkin_training.ingest.contacts import CONTACT, ContactEvent, Contacts, contact_events
-from portkin_training.twin.detector import Contact, Detector, DetectorConfig, Probe, Sink
+from portkin_training.twin.detector import Contact, DetectorConfig, Probe, ScannerDetector, Sink
 
 DetectorName = Literal["probe", "trw", "count", "zeek", "suricata"]
 
@@ -87,7 +87,7 @@ class Detected:
 def detect(contacts: Contacts, config: DetectorConfig, *sinks: Sink) -> Detected:
     """Run the detector over contacts, telling the sinks as well."""
     rows = _RowsOfProbes()
-    Detector(config, Sinks(rows, *sinks)).read(rows.watch(contact_events(contacts)))
+    ScannerDetector(config, Sinks(rows, *sinks)).read(rows.watch(contact_events(contacts)))
     found = np.array(rows.probes, np.int64).reshape(-1, 3)
     probe, acted = np.zeros(len(contacts), bool), np.zeros(len(contacts), bool)
     at_once = found[:, 0] == found[:, 1]

@@ -107,7 +107,7 @@ class _Convict:
     evidence: Evidence
 
 
-class Detector:
+class ScannerDetector:
     """Told of contacts in the order of their packets, it tells its sink of the probes of scanners."""
 
     def __init__(

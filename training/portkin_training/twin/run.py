@@ -9,8 +9,8 @@ from portkin.bundles.table import Table
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import Contacts, contact_events, contacts_from_packets
 from portkin_training.ingest.reading import Reading
-from portkin_training.twin.decisions import Decider, Decision, DecisionConfig
-from portkin_training.twin.detector import Detector, DetectorConfig
+from portkin_training.twin.decisions import DecisionConfig, ProbeDecider, ProbeDecision
+from portkin_training.twin.detector import DetectorConfig, ScannerDetector
 
 
 def decide(
@@ -18,10 +18,10 @@ def decide(
     table: Table,
     detector: DetectorConfig | None = None,
     decision: DecisionConfig | None = None,
-) -> list[Decision]:
+) -> list[ProbeDecision]:
     """All decisions about a stream of contacts, in the order in which they are taken."""
-    decider = Decider(decision or DecisionConfig(), table)
-    scanners = Detector(detector or DetectorConfig(), decider)
+    decider = ProbeDecider(decision or DecisionConfig(), table)
+    scanners = ScannerDetector(detector or DetectorConfig(), decider)
     for chunk in contacts:
         scanners.read(contact_events(chunk))
     decider.close()
@@ -35,7 +35,7 @@ def decide_capture(
     decision: DecisionConfig | None = None,
     *,
     reading: Reading | None = None,
-) -> list[Decision]:
+) -> list[ProbeDecision]:
     """All decisions about a capture file; ``reading`` takes the account of what was read.
 
     Raises InputError for a file that is no capture.

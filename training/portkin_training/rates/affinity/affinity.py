@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from portkin.net.ports import Port
 from portkin_training.core.protocols import PROTO_NUMBERS
-from portkin_training.rates.series.counting import sequential_pairs, watched_days
+from portkin_training.rates.series.queries import sequential_pairs, watched_days
 
 LAGS = {3_600: 168, 86_400: 31}
 """Largest lag per bin width: a week of hours, a month of days (V-A)."""

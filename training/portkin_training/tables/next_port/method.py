@@ -21,16 +21,17 @@ from portkin_training.replay.metrics import columns
 from portkin_training.replay.predictors import matrix_of_rows
 from portkin_training.tables.next_port.chances import (
     HORIZON,
-    Knowledge,
+    PortStatistics,
+    Pruning,
     Ranking,
-    Rule,
     learn,
     learn_weights,
+    prunings,
     rank,
-    rules,
 )
+from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
-from portkin_training.tables.shortest_path.method import Built, shortest_path
+from portkin_training.tables.shortest_path.method import shortest_path
 
 LATER = 0.8
 """The share of the probes after which the choice is tried out."""
@@ -64,11 +65,11 @@ def recall_and_usefulness(events: Events, matrix: NDArray[np.int32], ks: tuple[i
 
 def choose(
     ranking: Ranking, later: History, paper: NDArray[np.int32], rivals: Sequence[NDArray[np.int32]] = ()
-) -> Rule:
+) -> Pruning:
     """Of `kin.rules`, one by which `ranking` does best on the later part, with `LEVELS` ports.
 
     At each level it has to foretell `NEARLY` as many new ports as the best of `paper`, the nearest numbers and the
-    `rivals`, or `NEARLY` as many as can be where that is less. Of the rules that do, and whose blocks are at least
+    `rivals`, or `NEARLY` as many as can be where that is less. Of the prunings that do, and whose blocks are at least
     `MARGIN` times as useful as those of `paper`, at each level, those are taken that leave most in every row; of these,
     one foretells most, summed over the levels, and of all that foretell `NEARLY` as many it is the one with the most
     useful blocks. Where no blocks are that useful, the rule whose blocks come closest: what is foretold goes first,
@@ -79,9 +80,9 @@ def choose(
     events = darknet_events(later[:MOST])
     ks = tuple(k for k in LEVELS if k <= ranking.codes.shape[1]) or (ranking.codes.shape[1],)
     if np.isnan(recall_and_usefulness(events, ranking.matrix(), ks)).any():
-        return Rule()
+        return Pruning()
     theirs = np.array([recall_and_usefulness(events, near, ks) for near in (paper, euclidean(later, ks[-1]), *rivals)])
-    tried = list(rules())
+    tried = list(prunings())
     found = np.array([recall_and_usefulness(events, rule(ranking).matrix(), ks) for rule in tried])
     recall = found[:, :, 0]
     with np.errstate(divide="ignore", invalid="ignore"):  # where none of the paper's blocks is useful, any is more so
@@ -97,7 +98,7 @@ def choose(
     return tried[int(np.argmax(np.where(best, useful, -1.0)))]
 
 
-def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
+def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, ProtocolRows]:
     """The k most likely next new ports of every port, where the rule keeps them; distances are -log P.
 
     The scan filter of the options is the paper's and serves it alone; here sweeps and single probes are evidence
@@ -106,7 +107,7 @@ def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     history = read_history(wanted)
     earlier, later = history.divided(LATER)
-    rule = Rule()
+    rule = Pruning()
     if len(earlier) and len(later):
         paper = shortest_path(within(wanted, history.spans(LATER)), options, max(k, *LEVELS))
         tried = rank(learn(earlier), learn_weights(earlier), np.unique(later.code), k)
@@ -118,13 +119,13 @@ def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
 
 
 def tables(
-    known: Knowledge,
+    known: PortStatistics,
     weights: NDArray[np.float64],
-    rule: Rule,
+    rule: Pruning,
     options: ScanOptions,
     k: int,
     probes: Sequence[int],
-) -> dict[Proto, Built]:
+) -> dict[Proto, ProtocolRows]:
     """The rows that `kin` makes of what it learnt; `probes` says of how many, TCP and UDP."""
     built = {}
     for proto, ports in _ports(options, known.visits):
@@ -136,7 +137,7 @@ def tables(
             "rule": asdict(rule),
             "weights": [round(float(weight), 6) for weight in weights],
         }
-        built[proto] = Built(_rows(ranking), told)
+        built[proto] = ProtocolRows(_rows(ranking), told)
     return built
 
 

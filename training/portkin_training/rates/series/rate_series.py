@@ -24,7 +24,7 @@ from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.windows import DAY, bin_start, bin_starts, zone
 from portkin_training.core.protocols import PROTO_NUMBERS, port_of
-from portkin_training.rates.series.counting import bin_counts, port_totals, watched_bins
+from portkin_training.rates.series.queries import bin_counts, port_totals, watched_bins
 
 KIND = "portkin-series"
 SCHEMA = 1
