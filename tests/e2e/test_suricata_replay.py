@@ -20,11 +20,12 @@ from portkin_rules.generate import blocked_by_probe
 from portkin_rules.plan import Detector, Plan
 from portkin_rules.protected_ports import select_ports
 from portkin_training.commands.replay import replay as command
+from portkin_training.core.port_codes import CODES, codes_of
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest.captures.pcap import read_capture
-from portkin_training.ingest.contacts import Contacts, contacts_from_packets
+from portkin_training.ingest.contacts import Contacts, addresses_of, contacts_from_packets
 from portkin_training.replay import blocking
-from portkin_training.replay.detection import addresses
-from portkin_training.replay.events import CODES, SCAN, TCP, UDP, Events, codes_of
+from portkin_training.replay.events import SCAN, Events
 from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules, watch
 from support.suricata import openings, openings_and_answers, replay, unpacked, whole
 from support.tables import small_table
@@ -164,7 +165,7 @@ def test_replay_command_knows_the_same_scanners(suricata, tmp_path):
     contacts = Contacts.concat(contacts_from_packets(read_capture(OWN)))
     detected = detect_by_rules(contacts, table)
     assert got
-    assert set(got) == {text_of(src) for src in addresses(contacts.src[detected.probe])}
+    assert set(got) == {text_of(src) for src in addresses_of(contacts.src[detected.probe])}
     assert not np.any(detected.acted & ~detected.probe)
     done = CliRunner().invoke(command, [str(OWN), "--table", str(tmp_path / "table"), "--detector", "suricata"])
     assert 0 == done.exit_code, done.output

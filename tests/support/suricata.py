@@ -16,9 +16,10 @@ import dpkt
 from portkin.net.addresses import text_of
 from portkin.net.ports import Port
 from portkin_rules.sids import Sids
-from portkin_training.ingest.captures.packets import ACK, SYN, TCP, UDP, Packets
+from portkin_training.core.protocols import TCP, UDP
+from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.ingest.captures.pcap import read_capture
-from portkin_training.replay.detection import addresses
+from portkin_training.ingest.contacts import addresses_of
 from portkin_training.twin.suricata_rules import Answer, Opening
 
 CONFIG = """%YAML 1.1
@@ -138,7 +139,9 @@ def openings_and_answers(capture: Path) -> Iterator[Opening | Answer]:
 
 def _openings_and_answers(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening | Answer]:
     columns = (packets.ts, packets.sport, packets.dport, packets.proto, packets.flags)
-    rows = zip(*(column.tolist() for column in columns), addresses(packets.src), addresses(packets.dst), strict=True)
+    rows = zip(
+        *(column.tolist() for column in columns), addresses_of(packets.src), addresses_of(packets.dst), strict=True
+    )
     for ts, sport, dport, proto, flags, src, dst in rows:
         there, back = (src, sport, dst, dport, proto), (dst, dport, src, sport, proto)
         if proto == TCP:

@@ -16,7 +16,7 @@ from portkin.errors import ConfigError, InputError
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import IPV4_MAPPED
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.tables import values
+from portkin_training.ingest.tables import column_values as values
 from portkin_training.ingest.tables.columns import ColumnMap, read_csv, read_parquet
 
 HEAD = "ts,src,dst,sport,dport,proto\n"

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from portkin_training.core.history import APART, History
+from portkin_training.core.port_codes import CODES
 from portkin_training.replay.baselines import BASELINES, euclidean, most_popular, successors_by_count
 from portkin_training.replay.baselines import successors_by_sources as by_sources
 from portkin_training.replay.baselines import together_in_a_day as same_day
-from portkin_training.replay.events import CODES
+from portkin_training.replay.events import darknet_events
 from portkin_training.replay.oracle import credits, hindsight
 from portkin_training.tables.next_port import chances as kin
-from portkin_training.tables.next_port.method import choose, darknet_events, recall_and_usefulness
+from portkin_training.tables.next_port.method import choose, recall_and_usefulness
 
 SECOND = 1_000_000
 UDP = 65536
@@ -169,8 +170,8 @@ class TestKin:
         codes = np.array([[5, 6, 7, 8], [5, 6, 7, 8]])
         ranking = kin.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
 
-        assert [[5, 6, -1, -1], [-1, -1, -1, -1]] == kin.Rule(floor=0.2)(ranking).codes.tolist()
-        assert [[5, 6, -1, -1], [5, -1, -1, -1]] == kin.Rule(floor=0.2, least=1)(ranking).codes.tolist()
+        assert [[5, 6, -1, -1], [-1, -1, -1, -1]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
+        assert [[5, 6, -1, -1], [5, -1, -1, -1]] == kin.Pruning(floor=0.2, least=1)(ranking).codes.tolist()
 
     def test_rule_leaves_alone_rows_with_three_likely_ports(self):
         """Where the first three are above the floor, so may all the others be below it."""
@@ -178,14 +179,14 @@ class TestKin:
         codes = np.array([[5, 6, 7, 8], [5, 6, 7, 8]])
         ranking = kin.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
 
-        assert [[5, 6, 7, 8], [5, 6, -1, -1]] == kin.Rule(floor=0.2)(ranking).codes.tolist()
+        assert [[5, 6, 7, 8], [5, 6, -1, -1]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
 
     def test_rule_leaves_alone_what_nobody_probed(self):
         """A row of a port that nobody probed stays whole, however unlikely its entries."""
         chance = np.array([[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]])
         ranking = kin.Ranking(np.array([1, 2]), np.array([[5, 6, 7], [5, 6, 7]]), chance, np.array([True, False]))
 
-        assert [[-1, -1, -1], [5, 6, 7]] == kin.Rule(floor=0.2)(ranking).codes.tolist()
+        assert [[-1, -1, -1], [5, 6, 7]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
 
     def test_choice_is_useful(self):
         """The rule that is chosen makes blocks at least as useful as those of the table to beat."""

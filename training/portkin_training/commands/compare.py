@@ -28,7 +28,7 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int) -> None:
 
     from portkin.bundles.table import Table, default_table
     from portkin_training.twin.decisions import DecisionConfig
-    from portkin_training.twin.real_zeek import find_zeek, run_zeek, taken
+    from portkin_training.twin.real_zeek import decision_records, find_zeek, run_zeek
     from portkin_training.twin.run import decide_capture
 
     out = Console(highlight=False)
@@ -37,7 +37,7 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int) -> None:
         out.print("No Zeek >= 8.0 on PATH or in /opt/zeek/bin: the comparison with real Zeek is left out.")
         return
     loaded = default_table() if table is None else Table.load(table)
-    ours = taken(decide_capture(capture, loaded, decision=DecisionConfig(k=k)))
+    ours = decision_records(decide_capture(capture, loaded, decision=DecisionConfig(k=k)))
     theirs = run_zeek(zeek, capture, scripts, table=table, options={"Portkin::k": str(k)})
     if ours == theirs.decisions:
         out.print(f"Real Zeek ({zeek}) with a real sidecar: {len(ours)} decisions, all alike.")

@@ -48,14 +48,14 @@ def cve(
     from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import cve as vulnerabilities
     from portkin_training.rates.models.task import Split
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
 
-    loaded, models = counting.load(series), Forecaster.load(bundle)
+    loaded, models = rate_series.load(series), Forecaster.load(bundle)
     expressions = vulnerabilities.services(services_file)
     ports = [port for port in models.targets if port in expressions]
     if not ports:
         raise InputError(f"{bundle}: none of its ports has an expression among the services")
-    days = counting.coarser(loaded, 86_400)
+    days = rate_series.coarser(loaded, 86_400)
     _, e, w = models.score_all(loaded.ports, loaded.counts)
     first = 0 if all_bins else Split.of(len(loaded.starts)).choose
     entries = [entry for file in nvd for entry in vulnerabilities.read_nvd(file)]

@@ -1,4 +1,4 @@
-"""A study as one HTML file: tables and curves, no network needed, readable on a phone."""
+"""A results as one HTML file: tables and curves, no network needed, readable on a phone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import matplotlib
 from matplotlib.figure import Figure as Canvas
 
 from portkin import __version__
-from portkin_training.evaluation.study import Study
+from portkin_training.evaluation.results import ReplayResults
 from portkin_training.evaluation.text import MEANING, percent, shown, span, traffic, with_interval
-from portkin_training.replay.mawi.scan_labels import RULES
+from portkin_training.replay.mawi.scan_labels import LABEL_RULES
 
 STYLE = """
 :root{color-scheme:light dark}
@@ -31,16 +31,16 @@ p.small,figcaption{font-size:.88rem;opacity:.8}figcaption{color:#333}
 """
 
 
-def render(study: Study) -> str:
+def render(results: ReplayResults) -> str:
     """The whole page."""
-    k, window = study.sweep.headline
-    rows = study.at()
+    k, window = results.sweep.headline
+    rows = results.at()
     first, under_study = next(iter(rows.items()))
-    best = study.best_table(rows)
+    best = results.best_table(rows)
     parts = [
         f"<h1>What would have been blocked: {escape(first)}</h1>",
         "<dl>"
-        + "".join(f"<dt>{escape(str(a))}</dt><dd>{escape(str(b))}</dd>" for a, b in study.settings.items())
+        + "".join(f"<dt>{escape(str(a))}</dt><dd>{escape(str(b))}</dd>" for a, b in results.settings.items())
         + "</dl>",
         f"<h2>K = {k}, T = {span(window)}</h2>",
         _table(
@@ -59,7 +59,7 @@ def render(study: Study) -> str:
                 for label, row in rows.items()
             ),
         ),
-        f"<p>{escape(traffic(study, under_study))}</p>",
+        f"<p>{escape(traffic(results, under_study))}</p>",
         f"<p>The limit: {percent(under_study.ceiling.value)} of the new ports were reached while the source's latest "
         f"probe was less than {span(window)} old"
         + (
@@ -72,14 +72,14 @@ def render(study: Study) -> str:
         "held. new-port recall: of the probes by which a source seen before reaches a port new to it, the share "
         "already blocked (95 % bootstrap interval). hit@K, MRR: is the next distinct port among the K nearest of the "
         "last one, and how far up. FPR: benign traffic blocked.</p>",
-        *(f'<p class="small">{escape(note)}</p>' for note in study.notes),
+        *(f'<p class="small">{escape(note)}</p>' for note in results.notes),
     ]
-    if study.units:
-        parts += _table_ii(study)
-    if len(study.sweep.windows) > 1:
-        parts += _curves(study, best)
-    parts += _ports(study)
-    if study.units:
+    if results.units:
+        parts += _table_ii(results)
+    if len(results.sweep.windows) > 1:
+        parts += _curves(results, best)
+    parts += _ports(results)
+    if results.units:
         parts += _mapping()
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -95,10 +95,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _table_ii(study: Study) -> list[str]:
+def _table_ii(results: ReplayResults) -> list[str]:
     parts = []
     for title, new_ports in (("as the paper counts", False), ("new ports alone", True)):
-        columns = [[x for x in column if x == x] for column in zip(*study.days(new_ports=new_ports), strict=True)]
+        columns = [[x for x in column if x == x] for column in zip(*results.days(new_ports=new_ports), strict=True)]
         parts.append(f"<h2>Table II, {title}</h2>")
         parts.append(
             _table(
@@ -111,43 +111,43 @@ def _table_ii(study: Study) -> list[str]:
         )
     return [
         *parts,
-        f'<p class="small">Over {len(study.units)} trace(s): {escape(", ".join(study.units.values()))}.</p>',
+        f'<p class="small">Over {len(results.units)} trace(s): {escape(", ".join(results.units.values()))}.</p>',
     ]
 
 
-def _curves(study: Study, best: float | None) -> list[str]:
-    first = next(iter(study.counts))
-    curves = study.curves(first)
-    drawn = [_over_windows(study, first, name, curves[name]) for name in curves]
-    return ["<h2>Over K and T</h2>", *drawn, _over_k(study, best)]
+def _curves(results: ReplayResults, best: float | None) -> list[str]:
+    first = next(iter(results.counts))
+    curves = results.curves(first)
+    drawn = [_over_windows(results, first, name, curves[name]) for name in curves]
+    return ["<h2>Over K and T</h2>", *drawn, _over_k(results, best)]
 
 
-def _over_windows(study: Study, name: str, figure: str, lines: dict[int, list[float]]) -> str:
+def _over_windows(results: ReplayResults, name: str, figure: str, lines: dict[int, list[float]]) -> str:
     canvas, axes = _axes("T", MEANING[figure])
-    at = range(len(study.sweep.windows))
-    wanted = sorted({k for k in (0, 1, 2, 3, 5, 10, 16) if k in lines} | {study.sweep.headline[0]})
+    at = range(len(results.sweep.windows))
+    wanted = sorted({k for k in (0, 1, 2, 3, 5, 10, 16) if k in lines} | {results.sweep.headline[0]})
     for place, k in enumerate(wanted):
         shade = matplotlib.colormaps["viridis"](place / max(1, len(wanted)))
         label = "MySelf" if k == 0 else f"K = {k}"
         axes.plot(at, [100 * x for x in lines[k]], marker="o", markersize=3, color=shade, label=label)
-    axes.set_xticks(list(at), [span(window) for window in study.sweep.windows], fontsize=8)
+    axes.set_xticks(list(at), [span(window) for window in results.sweep.windows], fontsize=8)
     axes.legend(fontsize=8, frameon=False, ncols=2)
     return _figure(canvas, f"{MEANING[figure]} of {name}, over the time a block holds")
 
 
-def _over_k(study: Study, best: float | None) -> str:
+def _over_k(results: ReplayResults, best: float | None) -> str:
     canvas, axes = _axes("K", MEANING["new_port_recall"])
-    window = study.sweep.windows.index(study.sweep.headline[1])
-    for name in study.counts:
+    window = results.sweep.windows.index(results.sweep.headline[1])
+    for name in results.counts:
         if name != "MySelf":
-            lines = study.curves(name)["new_port_recall"]
+            lines = results.curves(name)["new_port_recall"]
             axes.plot(
                 list(lines), [100 * line[window] for line in lines.values()], marker="o", markersize=3, label=name
             )
     if best is not None:
-        axes.plot([study.sweep.headline[0]], [100 * best], "k*", label="best table in hindsight")
+        axes.plot([results.sweep.headline[0]], [100 * best], "k*", label="best table in hindsight")
     axes.legend(fontsize=8, frameon=False)
-    return _figure(canvas, f"New-port recall of every predictor, blocks of {span(study.sweep.headline[1])}")
+    return _figure(canvas, f"New-port recall of every predictor, blocks of {span(results.sweep.headline[1])}")
 
 
 def _axes(x: str, y: str):
@@ -174,7 +174,7 @@ def _figure(canvas: Canvas, caption: str) -> str:
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _ports(study: Study) -> list[str]:
+def _ports(results: ReplayResults) -> list[str]:
     head = [
         "port",
         "probes",
@@ -207,7 +207,7 @@ def _ports(study: Study) -> list[str]:
                 )
             ),
         ]
-        for row in study.ports()
+        for row in results.ports()
     )
     return ["<h2>Confusion by port</h2>", _table(head, rows)]
 
@@ -220,6 +220,6 @@ def _mapping() -> list[str]:
             "scan" if rule.scan else "-",
             rule.why,
         ]
-        for rule in RULES
+        for rule in LABEL_RULES
     )
     return ["<h2>Which labels mean a scan</h2>", _table(["taxonomy", "heuristic", "", "why"], rows)]

@@ -30,7 +30,7 @@ Columns (CSV, Parquet). Every row of TCP or UDP is a probe: whoever wrote the fi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -38,9 +38,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin_training.core.probes import Probes
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
-from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
+from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, Packets
 from portkin_training.ingest.contacts import SECOND, ZEEK_UDP_SERVER_PORTS
 
 VERSION = 1
@@ -180,15 +181,6 @@ class FirstPackets:
             np.zeros(len(probes), np.uint32),
         )
         return probes[self._codes(packets, given=True) == PROBE]
-
-
-def probes_from_packets(packets: Packets | Iterable[Packets], *, window: int = WINDOW) -> Iterator[Probes]:
-    """The probes of packets in capture order; a chunk of probes for each chunk of packets."""
-    first, seq = FirstPackets(window=window), 0
-    for chunk in [packets] if isinstance(packets, Packets) else packets:
-        probes = first.of_packets(chunk, seq)
-        seq += len(probes)
-        yield probes
 
 
 def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_state: bool = False) -> NDArray[np.str_]:

@@ -76,7 +76,7 @@ class _Owning(io.RawIOBase):
         super().close()
 
 
-class Window:
+class StreamBuffer:
     """A moving window over a stream: a buffer whose unread tail is carried to the front when more is asked
     for.
 

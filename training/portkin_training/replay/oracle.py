@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin_training.core.history import History
-from portkin_training.replay.events import CODES
+from portkin_training.core.port_codes import CODES
 
 Ints = NDArray[np.int64]
 

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from portkin.net.addresses import Nets
+from portkin_training.core.protocols import TCP
 
-TCP, UDP = 6, 17
 US = 1_000_000
 """Microseconds in a second; all times here are microseconds since 1970."""
 
@@ -107,7 +107,7 @@ class _Convict:
     evidence: Evidence
 
 
-class Detector:
+class ScannerDetector:
     """Told of contacts in the order of their packets, it tells its sink of the probes of scanners."""
 
     def __init__(
@@ -160,6 +160,12 @@ class Detector:
         contact = Contact(dst, port, proto)
         if self._close(src, contact):
             self._judge_failed(ts, src, contact)
+
+    def read(self, events: Iterable[tuple[int, int, int, int, int, int]]) -> None:
+        """Judge contact events in order: (kind, ts, src, dst, port, protocol), kinds as in `ingest.contacts`."""
+        by_kind = (self.contacted, self.answered, self.refused)
+        for kind, *contact in events:
+            by_kind[kind](*contact)
 
     # Contacts (detect.zeek)
 
@@ -279,10 +285,3 @@ class Detector:
         suspect.walk += self._step_answered
         if suspect.walk <= self._benign:
             suspect.walk = 0.0
-
-
-def run(contacts: Iterable[tuple[int, int, int, int, int, int]], detector: Detector) -> None:
-    """Tell a detector of contacts: (kind, ts, src, dst, port, proto), kinds as in `ingest.contacts`."""
-    told = (detector.contacted, detector.answered, detector.refused)
-    for kind, *contact in contacts:
-        told[kind](*contact)

@@ -15,9 +15,9 @@ import numpy as np
 from portkin.bundles.table import Table
 from portkin.net.port_groups import PortGroups
 from portkin.net.ports import PROTOS, Port
-from portkin_training.ingest.captures.packets import TCP
-from portkin_training.ingest.contacts import ANSWERED, CONTACT, Contacts
-from portkin_training.replay.detection import Detected, addresses
+from portkin_training.core.protocols import TCP
+from portkin_training.ingest.contacts import ANSWERED, CONTACT, Contacts, addresses_of
+from portkin_training.twin.detection import Detected
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,8 @@ def _packets(contacts: Contacts, rows: np.ndarray) -> Iterator[Opening | Answer]
     columns = (contacts.kind, contacts.ts, contacts.sport, contacts.dport, contacts.proto)
     for kind, ts, sport, dport, proto, src, dst in zip(
         *(column[rows].tolist() for column in columns),
-        addresses(contacts.src[rows]),
-        addresses(contacts.dst[rows]),
+        addresses_of(contacts.src[rows]),
+        addresses_of(contacts.dst[rows]),
         strict=True,
     ):
         flow = (src, sport, dst, dport, proto)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin_training.core.probes import Probes
-from portkin_training.ingest.logs import lines
+from portkin_training.ingest.logs import text_blocks as lines
 from portkin_training.ingest.probe_definition import flow_reasons
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.tables.columns import ColumnMap

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from portkin.errors import ConfigError, InputError
 from portkin_training.core.probes import Probes
-from portkin_training.ingest.logs import lines
+from portkin_training.ingest.logs import text_blocks as lines
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.tables import values
+from portkin_training.ingest.tables import column_values as values
 
 FIELDS = ("ts", "src", "dst", "sport", "dport", "proto")
 """What a probe is made of; sport may be missing."""

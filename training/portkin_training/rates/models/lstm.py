@@ -1,4 +1,4 @@
-"""The stacked LSTM that forecasts one port from the recent rates of its kin (Zakroum et al. 2022, VI).
+"""The stacked LSTM that forecasts one port from the recent rates of the ports akin to it (Zakroum et al. 2022, VI).
 
 Equations 15 to 19 are the LSTM cell, which is torch's; torch adds a second bias per gate, which changes
 nothing but the count of parameters.

@@ -147,7 +147,7 @@ def mae(observed: Floats, forecast: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ForecastScores:
     """How good forecasts are: R2, MAE, MASE (MAE over the in-sample seasonal naive's) and skill (1 - MAE /
     the seasonal naive's MAE on the same bins); `bins` were judged, of which the model had to pass on
     `passed`."""
@@ -160,7 +160,7 @@ class Figures:
     passed: int
 
 
-def judge(task: Task, forecast: Floats, first: int, last: int) -> Figures:
+def judge(task: Task, forecast: Floats, first: int, last: int) -> ForecastScores:
     """Judge forecasts (n,) on the known bins of [first, last).
 
     A bin without a forecast is judged with the mean of the fitted part: passing must not pay.
@@ -177,7 +177,7 @@ def judge(task: Task, forecast: Floats, first: int, last: int) -> Figures:
     inside = inside[~np.isnan(y[inside])]
     scale = mae(y[inside], naive[inside])
     error, reference = mae(y[at], given), mae(y[at], naive[at])
-    return Figures(
+    return ForecastScores(
         r2(y[at], given),
         error,
         error / scale if scale > 0 else float("nan"),

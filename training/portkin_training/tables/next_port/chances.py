@@ -18,7 +18,7 @@ together weigh as the square root of their number: a sweep over thousands of por
 counts as one.
 
 A table of the most likely q alone would block much for nothing after ports that lead nowhere (hosts swept on one
-port). `Rule` says which rows and entries are left out; `kin_table.choose` finds it on a later part of the training
+port). `Pruning` says which rows and entries are left out; `kin_table.choose` finds it on a later part of the training
 probes.
 
 The distance in the table is -log P.
@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from portkin.net.ports import PORTS
 from portkin_training.core.history import History
-from portkin_training.replay.events import CODES
+from portkin_training.core.port_codes import CODES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,7 +57,7 @@ _SPAN = 4 * CODES
 
 
 @dataclass(frozen=True, eq=False)
-class Counted:
+class KeyedCounts:
     """Sorted keys and what each counts: int64 (m,), float64 (m,)."""
 
     keys: Ints
@@ -75,55 +75,55 @@ class Counted:
         return self.keys[np.argsort(-self.values, kind="stable")[:k]]
 
     @classmethod
-    def of(cls, keys: Ints, *, out_of: float = 1.0) -> Counted:
+    def of(cls, keys: Ints, *, out_of: float = 1.0) -> KeyedCounts:
         """How often each key occurs, divided by `out_of`."""
         found, count = np.unique(keys, return_counts=True)
         return cls(found, count / max(out_of, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
-class Knowledge:
-    """What was counted. Keys of `pairs` are p * CODES + q; `per_*` hold one `Counted` per protocol."""
+class PortStatistics:
+    """What was counted. Keys of `pairs` are p * CODES + q; `per_*` hold one `KeyedCounts` per protocol."""
 
     visits: Floats  # (CODES,) sources that probed the port
     onward: Floats  # (CODES,) sources that went on from it to a new port
-    pairs: Counted  # sources that went from p to the new q
-    zones: Counted  # pairs by (zone of p, q - p)
-    strides: tuple[Counted, Counted]  # q - p: of the ports known, the share that leads to this step
-    paces: tuple[Counted, Counted]  # q - p: of the sources, the share that took it
-    draws: tuple[Counted, Counted]  # q: of the sources, the share that came to it as a new port
+    pairs: KeyedCounts  # sources that went from p to the new q
+    zones: KeyedCounts  # pairs by (zone of p, q - p)
+    strides: tuple[KeyedCounts, KeyedCounts]  # q - p: of the ports known, the share that leads to this step
+    paces: tuple[KeyedCounts, KeyedCounts]  # q - p: of the sources, the share that took it
+    draws: tuple[KeyedCounts, KeyedCounts]  # q: of the sources, the share that came to it as a new port
 
 
 @dataclass(frozen=True, eq=False)
-class Tally:
+class PortCounts:
     """What adds up over histories of different groups. Whole numbers, unless weighted."""
 
     visits: Floats  # (CODES,) sources that probed the port
     onward: Floats  # (CODES,) sources that went on from it to a new port
     draws: Floats  # (CODES,) how often it was come to as a new port
-    pairs: Counted  # sources that went from p to the new q, by p * CODES + q
-    paces: Counted  # sources that took the step q - p, by protocol (0, 1) * `_SPAN` + q - p + CODES
+    pairs: KeyedCounts  # sources that went from p to the new q, by p * CODES + q
+    paces: KeyedCounts  # sources that took the step q - p, by protocol (0, 1) * `_SPAN` + q - p + CODES
     sources: Floats  # (2,) sources of each protocol
 
 
-def tally(history: History, horizon: float = HORIZON) -> Tally:
+def count_ports(history: History, horizon: float = HORIZON) -> PortCounts:
     """Count a history grouped by source."""
     group, code = history.visits()
     steps = history.steps(new=True)
     soon = steps.gap < horizon * 1e6
     source, before, after = steps.group[soon], steps.before[soon], steps.after[soon]
     walked = np.unique((source * 2 + before // PORTS) * _SPAN + (after - before) + CODES)
-    return Tally(
+    return PortCounts(
         visits=np.bincount(code, minlength=CODES).astype(float),
         onward=np.bincount(np.unique(source * CODES + before) % CODES, minlength=CODES).astype(float),
         draws=np.bincount(after, minlength=CODES).astype(float),
-        pairs=Counted.of(before * CODES + after),
-        paces=Counted.of(walked % (2 * _SPAN)),
+        pairs=KeyedCounts.of(before * CODES + after),
+        paces=KeyedCounts.of(walked % (2 * _SPAN)),
         sources=np.array([len(np.unique(group[code // PORTS == proto])) for proto in (0, 1)], float),
     )
 
 
-def knowledge(counts: Tally) -> Knowledge:
+def statistics_of(counts: PortCounts) -> PortStatistics:
     """What the counts say."""
     pairs = counts.pairs
     p = pairs.keys // CODES
@@ -132,28 +132,28 @@ def knowledge(counts: Tally) -> Knowledge:
     for proto in (0, 1):
         known = slice(proto * PORTS, (proto + 1) * PORTS)
         sources = max(float(counts.sources[proto]), 1.0)
-        strides.append(Counted.of(stride[p // PORTS == proto], out_of=np.count_nonzero(counts.visits[known])))
+        strides.append(KeyedCounts.of(stride[p // PORTS == proto], out_of=np.count_nonzero(counts.visits[known])))
         its = counts.paces.keys // _SPAN == proto
-        paces.append(Counted(counts.paces.keys[its] % _SPAN - CODES, counts.paces.values[its] / sources))
+        paces.append(KeyedCounts(counts.paces.keys[its] % _SPAN - CODES, counts.paces.values[its] / sources))
         drawn = np.flatnonzero(counts.draws[known]) + known.start
-        draws.append(Counted(drawn, counts.draws[drawn] / sources))
-    return Knowledge(
+        draws.append(KeyedCounts(drawn, counts.draws[drawn] / sources))
+    return PortStatistics(
         visits=counts.visits,
         onward=counts.onward,
         pairs=pairs,
-        zones=Counted.of(p // ZONE * _SPAN + stride + CODES),
+        zones=KeyedCounts.of(p // ZONE * _SPAN + stride + CODES),
         strides=tuple(strides),
         paces=tuple(paces),
         draws=tuple(draws),
     )
 
 
-def learn(history: History, horizon: float = HORIZON) -> Knowledge:
+def learn(history: History, horizon: float = HORIZON) -> PortStatistics:
     """What a history grouped by source says."""
-    return knowledge(tally(history, horizon))
+    return statistics_of(count_ports(history, horizon))
 
 
-def candidates(known: Knowledge, ports: Ints) -> Ints:
+def candidates(known: PortStatistics, ports: Ints) -> Ints:
     """The pairs worth ranking for these ports (codes), sorted: successors seen most, usual steps, popular ports."""
     ports = np.unique(ports)
     first = np.searchsorted(known.pairs.keys, ports * CODES)
@@ -170,7 +170,7 @@ def candidates(known: Knowledge, ports: Ints) -> Ints:
     return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if len(pairs) else pairs
 
 
-def _most_counted(pairs: Counted, first: Ints, last: Ints) -> Ints:
+def _most_counted(pairs: KeyedCounts, first: Ints, last: Ints) -> Ints:
     rows = np.repeat(first - np.concatenate([[0], np.cumsum(last - first)[:-1]]), last - first)
     rows = rows + np.arange(len(rows))
     p = pairs.keys[rows] // CODES
@@ -185,7 +185,7 @@ def _place(sorted_keys: Ints) -> Ints:
     return count - np.maximum.accumulate(np.where(starts, count, 0))
 
 
-def features(known: Knowledge, pairs: Ints) -> Floats:
+def features(known: PortStatistics, pairs: Ints) -> Floats:
     """phi(p, q) of pairs p * CODES + q, float64 (m, `FEATURES`)."""
     p, q = pairs // CODES, pairs % CODES
     step, udp = q - p, p >= PORTS
@@ -262,7 +262,7 @@ class Outcomes:
     p * CODES + q; both weighted, so that a source counts as the square root of its visits. They add up too."""
 
     trials: Floats
-    successes: Counted
+    successes: KeyedCounts
 
 
 def outcomes(history: History, horizon: float = HORIZON) -> Outcomes:
@@ -274,11 +274,11 @@ def outcomes(history: History, horizon: float = HORIZON) -> Outcomes:
     key, at = np.unique(steps.before[soon] * CODES + steps.after[soon], return_inverse=True)
     return Outcomes(
         trials=np.bincount(code, busy[group] ** -0.5, minlength=CODES),
-        successes=Counted(key, np.bincount(at, busy[steps.group[soon]] ** -0.5, minlength=len(key))),
+        successes=KeyedCounts(key, np.bincount(at, busy[steps.group[soon]] ** -0.5, minlength=len(key))),
     )
 
 
-def weigh(known: Knowledge, later: Outcomes) -> Floats:
+def weigh(known: PortStatistics, later: Outcomes) -> Floats:
     """The weights by which what is known foretells what came later, (`FEATURES`,); `PRIOR` where nothing did."""
     if not len(later.successes.keys):
         return PRIOR.copy()
@@ -329,7 +329,7 @@ class Ranking:
         return dense
 
 
-def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
+def rank(known: PortStatistics, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
     """The k most likely next new ports of each port; ties to the lower port."""
     ports = np.unique(np.asarray(ports, np.int64))
     codes, chance = np.full((len(ports), k), -1, np.int64), np.zeros((len(ports), k))
@@ -348,7 +348,7 @@ def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int
 
 
 @dataclass(frozen=True)
-class Rule:
+class Pruning:
     """What a table leaves out: entries whose chance is below `floor`, but in rows whose first three are all above it;
     and every row keeps its first `least`.
 
@@ -374,6 +374,6 @@ FLOORS = (0.0, *np.geomspace(0.0005, 0.02, 75).round(6).tolist())
 LEAST = (0, 1)
 
 
-def rules() -> Iterable[Rule]:
-    """The rules to choose from."""
-    return (Rule(floor, least) for floor in FLOORS for least in LEAST)
+def prunings() -> Iterable[Pruning]:
+    """The prunings to choose from."""
+    return (Pruning(floor, least) for floor in FLOORS for least in LEAST)

@@ -1,4 +1,4 @@
-"""A study: the same traffic replayed under several predictors, and all that a report says of it."""
+"""A results: the same traffic replayed under several predictors, and all that a report says of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 
 from portkin import __version__
 from portkin.net.ports import PORTS
-from portkin_training.replay.blocking import BY_PORT, Counts, Sweep
-from portkin_training.replay.events import SCAN, Events
-from portkin_training.replay.metrics import Figures, columns, figures, json_number
+from portkin_training.replay.blocking import BY_PORT, ReplayCounts, Sweep
+from portkin_training.replay.metrics import ReplayFigures, columns, figures, json_number
 
 CURVE_KS = tuple(range(17))
 CURVE_WINDOWS = (15.0, 60.0, 300.0, 900.0, 3600.0, 20_000.0, 86_400.0, 172_800.0)
@@ -28,16 +27,16 @@ def sweep_of(k: int, window: float, *, whole: bool) -> Sweep:
 
 
 @dataclass(frozen=True)
-class Study:
-    """What was replayed, how, and what came of it; `counts` by predictor, the one under study first."""
+class ReplayResults:
+    """What was replayed, how, and what came of it; `counts` by predictor, the one under results first."""
 
     settings: Mapping[str, Any]
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, ReplayCounts]
     oracle: float | None = None  # hindsight oracle at the headline
     notes: tuple[str, ...] = ()
     units: Mapping[int, str] = field(default_factory=dict)  # what the units are called, where they are traces
 
-    def best_table(self, rows: Mapping[str, Figures]) -> float | None:
+    def best_table(self, rows: Mapping[str, ReplayFigures]) -> float | None:
         """What the best table foretells at the headline, of which `rows` are the figures, as far as is known: the
         hindsight oracle, which credits a port to the latest ports before it alone, or a predictor that does better."""
         if self.oracle is None:
@@ -54,14 +53,14 @@ class Study:
         """The K and T of all replays."""
         return next(iter(self.counts.values())).sweep
 
-    def at(self, k: int | None = None, window: float | None = None) -> dict[str, Figures]:
+    def at(self, k: int | None = None, window: float | None = None) -> dict[str, ReplayFigures]:
         """The figures of every predictor, at the headline's K and T unless others are asked for."""
         k = self.sweep.headline[0] if k is None else k
         window = self.sweep.headline[1] if window is None else window
         return {name: figures(counts, 0 if name == "MySelf" else k, window) for name, counts in self.counts.items()}
 
     def days(self, *, new_ports: bool) -> list[tuple[float, float, float]]:
-        """(TPR, FPR, usefulness) of each unit, as Table II of paper 1 has them for the predictor under study.
+        """(TPR, FPR, usefulness) of each unit, as Table II of paper 1 has them for the predictor under results.
 
         With `new_ports` what the source had probed before counts for nothing: the TPR is the new-port recall, the
         FPR that of what is blocked beyond the probed port, the usefulness that of blocks of ports new to the source.
@@ -86,7 +85,7 @@ class Study:
         return list(zip(*(rate.tolist() for rate in rates), strict=True))
 
     def ports(self, limit: int = 30) -> list[dict[str, Any]]:
-        """What became, under the predictor under study, of the ports with most probes and blocked benign packets:
+        """What became, under the predictor under results, of the ports with most probes and blocked benign packets:
         counters of the kernel by port."""
         counts = next(iter(self.counts.values())).ports
         seen = counts[:, BY_PORT.index("probes")] + counts[:, BY_PORT.index("benign_blocked")]
@@ -152,9 +151,3 @@ class Study:
 
 def _plain(named: dict[str, float]) -> dict[str, float | None]:
     return {name: None if value != value else value for name, value in named.items()}
-
-
-def scans_of(events: Events) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stamps, groups and codes of the probes among the rows, as clocks that never run backwards see them."""
-    probes = events.truth == SCAN
-    return np.maximum.accumulate(events.ts[probes]), events.group[probes], events.code[probes].astype(np.int64)

@@ -10,25 +10,12 @@ import ibis
 import ibis.expr.types as ir
 
 from portkin.timeseries.windows import DAY
+from portkin_training.core.time_bins import bin_number, seconds
 
 
 def port_totals(probes: ir.Table) -> ir.Table:
     """The probes of each port: ``proto``, ``dport``, ``n``, by protocol and port."""
     return probes.group_by("proto", "dport").agg(n=probes.count()).order_by("proto", "dport")
-
-
-def seconds(probes: ir.Table) -> ir.IntegerValue:
-    """Whole seconds since 1970.
-
-    As seconds between two instants: `epoch_seconds` casts to a time without a zone first, which in DuckDB goes by the
-    time zone of the session.
-    """
-    return probes.ts.delta(ibis.timestamp("1970-01-01 00:00:00", timezone="UTC"), unit="second")
-
-
-def bin_number(probes: ir.Table, width: int) -> ir.IntegerValue:
-    """The number of the bin of `width` seconds, counted from 1970, that a probe lies in."""
-    return (seconds(probes) / width).floor().cast("int64")
 
 
 def watched_bins(probes: ir.Table, width: int) -> ir.Table:

@@ -23,11 +23,11 @@ from portkin.bundles.manifest import open_bundle, write_bundle
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.windows import DAY, bin_start, bin_starts, zone
-from portkin_training.rates.series.counting import bin_counts, port_totals, watched_bins
+from portkin_training.core.protocols import PROTO_NUMBERS, port_of
+from portkin_training.rates.series.queries import bin_counts, port_totals, watched_bins
 
 KIND = "portkin-series"
 SCHEMA = 1
-PROTOCOLS = {6: "tcp", 17: "udp"}
 QUARTER = 900
 """Local midnights, in every zone in use, lie on quarters of an hour of UTC."""
 
@@ -103,8 +103,8 @@ def from_probes(
     number, proto, dport = (totals[name].to_numpy() for name in ("n", "proto", "dport"))
     if ports is None:
         chosen = most_targeted(number, share)
-        ports = [Port(int(dport[i]), PROTOCOLS[int(proto[i])]) for i in chosen]  # type: ignore[arg-type]
-    code = {(6 if port.proto == "tcp" else 17, port.number): column for column, port in enumerate(ports)}
+        ports = [port_of(int(dport[i]), int(proto[i])) for i in chosen]
+    code = {(PROTO_NUMBERS[port.proto], port.number): column for column, port in enumerate(ports)}
 
     alive = watched_bins(probes, unit).to_pyarrow()["bin"].to_numpy()
     starts = bin_starts(alive.min() * unit, alive.max() * unit, width, tz)

@@ -10,8 +10,8 @@ from portkin_training.replay.events import BENIGN, SCAN, Events
 
 
 @dataclass
-class Tally:
-    """Whole-recording counts; the names are those of `blocking.Counts`."""
+class ReplayTotals:
+    """Whole-recording counts; the names are those of `blocking.ReplayCounts`."""
 
     probes: int = 0
     acted: int = 0
@@ -47,9 +47,9 @@ class _Group:
     seen: int = 0
 
 
-def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) -> Tally:
+def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) -> ReplayTotals:
     """The same rule as `blocking.replay`, written for reading: one K, one T (seconds)."""
-    tally, groups, clock = Tally(), {}, None
+    totals, groups, clock = ReplayTotals(), {}, None
     span = round(window * 1e6)
     nearest = {code: matrix[code, :k].tolist() for code in np.unique(events.code).tolist()}
     columns = (events.ts, events.group, events.code, events.act, events.truth, events.opens)
@@ -59,39 +59,39 @@ def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) ->
         block = group.blocks.get(code)
         blocked = block is not None and now < block.until
         if truth == SCAN:
-            tally.probes += 1
-            tally.blocked += blocked
+            totals.probes += 1
+            totals.blocked += blocked
             if blocked and not block.proved:
                 block.proved = True
-                tally.useful += 1
-                tally.new_useful += code not in group.touched
+                totals.useful += 1
+                totals.new_useful += code not in group.touched
             if group.code is not None:
                 if code not in group.touched:
-                    tally.new += 1
-                    tally.new_blocked += blocked
-                    tally.reached += now - group.seen < span
+                    totals.new += 1
+                    totals.new_blocked += blocked
+                    totals.reached += now - group.seen < span
                 if code != group.code:
-                    tally.steps += 1
+                    totals.steps += 1
                     if code in nearest[group.code]:
-                        tally.hits += 1
-                        tally.reciprocal += 1 / (1 + nearest[group.code].index(code))
+                        totals.hits += 1
+                        totals.reciprocal += 1 / (1 + nearest[group.code].index(code))
             group.touched.add(code)
             group.code, group.seen = code, now
         elif truth == BENIGN:
-            tally.benign += 1
-            tally.benign_blocked += blocked
+            totals.benign += 1
+            totals.benign_blocked += blocked
             if opens:
-                tally.connections += 1
-                tally.connections_blocked += blocked
+                totals.connections += 1
+                totals.connections_blocked += blocked
         if act:
-            tally.acted += 1
+            totals.acted += 1
             for port in [code, *(q for q in nearest[code] if q >= 0)]:
-                tally.ordered += 1
+                totals.ordered += 1
                 block = group.blocks.get(port)
                 if block is not None and now < block.until:
                     block.until = now + span
                 else:
-                    tally.blocks += 1
-                    tally.new_blocks += port not in group.touched
+                    totals.blocks += 1
+                    totals.new_blocks += port not in group.touched
                     group.blocks[port] = _Block(now + span)
-    return tally
+    return totals

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from portkin_training.ingest.captures.packets import IPV4_MAPPED, TCP, UDP
+from portkin_training.core.protocols import TCP, UDP
+from portkin_training.ingest.captures.packets import IPV4_MAPPED
 
 MICROSECONDS = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 0.001}
 """Unit of numeric stamps -> microseconds in it."""
@@ -82,7 +83,7 @@ def ports(column: pa.Array, *, optional: bool = False) -> Values:
 def protos(column: pa.Array) -> NDArray[np.uint8]:
     """Protocol numbers, (n,) uint8, from names or numbers; 0 for what is neither TCP nor UDP."""
     text = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(pc.cast(column, pa.string()), "")))
-    tcp, udp = (_bools(pc.is_in(text, pa.array(names))) for names in (["tcp", "6"], ["udp", "17"]))
+    tcp, udp = (_bools(pc.is_in(text, pa.array(names))) for names in (["tcp", str(TCP)], ["udp", str(UDP)]))
     return np.where(tcp, TCP, np.where(udp, UDP, 0)).astype(np.uint8)
 
 
