@@ -17,7 +17,8 @@ from portkin_training.commands.rates import rates as command
 from portkin_training.rates import calibrate, evaluate, report, results, ship
 from portkin_training.rates.affinity import affinity, clusters
 from portkin_training.rates.affinity.feature_ports import Affinities
-from portkin_training.rates.models import lstm, models
+from portkin_training.rates.models import lstm
+from portkin_training.rates.models import registry as models
 from portkin_training.rates.models.task import ForecastScores, Split
 from portkin_training.rates.series import rate_series as series
 from portkin_training.rates.series.simulate import Telescope, simulate
