@@ -40,7 +40,8 @@ def ignore_warning(text: str) -> None:
 def read_decisions(path: Path, warn: Callable[[str], None] = ignore_warning) -> Iterator[Decision]:
     """Yield the decisions of a portkin.log, TSV or JSON.
 
-    A last line without a newline is skipped, and ``warn`` is called: Zeek is still writing it, or was stopped. Such a line may look complete and name port 8 instead of 80.
+    A last line without a newline is skipped, and ``warn`` is called: Zeek is still writing it, or was stopped. Such a
+    line may look complete and name port 8 instead of 80.
 
     Raises RulesError for a file that cannot be read, and for a line that is not one of portkin.log, with its number.
     """
