@@ -1,4 +1,4 @@
-"""What the commands of ``portkin rates`` share: options, and how rates are summary_of of."""
+"""What the commands of ``portkin rates`` share: options, and a line that sums up rates."""
 
 from __future__ import annotations
 
