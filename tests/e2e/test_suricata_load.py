@@ -9,7 +9,7 @@ import pytest
 from bench.bench_rules import full_table
 from portkin.bundles.table import default_table
 from portkin.errors import RulesError
-from portkin_rules.build import make_rules
+from portkin_rules.build import write_port_rules
 from portkin_rules.plan import Detector, Plan
 from portkin_rules.suricata import check_rules
 
@@ -31,7 +31,7 @@ def test_every_plan(suricata, tmp_path, mode, action):
     (tmp_path / "pass.txt").write_text("192.0.2.0/24\n2001:db8::/32\n")
     plan = Plan(table.k, mode=mode, action=action, detector=Detector(count=64))
     rules = tmp_path / "portkin.rules"
-    make_rules(plan, table, "50", rules, pass_list=tmp_path / "pass.txt", check=True)
+    write_port_rules(plan, table, "50", rules, pass_list=tmp_path / "pass.txt", check=True)
     assert rules.exists()
 
 
@@ -48,5 +48,5 @@ def test_check_before_writing(suricata, tmp_path, monkeypatch):
 def test_every_port(suricata, tmp_path, mode):
     """All 65,535 ports, K = 3, are accepted; `tests/bench/bench_rules.py --full` says what that takes."""
     table = full_table(tmp_path / "table", 3)
-    make_rules(Plan(mode=mode), table, "65535", tmp_path / "portkin.rules")
+    write_port_rules(Plan(mode=mode), table, "65535", tmp_path / "portkin.rules")
     check_rules(tmp_path / "portkin.rules", program=suricata)

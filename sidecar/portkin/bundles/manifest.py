@@ -3,7 +3,8 @@
 A bundle is a folder of flat files and a ``manifest.json`` with its kind, schema number, the size and sha256
 of each file, when it was made and, under ``about``, whatever its kind records (input, options, counts,
 versions). It is written aside, synced to disk and renamed, so a reader sees the old bundle or the new one,
-never half of one.
+never half of one. A reader opens the folder once and its files relative to that, so a rename meanwhile changes nothing
+for it; where the writer removes the old folder under it, it starts again with the new one.
 """
 
 from __future__ import annotations
@@ -14,16 +15,15 @@ import gzip
 import hashlib
 import io
 import json
-import mmap
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ PACKED = ".gz"
 _LARGEST = 1 << 28  # bytes an array may unpack to: a few kilobytes can hold a gigabyte of nothing
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _AT_FDCWD = -100
+_ATTEMPTS = 100
+"""Replacements that one opening survives: each takes a writer some milliseconds, for it syncs the disk."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle: its manifest, and each file mapped into memory as it was when it was verified.
+    """A verified bundle: its manifest, and each file in memory as it was verified, whatever becomes of the folder.
 
     An array may be packed: ``x.npy`` stored as ``x.npy.gz``.
     """
@@ -96,8 +99,7 @@ class Bundle:
     files: Mapping[str, memoryview] = field(repr=False)
 
     def array(self, name: str) -> NDArray[Any]:
-        """The ``.npy`` file of that name, read-only, over the mapped bytes unless it is packed; BundleError where it is
-        none."""
+        """The ``.npy`` file of that name, read-only; BundleError where the bundle has none, or not a usable one."""
         if name in self.files:
             view = self.files[name]
         elif name + PACKED in self.files:
@@ -184,34 +186,64 @@ def open_bundle(path: Path, *, kind: str, schema: int) -> Bundle:
     """Open and verify the bundle at ``path``: kind, schema, and the size and sha256 of every file.
 
     Raises BundleError, saying what is wrong and what to do, for a bundle that is missing, damaged, of another
-    kind or of a schema that this version does not read.
+    kind or of a schema that this version does not read. A bundle that is being replaced is none of these.
     """
     path = Path(path)
-    text = _manifest_text(path, kind)
-    try:
-        return _verified(path, text, kind, schema)
-    except BundleError:
-        # Replaced while it was read: the files are the new bundle's, so begin again with the new manifest.
-        again = _manifest_text(path, kind)
-        if again == text:
-            raise
-        return _verified(path, again, kind, schema)
+    return _in_folder(path, kind, lambda folder: _verified(path, folder, kind, schema))
 
 
 def read_manifest(path: Path, *, kind: str, schema: int) -> Manifest:
     """Only the manifest, without looking at the files; the errors are those of `open_bundle`."""
     path = Path(path)
-    return _parse(path, _manifest_text(path, kind), kind, schema)
+    return _in_folder(path, kind, lambda folder: _manifest(path, folder, kind, schema))
 
 
-def _manifest_text(path: Path, kind: str) -> str:
+def _in_folder(path: Path, kind: str, read: Callable[[int], T]) -> T:
+    """Call ``read`` with a descriptor of the folder ``path``; again where the folder was replaced under it.
+
+    What ``read`` misses in the folder that still has the name is missing. A folder that lost its name was replaced:
+    its writer removes it, so something missing there says nothing of the new one.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            what = "there is no such folder" if missing else error.strerror
+            raise BundleError(f"{path}: not a {kind} bundle ({what}); name the folder of one, or build it") from None
+        try:
+            return read(folder)
+        except BundleError:
+            if _has_name(folder, path):
+                raise
+        finally:
+            os.close(folder)
+    raise BundleError(f"{path}: replaced faster than it can be read; let one process at a time write it")
+
+
+def _has_name(folder: int, path: Path) -> bool:
     try:
-        return (path / MANIFEST).read_text(encoding="utf-8")
+        return os.path.samestat(os.fstat(folder), path.stat())
+    except OSError:
+        return False
+
+
+def _read(folder: int, name: str) -> bytes:
+    """The bytes of a file of the folder; OSError as the file system raises it."""
+    with open(name, "rb", opener=lambda file, flags: os.open(file, flags, dir_fd=folder)) as opened:  # noqa: PTH123
+        return opened.read()
+
+
+def _manifest(path: Path, folder: int, kind: str, schema: int) -> Manifest:
+    try:
+        text = _read(folder, MANIFEST).decode()
     except FileNotFoundError:
-        what = f"it has no {MANIFEST}" if path.is_dir() else "there is no such folder"
-        raise BundleError(f"{path}: not a {kind} bundle ({what}); name the folder of one, or build it") from None
+        raise BundleError(
+            f"{path}: not a {kind} bundle (it has no {MANIFEST}); name the folder of one, or build it"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{path / MANIFEST}: cannot be read ({error}); name the folder of a {kind} bundle") from None
+    return _parse(path, text, kind, schema)
 
 
 def _parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
@@ -252,36 +284,29 @@ def _parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
     return manifest
 
 
-def _verified(path: Path, text: str, kind: str, schema: int) -> Bundle:
-    manifest = _parse(path, text, kind, schema)
-    views = {}
+def _verified(path: Path, folder: int, kind: str, schema: int) -> Bundle:
+    manifest = _manifest(path, folder, kind, schema)
+    files = {}
     for name, entry in manifest.files.items():
-        view = _mapped(path / name)
-        if len(view) != entry.bytes:
+        try:
+            content = _read(folder, name)
+        except OSError as error:
             raise BundleError(
-                f"{path / name}: damaged, {len(view)} bytes where the manifest says {entry.bytes}; build the "
+                f"{path / name}: cannot be read ({error.strerror}); build the bundle again or copy the whole folder"
+            ) from None
+        if len(content) != entry.bytes:
+            raise BundleError(
+                f"{path / name}: damaged, {len(content)} bytes where the manifest says {entry.bytes}; build the "
                 f"bundle again or copy the whole folder again"
             )
-        digest = hashlib.sha256(view).hexdigest()
+        digest = hashlib.sha256(content).hexdigest()
         if digest != entry.sha256:
             raise BundleError(
                 f"{path / name}: damaged, its sha256 is {digest[:12]}... where the manifest says "
                 f"{entry.sha256[:12]}...; build the bundle again or copy the whole folder again"
             )
-        views[name] = view
-    return Bundle(path, manifest, views)
-
-
-def _mapped(file: Path) -> memoryview:
-    try:
-        with file.open("rb") as opened:
-            if os.fstat(opened.fileno()).st_size == 0:
-                return memoryview(b"")
-            return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise BundleError(
-            f"{file}: cannot be read ({error.strerror}); build the bundle again or copy the whole folder"
-        ) from None
+        files[name] = memoryview(content)
+    return Bundle(path, manifest, files)
 
 
 def refuse_foreign(path: Path, kind: str) -> None:

@@ -38,6 +38,12 @@ class PortGroups:
         cuts = [ordered[at * len(ordered) // ranges] for at in range(1, ranges)]
         return cls((0, *cuts), count.bit_length())
 
+    @classmethod
+    def of_tcp(cls, ports: Iterable[Port], count: int) -> PortGroups | None:
+        """The ranges and groups of the TCP ports among these; None if there are none."""
+        numbers = [port.number for port in ports if port.proto == "tcp"]
+        return cls.of(numbers, count) if numbers else None
+
     def number(self, port: int) -> int:
         """Of the range that holds the port, from 0."""
         return bisect_right(self.firsts, port) - 1
@@ -50,9 +56,3 @@ class PortGroups:
     def group(self, port: int) -> tuple[int, int]:
         """Of the port: its range, and the last bits of its number."""
         return self.number(port), port & (1 << self.bits) - 1
-
-
-def tcp_groups(ports: Iterable[Port], count: int) -> PortGroups | None:
-    """The ranges and groups of the TCP ports among these, at least ``count`` groups in each; None without TCP ports."""
-    numbers = [port.number for port in ports if port.proto == "tcp"]
-    return PortGroups.of(numbers, count) if numbers else None

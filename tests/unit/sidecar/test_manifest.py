@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +59,7 @@ class TestRoundTrip:
         assert {"seed": 7} == read_manifest(tmp_path / "b", kind="test", schema=3).about
 
     def test_arrays_are_read_only(self, tmp_path):
-        """What is mapped from the file cannot be written to."""
+        """What was verified cannot be written to."""
         numbers = opened(write(tmp_path / "b")).array("numbers.npy")
 
         with pytest.raises(ValueError, match="read-only"):
@@ -106,6 +108,59 @@ class TestReplacing:
                 assert 2 == len(opened(tmp_path / "b").files)
         finally:
             writer.join()
+
+    @pytest.mark.parametrize("exchange", [True, False], ids=["in one step", "where names cannot be exchanged"])
+    @pytest.mark.parametrize("opens", [1, 2, 3, 4])
+    def test_replaced_while_it_is_opened(self, tmp_path, monkeypatch, opens, exchange):
+        """After whichever file a bundle is replaced, and again and again, a whole one is read, and never called
+        damaged."""
+        path = write(tmp_path / "b", b"old")
+        if not exchange:
+            monkeypatch.setattr(manifest, "_exchange", lambda one, other: False)
+        # The reader opens the folder, the manifest and two files; the writer opens folders alone.
+        real, seen = os.open, []
+
+        def open_then_replace(file, flags, *more, **options):
+            found = real(file, flags, *more, **options)
+            if file == path or options.get("dir_fd") is not None:
+                seen.append(file)
+                if len(seen) in (opens, 2 * opens, 3 * opens):
+                    write(path, b"new" * len(seen))
+            return found
+
+        monkeypatch.setattr(os, "open", open_then_replace)
+        bundle = opened(path)
+        monkeypatch.undo()
+
+        assert {"numbers.npy", "other.bin"} == set(bundle.files)
+        assert [0, 1, 2, 3, 4] == bundle.array("numbers.npy").tolist()
+        assert bytes(bundle.files["other.bin"]) in [b"old"] + [b"new" * opens * n for n in (1, 2, 3)]
+        assert ["b"] == [left.name for left in tmp_path.iterdir()]
+
+    def test_edited_while_it_is_open(self, tmp_path):
+        """A file that is cut off in place does not reach who has opened the bundle."""
+        bundle = opened(write(tmp_path / "b", b"old"))
+
+        (tmp_path / "b" / "numbers.npy").write_bytes(b"")
+
+        assert [0, 1, 2, 3, 4] == bundle.array("numbers.npy").tolist()
+
+    def test_replaced_without_end(self, tmp_path, monkeypatch):
+        """Who never gets to the end of a bundle says so, and does not read for ever."""
+        path = write(tmp_path / "b", b"0")
+        real = os.open
+
+        def open_then_replace(file, flags, *more, **options):
+            found = real(file, flags, *more, **options)
+            if file == path:
+                path.rename(tmp_path / "old")
+                shutil.copytree(tmp_path / "old", path)
+                shutil.rmtree(tmp_path / "old")
+            return found
+
+        monkeypatch.setattr(os, "open", open_then_replace)
+        with pytest.raises(BundleError, match="replaced faster than it can be read"):
+            opened(path)
 
     def test_failing_body_leaves_the_old_one(self, tmp_path):
         """Where writing fails the old bundle stays and nothing is left behind."""

@@ -1,6 +1,6 @@
 # @TEST-DOC: An answer for another port than was asked for is none: it is not remembered, and the port can be asked for again.
 #
-# @TEST-EXEC: zeek -b -C -r $CAPTURES/backscatter.pcap %INPUT >answers 2>messages
+# @TEST-EXEC: zeek -b -C -r "$CAPTURES/backscatter.pcap" "%INPUT" >answers 2>messages
 # @TEST-EXEC: grep -o 'portkin: .*' messages >>answers
 # @TEST-EXEC: btest-diff answers
 

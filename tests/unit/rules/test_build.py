@@ -12,11 +12,11 @@ from portkin.bundles.table import default_table
 from portkin.errors import PortkinError, RulesError
 from portkin.net.ports import Port
 from portkin_rules import build as making
-from portkin_rules.build import make_rules
+from portkin_rules.build import write_port_rules
 from portkin_rules.commands import rules as command
-from portkin_rules.generate import build
+from portkin_rules.generate import build_rules
 from portkin_rules.plan import Plan
-from portkin_rules.protected_ports import chosen
+from portkin_rules.protected_ports import select_ports
 from portkin_rules.rule import content, read_rules
 from portkin_rules.ruleset import MARK
 from portkin_rules.sids import Sids
@@ -33,12 +33,13 @@ def table(tmp_path):
 def test_files(table, tmp_path):
     """The file says how it was made and reads back; the map beside it names every rule."""
     output = tmp_path / "out" / "portkin.rules"
-    written = make_rules(Plan(k=2, seconds=60), table, "22,53/udp", output, table_option=Path("t"))
+    written = write_port_rules(Plan(k=2, seconds=60), table, "22,53/udp", output, table_option=Path("t"))
     lines = output.read_text().splitlines()
     assert lines[0].startswith(MARK)
     assert f"# Table {table.id}" in lines[1]
     assert (
-        "# Made again by: portkin rules build --table t --ports 22,53/udp -k 2 --seconds 60 -o portkin.rules" in lines
+        "# Build again with: portkin rules build --table t --ports 22,53/udp -k 2 --seconds 60 -o portkin.rules"
+        in lines
     )
     found = read_rules(output)
     assert written.rules == len(found) == written.new
@@ -50,35 +51,35 @@ def test_files(table, tmp_path):
 def test_made_again(table, tmp_path):
     """Making the same set again, by a table that says the same, changes not a byte of its rules."""
     output = tmp_path / "portkin.rules"
-    make_rules(Plan(), table, "22,53/udp", output)
+    write_port_rules(Plan(), table, "22,53/udp", output)
     before = output.read_text()
-    written = make_rules(Plan(), small_table(tmp_path / "again"), "22,53/udp", output)
-    assert (0, 0, 0) == (written.new, written.changed, written.gone)
+    written = write_port_rules(Plan(), small_table(tmp_path / "again"), "22,53/udp", output)
+    assert (0, 0, 0) == (written.new, written.changed, written.removed)
     assert before == output.read_text()
 
 
 def test_only_what_changed(table, tmp_path):
     """Another table raises the revision of the rules it changes, and of no other; ids stay."""
     output = tmp_path / "portkin.rules"
-    make_rules(Plan(), table, "22,80,53/udp", output)
+    write_port_rules(Plan(), table, "22,80,53/udp", output)
     before = {rule.sid: rule for rule in read_rules(output)}
     # Everything near to 22 moves by one: 24, 2223 and 81, so 80 is no more blocked with it.
-    written = make_rules(Plan(), small_table(tmp_path / "moved", shift=1), "22,80,53/udp", output)
+    written = write_port_rules(Plan(), small_table(tmp_path / "moved", shift=1), "22,80,53/udp", output)
     after = {rule.sid: rule for rule in read_rules(output)}
-    kin = Sids().kin(Port(22, "tcp"))
+    prediction = Sids().prediction(Port(22, "tcp"))
     assert before.keys() == after.keys()
     assert 1 == written.changed
-    assert {kin} == {sid for sid in after if str(after[sid]) != str(before[sid])}
-    assert 2 == after[kin].rev
+    assert {prediction} == {sid for sid in after if str(after[sid]) != str(before[sid])}
+    assert 2 == after[prediction].rev
 
 
 @pytest.mark.parametrize(
     ("plan", "ports", "options", "says"),
     [
         (Plan(k=4), "10", {}, "K = 4: table .* holds 3"),
-        (Plan(), "4444/tcp", {}, "4444/tcp: table .* has never seen it"),
+        (Plan(), "4444/tcp", {}, "4444/tcp: not in table"),
         (Plan(), "10", {"sid_base": 5}, "sid base 5"),
-        (Plan(), "10", {"beside": ["theirs.rules"]}, "theirs.rules: 1 of its sids"),
+        (Plan(), "10", {"beside": ["theirs.rules"]}, "theirs.rules: 1 of its signature ids"),
         (Plan(), "10", {"pass_list": "none.txt"}, "none.txt: cannot be read"),
     ],
 )
@@ -95,10 +96,10 @@ def test_nothing_half_written(table, tmp_path, monkeypatch, plan, ports, options
         for name, value in options.items()
     }
     output = tmp_path / "portkin.rules"
-    make_rules(Plan(), table, "22,53/udp", output)
+    write_port_rules(Plan(), table, "22,53/udp", output)
     before = sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir() if path.is_file())
     with pytest.raises(PortkinError, match=says):
-        make_rules(plan, table, ports, output, **options)
+        write_port_rules(plan, table, ports, output, **options)
     assert before == sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir() if path.is_file())
 
 
@@ -106,11 +107,11 @@ def test_foreign_file(table, tmp_path):
     """A file that is not ours is not replaced."""
     output = tmp_path / "local.rules"
     output.write_text("# mine\n")
-    with pytest.raises(RulesError, match=r"local\.rules: exists and was not made by portkin"):
-        make_rules(Plan(), table, "10", output)
+    with pytest.raises(RulesError, match=r"local\.rules: exists and was not generated by portkin"):
+        write_port_rules(Plan(), table, "10", output)
     assert "# mine\n" == output.read_text()
     with pytest.raises(RulesError, match="is a folder; name a file in it"):
-        make_rules(Plan(), table, "10", tmp_path)
+        write_port_rules(Plan(), table, "10", tmp_path)
 
 
 @pytest.mark.parametrize("theirs", ["2000001 || ET SCAN x\n", "1 || 1500000 || 1 || x\n", "# mine\n", b"\xff"])
@@ -120,7 +121,7 @@ def test_foreign_messages(table, tmp_path, theirs):
     content = theirs if isinstance(theirs, bytes) else f"1500000 || ours\n\n{theirs}".encode()
     messages.write_bytes(content)
     with pytest.raises(RulesError, match=r"sid-msg\.map.*into another folder"):
-        make_rules(Plan(), table, "10", tmp_path / "portkin.rules")
+        write_port_rules(Plan(), table, "10", tmp_path / "portkin.rules")
     assert [messages] == list(tmp_path.glob("*.*"))
     assert content == messages.read_bytes()
 
@@ -128,8 +129,8 @@ def test_foreign_messages(table, tmp_path, theirs):
 def test_own_messages(table, tmp_path):
     """Our own sid-msg.map is replaced, also where the rules before had another range of ids."""
     output = tmp_path / "portkin.rules"
-    make_rules(Plan(), table, "10", output, sid_base=1_000_000)
-    make_rules(Plan(), table, "10", output)
+    write_port_rules(Plan(), table, "10", output, sid_base=1_000_000)
+    write_port_rules(Plan(), table, "10", output)
     entries = (tmp_path / "sid-msg.map").read_text().splitlines()
     assert {rule.sid for rule in read_rules(output)} == {int(entry.split(" ")[0]) for entry in entries}
 
@@ -138,20 +139,20 @@ def test_unwritable(table, tmp_path):
     """A place that cannot be written to is named."""
     (tmp_path / "file").write_text("")
     with pytest.raises(RulesError, match=r"file/portkin\.rules: cannot be written"):
-        make_rules(Plan(), table, "10", tmp_path / "file" / "portkin.rules")
+        write_port_rules(Plan(), table, "10", tmp_path / "file" / "portkin.rules")
 
 
 def test_suricata_is_missing(table, tmp_path, monkeypatch):
     """Without Suricata, rules that are to be checked are not written."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RulesError, match=r"no suricata on PATH.*leave --check out"):
-        make_rules(Plan(), table, "10", tmp_path / "portkin.rules", check=True)
+    with pytest.raises(RulesError, match=r"no suricata on PATH.*omit --check"):
+        write_port_rules(Plan(), table, "10", tmp_path / "portkin.rules", check=True)
     assert not (tmp_path / "portkin.rules").exists()
 
 
 @pytest.mark.parametrize(
     ("says", "match"),
-    [("This is Suricata version 6.0.10 RELEASE", "need Suricata 7.0 or later"), ("hello", "does not say which")],
+    [("This is Suricata version 6.0.10 RELEASE", "need Suricata 7.0 or later"), ("hello", "prints no version")],
 )
 def test_suricata_is_old(table, tmp_path, monkeypatch, says, match):
     """A Suricata that is too old, or none, is named with what it said."""
@@ -168,13 +169,13 @@ def test_command(tmp_path):
     output = tmp_path / "portkin.rules"
     done = CliRunner().invoke(command, ["build", "--ports", "5", "-o", str(output)])
     assert 0 == done.exit_code
-    assert re.fullmatch(rf"{output}: \d+ rules \(\d+ new, 0 changed, 0 gone\)\n", done.output)
+    assert re.fullmatch(rf"{output}: \d+ rules \(\d+ new, 0 changed, 0 removed\)\n", done.output)
     failed = CliRunner().invoke(command, ["build", "-k", "0", "-o", str(output)])
     assert isinstance(failed.exception, RulesError)
 
 
 def test_shipped_set():
-    """The rules that ship are those of the table that ships: make them again with the command in their header."""
+    """The rules that ship are those of the table that ships: build them again with the command in their header."""
     shipped = {rule.sid: rule for rule in read_rules(ROOT / "rules" / "portkin.rules")}
     table, plan = default_table(), Plan()
     # The names of services differ from machine to machine, so they are taken from the messages.
@@ -183,8 +184,8 @@ def test_shipped_set():
         if found := re.fullmatch(r"PORTKIN blocked port (\S+) \((\S+)\)", rule.msg):
             names[Port.parse(found[2])] = found[1]
     today = default_table().created.date()
-    ports = chosen("1000", table, plan.k)
-    made = {rule.sid: rule for rule in build(plan, table, ports, sids=Sids(), today=today, names=names.get)}
+    ports = select_ports("1000", table, plan.k)
+    made = {rule.sid: rule for rule in build_rules(plan, table, ports, sids=Sids(), today=today, names=names.get)}
     assert made.keys() == shipped.keys()
     assert [] == [sid for sid in made if content(made[sid]) != content(shipped[sid])]
     entries = (ROOT / "rules" / "sid-msg.map").read_text().splitlines()

@@ -2,8 +2,8 @@
 ##! in protocols that answer late. Takes part where known-services was loaded
 ##! before this package, as Zeek's local.zeek does.
 
-@load ./decide
-@load ./detect
+@load ./decision
+@load ./detection
 
 module Portkin;
 
@@ -13,7 +13,7 @@ event Known::log_known_services(rec: Known::ServicesInfo)
 	{
 	# Here, where this node keeps state, and wherever else it is kept.
 	service_seen(rec$port_num);
-	tell_service(rec$port_num);
+	report_service(rec$port_num);
 	}
 
 @endif

@@ -1,6 +1,6 @@
 # @TEST-DOC: Proof that comes while the sidecar is asked makes Zeek ask again for a predicted port; where none is new it does not.
 #
-# @TEST-EXEC: zeek -b %INPUT >asked
+# @TEST-EXEC: zeek -b "%INPUT" >asked
 # @TEST-EXEC: btest-diff asked
 
 @load portkin
@@ -10,13 +10,13 @@ module Portkin;
 
 redef darknets += { 203.0.113.0/24 };
 
-global decision = Decision($id="D1", $src=198.51.100.10, $probed=22/tcp,
+global decision = Decision($id="D1", $source=Source($host=198.51.100.10), $probed=22/tcp,
     $evidence=DARKNET, $kept=vector(22/tcp, 2222/tcp), $until=double_to_time(0.0),
     $after=1);
 
 function probes(dst: addr)
 	{
-	event probe(decision$src, dst, decision$probed, DARKNET);
+	event probe(decision$source, dst, decision$probed, DARKNET);
 	}
 
 function refuse(p: port)
@@ -24,7 +24,7 @@ function refuse(p: port)
 	for ( reqid, o in open_blocks )
 		if ( o$info$p == p )
 			{
-			print fmt("  %s with %s", p, o$proof);
+			print fmt("  %s with %s", p, o$evidence);
 			event block_response(reqid, o$info$src, p, "vetoed", "unproven");
 			}
 	}
