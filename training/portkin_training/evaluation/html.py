@@ -10,6 +10,7 @@ from html import escape
 from statistics import fmean
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from portkin import __version__
@@ -150,7 +151,7 @@ def _over_k(results: ReplayResults, best: float | None) -> str:
     return _figure(canvas, f"New-port recall of every predictor, blocks of {span(results.sweep.headline[1])}")
 
 
-def _axes(x: str, y: str):
+def _axes(x: str, y: str) -> tuple[Canvas, Axes]:
     canvas = Canvas(figsize=(6, 3.6), layout="constrained")
     axes = canvas.subplots()
     axes.set_xlabel(x)

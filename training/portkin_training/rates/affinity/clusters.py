@@ -49,7 +49,8 @@ def partition(embedding: Floats, k: int, seed: int) -> NDArray[np.int32]:
     rows = embedding[:, :k]
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
-    return KMeans(k, n_init=1 if len(rows) >= MANY else 4, random_state=seed).fit(rows).labels_
+    labels: NDArray[np.int32] = KMeans(k, n_init=1 if len(rows) >= MANY else 4, random_state=seed).fit(rows).labels_
+    return labels
 
 
 def silhouettes(distance: Floats, labels: Ints) -> Floats:

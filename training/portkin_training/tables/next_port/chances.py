@@ -76,7 +76,8 @@ def _most_counted(pairs: KeyedCounts, first: Ints, last: Ints) -> Ints:
     rows = rows + np.arange(len(rows))
     p = pairs.keys[rows] // CODES
     order = np.lexsort((-pairs.values[rows], p))
-    return pairs.keys[rows][order][_place(p[order]) < _SUCCESSORS]
+    kept: Ints = pairs.keys[rows][order][_place(p[order]) < _SUCCESSORS]
+    return kept
 
 
 def _place(sorted_keys: Ints) -> Ints:
@@ -152,9 +153,9 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
         weights, best = weights + length * change, gained
         if np.abs(change).max() < 1e-7:
             break
-    raw = weights / scale
+    raw: Floats = weights / scale
     raw[0] = weights[0] - (raw[1:] * centre[1:]).sum()
-    return raw.round(_DIGITS)
+    return np.round(raw, _DIGITS)
 
 
 def fit_weights(known: PortStatistics, later: Outcomes) -> Floats:

@@ -85,7 +85,8 @@ def statistics_of(counts: PortCounts) -> PortStatistics:
     for proto in (0, 1):
         known = slice(proto * PORTS, (proto + 1) * PORTS)
         sources = max(float(counts.sources[proto]), 1.0)
-        strides.append(KeyedCounts.of(stride[p // PORTS == proto], out_of=np.count_nonzero(counts.visits[known])))
+        probed = float(np.count_nonzero(counts.visits[known]))
+        strides.append(KeyedCounts.of(stride[p // PORTS == proto], out_of=probed))
         its = counts.paces.keys // STEP_SPAN == proto
         paces.append(KeyedCounts(counts.paces.keys[its] % STEP_SPAN - CODES, counts.paces.values[its] / sources))
         drawn = np.flatnonzero(counts.draws[known]) + known.start
@@ -95,9 +96,9 @@ def statistics_of(counts: PortCounts) -> PortStatistics:
         onward=counts.onward,
         pairs=pairs,
         zones=KeyedCounts.of(p // ZONE * STEP_SPAN + stride + CODES),
-        strides=tuple(strides),
-        paces=tuple(paces),
-        draws=tuple(draws),
+        strides=(strides[0], strides[1]),
+        paces=(paces[0], paces[1]),
+        draws=(draws[0], draws[1]),
     )
 
 
@@ -122,9 +123,10 @@ def outcomes(history: History, horizon: float = HORIZON) -> Outcomes:
     soon = steps.gap < horizon * 1e6
     busy = np.bincount(group, minlength=1)
     key, at = np.unique(steps.before[soon] * CODES + steps.after[soon], return_inverse=True)
+    reached = np.bincount(at, busy[steps.group[soon]] ** -0.5, minlength=len(key))
     return Outcomes(
-        trials=np.bincount(code, busy[group] ** -0.5, minlength=CODES),
-        successes=KeyedCounts(key, np.bincount(at, busy[steps.group[soon]] ** -0.5, minlength=len(key))),
+        trials=np.bincount(code, busy[group] ** -0.5, minlength=CODES).astype(np.float64, copy=False),
+        successes=KeyedCounts(key, reached.astype(np.float64, copy=False)),
     )
 
 
