@@ -17,15 +17,14 @@ from portkin_training.commands.rates import rates as command
 from portkin_training.rates import calibrate, evaluate, report, results, ship
 from portkin_training.rates.affinity import affinity, clusters
 from portkin_training.rates.affinity.feature_ports import Affinities
-from portkin_training.rates.models import lstm
-from portkin_training.rates.models import registry as models
+from portkin_training.rates.models import lstm, registry
 from portkin_training.rates.models.task import ForecastScores, Split
 from portkin_training.rates.series import rate_series as series
 from portkin_training.rates.series.simulate import Telescope, simulate
 from support.rates_markdown import markdown
 
 SKY = Telescope(hours=800, groups=4, group_size=(3, 4), alone=2, level=(100, 400))
-TINY = models.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
+TINY = registry.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
 SHIPPED = (
     "EWMA",
     "ridge Rank. (T&S)",
@@ -163,11 +162,11 @@ def test_point_of_the_grid_is_judged_by_its_folds(sky, affinities):
 @pytest.mark.timeout(600)  # five networks are fitted and exported: seconds alone, minutes on busy cores
 def test_every_model_runs_and_is_judged_on_the_same_bins(sky, affinities, tmp_path):
     """All models of the tables, on one port: same bins, finite figures; those that ship carry their ONNX."""
-    found = run(sky, affinities, tmp_path, models.MODELS)
-    assert set(models.MODELS) == {result.model for result in found}
+    found = run(sky, affinities, tmp_path, registry.MODELS)
+    assert set(registry.MODELS) == {result.model for result in found}
     assert 1 == len({result.reported.bins for result in found})
     assert all(np.isfinite(result.reported.r2) for result in found)
-    assert models.UNSHIPPABLE == {result.model for result in found if not result.onnx}
+    assert registry.UNSHIPPABLE == {result.model for result in found if not result.onnx}
     ranked = next(result for result in found if result.model == "LSTM Rank. (T&S)")
     assert ranked.features[0] == sky.rates.ports[0] and len(ranked.features) <= 4
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from portkin_training.twin.real_zeek import DecisionRecord
 
 
 @click.command()
@@ -49,6 +53,8 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int) -> None:
     raise SystemExit(1)
 
 
-def _differences(theirs: list, ours: list, most: int = 10) -> list[tuple[str, object]]:
+def _differences(
+    theirs: list[DecisionRecord], ours: list[DecisionRecord], most: int = 10
+) -> list[tuple[str, DecisionRecord]]:
     only = [("Zeek", one) for one in theirs if one not in ours] + [("replay", one) for one in ours if one not in theirs]
     return sorted(only, key=lambda pair: pair[1])[:most]

@@ -1,4 +1,4 @@
-"""What the commands of ``portkin rates`` share: options, and how rates are summary_of of."""
+"""What the commands of ``portkin rates`` share: options, and a line that sums up rates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ seed_option = click.option("--seed", default=0, show_default=True, help="Repeats
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-class PortType(click.ParamType):
+class PortType(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
     """A port written as 22, 22/tcp or 53/udp."""
 
     name = "port"

@@ -82,7 +82,8 @@ def build(
     from rich.console import Console
 
     from portkin_training.evaluation.held_out import held_out_figures
-    from portkin_training.tables.build import METHODS, build_table, table_of_days
+    from portkin_training.tables.build import build_table, table_of_days
+    from portkin_training.tables.methods import METHODS
     from portkin_training.tables.scans import ScanOptions
 
     if min_ports > max_ports:

@@ -14,4 +14,5 @@ CODES = 2 * PORTS
 
 def codes_of(dport: NDArray[np.uint16], proto: NDArray[np.integer]) -> NDArray[np.int32]:
     """The codes, int32 (n,), of ports uint16 (n,) and IANA protocol numbers (n,)."""
-    return dport.astype(np.int32) + PORTS * (np.asarray(proto) == UDP).astype(np.int32)
+    udp: NDArray[np.bool_] = np.asarray(proto) == UDP
+    return dport.astype(np.int32) + PORTS * udp.astype(np.int32)

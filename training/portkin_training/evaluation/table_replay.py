@@ -71,7 +71,7 @@ def replay_table(
         report.decisions = decider.decisions
     if truth is not None and options.detector == "probe":  # the labels say who is known for a scanner
         detected = replace(detected, acted=detected.acted & (truth == SCAN))
-    events = events_of(detected, Grouper(options.by), options.over, truth)  # type: ignore[arg-type]
+    events = events_of(detected, Grouper(options.by), options.over, truth)
     counts = {
         name: replay(events, matrix, options.sweep)
         for name, matrix in predictors_of(table, learn, options.sweep.ks[-1]).items()

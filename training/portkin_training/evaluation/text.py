@@ -62,6 +62,15 @@ def shown(rows: Mapping[str, ReplayFigures]) -> list[str]:
     return names
 
 
+def figure_cells(figures: ReplayFigures, names: Sequence[str]) -> list[str]:
+    """The figures of these names and the number of blocks, as cells of a table."""
+    cells = [
+        with_interval(getattr(figures, name)) if name == "new_port_recall" else percent(getattr(figures, name).value)
+        for name in names
+    ]
+    return [*cells, f"{figures.blocks:,}"]
+
+
 def summary(rows: Mapping[str, ReplayFigures], title: str) -> Grid:
     """One row per predictor, the figures side by side."""
     grid = _grid(title)
@@ -71,13 +80,7 @@ def summary(rows: Mapping[str, ReplayFigures], title: str) -> Grid:
         grid.add_column(MEANING[name], justify="right", no_wrap=name in ("packet_fpr", "new_port_recall"))
     grid.add_column("blocks", justify="right", no_wrap=True)
     for label, figures in rows.items():
-        cells = [
-            with_interval(getattr(figures, name))
-            if name == "new_port_recall"
-            else percent(getattr(figures, name).value)
-            for name in names
-        ]
-        grid.add_row(label, *cells, f"{figures.blocks:,}")
+        grid.add_row(label, *figure_cells(figures, names))
     return grid
 
 
@@ -86,10 +89,18 @@ def table_ii(days: Sequence[tuple[float, float, float]], title: str) -> Grid:
     grid = _grid(title)
     for name in ("", "TPR", "FPR", "usefulness"):
         grid.add_column(name, justify="right" if name else "left")
-    columns = [[x for x in column if x == x] for column in zip(*days, strict=True)]
-    for name, over in (("Minimum", min), ("Mean", fmean), ("Maximum", max)):
-        grid.add_row(name, *(f"{100 * over(column):.4g} %" if column else "-" for column in columns))
+    for row in table_ii_rows(days):
+        grid.add_row(*row)
     return grid
+
+
+def table_ii_rows(days: Sequence[tuple[float, float, float]]) -> list[list[str]]:
+    """Minimum, mean and maximum over the days of (TPR, FPR, usefulness), as cells of a table."""
+    columns = [[x for x in column if x == x] for column in zip(*days, strict=True)]
+    return [
+        [name, *(f"{100 * over(column):.4g} %" if column else "-" for column in columns)]
+        for name, over in (("Minimum", min), ("Mean", fmean), ("Maximum", max))
+    ]
 
 
 def numbers(some: Sequence[Port]) -> str:
@@ -150,7 +161,7 @@ def pages(results: ReplayResults) -> Iterator[Grid | str]:
         yield (
             f"The limit: {percent(under_study.ceiling.value)} of those came less than {span(window)} after the "
             "source's latest probe"
-            + (f"; the best table of {k} ports, in hindsight, foretells {percent(best)}." if best is not None else ".")
+            + (f"; the best table of {k} ports, in hindsight, predicts {percent(best)}." if best is not None else ".")
         )
     yield from results.notes
     if results.units:
@@ -162,13 +173,21 @@ def pages(results: ReplayResults) -> Iterator[Grid | str]:
 def mapping() -> Grid:
     """Which labels mean a scan."""
     grid = _grid("Labels that mean a scan: the first rule that fits")
-    for name in ("taxonomy", "heuristic", "scan", "why"):
+    for name in ("taxonomy", "heuristic", "", "why"):
         grid.add_column(name)
-    for rule in LABEL_RULES:
-        grid.add_row(
-            escape(rule.taxonomy),
-            "any" if rule.heuristic is None else str(rule.heuristic),
-            "yes" if rule.scan else "-",
-            rule.why,
-        )
+    for row in label_rule_rows():
+        grid.add_row(*map(escape, row))
     return grid
+
+
+def label_rule_rows() -> list[list[str]]:
+    """Taxonomy, heuristic, whether it is a scan, and why, of every rule, as cells of a table."""
+    return [
+        [
+            rule.taxonomy,
+            "any" if rule.heuristic is None else str(rule.heuristic),
+            "scan" if rule.scan else "-",
+            rule.why,
+        ]
+        for rule in LABEL_RULES
+    ]

@@ -221,7 +221,7 @@ def _gather(packets: Packets, rows: NDArray[np.int64], kinds: NDArray[np.uint8])
     proto = packets.proto[rows]
     return Contacts(
         ts=packets.ts[rows],
-        kind=kinds & 3,
+        kind=kinds & np.uint8(3),
         src=np.where(swap[:, None], back, there),
         dst=np.where(swap[:, None], there, back),
         sport=np.where(swap, to_port, from_port),

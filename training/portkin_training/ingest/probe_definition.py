@@ -154,9 +154,7 @@ class FirstPackets:
     def of_packets(self, packets: Packets, seq: int) -> Probes:
         """The probes among packets; the first is given the place ``seq`` in the recording."""
         rows = np.flatnonzero(self._codes(packets, given=False) == PROBE)
-        if len(rows) == len(packets):
-            rows = slice(None)
-        picked = packets[rows]
+        picked = packets if len(rows) == len(packets) else packets[rows]
         return Probes(
             ts=picked.ts,
             seq=np.arange(seq, seq + len(picked)),
@@ -213,4 +211,5 @@ def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_sta
 
 
 def _mask(values: pa.Array) -> NDArray[np.bool_]:
-    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    mask: NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return mask

@@ -80,7 +80,10 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
                 for result in found
             },
         }
-    return _without_nan({"ports": ports, "means": {figure: means(results, figure) for figure in FIGURES}})
+    report: dict[str, Any] = _without_nan(
+        {"ports": ports, "means": {figure: means(results, figure) for figure in FIGURES}}
+    )
+    return report
 
 
 def _without_nan(value: Any) -> Any:

@@ -202,7 +202,7 @@ def run(
                 known += word == unseen
                 held[c] = word = word - proved + b | PROBED
                 proved = b
-                before, seen = c, now
+                before, seen = c, now  # type: ignore[assignment]
             elif kind == BENIGN:
                 tally[BENIGN_BLOCKED, b] += 1
                 tally[CONNECTIONS_BLOCKED, b] += packed >> OPENS & 1

@@ -14,6 +14,7 @@ FPR              benign packets (connections) blocked / benign packets (connecti
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -111,12 +112,13 @@ def figures(counts: ReplayCounts, k: int, window: float, *, rounds: int = 1000, 
     """The figures at one K and one T (seconds), with bootstrap intervals over the units."""
     named = columns(counts, k, window)
     drawn = draws(len(counts.units), rounds, seed)
-    whole = {name: int(named[name].sum()) for name in ("probes", "new", "blocks", "ordered", "benign")}
+    whole: dict[str, Any] = {name: int(named[name].sum()) for name in ("probes", "new", "blocks", "ordered", "benign")}
+    ratios: dict[str, Any] = {name: ratio(named[above], named[below], drawn) for name, (above, below) in RATIOS.items()}
     return ReplayFigures(
         k=k,
         window=window,
         **whole,
-        **{name: ratio(named[above], named[below], drawn) for name, (above, below) in RATIOS.items()},
+        **ratios,
     )
 
 

@@ -18,7 +18,8 @@ from portkin.bundles.table import KIND, Table, write_table
 from portkin.net.ports import Proto
 from portkin_training.core.engine import DUCKDB, Engine, Place, located
 from portkin_training.core.probes import manifest, open_probes
-from portkin_training.tables.daily import counts as daily
+from portkin_training.tables.daily.methods import METHODS as DAILY_METHODS
+from portkin_training.tables.daily.methods import weighted_days
 from portkin_training.tables.daily.store import Refreshed, refresh
 from portkin_training.tables.methods import METHODS
 from portkin_training.tables.protocol_rows import ProtocolRows
@@ -76,14 +77,14 @@ def table_of_days(
     """
     refuse_foreign(output, KIND)
     found = refresh(dataset, counts, options, engine=engine)
-    built = daily.METHODS[method](found.days, options, k, half_life)
-    lasting = daily.lasting(found.days, half_life)
+    built = DAILY_METHODS[method](found.days, options, k, half_life)
+    weighted = weighted_days(found.days, half_life)
     about = {
         **_about([dataset], options, built),
         "days": {
             "half_life": None if math.isinf(half_life) else half_life,
-            "number": len(lasting),
-            **({"first": str(lasting[0][0].date), "last": str(lasting[-1][0].date)} if lasting else {}),
+            "number": len(weighted),
+            **({"first": str(weighted[0][0].date), "last": str(weighted[-1][0].date)} if weighted else {}),
         },
     }
     return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about), found

@@ -218,7 +218,7 @@ def added(days: Iterable[tuple[Scans, float]], protos: tuple[Proto, ...], *, who
     for scans, weight in days:
         for proto in protos:
             its = scans.transitions[proto]
-            sums[proto].add(its.source.astype(np.int64) << 16 | its.target, its.count * weight)
+            sums[proto].add(its.source.astype(np.int64) << 16 | its.target, its.count.astype(np.float64) * weight)
             for name in ADDITIVE:
                 seen[proto][name] += getattr(scans.counts[proto], name)
     transitions = {}
@@ -250,7 +250,8 @@ class Sum:
         if not self._parts:
             return np.empty(0, np.int64), np.empty(0)
         keys, at = np.unique(np.concatenate([keys for keys, _ in self._parts]), return_inverse=True)
-        return keys, np.bincount(at, np.concatenate([values for _, values in self._parts]), minlength=len(keys))
+        values = np.concatenate([values for _, values in self._parts])
+        return keys, np.bincount(at, values, minlength=len(keys)).astype(np.float64, copy=False)
 
 
 def count_scans(probes: ir.Table, options: ScanOptions, *, at_once: int = AT_ONCE) -> Scans:

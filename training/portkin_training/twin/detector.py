@@ -204,7 +204,7 @@ class ScannerDetector:
     def _fail_overdue(self, ts: int, src: int, tracker: _Tracker) -> None:
         # Whoever sends faster than answers can come is no client.
         excess = max(0, len(tracker.pending) - self._config.max_contacts + 1)
-        overdue = []
+        overdue: list[Contact] = []
         for contact, since in tracker.pending.items():
             if len(overdue) >= excess and ts - since < self._answer_timeout:
                 break
@@ -238,9 +238,9 @@ class ScannerDetector:
         self._convicts[src] = _Convict(ts, evidence)
         suspect = self._suspects.pop(src, None)
         tracker = self._trackers.pop(src, None)
-        past = [*(suspect.failed if suspect else ()), *(tracker.pending if tracker else ())]
+        past: list[Contact] = [*(suspect.failed if suspect else ()), *(tracker.pending if tracker else ())]
         for contact in past:
-            self._sink.probe(Probe(ts, src, *contact, evidence, past=True))
+            self._sink.probe(Probe(ts, src, contact.dst, contact.port, contact.proto, evidence, past=True))
 
     def _judge_failed(self, ts: int, src: int, contact: Contact) -> None:
         if self._is_scanner(ts, src):
@@ -265,7 +265,7 @@ class ScannerDetector:
 
     def _forget_failed(self, ts: int, suspect: _Suspect) -> None:
         excess = max(0, len(suspect.failed) - self._config.max_contacts)
-        old = []
+        old: list[Contact] = []
         for contact, since in suspect.failed.items():
             if len(old) >= excess and ts - since < self._failed_interval:
                 break

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from portkin.errors import InputError
 from portkin.net.addresses import address_of
@@ -144,14 +145,14 @@ def _sidecar(table: Path | None) -> Iterator[tuple[int, Path]]:
             process.wait(timeout=10)
 
 
-def _taken_of(lines: list[dict]) -> list[DecisionRecord]:
+def _taken_of(lines: list[dict[str, Any]]) -> list[DecisionRecord]:
     ends = {line["id"]: line for line in lines if line["kind"] == "Portkin::OUTCOME"}
     found = []
     for line in lines:
         if line["kind"] != "Portkin::DECISION":
             continue
 
-        def ports(field: str, line: dict = line) -> tuple[Port, ...]:
+        def ports(field: str, line: dict[str, Any] = line) -> tuple[Port, ...]:
             return tuple(Port(number, line["proto"]) for number in line.get(field, ()))
 
         end = ends.get(line["id"], {})

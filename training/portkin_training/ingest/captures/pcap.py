@@ -91,7 +91,7 @@ def read_capture(path: Path, reading: Reading | None = None, *, rows: int = ROWS
         window.more(0)
         head = bytes(window.data[: min(window.filled, 24)])
         if head[:4] in PCAP_MAGICS:
-            walker = _Pcap(head, path)
+            walker: _Pcap | Pcapng = _Pcap(head, path)
         elif head[:4] == PCAPNG_MAGIC:
             walker = Pcapng()
         else:
@@ -163,8 +163,10 @@ class _Pcap:
         self._link = network & 0x03FF_FFFF  # above: whether and how long a frame check sequence is
         self._longest = min(max(snap, MAX_PACKET), MAX_BLOCK)
 
-    def walk(self, data: NDArray[np.uint8], pos: int, filled: int, row: int, out: Packets, counts: NDArray):
-        return walk_pcap(
+    def walk(
+        self, data: NDArray[np.uint8], pos: int, filled: int, row: int, out: Packets, counts: NDArray[np.int64]
+    ) -> tuple[int, int, int]:
+        pos, row, status = walk_pcap(
             data,
             pos,
             filled,
@@ -176,6 +178,7 @@ class _Pcap:
             out.columns(),
             counts,
         )
+        return pos, row, status
 
     def control(self, data: NDArray[np.uint8], pos: int, filled: int, status: int) -> int:
         if status == BAD:

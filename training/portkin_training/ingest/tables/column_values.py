@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ MICROSECONDS = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 0.001}
 
 _YEAR_10000 = 253_402_300_800 * 1_000_000
 
-Values = tuple[NDArray, NDArray[np.bool_]]
+Values = tuple[NDArray[Any], NDArray[np.bool_]]
 
 
 def name_address(name: str) -> bytes:
@@ -135,4 +136,5 @@ def _microseconds(column: pa.Array) -> Values:
 
 
 def _bools(column: pa.Array) -> NDArray[np.bool_]:
-    return pc.fill_null(column, False).to_numpy(zero_copy_only=False)
+    values: NDArray[np.bool_] = pc.fill_null(column, False).to_numpy(zero_copy_only=False)
+    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -93,7 +93,7 @@ def network_config(kind: Kind, config: LstmConfig) -> LstmConfig:
 
 def fit(kind: Kind, task: Task, used: Profile, seed: int, device: str) -> tuple[Predictor | Floats, dict[str, Any]]:
     """The fitted model, or the forecasts (n,) of one that reads no windows; and what was chosen on the way."""
-    fits = {
+    fits: dict[str, Callable[[], Predictor | Floats]] = {
         "last value": lambda: baselines.last_value(task),
         "seasonal naive": lambda: baselines.seasonal_naive(task),
         "moving average": lambda: baselines.moving_average(task),

@@ -96,7 +96,8 @@ class Task:
     def filled(self) -> Floats:
         """The scaled counts with gaps filled forward, for models that read whole series instead of
         windows."""
-        return model_input(self.counts[None], self.scaling)[0].astype(np.float64)
+        scaled: Floats = model_input(self.counts[None], self.scaling)[0].astype(np.float64)
+        return scaled
 
     def samples(self, length: int, first: int, last: int) -> tuple[NDArray[np.float32], Floats, NDArray[np.int64]]:
         """Scaled windows (w, length, f), the scaled bin after each (w,), and that bin's index (w,).

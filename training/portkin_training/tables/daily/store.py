@@ -6,7 +6,7 @@ and the counts of one that is gone are removed. A bundle is there whole or not a
 the days it has finished.
 
 The digest is over name, size and Parquet footer of each file. The footer holds the sizes, places and statistics of
-all columns, so that other probes make another footer, and empty_day but the last bytes of a file is read.
+all columns, so that other probes make another footer, and nothing but the last bytes of a file is read.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from portkin_training.core.port_codes import CODES
 from portkin_training.core.probes import manifest, open_probes
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.tables.daily.counts import Day, DayCounts, NextPortDay, count_each, empty_day, probes_of_days
-from portkin_training.tables.next_port.chances import KeyedCounts, Outcomes, PortCounts
+from portkin_training.tables.next_port.counts import KeyedCounts, Outcomes, PortCounts
 from portkin_training.tables.scans import ScanCounts, ScanOptions, Scans, Transitions
 
 KIND, SCHEMA = "portkin-day-counts", 1
@@ -144,7 +144,7 @@ def _count(
 
 
 def _write(path: Path, counts: DayCounts, asked: Mapping[str, Any]) -> None:
-    scans, (tally, outcomes, tape, probes) = counts
+    scans, (tally, outcomes, sample, probes) = counts
     if path.exists():
         shutil.rmtree(path)  # it may be damaged, which is no bundle to replace
     about = dict(asked) | {
@@ -172,7 +172,7 @@ def _write(path: Path, counts: DayCounts, asked: Mapping[str, Any]) -> None:
         )
         for name, found in (("pairs", tally.pairs), ("paces", tally.paces), ("successes", outcomes.successes)):
             _put(folder / f"{name}.parquet", key=found.keys, value=found.values)
-        _put(folder / "tape.parquet", ts=tape.ts, group=tape.group, code=tape.code)
+        _put(folder / "sample.parquet", ts=sample.ts, group=sample.group, code=sample.code)
 
 
 def _put(file: Path, **columns: np.ndarray) -> None:
@@ -184,7 +184,7 @@ def _get(file: Path) -> list[np.ndarray]:
 
 
 def _day(path: Path, day: date, rows: int) -> Day:
-    return Day(day, rows, lambda: _scans(path), lambda: _kin(path))
+    return Day(day, rows, lambda: _scans(path), lambda: _next_port(path))
 
 
 def _scans(path: Path) -> Scans:
@@ -194,7 +194,7 @@ def _scans(path: Path) -> Scans:
     return Scans(transitions, {proto: ScanCounts(**found) for proto, found in said.items()})
 
 
-def _kin(path: Path) -> NextPortDay:
+def _next_port(path: Path) -> NextPortDay:
     about = read_manifest(path, kind=KIND, schema=SCHEMA).about
     code, *columns = _get(path / "ports.parquet")
     dense = np.zeros((len(columns), CODES))
@@ -202,5 +202,5 @@ def _kin(path: Path) -> NextPortDay:
     visits, onward, draws, trials = dense
     pairs, paces, successes = (KeyedCounts(*_get(path / f"{name}.parquet")) for name in ("pairs", "paces", "successes"))
     tally = PortCounts(visits, onward, draws, pairs, paces, np.array(about["sources"]))
-    tape = History(*_get(path / "tape.parquet"))
-    return NextPortDay(tally, Outcomes(trials, successes), tape, tuple(about["probes"]))
+    sample = History(*_get(path / "sample.parquet"))
+    return NextPortDay(tally, Outcomes(trials, successes), sample, tuple(about["probes"]))

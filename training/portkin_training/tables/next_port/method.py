@@ -1,4 +1,5 @@
-"""Tables by `kin`: what is left out is chosen on a later part of the training probes, then all of them are counted."""
+"""Tables by next-port chances, the method "kin": what is left out is chosen on a later part of the training probes,
+then all of them are counted."""
 
 from __future__ import annotations
 
@@ -19,16 +20,9 @@ from portkin_training.replay.blocking import Sweep, replay
 from portkin_training.replay.events import Events, darknet_events
 from portkin_training.replay.metrics import columns
 from portkin_training.replay.predictors import matrix_of_rows
-from portkin_training.tables.next_port.chances import (
-    HORIZON,
-    PortStatistics,
-    Pruning,
-    Ranking,
-    learn,
-    learn_weights,
-    prunings,
-    rank,
-)
+from portkin_training.tables.next_port.chances import Ranking, learn_weights, rank
+from portkin_training.tables.next_port.counts import HORIZON, PortStatistics, learn
+from portkin_training.tables.next_port.pruning import Pruning, prunings
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
 from portkin_training.tables.shortest_path.method import shortest_path
@@ -43,7 +37,7 @@ LEVELS = (3, 10)
 """The K for which the choice is made, together."""
 _DIGITS = 2
 """Decimals of -log P: more are not known, and would make the table larger."""
-MOST = 500_000
+TRIAL_PROBES = 500_000
 """Probes the choice is tried out on, at most."""
 
 
@@ -66,24 +60,24 @@ def recall_and_usefulness(events: Events, matrix: NDArray[np.int32], ks: tuple[i
 def choose(
     ranking: Ranking, later: History, paper: NDArray[np.int32], rivals: Sequence[NDArray[np.int32]] = ()
 ) -> Pruning:
-    """Of `kin.rules`, one by which `ranking` does best on the later part, with `LEVELS` ports.
+    """Of all `prunings`, one by which `ranking` does best on the later part, with `LEVELS` ports.
 
     At each level it has to foretell `NEARLY` as many new ports as the best of `paper`, the nearest numbers and the
     `rivals`, or `NEARLY` as many as can be where that is less. Of the prunings that do, and whose blocks are at least
     `MARGIN` times as useful as those of `paper`, at each level, those are taken that leave most in every row; of these,
     one foretells most, summed over the levels, and of all that foretell `NEARLY` as many it is the one with the most
-    useful blocks. Where no blocks are that useful, the rule whose blocks come closest: what is foretold goes first,
+    useful blocks. Where no blocks are that useful, the pruning whose blocks come closest: what is foretold goes first,
     since useful blocks alone are had by predicting next to nothing.
 
     `ranking`, `paper` and `rivals` are learnt from what came before. Everything is kept where nothing new is reached.
     """
-    events = darknet_events(later[:MOST])
+    events = darknet_events(later[:TRIAL_PROBES])
     ks = tuple(k for k in LEVELS if k <= ranking.codes.shape[1]) or (ranking.codes.shape[1],)
     if np.isnan(recall_and_usefulness(events, ranking.matrix(), ks)).any():
         return Pruning()
     theirs = np.array([recall_and_usefulness(events, near, ks) for near in (paper, euclidean(later, ks[-1]), *rivals)])
     tried = list(prunings())
-    found = np.array([recall_and_usefulness(events, rule(ranking).matrix(), ks) for rule in tried])
+    found = np.array([recall_and_usefulness(events, pruning(ranking).matrix(), ks) for pruning in tried])
     recall = found[:, :, 0]
     with np.errstate(divide="ignore", invalid="ignore"):  # where none of the paper's blocks is useful, any is more so
         useful = np.nan_to_num(found[:, :, 1] / theirs[0, :, 1], nan=1.0, posinf=np.inf).min(axis=1)
@@ -91,15 +85,15 @@ def choose(
     good = enough & (useful >= MARGIN)
     if not good.any():
         return tried[int(np.argmax(np.where(enough, useful, -1.0)))]
-    least = np.array([rule.least for rule in tried])
+    least = np.array([pruning.least for pruning in tried])
     good &= least == least[good].max()
     total = recall.sum(axis=1)
     best = good & (total >= NEARLY * total[good].max())
     return tried[int(np.argmax(np.where(best, useful, -1.0)))]
 
 
-def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, ProtocolRows]:
-    """The k most likely next new ports of every port, where the rule keeps them; distances are -log P.
+def next_port(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, ProtocolRows]:
+    """The k most likely next new ports of every port, where the pruning keeps them; distances are -log P.
 
     The scan filter of the options is the paper's and serves it alone; here sweeps and single probes are evidence
     too.
@@ -107,37 +101,37 @@ def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, ProtocolR
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     history = read_history(wanted)
     earlier, later = history.divided(LATER)
-    rule = Pruning()
+    pruning = Pruning()
     if len(earlier) and len(later):
         paper = shortest_path(within(wanted, history.spans(LATER)), options, max(k, *LEVELS))
         tried = rank(learn(earlier), learn_weights(earlier), np.unique(later.code), k)
         nearest = matrix_of_rows({proto: part.rows for proto, part in paper.items()}, max(k, *LEVELS))
         rivals = [baseline(earlier, max(LEVELS)) for baseline in BASELINES.values()]
-        rule = choose(tried, later, nearest, rivals)
+        pruning = choose(tried, later, nearest, rivals)
     probes_of = np.bincount(history.code // PORTS, minlength=2)
-    return tables(learn(history), learn_weights(history), rule, options, k, probes_of.tolist())
+    return rows_of(learn(history), learn_weights(history), pruning, options, k, probes_of.tolist())
 
 
-def tables(
+def rows_of(
     known: PortStatistics,
     weights: NDArray[np.float64],
-    rule: Pruning,
+    pruning: Pruning,
     options: ScanOptions,
     k: int,
     probes: Sequence[int],
 ) -> dict[Proto, ProtocolRows]:
-    """The rows that `kin` makes of what it learnt; `probes` says of how many, TCP and UDP."""
+    """The rows that `next_port` makes of what it learnt; `probes` says of how many, TCP and UDP."""
     built = {}
     for proto, ports in _ports(options, known.visits):
-        ranking = rule(rank(known, weights, ports, k))
-        told = {
+        ranking = pruning(rank(known, weights, ports, k))
+        counts = {
             "probes": int(probes[ports[0] // PORTS]),
             "visits": round(float(known.visits[ports].sum())),
             "pairs": int(np.count_nonzero(known.pairs.keys // CODES // PORTS == ports[0] // PORTS)),
-            "rule": asdict(rule),
+            "rule": asdict(pruning),
             "weights": [round(float(weight), 6) for weight in weights],
         }
-        built[proto] = ProtocolRows(_rows(ranking), told)
+        built[proto] = ProtocolRows(_bundle_rows(ranking), counts)
     return built
 
 
@@ -148,7 +142,7 @@ def _ports(options: ScanOptions, visits: NDArray[np.float64]) -> Iterator[tuple[
             yield proto, np.arange(shift, shift + (PORTS if visits.any() else 1))
 
 
-def _rows(ranking: Ranking) -> Rows:
+def _bundle_rows(ranking: Ranking) -> Rows:
     """As a bundle stores it: the ports that were probed or have anything to say."""
     here = (ranking.codes >= 0).any(axis=1) | ranking.probed
     codes, chance = ranking.codes[here], ranking.chance[here]

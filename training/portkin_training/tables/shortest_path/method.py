@@ -28,6 +28,6 @@ def shortest_path(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto,
     built = {}
     for proto, edges in scans.transitions.items():
         q1, q3 = quartiles(edges.count)
-        told = {**asdict(scans.counts[proto]), "q1": q1, "q3": q3, "unit": unit(edges.count)}
-        built[proto] = ProtocolRows(shortest_path_rows(edges, k), told)
+        counts = {**asdict(scans.counts[proto]), "q1": q1, "q3": q3, "unit": unit(edges.count)}
+        built[proto] = ProtocolRows(shortest_path_rows(edges, k), counts)
     return built

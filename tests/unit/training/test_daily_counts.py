@@ -20,7 +20,8 @@ from portkin.errors import BundleError, InputError
 from portkin_training.commands.table import table as command
 from portkin_training.core.probes import Probes, ProbesWriter, load, manifest, open_probes
 from portkin_training.tables.daily import store as day_store
-from portkin_training.tables.daily.counts import count_each, divided, joined, lasting
+from portkin_training.tables.daily.counts import count_each
+from portkin_training.tables.daily.methods import divided, joined_samples, weighted_days
 from portkin_training.tables.scans import ScanOptions
 
 DAY = 86_400_000_000
@@ -116,9 +117,9 @@ class TestSame:
 
         assert DATES[:4] == [day for day, _ in one] == [day for day, _ in all_at_once]
         for (_, a), (_, b) in zip(one, all_at_once, strict=True):
-            assert np.array_equal(a.kin.outcomes.trials, b.kin.outcomes.trials)
-            assert np.array_equal(a.kin.outcomes.successes.values, b.kin.outcomes.successes.values)
-            assert np.array_equal(a.kin.tape.group, b.kin.tape.group)
+            assert np.array_equal(a.next_port.outcomes.trials, b.next_port.outcomes.trials)
+            assert np.array_equal(a.next_port.outcomes.successes.values, b.next_port.outcomes.successes.values)
+            assert np.array_equal(a.next_port.sample.group, b.next_port.sample.group)
             assert a.scans.counts == b.scans.counts
 
     def test_stored_as_counted(self, tmp_path):
@@ -131,12 +132,12 @@ class TestSame:
         for proto, edges in counted.scans.transitions.items():
             assert edges.count.tolist() == day.scans().transitions[proto].count.tolist()
         assert counted.scans.counts == day.scans().counts
-        read = day.kin()
-        assert counted.kin.probes == read.probes
+        read = day.next_port()
+        assert counted.next_port.probes == read.probes
         for name in ("visits", "onward", "draws", "sources"):
-            assert np.array_equal(getattr(counted.kin.tally, name), getattr(read.tally, name))
-        assert np.array_equal(counted.kin.tally.pairs.values, read.tally.pairs.values)
-        assert np.array_equal(counted.kin.tape.code, read.tape.code)
+            assert np.array_equal(getattr(counted.next_port.ports, name), getattr(read.ports, name))
+        assert np.array_equal(counted.next_port.ports.pairs.values, read.ports.pairs.values)
+        assert np.array_equal(counted.next_port.sample.code, read.sample.code)
 
 
 class TestOnlyWhatIsNew:
@@ -194,7 +195,7 @@ class TestOnlyWhatIsNew:
 
         found = day_store.refresh(dataset, tmp_path / "counts", options)
 
-        assert [0, 400, 0] == [day.kin().probes[0] for day in found.days]
+        assert [0, 400, 0] == [day.next_port().probes[0] for day in found.days]
         assert [] == day_store.refresh(dataset, tmp_path / "counts", options).counted
 
     def test_killed(self, tmp_path):
@@ -237,9 +238,11 @@ class TestFading:
         dataset = add(tmp_path / "probes", 0, 4, 5)
         days = day_store.refresh(dataset, tmp_path / "counts", ScanOptions()).days
 
-        assert [(DATES[4], 0.5), (DATES[5], 1.0)] == [(day.date, weight) for day, weight in lasting(days, 1.0)][-2:]
-        assert [DATES[4], DATES[5]] == [day.date for day, _ in lasting(days, 0.4)]
-        assert [1.0, 1.0, 1.0] == [weight for _, weight in lasting(days, float("inf"))]
+        assert [(DATES[4], 0.5), (DATES[5], 1.0)] == [(day.date, weight) for day, weight in weighted_days(days, 1.0)][
+            -2:
+        ]
+        assert [DATES[4], DATES[5]] == [day.date for day, _ in weighted_days(days, 0.4)]
+        assert [1.0, 1.0, 1.0] == [weight for _, weight in weighted_days(days, float("inf"))]
 
     def test_fading_changes_the_order(self, tmp_path):
         """What was walked of late lies nearer than what was walked more often long ago."""
@@ -262,16 +265,16 @@ class TestFading:
         assert {"inf": 443, "1": 8080} == nearest
 
     def test_divided(self, tmp_path):
-        """Days are divided where the share of the probes is reached, and tapes of several days do not share sources."""
+        """Days are divided where the share of the probes is reached; samples of several days share no sources."""
         dataset = add(tmp_path / "probes", *range(4))
         days = day_store.refresh(dataset, tmp_path / "counts", ScanOptions()).days
 
         earlier, later = divided(days, 0.75)
-        tape = joined(later)
+        sample = joined_samples(later)
 
         assert (3, 1) == (len(earlier), len(later))
-        assert 400 == len(tape)
-        assert not set(joined(days[:1]).group) & set(joined(days[:2]).group[400:])
+        assert 400 == len(sample)
+        assert not set(joined_samples(days[:1]).group) & set(joined_samples(days[:2]).group[400:])
 
 
 class TestAppend:

@@ -10,8 +10,10 @@ from portkin_training.replay.baselines import successors_by_sources as by_source
 from portkin_training.replay.baselines import together_in_a_day as same_day
 from portkin_training.replay.events import darknet_events
 from portkin_training.replay.oracle import credits, hindsight
-from portkin_training.tables.next_port import chances as kin
+from portkin_training.tables.next_port import chances
+from portkin_training.tables.next_port.counts import learn
 from portkin_training.tables.next_port.method import choose, recall_and_usefulness
+from portkin_training.tables.next_port.pruning import Pruning
 
 SECOND = 1_000_000
 UDP = 65536
@@ -117,9 +119,9 @@ class TestKin:
     def test_sweeps_and_services(self):
         """It learns both from one recording: the next number after a port never seen, the companions of a known one."""
         made = walks(np.random.default_rng(1), 200)
-        weights = kin.learn_weights(made)
+        weights = chances.learn_weights(made)
 
-        ranking = kin.rank(kin.learn(made), weights, np.array([80, 30_001]), 3)
+        ranking = chances.rank(learn(made), weights, np.array([80, 30_001]), 3)
 
         assert {443, 8080} <= set(ranking.codes[0].tolist())
         assert 30_002 == ranking.codes[1, 0]
@@ -130,7 +132,7 @@ class TestKin:
         """On later walks of the same kind no baseline foretells more new ports."""
         earlier, later = walks(np.random.default_rng(2), 300).divided(0.7)
         events = darknet_events(later)
-        ranking = kin.rank(kin.learn(earlier), kin.learn_weights(earlier), np.unique(later.code), 3)
+        ranking = chances.rank(learn(earlier), chances.learn_weights(earlier), np.unique(later.code), 3)
 
         ours = recall_and_usefulness(events, ranking.matrix(), (3,))[0, 0]
 
@@ -142,7 +144,7 @@ class TestKin:
         """The same history gives the same weights and ranking, bit for bit."""
         made = walks(np.random.default_rng(3), 60)
 
-        one, two = (kin.rank(kin.learn(made), kin.learn_weights(made), np.array([80, 443]), 8) for _ in range(2))
+        one, two = (chances.rank(learn(made), chances.learn_weights(made), np.array([80, 443]), 8) for _ in range(2))
 
         assert np.array_equal(one.codes, two.codes)
         assert np.array_equal(one.chance, two.chance)
@@ -150,8 +152,8 @@ class TestKin:
     def test_little_to_learn_from(self):
         """Of nothing, or of one probe, the weights are the prior and nothing is predicted that was never counted."""
         for made in (history((0, 1, 80))[:0], history((0, 1, 80))):
-            assert np.array_equal(kin.PRIOR, kin.learn_weights(made))
-            ranking = kin.rank(kin.learn(made), kin.PRIOR, np.array([80]), 2)
+            assert np.array_equal(chances.PRIOR, chances.learn_weights(made))
+            ranking = chances.rank(learn(made), chances.PRIOR, np.array([80]), 2)
             assert {79, 81, 82} >= {q for q in ranking.codes[0].tolist() if q >= 0}
 
     def test_protocols_apart(self):
@@ -159,7 +161,7 @@ class TestKin:
         codes = (UDP + 53, UDP + 123, 80, 443)
         made = history(*[(i * 10 + j, i, code) for i in range(20) for j, code in enumerate(codes)])
 
-        ranking = kin.rank(kin.learn(made), kin.learn_weights(made), np.array([80, UDP + 53]), 4)
+        ranking = chances.rank(learn(made), chances.learn_weights(made), np.array([80, UDP + 53]), 4)
 
         assert {0} == {q // UDP for q in ranking.codes[0].tolist()}
         assert {1} == {q // UDP for q in ranking.codes[1].tolist()}
@@ -168,30 +170,30 @@ class TestKin:
         """Entries below the floor are left out, but for as many as every row keeps."""
         chance = np.array([[0.5, 0.3, 0.1, 0.1], [0.1, 0.1, 0.1, 0.0]])
         codes = np.array([[5, 6, 7, 8], [5, 6, 7, 8]])
-        ranking = kin.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
+        ranking = chances.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
 
-        assert [[5, 6, -1, -1], [-1, -1, -1, -1]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
-        assert [[5, 6, -1, -1], [5, -1, -1, -1]] == kin.Pruning(floor=0.2, least=1)(ranking).codes.tolist()
+        assert [[5, 6, -1, -1], [-1, -1, -1, -1]] == Pruning(floor=0.2)(ranking).codes.tolist()
+        assert [[5, 6, -1, -1], [5, -1, -1, -1]] == Pruning(floor=0.2, least=1)(ranking).codes.tolist()
 
     def test_rule_leaves_alone_rows_with_three_likely_ports(self):
         """Where the first three are above the floor, so may all the others be below it."""
         chance = np.array([[0.5, 0.3, 0.2, 0.01], [0.5, 0.3, 0.19, 0.01]])
         codes = np.array([[5, 6, 7, 8], [5, 6, 7, 8]])
-        ranking = kin.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
+        ranking = chances.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
 
-        assert [[5, 6, 7, 8], [5, 6, -1, -1]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
+        assert [[5, 6, 7, 8], [5, 6, -1, -1]] == Pruning(floor=0.2)(ranking).codes.tolist()
 
     def test_rule_leaves_alone_what_nobody_probed(self):
         """A row of a port that nobody probed stays whole, however unlikely its entries."""
         chance = np.array([[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]])
-        ranking = kin.Ranking(np.array([1, 2]), np.array([[5, 6, 7], [5, 6, 7]]), chance, np.array([True, False]))
+        ranking = chances.Ranking(np.array([1, 2]), np.array([[5, 6, 7], [5, 6, 7]]), chance, np.array([True, False]))
 
-        assert [[-1, -1, -1], [5, 6, 7]] == kin.Pruning(floor=0.2)(ranking).codes.tolist()
+        assert [[-1, -1, -1], [5, 6, 7]] == Pruning(floor=0.2)(ranking).codes.tolist()
 
     def test_choice_is_useful(self):
         """The rule that is chosen makes blocks at least as useful as those of the table to beat."""
         earlier, later = walks(np.random.default_rng(4), 300).divided(0.7)
-        ranking = kin.rank(kin.learn(earlier), kin.learn_weights(earlier), np.unique(later.code), 10)
+        ranking = chances.rank(learn(earlier), chances.learn_weights(earlier), np.unique(later.code), 10)
         other = euclidean(earlier, 10)
 
         rule = choose(ranking, later, other)
@@ -206,17 +208,17 @@ def test_weights_of_thinned_pairs_are_those_of_all():
     """Reached pairs all stay; of the others every n-th stands for n, and what is fitted is nearly the same."""
     rng = np.random.default_rng(3)
     pairs = np.arange(60_000)
-    phi = np.column_stack([np.ones(len(pairs)), rng.normal(size=(len(pairs), kin.FEATURES - 1))])
+    phi = np.column_stack([np.ones(len(pairs)), rng.normal(size=(len(pairs), chances.FEATURES - 1))])
     chance = 1 / (1 + np.exp(4 - phi[:, 1] + 0.5 * phi[:, 2]))
     trials = np.full(len(pairs), 3.0)
     reached = rng.binomial(3, chance).astype(float)
-    some, of_them, stands_for = kin.thinned(pairs, reached, most=10_000)
+    some, of_them, stands_for = chances.thinned(pairs, reached, most=10_000)
     assert set(np.flatnonzero(reached)) <= set(some.tolist())
     # Every sixth of those not reached, rounded up, each for six.
     rest = int((reached == 0).sum())
     assert len(some) == int((reached > 0).sum()) + -(-rest // 6)
     assert {1.0, 6.0} == set(stands_for)
-    whole = kin.fit(phi, reached, trials)
-    part = kin.fit(phi[some], of_them, trials[some] * stands_for)
+    whole = chances.fit(phi, reached, trials)
+    part = chances.fit(phi[some], of_them, trials[some] * stands_for)
     assert np.abs(whole - part).max() < 0.15
-    assert (pairs is kin.thinned(pairs, reached)[0]) and kin.thinned(pairs, reached)[2].all()
+    assert (pairs is chances.thinned(pairs, reached)[0]) and chances.thinned(pairs, reached)[2].all()
