@@ -24,7 +24,8 @@ from portkin.bundles.manifest import Bundle, open_bundle
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin.timeseries.indicators import FLOOR, SIGMAS, TREND, early_warning, linear_trend, prediction_error
-from portkin.timeseries.windows import Floats, Scaling, model_input, usable, windows
+from portkin.timeseries.scaling import Floats, Scaling
+from portkin.timeseries.windows import model_input, usable, windows
 
 KIND = "portkin-rates"
 SCHEMA = 2

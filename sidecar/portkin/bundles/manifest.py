@@ -230,7 +230,7 @@ def _has_name(folder: int, path: Path) -> bool:
 
 def _read(folder: int, name: str) -> bytes:
     """The bytes of a file of the folder; OSError as the file system raises it."""
-    with open(name, "rb", opener=lambda file, flags: os.open(file, flags, dir_fd=folder)) as opened:  # noqa: PTH123
+    with open(name, "rb", opener=lambda file, flags: os.open(file, flags, dir_fd=folder)) as opened:
         return opened.read()
 
 
@@ -352,4 +352,4 @@ def _exchange(one: Path, other: Path) -> bool:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError):
         return False
-    return renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0
+    return bool(renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0)

@@ -52,11 +52,8 @@ class Rows:
     def __post_init__(self) -> None:
         """Raise ValueError, naming what is wrong, for arrays that are no such rows."""
         n = len(self.ports)
-        if (self.ports.dtype, self.neighbors.dtype, self.distances.dtype) != (
-            np.uint16,
-            np.uint16,
-            np.float32,
-        ):
+        wanted = np.dtype(np.uint16), np.dtype(np.uint16), np.dtype(np.float32)
+        if (self.ports.dtype, self.neighbors.dtype, self.distances.dtype) != wanted:
             raise ValueError(
                 f"dtypes {self.ports.dtype}, {self.neighbors.dtype}, {self.distances.dtype} "
                 "are not uint16, uint16, float32"
@@ -96,7 +93,7 @@ class Rows:
     @property
     def k(self) -> int:
         """Neighbors per port at most."""
-        return self.neighbors.shape[1]
+        return int(self.neighbors.shape[1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,10 @@
-"""The addresses that must never be blocked because they are this machine's, or its way out: rtnetlink(7)."""
+"""This machine's addresses and default gateways, which must never be blocked: rtnetlink(7)."""
 
 from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Callable
 
 from portkin.net.addresses import MAPPED
 from portkin.net.netlink import Interrupted, attributes, dump, sequence
@@ -27,8 +28,8 @@ def gateways() -> frozenset[int]:
     return frozenset(_complete(_gateways))
 
 
-def _complete(read):
-    """What ``read`` gives, read again where the tables changed meanwhile."""
+def _complete(read: Callable[[], set[int]]) -> set[int]:
+    """What ``read`` returns; read again where the tables changed meanwhile."""
     for _ in range(_ROUNDS - 1):
         try:
             return read()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from portkin.timeseries.windows import Floats, windows
+from portkin.timeseries.scaling import Floats
+from portkin.timeseries.windows import windows
 
 FLOOR = 1.0
 """Probes per bin below which a forecast is not divided by: one."""

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin.net.ports import PROTOS, Proto
-from portkin.timeseries.windows import DAY
+from portkin.timeseries.bins import DAY
 from portkin_training.rates.series.counting import bin_number
 
 PROTO_NUMBERS: dict[Proto, int] = {"tcp": 6, "udp": 17}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portkin.errors import InputError
-from portkin.net.addresses import address_of
+from portkin.net.addresses import number_of
 from portkin.net.ports import Port
 from portkin_training.twin.decisions import Decision
 
@@ -158,7 +158,7 @@ def _taken_of(lines: list[dict]) -> list[Taken]:
         found.append(
             Taken(
                 ts=line["ts"],
-                src=address_of(line["src"]),
+                src=number_of(line["src"]),
                 probed=Port(line["probed"], line["proto"]),
                 evidence=line["evidence"].removeprefix("Portkin::"),
                 predicted=ports("predicted"),
