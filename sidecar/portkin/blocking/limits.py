@@ -28,7 +28,7 @@ class Limits:
     never_ports: tuple[Port, ...] = ()
     """Destination ports never blocked: ``22/tcp`` or ``53/udp``."""
     max_ports: int = setting(1024, low=1, high=65_536)
-    """Ports blocked for one source at a time: what a sweep over all ports can make us hold."""
+    """Ports blocked for one source at a time: what a sweep over all ports can add."""
     max_per_second: int = setting(1000, low=1, high=1_000_000)
     """New blocks per second, of all sources: a tenth of what one core can do."""
     max_blocks: int = setting(100_000, low=1, high=1_000_000)

@@ -1,4 +1,4 @@
-"""What is never blocked, whoever asks and for whatever reason."""
+"""What is never blocked, whatever the request."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 class Reconciler:
-    """The backend, and what it has been given. Whatever fails is made good when the backend is back."""
+    """The backend, and what it has been given. What fails is caught up on when the backend is back."""
 
     def __init__(
         self,

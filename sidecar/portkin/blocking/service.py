@@ -22,7 +22,7 @@ _QUEUE_FULL = "too many requests are waiting"
 class BlockingService(Part):
     """Queues requests for the enforcer's thread.
 
-    ``lazy``: the first request starts the enforcer, so a shadow that nobody asks writes no file.
+    ``lazy``: the first request starts the enforcer, so an unused shadow writes no file.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ from portkin.net.ports import PORTS, PROTOS, Port, Proto
 KIND = "portkin-table"
 SCHEMA = 2
 DEFAULT_K = 16
-"""Neighbors stored per port where nothing else is asked: more than any sensible number of ports to block."""
+"""Neighbors stored per port by default: more than any sensible number of ports to block."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A loaded table. Loading another one elsewhere does not disturb it."""
+    """A loaded table. It is in memory: replacing the bundle does not affect it."""
 
     manifest: Manifest
     rows: Mapping[Proto, Rows]
 
     @classmethod
     def load(cls, path: Path | str) -> Table:
-        """Verify and map the table bundle at ``path``; BundleError says what is wrong and what to do."""
+        """Read and verify the table bundle at ``path``. Raises BundleError, which says what is wrong and what to do."""
         bundle = open_bundle(Path(path), kind=KIND, schema=SCHEMA)
         rows: dict[Proto, Rows] = {}
         for proto in PROTOS:

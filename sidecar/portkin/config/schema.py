@@ -124,7 +124,7 @@ def load_config(
         try:
             check(config)
         except PortkinError as error:
-            said = str(error)
-            named = said if said.startswith(name) else f"{name}: {said}"
+            message = str(error)
+            named = message if message.startswith(name) else f"{name}: {message}"
             raise ConfigError(f"{section.place(name)}: {named}") from None
     return config

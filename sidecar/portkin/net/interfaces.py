@@ -1,4 +1,7 @@
-"""This machine's addresses and default gateways, which must never be blocked: rtnetlink(7)."""
+"""This machine's addresses and default gateways, which must never be blocked: rtnetlink(7).
+
+By hand: pyroute2 0.9.7 takes 0.3 s and 24 MB to import, and raises in a thread with a running event loop.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _ROUNDS = 5
 
 
 def own_addresses() -> frozenset[int]:
-    """The 128-bit addresses of all interfaces here. Raises OSError."""
+    """The 128-bit addresses of all interfaces of this machine. Raises OSError."""
     return frozenset(_complete(_addresses))
 
 

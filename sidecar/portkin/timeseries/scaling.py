@@ -1,6 +1,6 @@
 """Scaling of counts for the models, and back.
 
-A count is a float64; NaN is a bin nobody watched (unknown), 0.0 a bin that was watched and stayed empty.
+A count is a float64; NaN is a bin that was not watched (unknown), 0.0 a bin that was watched and stayed empty.
 """
 
 from __future__ import annotations
@@ -50,4 +50,5 @@ class Scaling:
         """Scaled forecasts of the first feature, the target, back in counts, never negative: float64."""
         with np.errstate(over="ignore"):  # a forecast of infinitely many is one that nothing exceeds
             own = np.asarray(scaled, dtype=np.float64) * self.std[0] + self.mean[0]
-            return np.maximum(np.expm1(own) if self.logarithm else own, 0.0)
+            counts: Floats = np.maximum(np.expm1(own) if self.logarithm else own, 0.0)
+            return counts

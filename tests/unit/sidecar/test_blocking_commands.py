@@ -48,7 +48,7 @@ def test_blocks_are_added_listed_and_removed(portkin):
     assert (0, f"{SRC} 80/tcp added\n{SRC} 53/udp added\n") == (added.exit_code, added.output)
     listed = rows(portkin)
     assert ["53/udp", "80/tcp"] == [row["port"] for row in listed]
-    assert {"evidence=OPERATOR too curious"} == {row["why"] for row in listed}
+    assert {"evidence=OPERATOR too curious"} == {row["reason"] for row in listed}
     assert ["80/tcp"] == [row["port"] for row in rows(portkin, "--port", "80")]
     assert [] == rows(portkin, "--src", "203.0.113.6")
     assert f"{SRC} 80/tcp removed\n" == portkin(blocks, "remove", SRC, "80").output
@@ -59,7 +59,7 @@ def test_blocks_are_added_listed_and_removed(portkin):
 
 
 def test_no_shadow_among_real_blocks(portkin, tmp_path):
-    """Without the sidecar's settings nothing is added to books of real blocks: it would open what is closed."""
+    """Without the sidecar's settings nothing is added to a database of real blocks: it would unblock."""
     portkin(blocks, "add", SRC, "80")
     real = "nftables" in (tmp_path / "portkin.yaml").read_text()
     shadow = tmp_path / "shadow.yaml"
@@ -114,7 +114,7 @@ def test_all_blocks_are_flushed_when_confirmed(portkin):
 def test_text_that_is_no_address_or_port_is_refused(portkin):
     """A wrong address is a usage error that names it; a wrong port names itself."""
     wrong = portkin(blocks, "add", "1.2.3.4; flush ruleset", "80")
-    assert (2, True) == (wrong.exit_code, "is no address" in wrong.output)
+    assert (2, True) == (wrong.exit_code, "is not an address" in wrong.output)
     with pytest.raises(PortError, match="80; drop"):
         portkin(blocks, "add", SRC, "80; drop")
 

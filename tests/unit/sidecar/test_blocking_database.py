@@ -1,4 +1,4 @@
-"""The books: what was written is there again, whoever died meanwhile."""
+"""The block database: what was recorded is there again after any crash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def path(tmp_path):
 
 
 def test_a_block_is_there_again_after_closing(path):
-    """What was begun and extended is read back as it was: pair, mode, rank, times."""
+    """What was added and extended is read back as it was: key, mode, rank, times."""
     database = BlockDatabase(path)
     one, other = a_block(), a_block("2001:db8::7", "53/udp", mode="holdout", rank=2)
     with database.transaction():
@@ -52,8 +52,8 @@ def test_an_ended_block_is_kept_but_does_not_hold(path):
     assert wanted == {key: row[key] for key in wanted}
 
 
-def test_a_pair_cannot_be_blocked_twice_at_a_time(path):
-    """A second live row of a pair is refused by the file itself, and the transaction leaves nothing."""
+def test_a_key_cannot_be_blocked_twice_at_a_time(path):
+    """A second active row of a key is refused by the file itself, and the transaction leaves nothing."""
     database = BlockDatabase(path)
     with pytest.raises(sqlite3.IntegrityError), database.transaction():
         database.add([Entry(a_block()), Entry(a_block())])
@@ -61,7 +61,7 @@ def test_a_pair_cannot_be_blocked_twice_at_a_time(path):
 
 
 def test_blocks_cut_short_are_known(path):
-    """What ended before its time is found by its mode, so that a backend can be told; what ran out is not."""
+    """What ended before its time is found by its mode, so that a backend can release it; what expired is not."""
     database = BlockDatabase(path)
     removed, expired, live, other = (a_block(port=str(port)) for port in (1, 2, 3, 4))
     other.mode = "shadow"
@@ -75,7 +75,7 @@ def test_blocks_cut_short_are_known(path):
     ]
 
 
-def test_a_process_that_does_not_let_go_is_an_error(path, monkeypatch):
+def test_a_process_that_does_not_released_is_an_error(path, monkeypatch):
     """Another that keeps the lock, as one that was stopped, is waited for a while; the error names the lock file."""
     monkeypatch.setattr("portkin.blocking.database._LOCK_WAIT", 0.05)
     ours, theirs = BlockDatabase(path), BlockDatabase(path)
@@ -102,7 +102,7 @@ def test_old_rows_are_forgotten_and_live_ones_never(path):
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_damaged_file_is_set_aside(path, content):
-    """A file that is no database is kept under another name, and new database are begun; the text says so."""
+    """A file that is not a database is renamed, and a new one created; the text says so."""
     path.parent.mkdir()
     path.write_bytes(content)
     database, problem = open_database(path, now=1234.0)
@@ -135,15 +135,15 @@ def test_another_programs_database_is_not_written_to(path):
     assert "not a block database" in problem
 
 
-def test_books_that_cannot_be_written_are_an_error(tmp_path):
+def test_database_that_cannot_be_written_are_an_error(tmp_path):
     """A folder that cannot be made is an error that names the setting."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"enforce\.database"):
         open_database(tmp_path / "file" / "blocks.sqlite", now=0.0)
 
 
-def test_a_clock_behind_the_books_is_noticed(path):
-    """An hour back is a clock_behind; a second is none; forward is none."""
+def test_a_clock_behind_the_database_is_noticed(path):
+    """An hour back is reported; a second is not, nor is forward."""
     database = BlockDatabase(path)
     with database.transaction():
         database.stamp(10_000.0)
@@ -200,7 +200,7 @@ def test_what_was_committed_survives_kill_9(path):
     assert set(range(1, told + 1)) <= ports
 
 
-def test_the_books_do_not_grow_without_end(path, monkeypatch):
+def test_the_database_do_not_grow_without_end(path, monkeypatch):
     """Beyond a number of rows the oldest that have ended go, however young; what holds stays."""
     monkeypatch.setattr("portkin.blocking.database.MAX_ROWS", 2)
     database = BlockDatabase(path)

@@ -17,7 +17,7 @@ from portkin.net.ports import Port
 from support.enforcing import nets
 
 
-def pair(src, port="80/tcp"):
+def key(src, port="80/tcp"):
     return key_of(ip_address(src), Port.parse(port))
 
 
@@ -51,9 +51,9 @@ LIMITS = Limits(never_nets=nets("198.51.100.0/24", "2001:db8:5::/48"), never_por
         ("ff02::1", "80/tcp", "special-address"),
     ],
 )
-def test_some_pairs_may_never_be_blocked(src, port, veto):
+def test_some_keys_may_never_be_blocked(src, port, veto):
     """Listed nets and ports, our own addresses, gateways, and addresses that are nobody's are never blocked."""
-    assert veto == protection(pair(src, port), LIMITS, ADDRESSES)
+    assert veto == protection(key(src, port), LIMITS, ADDRESSES)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_some_pairs_may_never_be_blocked(src, port, veto):
     [(60.0, 60.0), (1e12, 604_800.0), (0.0, None), (-1.0, None), (math.nan, None), (math.inf, None)],
 )
 def test_a_duration_is_positive_and_not_endless(asked, given_):
-    """A block lasts a week at most; one of no time, or of no number, is none."""
+    """A block lasts a week at most; one of no time, or not a number, is refused."""
     assert given_ == duration(asked, Limits())
 
 
@@ -119,7 +119,7 @@ def test_any_reason_can_be_read(text):
 @settings(max_examples=100, deadline=None)
 @given(st.ip_addresses())
 def test_an_address_and_its_pair_are_the_same(address):
-    """The number of a pair gives the address back; mapped ones as the IPv4 they are."""
+    """The number of a key is the address; mapped ones as the IPv4 they are."""
     mapped = address.version == 6 and address.ipv4_mapped
     assert (mapped or address) == key_of(address, Port(1, "tcp")).address
 

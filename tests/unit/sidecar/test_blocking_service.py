@@ -27,7 +27,7 @@ SRC = "203.0.113.5"
 
 @contextlib.asynccontextmanager
 async def running(part):
-    """The part at work; gives what it has published so far."""
+    """The service at work; yields what it has published so far."""
     said = []
     work = asyncio.create_task(part.run(said.extend))
     try:
@@ -141,8 +141,8 @@ def test_a_defect_ends_neither_the_thread_nor_the_service(tmp_path):
     asyncio.run(scenario())
 
 
-def test_books_that_cannot_be_do_not_stop_detection(tmp_path):
-    """Where the books cannot be opened, requests are answered with error; nothing else happens."""
+def test_database_that_cannot_be_do_not_stop_detection(tmp_path):
+    """Where the database cannot be opened, requests are answered with error; nothing else happens."""
 
     async def scenario():
         (tmp_path / "file").write_text("")
@@ -157,7 +157,7 @@ def test_books_that_cannot_be_do_not_stop_detection(tmp_path):
 
 
 def test_a_shadow_that_nobody_asks_writes_nothing(tmp_path):
-    """By default no file is made until Zeek asks for the first block; then there are books."""
+    """By default no file is made until Zeek asks for the first block; then there is a database."""
 
     async def scenario():
         path = tmp_path / "state" / "blocks.sqlite"
@@ -193,8 +193,8 @@ def test_a_table_name_is_checked(tmp_path):
         place_of(load_config(tmp_path / "p.yaml").enforce)
 
 
-def test_where_the_books_are(monkeypatch, tmp_path):
-    """Root's books are in /var/lib, other people's under their state folder, and the setting wins."""
+def test_where_the_database_are(monkeypatch, tmp_path):
+    """Root's database is in /var/lib, other users' under their state folder, and the setting wins."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert "/var/lib/portkin/blocks.sqlite" == str(database_path(EnforceConfig()))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -212,7 +212,7 @@ def test_the_hosts_of_zeek_are_never_blocked():
 
 
 def test_limits_follow_the_file(tmp_path):
-    """A changed file brings new limits; a broken one is refused and the old stay; told to look, it looks at once."""
+    """A changed file brings new limits; a broken one is refused and the old stay; on `look` it checks at once."""
 
     async def scenario():
         path = tmp_path / "p.yaml"
@@ -235,7 +235,7 @@ def test_limits_follow_the_file(tmp_path):
 
 
 def test_a_start_that_fails_is_tried_again_at_its_pace(tmp_path):
-    """Without books it tries about once a second, not without pause; when it can, it starts by itself."""
+    """Without a database it tries about once a second, not without pause; when it can, it starts by itself."""
 
     async def scenario():
         (tmp_path / "file").write_text("")
@@ -255,7 +255,7 @@ def test_a_start_that_fails_is_tried_again_at_its_pace(tmp_path):
 
 
 def test_limits_given_before_it_could_start_hold(tmp_path):
-    """New limits that come while there are no books are not lost: when it starts, they win."""
+    """New limits that come while there is no database are not lost: when it starts, they win."""
 
     async def scenario():
         (tmp_path / "file").write_text("")
@@ -276,7 +276,7 @@ def test_limits_given_before_it_could_start_hold(tmp_path):
 
 
 def test_a_flood_does_not_keep_it_from_looking(tmp_path):
-    """While requests never cease, the regular look at backend and books goes on."""
+    """While requests never cease, the regular check of backend and database goes on."""
 
     async def scenario():
         bench = Bench(tmp_path, wall_clock=time.time, monotonic=time.monotonic)

@@ -110,7 +110,7 @@ def test_a_wrong_flag_is_refused_by_its_name(load):
 
 
 def test_a_check_that_fails_is_named_with_its_setting_and_place(load, monkeypatch):
-    """What a check refuses is told with the setting and where it stands: a line, or a flag over it."""
+    """What a check refuses is reported with the setting and where it stands: a line, or a flag over it."""
 
     def refuse(config):
         raise TransportError(f"{config.zeek.url!r} is no address")

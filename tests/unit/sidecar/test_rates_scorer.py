@@ -143,7 +143,7 @@ def test_live_scores_are_the_offline_scores(tmp_path):
 
 
 def test_reports_that_stop_are_one_outage_said_when_somebody_is_there(tmp_path):
-    """Three hours of silence: told once, and, where the way to Zeek broke, after the next report."""
+    """Three hours of silence: reported once, and, after a reconnect, with the next report."""
     desk = Desk(tmp_path)
     for number in range(5):
         desk.hour(number)
@@ -193,7 +193,7 @@ YEAR = 365 * 24 * HOUR
     ],
 )
 def test_a_report_from_the_future_is_refused_and_alarms_go_on(tmp_path, jump, counts, width, node):
-    """A clock far ahead closes no bin: the next hours are scored, a burst is told, and the log says which node."""
+    """A clock far ahead closes no bin: the next hours are scored, a burst is reported, and the log says which node."""
     desk = Desk(tmp_path)
     for number in range(6):
         desk.at(BEGIN + (number + 1) * HOUR)

@@ -1,4 +1,4 @@
-"""The window of rates: reports in, bins closed, restarts survived."""
+"""The rates database: reports in, bins closed, restarts survived."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_node_that_was_taken_away_is_forgotten(tmp_path):
 
 
 def test_a_restart_changes_nothing(tmp_path):
-    """Reports before and after the file was opened anew make one bin; repetitions are still known."""
+    """Reports before and after the file was reopened make one bin; repetitions are still known."""
     held = window(tmp_path)
     watch(held, "w1", 0, HOUR / 2, {SSH: 2})
     held.close()

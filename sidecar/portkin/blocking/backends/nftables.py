@@ -91,7 +91,7 @@ class Nftables:
         return found
 
     def dropped(self) -> Dropped:
-        """What the table's rules have dropped since the table was made."""
+        """What the table's rules have dropped since the table was created."""
         counted = _read(counter, self._place.table, COUNTER)
         if counted is None:
             raise BackendError(
