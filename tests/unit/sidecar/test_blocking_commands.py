@@ -55,7 +55,7 @@ def test_blocks_are_added_listed_and_removed(portkin):
     assert ["53/udp"] == [row["port"] for row in rows(portkin)]
     assert {"80/tcp": "removed", "53/udp": None} == {row["port"]: row["outcome"] for row in rows(portkin, "--all")}
     table = portkin(blocks, "list").output
-    assert ("53/udp" in table, "holds" in table, "80/tcp" in table) == (True, True, False)
+    assert ("53/udp" in table, "active" in table, "80/tcp" in table) == (True, True, False)
 
 
 def test_no_shadow_among_real_blocks(portkin, tmp_path):

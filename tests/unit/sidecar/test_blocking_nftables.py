@@ -57,7 +57,7 @@ def test_nothing_but_numbers_gets_into_a_command(address, number, proto, seconds
 
 def test_a_table_has_a_plain_name():
     """A name that is more than a word is refused before nft sees it."""
-    with pytest.raises(ValueError, match="is no name for a table"):
+    with pytest.raises(ValueError, match="is not a table name"):
         Nftables(Place(table="x; flush ruleset"), runner=Program("/bin/true"))
 
 

@@ -200,7 +200,9 @@ def test_connections_and_drops_are_counted_and_logged(setting):
         setting.sidecar.dropped(7)
 
     in_loop(story)
-    assert [1, 1, 7] == [setting.count(f"portkin_{name}") for name in ("connected", "reconnects_total", "drops_total")]
+    assert [1, 1, 7] == [
+        setting.count(f"portkin_{name}") for name in ("connected", "reconnects_total", "messages_dropped_total")
+    ]
     assert [
         "no connection to Zeek",
         "connected to Zeek",
