@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portkin.net.addresses import Nets
+from portkin.net.addresses import Nets, number_of
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.twin.detector import US, DetectorConfig, Evidence, Probe, ScannerDetector
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from portkin.errors import InputError
-from portkin.net.addresses import text_of
+from portkin.net.addresses import number_of, text_of
 from portkin_training.evaluation.label_files import labels_for
 from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED

@@ -21,6 +21,7 @@ import numba
 import numpy as np
 
 from portkin.errors import InputError
+from portkin.net.addresses import number_of
 from portkin_training.core.hashing import SEED, mixed
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
 from portkin_training.replay.mawi.scan_labels import is_scan
