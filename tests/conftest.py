@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -26,18 +28,35 @@ def shared_data() -> Path:
     return SHARED
 
 
-def find_zeek(name: str = "zeek") -> str | None:
-    """The path of one of Zeek's programs, from PATH or /opt/zeek/bin; None where there is none."""
-    return shutil.which(name) or shutil.which(name, path="/opt/zeek/bin")
+ZEEK_PREFIXES = "/opt/zeek*", "/usr/local/zeek*"
+"""Where Zeek's packages and builds install it, beside the prefixes that ``PORTKIN_ZEEKS=prefix:prefix`` names."""
 
 
-@pytest.fixture(scope="session")
-def zeek() -> str:
-    """The path of a real Zeek."""
-    path = find_zeek()
-    if path is None:
-        pytest.skip("no zeek on PATH or in /opt/zeek/bin")
-    return path
+def find_zeeks() -> dict[str, str]:
+    """Every real Zeek from 8.0 on, by its version: on PATH, in ``PORTKIN_ZEEKS``, at the usual prefixes."""
+    prefixes = [Path(name) for name in os.environ.get("PORTKIN_ZEEKS", "").split(":") if name]
+    prefixes += [path for usual in ZEEK_PREFIXES for path in sorted(Path("/").glob(usual.lstrip("/")))]
+    programs = [shutil.which("zeek"), *(prefix / "bin" / "zeek" for prefix in prefixes)]
+    found: dict[str, str] = {}
+    for program in programs:
+        if program is not None and os.access(program, os.X_OK):
+            said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+            version = re.search(r"version (\d+)\.(\S+)", said)
+            if version is not None and int(version[1]) >= 8:
+                found.setdefault(f"{version[1]}.{version[2]}", str(program))
+    return found
+
+
+ZEEKS = find_zeeks()
+NO_ZEEK = f"no Zeek from 8.0 on: none on PATH, in PORTKIN_ZEEKS, or at {' or '.join(ZEEK_PREFIXES)}"
+
+
+@pytest.fixture(scope="session", params=list(ZEEKS.values()) or [None], ids=[f"zeek-{v}" for v in ZEEKS] or ["no-zeek"])
+def zeek(request: pytest.FixtureRequest) -> str:
+    """The path of a real Zeek: a test that asks for it runs once with each that is found."""
+    if request.param is None:
+        pytest.skip(NO_ZEEK)
+    return request.param
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +75,31 @@ def root() -> None:
         pytest.skip("needs root (network namespaces, nftables)")
 
 
+EXPECTED_SKIPS = NO_ZEEK, "the shared recordings are not here", "the broker transport needs the Python bindings"
+"""How the reasons begin for which a test may be skipped where all must run (``CI`` is set)."""
+
+
+def skip_reasons(reporter: pytest.TerminalReporter) -> Counter[str]:
+    """How often each reason was given for a skip."""
+    return Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reporter.getreports("skipped"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many tests were skipped, and why, in few lines."""
-    reasons = Counter(
-        str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")
-    )
+    reasons = skip_reasons(terminalreporter)
     if reasons:
         terminalreporter.section(f"{reasons.total()} skipped")
         for reason, times in reasons.most_common():
             terminalreporter.line(f"{times:4d}  {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skip that nobody expected fails a run in CI: what it would have tested is not tested."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return
+    for reason in skip_reasons(reporter):
+        if not reason.startswith(EXPECTED_SKIPS):
+            reporter.write_line(f"a skip that is not expected here: {reason}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED

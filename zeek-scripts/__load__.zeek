@@ -7,12 +7,13 @@
 
 @load ./config
 @load ./api
+@load ./sources
 @load ./log
 @load ./request
-@load ./decide
-@load ./judge
-@load ./detect
-@load ./known
+@load ./decision
+@load ./scanners
+@load ./detection
+@load ./known-services
 
 @if ( Cluster::is_enabled() )
 @load ./cluster

@@ -1,11 +1,10 @@
-##! Blocks for real: what is kept for blocking is asked of the sidecar, which
-##! carries it out within its limits. Opt-in. What came of it is in
-##! portkin_block.log.
+##! Blocks for real: asks the sidecar to block what is kept for blocking, which it
+##! does within its limits. Opt-in. The outcomes are in portkin_block.log.
 
 @load base/frameworks/logging
 @load base/frameworks/cluster
 @load ./__load__
-@load ./proof
+@load ./evidence
 
 module Portkin;
 
@@ -19,14 +18,25 @@ export {
 	## port excepted: how often it is probed counts.
 	option block_refresh = 1sec;
 
-	## Whether lines are written for blocks that merely go on.
+	## Whether lines are written for blocks that are merely extended.
 	option log_extensions = F;
+
+	## Whether a source with a context, such as a VLAN, may be blocked. What
+	## carries blocks out knows addresses alone: it blocks the address in every
+	## network that it guards.
+	option block_in_every_context = F;
+
+	## How many requests to block may be open at once; further ones fail.
+	option max_open_blocks: count = 10000;
 
 	type BlockInfo: record {
 		## When the line was written.
 		ts: time &log;
 		## The source.
 		src: addr &log;
+		## The context of its connection key, as ``vlan=10``; see
+		## :zeek:see:`Portkin::Source`.
+		context: string &log &optional;
 		## The port.
 		p: port &log;
 		## The port's protocol.
@@ -58,8 +68,8 @@ type OpenBlock: record {
 	info: BlockInfo;
 	since: time;
 	decision: Decision;
-	# What was known against the source when the sidecar was asked.
-	proof: string;
+	# What was known about the source when the sidecar was asked.
+	evidence: string;
 };
 
 global unanswered: function(t: table[string] of OpenBlock, reqid: string)
@@ -84,12 +94,12 @@ function unanswered(t: table[string] of OpenBlock, reqid: string): interval
 	return 0sec;
 	}
 
-function reason(d: Decision): string
+function evidence_text(d: Decision): string
 	{
-	local held = proof(d$src);
+	local e = evidence_against(d$source);
 	return fmt("evidence=%s answered=%d refused=%d repeated=%d darknet=%d", sub(cat(
-	    d$evidence), /^Portkin::/, ""), held$answered, held$refused,
-	    held$repeated, |held$darknet|);
+	    d$evidence), /^Portkin::/, ""), e$answered, e$refused, e$repeated,
+	    |e$darknet|);
 	}
 
 function is_first(d: Decision, p: port): bool
@@ -97,34 +107,59 @@ function is_first(d: Decision, p: port): bool
 	return |d$kept| > 0 && d$kept[0] == p;
 	}
 
+# Why a block cannot be asked for; empty where it can.
+function block_trouble(source: Source): string
+	{
+	if ( source$context != "" && ! block_in_every_context )
+		return fmt("%s: a block would reach this address in every network; Portkin::block_in_every_context allows it",
+		    source$context);
+
+	if ( ! sidecar_up )
+		return "no sidecar";
+
+	if ( |open_blocks| >= max_open_blocks )
+		return "too many requests are open";
+
+	return "";
+	}
+
 event block(d: Decision, p: port, rank: count, duration: interval)
 	{
+	local src = d$source$host;
 	local first = is_first(d, p);
 
 	if ( ! first
-	    && [d$src, p] in asked_blocks
-	    && network_time() - asked_blocks[d$src, p] < block_refresh )
+	    && [src, p] in asked_blocks
+	    && network_time() - asked_blocks[src, p] < block_refresh )
 		return;
 
-	asked_blocks[d$src, p] = network_time();
-	local info = BlockInfo($ts=network_time(), $src=d$src, $p=p,
+	if ( [src, p] in asked_blocks || |asked_blocks| < max_decisions )
+		asked_blocks[src, p] = network_time();
+
+	local info = BlockInfo($ts=network_time(), $src=src, $p=p,
 	    $proto=get_port_transport_proto(p), $outcome="", $id=d$id,
 	    $probed=d$probed, $rank=rank, $duration=duration);
 
-	if ( ! sidecar_up )
+	if ( d$source$context != "" )
+		info$context = d$source$context;
+
+	local trouble = block_trouble(d$source);
+
+	if ( trouble != "" )
 		{
 		info$outcome = "error";
-		info$detail = "no sidecar";
+		info$detail = trouble;
 		write_block(info);
 		return;
 		}
 
 	local reqid = unique_id("B");
-	local why = reason(d);
+	local evidence = evidence_text(d);
 	open_blocks[reqid] = OpenBlock($info=info, $since=current_time(), $decision=d,
-	    $proof=why);
-	Cluster::publish(sidecar_topic, block_request, reqid, d$src, p, duration,
-	    d$table_id, d$probed, rank, first ? why + " probe=1" : why);
+	    $evidence=evidence);
+	Cluster::publish(sidecar_topic, block_request, reqid, src, p, duration,
+	    d$table_id, d$probed, rank, first ? evidence + " probe=1" :
+	    evidence);
 	}
 
 event block_response(reqid: string, src: addr, p: port, outcome: string,
@@ -144,10 +179,10 @@ event block_response(reqid: string, src: addr, p: port, outcome: string,
 		if ( detail == "unproven"
 		    && ! is_first(asked$decision, p)
 		    && veto(asked$decision, p) == ""
-		    && reason(asked$decision) != asked$proof )
+		    && evidence_text(asked$decision) != asked$evidence )
 			event block(asked$decision, p, info$rank, info$duration);
 		}
-	# What nobody asked for is told to every node; one writes it.
+	# What nobody asked for reaches every node; one writes it.
 	else if ( reqid == ""
 	    && ( ! Cluster::is_enabled() || Cluster::local_node_type() == Cluster::MANAGER ) )
 		info = BlockInfo($ts=network_time(), $src=src, $p=p,

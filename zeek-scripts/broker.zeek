@@ -1,8 +1,14 @@
 ##! Lets the sidecar in over Broker, with Zeek's own Python bindings. Opt-in,
 ##! since it opens a port without a cluster; on loopback unless told otherwise.
 ##! In a cluster the sidecar peers with the manager, which listens anyway.
+##!
+##! For sites that run the Broker cluster backend: the default of Zeek 8.0,
+##! deprecated from 9.0 on, and gone in 10.1. Everybody else loads
+##! ``portkin/websocket``.
 
 @load base/frameworks/broker
+@load base/frameworks/cluster
+@load base/frameworks/reporter
 @load ./__load__
 
 module Portkin;
@@ -17,10 +23,19 @@ export {
 
 redef sidecar_expected = T;
 
-# Others may peer too, and a greeting does not tell which peer it came from: the
-# sidecar is gone when none is left of those who were there when it greeted.
+# Others may peer too, and a greeting does not name its peer: the sidecar is gone
+# when none is left of those who were there when it greeted.
 global broker_peers: set[string] = set();
 global maybe_sidecar: set[string] = set();
+
+hook sidecar_trouble(reasons: vector of string)
+	{
+	if ( |broker_peers| > 0 )
+		reasons += fmt("peers are connected over Broker, but none said hello; see the sidecar's log");
+	else
+		reasons += fmt("nothing peered with %s:%d; start it with: portkin serve --transport broker",
+		    broker_addr, port_to_count(broker_port));
+	}
 
 event Broker::peer_added(endpoint: Broker::EndpointInfo, msg: string)
 	{
@@ -44,6 +59,15 @@ event Broker::peer_lost(endpoint: Broker::EndpointInfo, msg: string)
 
 	if ( |maybe_sidecar| == 0 )
 		event sidecar_left();
+	}
+
+# Before any other backend binds its ports: zeekctl gives ZeroMQ the ones that are
+# Broker's here.
+event zeek_init() &priority=200
+	{
+	if ( cat(Cluster::backend) != "Cluster::CLUSTER_BACKEND_BROKER" )
+		Reporter::fatal(fmt("portkin/broker needs the cluster backend Broker, and this Zeek runs %s; load portkin/websocket instead, or frameworks/cluster/backend/broker before portkin/broker",
+		    Cluster::backend));
 	}
 
 event zeek_init() &priority=-5

@@ -1,12 +1,13 @@
 ##! Where state lives in a cluster. Workers see packets and know which contacts
-##! failed; what a source did is kept by one proxy, chosen by hashing the source,
-##! or by the manager where there are no proxies. Only failures travel, the
-##! successes of sources that failed before, and the probes of scanners.
+##! failed; what a source did is kept by one proxy, chosen by hashing the source's
+##! address, or by the manager where there are no proxies: its keeper. Only
+##! failures travel, the successes of sources that failed before, and the probes of
+##! scanners.
 
 @load base/frameworks/cluster
-@load ./detect
-@load ./judge
-@load ./decide
+@load ./decision
+@load ./detection
+@load ./scanners
 
 module Portkin;
 
@@ -18,35 +19,43 @@ export {
 	option service_interval = 5min;
 
 	## Worker to keeper: a first contact failed.
-	global worker_failed: event(src: addr, dst: addr, p: port);
+	global worker_failure: event(source: Source, dst: addr, p: port);
 
 	## Worker to keeper: a first contact of a suspect was answered.
-	global worker_answered: event(src: addr);
+	global worker_success: event(source: Source);
 
 	## Worker to keeper: a source sent to a net without hosts.
-	global worker_darknet: event(src: addr);
+	global worker_darknet: event(source: Source);
 
 	## Worker to keeper: a scanner probed.
-	global worker_probe: event(src: addr, dst: addr, p: port, evidence: Evidence,
-	    past: bool);
+	global worker_probe: event(source: Source, dst: addr, p: port,
+	    evidence: Evidence, past: bool);
 
 	## Worker to keepers: a service is open.
 	global worker_service: event(p: port);
 
-	## Keeper to workers: a source failed for the first time; its successes
-	## are wanted too.
-	global keeper_suspects: event(src: addr);
+	## Keeper to workers: sources failed; their successes are wanted too.
+	global keeper_suspects: event(sources: vector of Source);
 
 	## Keeper to workers: a source is a scanner.
-	global keeper_verdict: event(src: addr, evidence: Evidence);
+	global keeper_scanner: event(source: Source, evidence: Evidence);
+
+	## Keeper to a worker that just started: what the others know.
+	global keeper_scanners: event(sources: vector of Source, evidence: vector of
+	    Evidence);
 
 	## Manager to proxies: whether the sidecar is there. The manager alone sees
 	## it come and go.
-	global manager_sidecar: event(up: bool);
+	global manager_sidecar: event(up: bool, table_id: string);
 }
 
-global suspected: set[addr] &create_expire=source_timeout;
-global sent_probes: set[addr, port] &create_expire=probe_interval;
+# How many sources one event holds.
+const sources_per_event = 1000;
+
+# On workers: the sources whose successes are wanted. Keepers repeat them well
+# before they expire here.
+global announced_suspects: set[Source] &create_expire=source_timeout;
+global sent_probes: set[Source, port] &create_expire=probe_interval;
 global sent_services: set[port] &create_expire=service_interval;
 
 function has_proxies(): bool
@@ -54,45 +63,55 @@ function has_proxies(): bool
 	return Cluster::get_node_count(Cluster::PROXY) > 0;
 	}
 
-# The topic of the node that keeps the state of a source.
-function keeper_topic(src: addr): string
+# Whether this node keeps the state of sources.
+function is_keeper(): bool
 	{
-	return has_proxies() ? Cluster::hrw_topic(Cluster::proxy_pool, src) :
+	return Cluster::local_node_type() == ( has_proxies() ? Cluster::PROXY :
+	    Cluster::MANAGER );
+	}
+
+# The topic of the node that keeps the state of a source.
+function keeper_topic(source: Source): string
+	{
+	return has_proxies() ? Cluster::hrw_topic(Cluster::proxy_pool, source$host) :
 	    Cluster::manager_topic;
 	}
 
-function tell_failed(src: addr, dst: addr, p: port)
+function report_failure(source: Source, dst: addr, p: port)
 	{
-	Cluster::publish(keeper_topic(src), worker_failed, src, dst, p);
+	Cluster::publish(keeper_topic(source), worker_failure, source, dst, p);
 	}
 
-function tell_answered(src: addr)
+function report_success(source: Source)
 	{
-	if ( src in suspected )
-		Cluster::publish(keeper_topic(src), worker_answered, src);
+	if ( source in announced_suspects )
+		Cluster::publish(keeper_topic(source), worker_success, source);
 	}
 
-function tell_darknet(src: addr)
+function report_darknet(source: Source)
 	{
-	# This worker need not wait for the verdict.
-	if ( ! convict(src, DARKNET) )
+	# This worker need not wait for the keeper.
+	if ( ! add_scanner(source, DARKNET) )
 		return;
 
-	hand_over(src);
-	Cluster::publish(keeper_topic(src), worker_darknet, src);
+	flush_pending(source);
+	Cluster::publish(keeper_topic(source), worker_darknet, source);
 	}
 
-function tell_probe(src: addr, dst: addr, p: port, past: bool)
+function report_probe(source: Source, dst: addr, p: port, past: bool)
 	{
-	if ( [src, p] in sent_probes )
+	if ( [source, p] in sent_probes )
 		return;
 
-	add sent_probes[src, p];
-	Cluster::publish(keeper_topic(src), worker_probe, src, dst, p,
-	    convicts[src]$evidence, past);
+	# What is not remembered is sent again, which costs messages, not decisions.
+	if ( |sent_probes| < max_decisions )
+		add sent_probes[source, p];
+
+	Cluster::publish(keeper_topic(source), worker_probe, source, dst, p,
+	    scanners[source]$evidence, past);
 	}
 
-function tell_service(p: port)
+function report_service(p: port)
 	{
 	if ( p in sent_services )
 		return;
@@ -102,69 +121,140 @@ function tell_service(p: port)
 	    worker_service, p);
 	}
 
-function tell_verdict(src: addr, evidence: Evidence)
+function announce_scanner(source: Source, evidence: Evidence)
 	{
-	Cluster::publish(Cluster::worker_topic, keeper_verdict, src, evidence);
+	Cluster::publish(Cluster::worker_topic, keeper_scanner, source, evidence);
+	}
+
+function announce_suspect(source: Source)
+	{
+	Cluster::publish(Cluster::worker_topic, keeper_suspects, vector(source));
 	}
 
 @if ( Cluster::local_node_type() == Cluster::WORKER )
 
-event keeper_suspects(src: addr)
+event keeper_suspects(sources: vector of Source)
 	{
-	add suspected[src];
+	for ( _, source in sources )
+		{
+		# Added again, so that it expires as long after the latest announcement.
+		delete announced_suspects[source];
+
+		if ( |announced_suspects| < max_sources )
+			add announced_suspects[source];
+		}
 	}
 
-event keeper_verdict(src: addr, evidence: Evidence)
+function heard_of_scanner(source: Source, evidence: Evidence)
 	{
-	if ( ! convict(src, evidence) )
+	if ( ! add_scanner(source, evidence) )
 		return;
 
-	delete suspected[src];
-	hand_over(src);
+	delete announced_suspects[source];
+	flush_pending(source);
+	}
+
+event keeper_scanner(source: Source, evidence: Evidence)
+	{
+	heard_of_scanner(source, evidence);
+	}
+
+event keeper_scanners(sources: vector of Source, evidence: vector of Evidence)
+	{
+	for ( i, source in sources )
+		if ( ! is_scanner(source) )
+			heard_of_scanner(source, evidence[i]);
 	}
 
 @else
 
-event worker_failed(src: addr, dst: addr, p: port)
+event worker_failure(source: Source, dst: addr, p: port)
 	{
 	# It failed while the verdict was on its way to the worker.
-	if ( is_scanner(src) )
+	if ( is_scanner(source) )
 		{
-		keep_convict(src);
-		decide(src, dst, p, convicts[src]$evidence, T);
+		refresh_scanner(source);
+		decide(source, dst, p, scanners[source]$evidence, T);
 		return;
 		}
 
-	local fresh = src !in suspects;
-	judge_failed(src, dst, p);
-
-	if ( fresh && src in suspects )
-		Cluster::publish(Cluster::worker_topic, keeper_suspects, src);
+	record_failure(source, dst, p);
 	}
 
-event worker_answered(src: addr)
+event worker_success(source: Source)
 	{
-	judge_answered(src);
+	record_success(source);
 	}
 
-event worker_darknet(src: addr)
+event worker_darknet(source: Source)
 	{
-	if ( ! is_scanner(src) )
-		condemn(src, DARKNET);
+	if ( ! is_scanner(source) )
+		found_scanner(source, DARKNET);
 	}
 
-event worker_probe(src: addr, dst: addr, p: port, evidence: Evidence,
+event worker_probe(source: Source, dst: addr, p: port, evidence: Evidence,
     past: bool)
 	{
-	if ( is_scanner(src) )
-		keep_convict(src);
+	# A keeper that was restarted learns from the workers who is a scanner.
+	if ( is_scanner(source) )
+		refresh_scanner(source);
+	else
+		add_scanner(source, evidence);
 
-	decide(src, dst, p, evidence, past);
+	decide(source, dst, p, evidence, past);
 	}
 
 event worker_service(p: port)
 	{
 	service_seen(p);
+	}
+
+# Tells a worker that just started what this keeper knows.
+function brief_worker(id: string)
+	{
+	local topic = Cluster::nodeid_topic(id);
+	local sources: vector of Source = vector();
+	local evidence: vector of Evidence = vector();
+
+	for ( source, s in scanners )
+		{
+		if ( |sources| == sources_per_event )
+			{
+			Cluster::publish(topic, keeper_scanners, sources, evidence);
+			sources = vector();
+			evidence = vector();
+			}
+
+		sources += source;
+		evidence += s$evidence;
+		}
+
+	if ( |sources| > 0 )
+		Cluster::publish(topic, keeper_scanners, sources, evidence);
+
+	sources = vector();
+
+	for ( source in suspects )
+		{
+		if ( |sources| == sources_per_event )
+			{
+			Cluster::publish(topic, keeper_suspects, sources);
+			sources = vector();
+			}
+
+		sources += source;
+		}
+
+	if ( |sources| > 0 )
+		Cluster::publish(topic, keeper_suspects, sources);
+	}
+
+event Cluster::node_up(name: string, id: string)
+	{
+	if ( is_keeper()
+	    && name in Cluster::nodes
+	    && Cluster::nodes[name]$node_type == Cluster::WORKER )
+		brief_worker(id);
 	}
 
 @endif
@@ -173,32 +263,37 @@ event worker_service(p: port)
 
 event sidecar_arrived(sidecar: string, table_id: string)
 	{
-	Cluster::publish(Cluster::proxy_topic, manager_sidecar, T);
+	Cluster::publish(Cluster::proxy_topic, manager_sidecar, T, table_id);
 	}
 
 event sidecar_left()
 	{
-	Cluster::publish(Cluster::proxy_topic, manager_sidecar, F);
+	Cluster::publish(Cluster::proxy_topic, manager_sidecar, F, "");
 	}
 
-# A proxy that comes later has not heard of it.
+# A proxy that starts later does not know of it.
 event Cluster::node_up(name: string, id: string)
 	{
 	if ( name in Cluster::nodes
 	    && Cluster::nodes[name]$node_type == Cluster::PROXY )
-		Cluster::publish(Cluster::nodeid_topic(id), manager_sidecar, sidecar_up);
+		Cluster::publish(Cluster::nodeid_topic(id), manager_sidecar, sidecar_up,
+		    current_table);
 	}
 
 @endif
 
 @if ( Cluster::local_node_type() == Cluster::PROXY )
 
-event manager_sidecar(up: bool)
+event manager_sidecar(up: bool, table_id: string)
 	{
-	if ( up )
-		sidecar_up = T;
-	else
+	if ( ! up )
 		event sidecar_left();
+	else if ( ! sidecar_up )
+		{
+		use_table(table_id);
+		sidecar_up = T;
+		event sidecar_arrived("", table_id);
+		}
 	}
 
 @endif

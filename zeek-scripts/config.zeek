@@ -12,7 +12,7 @@ export {
 	option darknets: set[subnet] = {};
 
 	## Sources that are never judged, such as the site's own vulnerability
-	## scanners.
+	## scanner.
 	option exempt_nets: set[subnet] = {};
 
 	## Destination ports on which a failed contact is no evidence.
@@ -50,12 +50,12 @@ export {
 	## Inbound, an answer comes from the site itself, within milliseconds.
 	option answer_timeout = 1sec;
 
-	## A source that stays silent this long is forgotten, and with it that it
-	## is a scanner.
+	## A source that stays silent this long is forgotten, also as a scanner.
 	option source_timeout = 1hr;
 
-	## How many sources are tracked at once. What is beyond is not judged and
-	## is counted in portkin.log's ``state_full`` lines.
+	## How many sources are tracked at once: the silent ones make room. So many
+	## may be suspects, and so many scanners; further ones are not judged and
+	## are counted in portkin.log's ``STATE_FULL`` lines.
 	option max_sources: count = 200000;
 
 	## How many contacts of one source are remembered until it is judged. One
@@ -76,6 +76,10 @@ export {
 
 	## How many decisions are held at a time, of all sources together.
 	option max_decisions: count = 200000;
+
+	## How many ports are remembered, of all scanners together, to tell which
+	## predictions came true.
+	option max_history: count = 1000000;
 
 	## Sources for which nothing is ever kept for blocking.
 	option never_block_nets: set[subnet] = {};
@@ -104,17 +108,26 @@ export {
 	## How long a question to the sidecar stays open.
 	option request_timeout = 1sec;
 
-	## How long a decision holds that the sidecar did not answer; when the
-	## source probes again afterwards, it is asked again.
+	## How long a decision holds that the sidecar did not answer. It is replaced
+	## sooner where an answer can be had: when the sidecar is back, and with the
+	## source's next probe, no sooner than
+	## :zeek:see:`Portkin::retry_interval` after the last question.
 	option unanswered_interval = 1min;
 
-	## How many questions may be open at once; what is beyond is decided
+	## See :zeek:see:`Portkin::unanswered_interval`.
+	option retry_interval = 5sec;
+
+	## How many questions may be open at once; further decisions are taken
 	## without an answer.
 	option max_open_requests: count = 10000;
 
 	## How long reading a capture waits for the sidecar, in real time, before
 	## it goes on without predictions.
 	option sidecar_wait = 10sec;
+
+	## How long the sidecar may be away, from Zeek's start or from when it left,
+	## before a warning says so and why.
+	option sidecar_grace = 15sec;
 
 	## What becomes of what is kept.
 	type Mode: enum {

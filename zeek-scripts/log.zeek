@@ -12,13 +12,13 @@ export {
 	## Decides what is logged.
 	global log_policy: Log::PolicyHook;
 
-	## What a line tells.
+	## What a line reports.
 	type Kind: enum {
 		## A decision was taken.
 		DECISION,
 		## A decision ended.
 		OUTCOME,
-		## State ran full; what came beyond was not judged.
+		## State is full; further sources or probes were not judged.
 		STATE_FULL
 	};
 
@@ -45,12 +45,15 @@ export {
 	type Info: record {
 		## When the line was written.
 		ts: time &log;
-		## What the line tells.
+		## What the line reports.
 		kind: Kind &log;
 		## The decision, for matching it with its outcome.
 		id: string &log &optional;
 		## The source.
 		src: addr &log &optional;
+		## The context of its connection key, as ``vlan=10``; see
+		## :zeek:see:`Portkin::Source`.
+		context: string &log &optional;
 		## The port it probed.
 		probed: port &log &optional;
 		## The transport protocol of all ports in the line.
@@ -84,8 +87,8 @@ export {
 	## Raised with each line.
 	global log_portkin: event(rec: Info);
 
-	## Takes note that state is full and something was not judged; logged at
-	## most once a minute.
+	## Records that state is full and something was not judged; logged at most
+	## once a minute.
 	##
 	## n: how many contacts or probes.
 	global state_full: function(n: count);

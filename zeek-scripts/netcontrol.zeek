@@ -60,7 +60,7 @@ function is_ours(r: NetControl::Rule): bool
 	    || f?$dst_m )
 		return F;
 
-	# All that is done here ends by itself.
+	# Every block ends by itself.
 	if ( ! r?$expire || r$expire <= 0sec )
 		return F;
 

@@ -2,7 +2,7 @@
 ##! forecasts and scores them. Opt-in. Every score is in portkin_rates.log;
 ##! notices are a load of their own, ``portkin/notice``.
 ##!
-##! A probe is what ``portkin ingest`` takes for one: the first SYN of a TCP flow,
+##! A probe is what ``portkin ingest`` counts as one: the first SYN of a TCP flow,
 ##! the first datagram of a UDP flow, whatever comes of it.
 
 @load base/frameworks/cluster
@@ -25,8 +25,8 @@ export {
 	## the same probe: systems send one again up to 32 seconds later.
 	option rates_repeat = 1min;
 
-	## How many TCP flows are remembered for telling what is sent again. What is
-	## beyond counts each time.
+	## How many TCP flows are remembered to recognise what is sent again.
+	## Further SYNs count each time.
 	option rates_max_flows: count = 200000;
 
 	## How many ports a report may hold. When they are reached it is sent at
@@ -39,6 +39,13 @@ export {
 
 	## How many reports are kept for a sidecar that is away; the oldest go first.
 	option rates_max_reports: count = 1440;
+
+	## How many reports wait for their answer at a time. The others follow as
+	## answers come, so that a sidecar that is back is not flooded.
+	option rates_max_sent: count = 16;
+
+	## How long an answer to a report may take before the report is sent again.
+	option rates_resend = 10sec;
 
 	type RatesInfo: record {
 		## When the line was written.
@@ -75,6 +82,8 @@ type RatesReport: record {
 	width: interval;
 	ports: vector of port;
 	counts: vector of count;
+	# When it was last sent, in real time; 0 where it was not yet.
+	sent: time &default=double_to_time(0.0);
 };
 
 global rates_counts: table[port] of count = table();
@@ -83,8 +92,10 @@ global rates_start = double_to_time(0.0);
 global rates_end = double_to_time(0.0);
 # Reports without an answer, the oldest first.
 global rates_open: table[string] of RatesReport = table() &ordered;
+# How many of them were sent.
+global rates_sent = 0;
 # When the last SYN of a flow was seen. Tables expire in their own time.
-global rates_flows: table[addr, port, addr, port] of time
+global rates_flows: table[Source, port, addr, port] of time
     &write_expire=rates_repeat;
 global rates_error = "";
 # Whether the capture is through: nothing is waited for then.
@@ -104,10 +115,35 @@ function rates_node(): string
 	return Cluster::node == "" ? "zeek" : Cluster::node;
 	}
 
-function publish_rates(reqid: string, r: RatesReport)
+# Sends what is due: reports that were not sent yet, the oldest first, and those
+# whose answer is overdue.
+function send_rates()
 	{
-	Cluster::publish(sidecar_topic, rates_report, reqid, rates_node(), r$start,
-	    r$width, r$ports, r$counts);
+	local now = current_time();
+
+	for ( reqid, r in rates_open )
+		{
+		local unsent = time_to_double(r$sent) == 0.0;
+
+		if ( unsent ? rates_sent >= rates_max_sent : now - r$sent < rates_resend )
+			next;
+
+		if ( unsent )
+			++rates_sent;
+
+		r$sent = now;
+		Cluster::publish(sidecar_topic, rates_report, reqid, rates_node(), r$start,
+		    r$width, r$ports, r$counts);
+		}
+	}
+
+# Removes a report that was answered, or for which there is no room.
+function remove_report(reqid: string)
+	{
+	if ( time_to_double(rates_open[reqid]$sent) > 0.0 )
+		--rates_sent;
+
+	delete rates_open[reqid];
 	}
 
 function floor_time(t: time, width: interval): time
@@ -145,11 +181,10 @@ function report_rates(until: time)
 			}
 
 	if ( oldest != "" )
-		delete rates_open[oldest];
+		remove_report(oldest);
 
-	local reqid = unique_id("R");
-	rates_open[reqid] = r;
-	publish_rates(reqid, r);
+	rates_open[unique_id("R")] = r;
+	send_rates();
 
 	# Bins end on quarters of an hour, in every zone: then the sidecar may have
 	# something to say.
@@ -206,11 +241,12 @@ function count_probe(src: addr, dst: addr, p: port)
 function repeats_syn(id: conn_id): bool
 	{
 	local now = network_time();
-	local repeats = [id$orig_h, id$orig_p, id$resp_h, id$resp_p] in rates_flows
-	    && now - rates_flows[id$orig_h, id$orig_p, id$resp_h, id$resp_p] < rates_repeat;
+	local source = source_of(id);
+	local repeats = [source, id$orig_p, id$resp_h, id$resp_p] in rates_flows
+	    && now - rates_flows[source, id$orig_p, id$resp_h, id$resp_p] < rates_repeat;
 
 	if ( repeats || |rates_flows| < rates_max_flows )
-		rates_flows[id$orig_h, id$orig_p, id$resp_h, id$resp_p] = now;
+		rates_flows[source, id$orig_p, id$resp_h, id$resp_p] = now;
 
 	return repeats;
 	}
@@ -226,7 +262,7 @@ event connection_SYN_packet(c: connection, pkt: SYN_packet)
 
 event new_connection(c: connection)
 	{
-	# What detection told apart as an answer whose question was not seen is none.
+	# What detection recognised as an answer whose question was not seen is none.
 	if ( counts_rates()
 	    && get_port_transport_proto(c$id$resp_p) == udp
 	    && ! c$portkin_contacted )
@@ -237,16 +273,27 @@ event new_connection(c: connection)
 event rates_tick()
 	{
 	roll_rates();
+	send_rates();
 	local now = network_time();
 	schedule ( rates_end > now ? rates_end - now : 1sec ) { rates_tick() };
 	}
 
-# A sidecar that is back has not heard what was not answered.
+# A sidecar that is back did not get what was sent while it was away. It repeats
+# its hello until it is answered: what was sent just now is not sent again.
 event hello_request(reqid: string, version: count, sidecar: string,
     table_id: string, depth: count) &priority=-5
 	{
 	for ( id, r in rates_open )
-		publish_rates(id, r);
+		if ( current_time() - r$sent >= 1sec )
+			r$sent = double_to_time(0.0);
+
+	rates_sent = 0;
+
+	for ( id, r in rates_open )
+		if ( time_to_double(r$sent) > 0.0 )
+			++rates_sent;
+
+	send_rates();
 	}
 
 event rates_response(reqid: string, accepted: count, error: string)
@@ -254,16 +301,8 @@ event rates_response(reqid: string, accepted: count, error: string)
 	if ( reqid !in rates_open )
 		return;
 
-	# Answers come in order: what was sent before and is still open was lost.
-	for ( id, r in rates_open )
-		{
-		if ( id == reqid )
-			break;
-
-		publish_rates(id, r);
-		}
-
-	delete rates_open[reqid];
+	remove_report(reqid);
+	send_rates();
 
 	if ( error != "" && error != rates_error )
 		Reporter::warning(fmt("portkin: the sidecar does not take rates: %s", error));
@@ -278,7 +317,10 @@ event rates_response(reqid: string, accepted: count, error: string)
 event sidecar_left()
 	{
 	if ( reading_traces() )
-		rates_open = table();
+		{
+		clear_table(rates_open);
+		rates_sent = 0;
+		}
 	}
 
 hook may_release()

@@ -1,4 +1,4 @@
-##! Questions to the sidecar: what is open, what is known, and what happens
+##! Questions to the sidecar: which are open, what is known, and what happens
 ##! without an answer. Reading a capture stops while a question is open, so that
 ##! no packet overtakes an answer and every run is the same.
 
@@ -62,6 +62,17 @@ export {
 	## To be raised by the load that lets the sidecar in, when it is gone.
 	global sidecar_left: event();
 
+	## Why the sidecar is not there, as far as the load that lets it in can
+	## tell.
+	##
+	## reasons: to be appended to.
+	global sidecar_trouble: hook(reasons: vector of string);
+
+	## Whether a port was asked for within :zeek:see:`Portkin::retry_interval`.
+	##
+	## p: the port.
+	global asked_lately: function(p: port): bool;
+
 	## Whether a held capture may go on; ``break`` keeps it waiting.
 	global may_release: hook();
 }
@@ -82,7 +93,13 @@ global current_table = "";
 global cache: table[port] of Known = table();
 global open_requests: table[string] of Open = table();
 global asked_ports: set[port] = set();
+# When a port was last asked for in vain.
+global failed_questions: table[port] of time &create_expire=1min;
 global holding = F;
+# Why the latest sidecar was refused; empty where none was.
+global refused_sidecar = "";
+# Counts the times that the sidecar was missed, so that an old check says nothing.
+global times_missed = 0;
 
 # A capture is held while a question is open. Its clock stands still then, so
 # real time is looked at by an event that raises itself again.
@@ -138,11 +155,21 @@ function nearest(p: port): Nearest
 	return Nearest($ports=first, $table_id=current_table, $answer=CACHED);
 	}
 
+function asked_lately(p: port): bool
+	{
+	return p in asked_ports
+	    || ( p in failed_questions && network_time() - failed_questions[p] < retry_interval );
+	}
+
 function give_up(reqid: string)
 	{
 	local asked = open_requests[reqid];
 	delete open_requests[reqid];
 	delete asked_ports[asked$p];
+
+	if ( |failed_questions| < max_open_requests )
+		failed_questions[asked$p] = network_time();
+
 	event nearest_found(asked$p, Nearest($answer=NONE,
 	    $latency=current_time() - asked$since));
 	}
@@ -171,8 +198,9 @@ function ask(p: port)
 	if ( p in asked_ports )
 		return;
 
+	# Nobody waits for a sidecar that is known to be away.
 	if ( ! sidecar_expected
-	    || ( reading_traces() && ! sidecar_up )
+	    || ! sidecar_up
 	    || |open_requests| >= max_open_requests )
 		{
 		event nearest_found(p, Nearest($answer=NONE));
@@ -241,6 +269,7 @@ event table_changed(table_id: string, depth: count)
 event hello_request(reqid: string, version: count, sidecar: string,
     table_id: string, depth: count)
 	{
+	# In a cluster the manager alone answers, and tells the others.
 	if ( Cluster::is_enabled() && Cluster::local_node_type() != Cluster::MANAGER )
 		{
 		use_table(table_id);
@@ -252,8 +281,9 @@ event hello_request(reqid: string, version: count, sidecar: string,
 
 	if ( version != protocol )
 		{
-		Reporter::error(fmt("portkin: %s speaks version %d of the vocabulary, this package %d; install the same release on both sides",
-		    sidecar, version, protocol));
+		refused_sidecar = fmt("%s speaks version %d of the event protocol, this package %d; install the same release on both sides",
+		    sidecar, version, protocol);
+		Reporter::error(fmt("portkin: %s", refused_sidecar));
 		return;
 		}
 
@@ -262,6 +292,10 @@ event hello_request(reqid: string, version: count, sidecar: string,
 	if ( ! sidecar_up )
 		{
 		sidecar_up = T;
+		refused_sidecar = "";
+		clear_table(failed_questions);
+		Reporter::info(fmt("portkin: sidecar %s is here, with table %s", sidecar,
+		    table_id));
 		event sidecar_arrived(sidecar, table_id);
 		}
 
@@ -269,10 +303,44 @@ event hello_request(reqid: string, version: count, sidecar: string,
 		release();
 	}
 
+# Why the sidecar is not there, in a sentence.
+function why_no_sidecar(): string
+	{
+	if ( refused_sidecar != "" )
+		return refused_sidecar;
+
+	local reasons: vector of string = vector();
+	hook sidecar_trouble(reasons);
+	return |reasons| == 0 ? "start it with: portkin serve" : join_string_vec(
+	    reasons, "; ");
+	}
+
+event check_sidecar(missed: count)
+	{
+	if ( sidecar_up || missed != times_missed )
+		return;
+
+	Reporter::warning(fmt(
+	    "portkin: no sidecar within %s, so nothing is predicted: %s",
+	    sidecar_grace, why_no_sidecar()));
+	}
+
+# Says after a while why the sidecar is not there.
+function miss_sidecar()
+	{
+	++times_missed;
+
+	if ( ! reading_traces()
+	    && ( ! Cluster::is_enabled() || Cluster::local_node_type() == Cluster::MANAGER ) )
+		schedule sidecar_grace { check_sidecar(times_missed) };
+	}
+
 event sidecar_left()
 	{
 	sidecar_up = F;
+	clear_table(failed_questions);
 	give_up_all();
+	miss_sidecar();
 	}
 
 event hold_check(since: time, limit: interval)
@@ -290,8 +358,8 @@ event hold_check(since: time, limit: interval)
 		Reporter::warning(fmt("portkin: the sidecar did not answer within %s; going on without that answer",
 		    limit));
 	else
-		Reporter::warning(fmt("portkin: no sidecar within %s; going on without predictions. Start it with: portkin serve",
-		    limit));
+		Reporter::warning(fmt("portkin: no sidecar within %s; going on without predictions: %s",
+		    limit, why_no_sidecar()));
 
 	give_up_all();
 	}
@@ -309,6 +377,7 @@ event zeek_init() &priority=-10
 
 	Cluster::subscribe(zeek_topic);
 	hold(sidecar_wait);
+	miss_sidecar();
 	}
 
 # The way to the sidecar keeps Zeek running when the capture is through; by then

@@ -1,38 +1,41 @@
-##! Where state lives without a cluster: here. What trackers find is judged at
+##! Where state lives without a cluster: here. What detection reports is judged at
 ##! once, within the packet.
 
-@load ./detect
-@load ./judge
-@load ./decide
+@load ./detection
+@load ./scanners
+@load ./decision
 
 module Portkin;
 
-function tell_failed(src: addr, dst: addr, p: port)
+function report_failure(source: Source, dst: addr, p: port)
 	{
-	judge_failed(src, dst, p);
+	record_failure(source, dst, p);
 	}
 
-function tell_answered(src: addr)
+function report_success(source: Source)
 	{
-	judge_answered(src);
+	record_success(source);
 	}
 
-function tell_darknet(src: addr)
+function report_darknet(source: Source)
 	{
-	condemn(src, DARKNET);
+	found_scanner(source, DARKNET);
 	}
 
-function tell_verdict(src: addr, evidence: Evidence)
+function report_probe(source: Source, dst: addr, p: port, past: bool)
 	{
-	hand_over(src);
+	decide(source, dst, p, scanners[source]$evidence, past);
 	}
 
-function tell_probe(src: addr, dst: addr, p: port, past: bool)
-	{
-	decide(src, dst, p, convicts[src]$evidence, past);
-	}
-
-function tell_service(p: port)
+function report_service(p: port)
 	{
 	service_seen(p);
 	}
+
+function announce_scanner(source: Source, evidence: Evidence)
+	{
+	flush_pending(source);
+	}
+
+function announce_suspect(source: Source)
+	{ }

@@ -1,1 +1,1 @@
-"""Suricata rules out of a port table, and their place in suricata-update."""
+"""Suricata rules from a port table, and their installation with suricata-update."""

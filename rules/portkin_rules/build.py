@@ -1,4 +1,4 @@
-"""From options to a file of rules: the one way by which `portkin rules build` and the shipped set are made."""
+"""From options to a file of rules: `portkin rules build` and `portkin rules from-log`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from suricataparser.rule import Rule
 from portkin.bundles.table import Table
 from portkin.errors import RulesError
 from portkin.net.ports import Port
-from portkin_rules.from_log import read_decisions, running, source_rules, unheard
-from portkin_rules.generate import build
-from portkin_rules.passlist import pass_rules, read_nets
+from portkin_rules.from_log import active_blocks, ignore_warning, read_decisions, source_rules
+from portkin_rules.generate import build_rules
+from portkin_rules.passlist import pass_rules, read_networks
 from portkin_rules.plan import Action, Detector, Plan
-from portkin_rules.protected_ports import chosen
-from portkin_rules.rule import day
+from portkin_rules.protected_ports import select_ports
+from portkin_rules.rule import metadata_date
 from portkin_rules.ruleset import (
-    Written,
+    Summary,
     header,
-    merged,
-    previous,
-    refuse_foreign_map,
+    read_previous,
+    refuse_foreign_sid_map,
+    with_revisions,
     write_rules,
     write_sid_msg_map,
 )
-from portkin_rules.sids import DEFAULT_BASE, Sids, refuse_collisions
+from portkin_rules.sids import DEFAULT_BASE, Sids, refuse_used_sids
 from portkin_rules.suricata import check_rules, find_suricata
 
 
-def make_rules(
+def write_port_rules(
     plan: Plan,
     table: Table,
     ports: str,
@@ -42,64 +42,69 @@ def make_rules(
     sid_base: int = DEFAULT_BASE,
     beside: Sequence[Path] = (),
     check: bool = False,
-) -> Written:
-    """Write the rules for what ``ports`` says (see `choose.chosen`) to ``output``, and sid-msg.map beside it.
+) -> Summary:
+    """Write the rules for the ports that ``ports`` names (see `select_ports`) to ``output``, and a sid-msg.map beside.
 
     ``table_option`` is where the table was read from, for the header. Raises PortkinError, and writes nothing, for
-    settings that cannot be carried out, ids that collide, and rules that Suricata (``check``) does not accept.
+    settings out of range, signature ids that are in use, and rules that Suricata (``check``) does not accept.
     """
     if plan.k > table.k:
-        raise RulesError(f"K = {plan.k}: table {table.id} holds {table.k} nearest ports; choose at most so many")
+        raise RulesError(f"K = {plan.k}: table {table.id} holds {table.k} nearest ports; choose at most that many")
     today = datetime.now(UTC).date()
     sids = Sids(sid_base)
-    before, messages = previous(output), output.parent / "sid-msg.map"
-    refuse_foreign_map(messages, {*sids.all, *before})
-    protected = chosen(ports, table, plan.k)
-    found = all_rules(plan, table, protected, sids=sids, today=today, nets=read_nets(pass_list) if pass_list else ())
-    rules, written = merged(found, before, today)
-    refuse_collisions((rule.sid for rule in rules), beside, but=output)
+    before, messages = read_previous(output), output.parent / "sid-msg.map"
+    refuse_foreign_sid_map(messages, {*sids.all, *before})
+    protected = select_ports(ports, table, plan.k)
+    networks = read_networks(pass_list) if pass_list else ()
+    rules, summary = with_revisions(
+        _all_rules(plan, table, protected, sids=sids, today=today, networks=networks), before, today
+    )
+    refuse_used_sids((rule.sid for rule in rules), beside, but=output)
     head = header(
-        about(plan, table, protected),
-        ["portkin", "rules", "build", *options(plan, ports, table_option, pass_list, sid_base), "-o", output.name],
+        _about(plan, table, protected),
+        ["portkin", "rules", "build", *_options(plan, ports, table_option, pass_list, sid_base), "-o", output.name],
     )
     if check:
-        program = find_suricata(otherwise="leave --check out")
+        program = find_suricata(otherwise="omit --check")
         with tempfile.TemporaryDirectory(prefix="portkin-") as folder:
             trial = Path(folder) / output.name
             write_rules(trial, head, rules)
             check_rules(trial, program=program)
     write_rules(output, head, rules)
     write_sid_msg_map(messages, rules)
-    return written
+    return summary
 
 
-def all_rules(
-    plan: Plan, table: Table, ports: Sequence[Port], *, sids: Sids, today: date, nets: Sequence[str] = ()
+def _all_rules(
+    plan: Plan, table: Table, ports: Sequence[Port], *, sids: Sids, today: date, networks: Sequence[str]
 ) -> list[Rule]:
-    """The rules of a file, those that let pass first."""
-    books = {"created_at": day(today), "portkin_mode": plan.mode}
-    return [*pass_rules(nets, ports, sids=sids, books=books), *build(plan, table, ports, sids=sids, today=today)]
+    """The rules of a file, those of the pass list first."""
+    metadata = {"created_at": metadata_date(today), "portkin_mode": plan.mode}
+    return [
+        *pass_rules(networks, ports, sids=sids, metadata=metadata),
+        *build_rules(plan, table, ports, sids=sids, today=today),
+    ]
 
 
-def about(plan: Plan, table: Table, ports: Sequence[Port]) -> list[str]:
-    """What the header says of the set."""
+def _about(plan: Plan, table: Table, ports: Sequence[Port]) -> list[str]:
+    """What the header says of the rules."""
     tcp = sum(port.proto == "tcp" for port in ports)
     lines = [
         f"Table {table.id} ({table.method}, {table.created:%Y-%m-%d}); {tcp} TCP and {len(ports) - tcp} UDP ports, "
         f"K = {plan.k}, blocked for {plan.seconds} s; mode {plan.mode}, action {plan.action}.",
     ]
-    if plan.decides:
+    if plan.finds_scanners:
         detector = plan.detector
         lines.append(
-            f"A source is a scanner at its {detector.count}th new contact within {detector.seconds} s; remembered "
-            f"for {detector.memory} s."
+            f"A source is a scanner after {detector.count} new contacts without an answer within {detector.seconds} s, "
+            f"until it is quiet for {detector.memory} s."
         )
     if plan.mode != "autopilot":
         lines.append("Host bits pk<port> (TCP) and pk<port>u (UDP), set from outside, block too.")
     return lines
 
 
-def options(plan: Plan, ports: str, table: Path | None, pass_list: Path | None, sid_base: int) -> list[str]:
+def _options(plan: Plan, ports: str, table: Path | None, pass_list: Path | None, sid_base: int) -> list[str]:
     """The options that differ from the defaults."""
     default, detector = Plan(), Detector()
     given = [
@@ -118,7 +123,7 @@ def options(plan: Plan, ports: str, table: Path | None, pass_list: Path | None, 
     return [str(word) for name, value, usual in given if value != usual for word in (name, value)]
 
 
-def make_source_rules(
+def write_source_rules(
     log: Path,
     output: Path,
     *,
@@ -126,24 +131,23 @@ def make_source_rules(
     action: Action,
     sid_base: int = DEFAULT_BASE,
     now: float,
-    warn: Callable[[str], None] = unheard,
-) -> Written:
-    """Write a rule per source that a portkin.log decides about; ``now`` is seconds since 1970.
+    warn: Callable[[str], None] = ignore_warning,
+) -> Summary:
+    """Write a rule per source and protocol from the decisions in a portkin.log; ``now`` is seconds since 1970.
 
-    ``warn`` is told what was left out.
-
-    Raises PortkinError, and writes nothing, for a log that is none.
+    ``warn`` is called with a message for each line that is skipped. Raises RulesError, and writes nothing, for a file
+    that is not a portkin.log.
     """
     today = datetime.fromtimestamp(now, UTC).date()
-    before = previous(output)
-    blocked = running(read_decisions(log, warn), now=now, seconds=seconds)
+    before = read_previous(output)
+    blocked = active_blocks(read_decisions(log, warn), now=now, seconds=seconds)
     sids = Sids(sid_base)
-    rules, written = merged(source_rules(blocked, action, sids=sids, before=before, today=today), before, today)
+    rules, summary = with_revisions(source_rules(blocked, action, sids=sids, before=before, today=today), before, today)
     head = header(
-        [f"{len(blocked)} sources that Zeek decided about in the last {seconds} s."],
+        [f"{len(blocked)} sources with a decision of Zeek in the last {seconds} s."],
         ["portkin", "rules", "from-log", log.name, "--seconds", str(seconds), "--action", action]
         + (["--sid-base", str(sid_base)] if sid_base != DEFAULT_BASE else [])
         + ["-o", output.name],
     )
     write_rules(output, head, rules)
-    return written
+    return summary

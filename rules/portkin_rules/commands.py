@@ -1,65 +1,75 @@
-"""``portkin rules``: rules for Suricata out of a table, or out of Zeek's decisions, and their installation."""
+"""``portkin rules``: rules for Suricata from a table or from Zeek's decisions, and their installation."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from portkin_rules.plan import Action, Mode
+
 FILE = click.Path(path_type=Path)
-HERE = click.Path(path_type=Path, exists=True, dir_okay=False)
+EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()
 def rules() -> None:
-    """Predictive blocking for a Suricata that runs without Zeek."""
+    """Generate and install rules for predictive blocking in Suricata, without Zeek."""
 
 
 @rules.command()
-@click.option("--table", type=FILE, help="Folder of a table [default: the one shipped].")
+@click.option("--table", type=FILE, help="Folder of a table  [default: the shipped one]")
 @click.option(
     "--ports",
     default="1000",
     show_default=True,
     metavar="N|LIST",
-    help="Protect the N ports that are predicted most often, or these: 22/tcp,53/udp,8000-8100.",
+    help="Ports to protect: the N predicted most often, or a list such as 22/tcp,53/udp,8000-8100.",
 )
-@click.option("-k", default=3, show_default=True, help="Block so many nearest ports of a probed one.")
-@click.option("--seconds", default=20_000, show_default=True, help="Block for so long.")
+@click.option("-k", default=3, show_default=True, help="Number of nearest ports to block when a scanner probes a port.")
+@click.option("--seconds", default=20_000, show_default=True, help="How long a block lasts.")
 @click.option(
     "--mode",
     type=click.Choice(["autopilot", "hostbit", "both"]),
     default="both",
     show_default=True,
-    help="Who blocks: the rules alone, the sidecar over the unix socket, or either.",
+    help="What sets the bits that block: the rules, the sidecar over the unix socket, or both.",
 )
 @click.option(
     "--action",
     type=click.Choice(["alert", "drop", "reject"]),
     default="alert",
     show_default=True,
-    help="What happens to a packet that is blocked. Only an inline Suricata drops.",
+    help="Action on a blocked packet. Only an inline Suricata drops.",
 )
-@click.option("--scan-count", default=10, show_default=True, help="New contacts that make a source a scanner ...")
-@click.option("--scan-seconds", default=300, show_default=True, help="... within so many seconds.")
-@click.option("--memory", default=3600, show_default=True, help="Seconds a contact, or a scanner, is remembered.")
-@click.option("--pass", "pass_list", type=FILE, help="File of networks that are never blocked, one a line.")
+@click.option(
+    "--scan-count", default=10, show_default=True, help="New contacts without an answer that make a source a scanner."
+)
+@click.option("--scan-seconds", default=300, show_default=True, help="Seconds within which they must occur.")
+@click.option(
+    "--memory", default=3600, show_default=True, help="Seconds for which a contact, or a quiet scanner, is remembered."
+)
+@click.option("--pass", "pass_list", type=FILE, help="File of networks that are never blocked, one per line.")
 @click.option("--sid-base", default=1_500_000, show_default=True, help="First of 400,000 signature ids.")
 @click.option(
     "--beside",
     type=FILE,
     multiple=True,
-    help="Rules file or folder whose signature ids must not be ours too; may be given again.",
+    help="Rules file or folder whose signature ids must not overlap with these. Can be repeated.",
 )
-@click.option("--check", is_flag=True, help="Let the Suricata on this machine load them before they are written.")
+@click.option(
+    "--check", is_flag=True, help="Have the Suricata on this machine check the rules before they are written."
+)
 @click.option("-o", "--output", type=FILE, default=Path("portkin.rules"), show_default=True)
 def build(
     table: Path | None,
     ports: str,
     k: int,
     seconds: int,
-    mode: str,
-    action: str,
+    mode: Mode,
+    action: Action,
     scan_count: int,
     scan_seconds: int,
     memory: int,
@@ -69,17 +79,17 @@ def build(
     check: bool,
     output: Path,
 ) -> None:
-    """Write rules that block the nearest ports of those that a scanner probes.
+    """Write rules that block the ports nearest to those a scanner probes.
 
-    A file that is there already keeps the rules that have not changed, word for word; the revision of the others
-    rises. Beside the rules goes a sid-msg.map; one that has messages of other rules is not replaced.
+    In an existing file, unchanged rules stay as they are; the revision of the others increases. A sid-msg.map is
+    written beside the rules; one with messages of other rules is not replaced.
     """
     from portkin.bundles.table import Table, default_table
-    from portkin_rules.build import make_rules
+    from portkin_rules.build import write_port_rules
     from portkin_rules.plan import Detector, Plan
 
     plan = Plan(k, seconds, mode, action, Detector(scan_count, scan_seconds, memory))
-    written = make_rules(
+    summary = write_port_rules(
         plan,
         Table.load(table) if table else default_table(),
         ports,
@@ -90,31 +100,31 @@ def build(
         beside=beside,
         check=check,
     )
-    click.echo(f"{output}: {written.rules} rules ({written.new} new, {written.changed} changed, {written.gone} gone)")
+    click.echo(f"{output}: {summary}")
 
 
 @rules.command("from-log")
-@click.argument("log", type=HERE)
-@click.option("--seconds", default=20_000, show_default=True, help="Leave out decisions older than this.")
+@click.argument("log", type=EXISTING)
+@click.option("--seconds", default=20_000, show_default=True, help="Skip decisions older than this.")
 @click.option(
     "--action",
     type=click.Choice(["alert", "drop", "reject"]),
     default="alert",
     show_default=True,
-    help="What happens to a packet that is blocked.",
+    help="Action on a blocked packet.",
 )
 @click.option("--sid-base", default=1_500_000, show_default=True, help="First of 400,000 signature ids.")
 @click.option("-o", "--output", type=FILE, default=Path("portkin-sources.rules"), show_default=True)
-def from_log(log: Path, seconds: int, action: str, sid_base: int, output: Path) -> None:
-    """Write a rule per source that Zeek decided about, out of its portkin.log.
+def from_log(log: Path, seconds: int, action: Action, sid_base: int, output: Path) -> None:
+    """Write a rule per source that Zeek decided to block, from its portkin.log.
 
-    A block ends when the rules are made again, so do that regularly.
+    A block ends only when the rules are generated again, so run this regularly.
     """
     import time
 
-    from portkin_rules.build import make_source_rules
+    from portkin_rules.build import write_source_rules
 
-    written = make_source_rules(
+    summary = write_source_rules(
         log,
         output,
         seconds=seconds,
@@ -123,39 +133,47 @@ def from_log(log: Path, seconds: int, action: str, sid_base: int, output: Path) 
         now=time.time(),
         warn=lambda text: click.echo(f"portkin: warning: {text}", err=True),
     )
-    click.echo(f"{output}: {written.rules} rules ({written.new} new, {written.changed} changed, {written.gone} gone)")
+    click.echo(f"{output}: {summary}")
 
 
 @rules.command()
-@click.argument("file", type=HERE)
+@click.argument("file", type=EXISTING)
 @click.option(
-    "--folder", type=FILE, default=Path("/var/lib/suricata/portkin"), show_default=True, help="Where the rules go."
+    "--folder",
+    type=FILE,
+    default=Path("/var/lib/suricata/portkin"),
+    show_default=True,
+    help="Folder to install the rules in.",
 )
 @click.option(
     "--config",
     type=FILE,
     default=Path("/etc/suricata/update.yaml"),
     show_default=True,
-    help="suricata-update's settings, which then name the rules.",
+    help="Configuration of suricata-update, to which the rules are added.",
 )
 @click.option(
     "--merged",
     type=FILE,
     default=Path("/var/lib/suricata/rules/suricata.rules"),
     show_default=True,
-    help="What suricata-update writes: signature ids in it must not be ours too.",
+    help="Output of suricata-update, whose signature ids must not overlap with these.",
 )
-@click.option("--suricata", default="suricata", show_default=True, help="The Suricata that must accept the rules.")
+@click.option("--suricata", default="suricata", show_default=True, help="The Suricata that checks the rules.")
 @click.option(
-    "--suricata-conf", type=FILE, default=Path("/etc/suricata/suricata.yaml"), show_default=True, help="Its settings."
+    "--suricata-conf",
+    type=FILE,
+    default=Path("/etc/suricata/suricata.yaml"),
+    show_default=True,
+    help="Configuration of that Suricata.",
 )
-@click.option("--reload", is_flag=True, help="Then run suricata-update, and let the running Suricata load the rules.")
+@click.option("--reload", is_flag=True, help="Run suricata-update, then have the running Suricata reload its rules.")
 @click.option(
     "--socket",
     type=FILE,
     default=Path("/run/suricata/suricata-command.socket"),
     show_default=True,
-    help="The unix socket of the running Suricata.",
+    help="Unix socket of the running Suricata.",
 )
 @click.argument("update_options", nargs=-1, metavar="[-- SURICATA-UPDATE OPTIONS]")
 def install(
@@ -169,20 +187,20 @@ def install(
     socket: Path,
     update_options: tuple[str, ...],
 ) -> None:
-    """Make a file of rules a local source of suricata-update, whose next run merges it with the others.
+    """Install a file of rules as a local source of suricata-update, whose next run merges it.
 
-    Its drop.conf and disable.conf hold for these rules too. Rules that Suricata does not accept are not installed.
+    Its drop.conf and disable.conf apply to these rules too. Rules that Suricata does not accept are not installed.
     """
     from portkin_rules.suricata import check_rules, find_suricata, reload_rules
-    from portkin_rules.update import install as put
+    from portkin_rules.update import install as install_rules
     from portkin_rules.update import run_update
 
     check_rules(file, program=find_suricata(suricata), config=suricata_conf)
-    there, new = put(file, folder=folder, config=config, merged=merged)
-    click.echo(f"{there}: installed; {config} {'now names' if new else 'names'} it")
+    installed, added = install_rules(file, folder=folder, config=config, merged=merged)
+    click.echo(f"{installed}: installed, {'added to' if added else 'already in'} {config}")
     if reload:
         run_update(config, update_options)
         reload_rules(socket)
-        click.echo(f"{socket}: Suricata is loading its rules")
+        click.echo(f"{socket}: Suricata is reloading its rules")
     else:
-        click.echo("suricata-update will merge it when it runs next")
+        click.echo("The next run of suricata-update merges it.")

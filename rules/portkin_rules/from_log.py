@@ -1,7 +1,7 @@
-"""Plain rules per source, out of the decisions in Zeek's portkin.log.
+"""Plain rules per source, from the decisions in Zeek's portkin.log.
 
-For those who want files: no bits, no sockets; but each change needs a reload, and a block ends only when the rules
-are made again.
+For sites that deploy files only: they use no bits and no sockets. Each change needs a reload, and a block ends only
+when the rules are generated again.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from suricataparser.rule import Rule
 
 from portkin.errors import PortError, RulesError
 from portkin.net.ports import PROTOS, Port
-from portkin_rules.generate import FIRST
+from portkin_rules.generate import FIRST_PACKET
 from portkin_rules.plan import Action
-from portkin_rules.rule import day, make, reason
+from portkin_rules.rule import metadata_date, new_rule, reason
 from portkin_rules.sids import Sids
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A line of portkin.log that decides: when, about whom, which ports may be blocked."""
+    """A decision in portkin.log: its time, the source, and the ports to block for it."""
 
     ts: float
     """Seconds since 1970."""
@@ -33,35 +33,37 @@ class Decision:
     ports: tuple[Port, ...]
 
 
-def unheard(text: str) -> None:
-    """Where warnings go that nobody wants."""
+def ignore_warning(text: str) -> None:
+    """The default for ``warn``: discards the warning."""
 
 
-def read_decisions(path: Path, warn: Callable[[str], None] = unheard) -> Iterator[Decision]:
-    """The decisions in a portkin.log, TSV or JSON. RulesError names the line that is neither.
+def read_decisions(path: Path, warn: Callable[[str], None] = ignore_warning) -> Iterator[Decision]:
+    """Yield the decisions of a portkin.log, TSV or JSON.
 
-    A last line without an end is left out, and ``warn`` told: Zeek is writing it, or was stopped while it did. It may
-    look whole and name port 8 where 80 was meant.
+    A last line without a newline is skipped, and ``warn`` is called: Zeek is still writing it, or was stopped. Such a
+    line may look complete and name port 8 instead of 80.
+
+    Raises RulesError for a file that cannot be read, and for a line that is not one of portkin.log, with its number.
     """
     fields: list[str] = []
-    comma, unset = ",", "-"
+    separator, unset = ",", "-"
     try:
         with path.open(encoding="utf-8") as lines:
             for number, text in enumerate(lines, start=1):
                 line = text.rstrip("\n")
                 if line == text and not line.startswith("#"):
-                    warn(f"{path}:{number}: the last line is cut off and was left out; it is read when it is whole")
+                    warn(f"{path}:{number}: the last line is incomplete and was skipped; Zeek may still be writing it")
                 elif line.startswith("#"):
                     name, *values = line.split("\t")
                     if name == "#fields":
                         fields = values
                     elif name == "#set_separator":
-                        comma = values[0]
+                        separator = values[0]
                     elif name == "#unset_field":
                         unset = values[0]
                 elif line:
                     try:
-                        row = json.loads(line) if line[0] == "{" else _row(fields, line, comma, unset)
+                        row = json.loads(line) if line[0] == "{" else _row(fields, line, separator, unset)
                         decision = _decision(row)
                     except (ValueError, KeyError, TypeError) as error:
                         raise RulesError(
@@ -73,43 +75,61 @@ def read_decisions(path: Path, warn: Callable[[str], None] = unheard) -> Iterato
         raise RulesError(f"{path}: cannot be read ({reason(error)}); name Zeek's portkin.log") from None
 
 
-def _row(fields: list[str], line: str, comma: str, unset: str) -> dict[str, object]:
+def _row(fields: list[str], line: str, separator: str, unset: str) -> dict[str, object]:
     values = line.split("\t")
     if not fields or len(values) != len(fields):
         raise ValueError(f"{len(values)} fields where the header names {len(fields)}")
-    row: dict[str, object] = dict(zip(fields, values, strict=True))
-    kept = row.get("kept", unset)
-    row["kept"] = [] if kept in (unset, "(empty)") else str(kept).split(comma)
+    row: dict[str, object] = {name: value for name, value in zip(fields, values, strict=True) if value != unset}
+    kept = str(row.get("kept", "(empty)"))
+    row["kept"] = [] if kept == "(empty)" else kept.split(separator)
     return row
 
 
 def _decision(row: Mapping[str, object]) -> Decision | None:
-    # Zeek writes an enum with its module where it is not the log's own.
+    # Zeek qualifies an enum with its module where that is not the module of the log.
     if str(row["kind"]).rpartition("::")[2] != "DECISION":
         return None
     src = str(ipaddress.ip_address(str(row["src"])))
     if "%" in src:
-        raise ValueError(f"{src[:80]!r} has a zone, which no rule can name")
+        raise ValueError(f"{src[:80]!r} has a zone, which a rule cannot express")
+    kept = row.get("kept") or ()
+    if not isinstance(kept, list | tuple):
+        raise ValueError(f"kept is {str(kept)[:80]!r}, not a list of ports")
+    # Zeek logs ports as bare numbers; the protocol of the whole line is in `proto`.
+    proto = str(row.get("proto") or "tcp")
     try:
-        ports = tuple(Port.parse(str(port)) for port in row.get("kept") or ())
+        ports = tuple(Port.parse(port if "/" in port else f"{port}/{proto}") for port in map(str, kept))
     except PortError as error:
         raise ValueError(str(error)) from None
     return Decision(_stamp(row["ts"]), src, ports)
 
 
+_FIRST_MILLISECONDS = 1e11
+"""From here on a number is milliseconds: as seconds it lies in the year 5138, as milliseconds in 1973."""
+
+
 def _stamp(value: object) -> float:
-    """Zeek's time: seconds since 1970, or ISO 8601 where JSON logs are set to it."""
+    """Zeek's time in any of its formats: seconds or milliseconds (``JSON::TS_MILLIS``) since 1970, or ISO 8601."""
     try:
-        return float(str(value))
+        stamp = float(str(value))
     except ValueError:
         return datetime.fromisoformat(str(value)).astimezone(UTC).timestamp()
+    if stamp >= _FIRST_MILLISECONDS:
+        stamp /= 1000
+    if not 0 <= stamp < _FIRST_MILLISECONDS:
+        raise ValueError(f"{str(value)[:80]!r} is not a time")
+    return stamp
 
 
-def running(decisions: Iterable[Decision], *, now: float, seconds: int) -> dict[str, set[Port]]:
-    """The ports to block by source: of decisions not older than ``seconds``, each port once."""
+def active_blocks(decisions: Iterable[Decision], *, now: float, seconds: int) -> dict[str, set[Port]]:
+    """The ports to block by source: of the decisions within ``seconds`` of ``now``, each port once.
+
+    A decision dated further ahead than ``seconds`` comes from a wrong clock. It counts no more than one that is too
+    old, since its rule would never end.
+    """
     blocked: dict[str, set[Port]] = {}
     for decision in decisions:
-        if decision.ports and now - decision.ts < seconds:
+        if decision.ports and abs(now - decision.ts) < seconds:
             blocked.setdefault(decision.src, set()).update(decision.ports)
     return blocked
 
@@ -117,7 +137,10 @@ def running(decisions: Iterable[Decision], *, now: float, seconds: int) -> dict[
 def source_rules(
     blocked: Mapping[str, set[Port]], action: Action, *, sids: Sids, before: Mapping[int, Rule], today: date
 ) -> Iterator[Rule]:
-    """A rule per source and protocol. One that was there before keeps its id. RulesError where ids run out."""
+    """Yield a rule per source and protocol. A source that has a rule in ``before`` keeps its signature id.
+
+    Raises RulesError if there are more rules than signature ids.
+    """
     kept = {key: sid for sid, rule in before.items() if (key := _key(rule)) is not None}
     wanted = [(src, proto) for src in sorted(blocked) for proto in PROTOS if _numbers(blocked[src], proto)]
     taken = {kept[key] for key in wanted if key in kept}
@@ -125,20 +148,22 @@ def source_rules(
     for src, proto in wanted:
         sid = kept.get((src, proto)) or next(free, None)
         if sid is None:
-            raise RulesError(f"{len(wanted)} rules for sources, but {len(sids.sources)} ids; choose fewer --seconds")
+            raise RulesError(
+                f"{len(wanted)} rules for sources, but only {len(sids.sources)} signature ids; lower --seconds"
+            )
         ports = _numbers(blocked[src], proto)
-        yield make(
+        yield new_rule(
             action,
             f"{proto} {src} any -> $HOME_NET [{','.join(map(str, ports))}]",
-            [*FIRST[proto], ("target", "dest_ip"), ("classtype", "network-scan")],
+            [*FIRST_PACKET[proto], ("target", "dest_ip"), ("classtype", "network-scan")],
             msg=f"PORTKIN blocked source {src}",
             sid=sid,
-            metadata={"created_at": day(today), "portkin_source": src},
+            metadata={"created_at": metadata_date(today), "portkin_source": src},
         )
 
 
 def _key(rule: Rule) -> tuple[str, str] | None:
-    """(source, protocol) of a rule for a source."""
+    """Source and protocol of a rule that blocks a source; None for other rules."""
     for item in rule.metadata:
         name, _, value = item.partition(" ")
         if name == "portkin_source":

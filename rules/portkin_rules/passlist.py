@@ -1,8 +1,8 @@
 """Networks that are never blocked, as pass rules.
 
-A pass rule takes only what a gate could drop, so that every other packet of these networks is inspected as before:
-SYNs, and first datagrams to protected UDP ports. Suricata's pass ends the actions of a packet, not its bits; so these
-sources may be counted, but nothing of theirs is dropped.
+A pass rule matches only packets that a block rule could drop: SYNs, and first datagrams to protected UDP ports. Every
+other packet of these networks is inspected as before. Suricata's pass ends the actions on a packet, not its bits; so
+these sources may be counted, but none of their packets is dropped.
 """
 
 from __future__ import annotations
@@ -15,51 +15,55 @@ from suricataparser.rule import Rule
 
 from portkin.errors import RulesError
 from portkin.net.ports import PROTOS, Port
-from portkin_rules.generate import FIRST
-from portkin_rules.rule import make, reason
+from portkin_rules.generate import FIRST_PACKET
+from portkin_rules.rule import new_rule, reason
 from portkin_rules.sids import Sids
 
-_PER_RULE = 100  # networks or ports: keeps a rule within what Suricata reads
+_PER_RULE = 100
+"""Networks or ports per rule: keeps a rule within the length that Suricata reads."""
 
 
-def read_nets(path: Path) -> list[str]:
-    """The networks of a file, one a line, ``#`` begins a comment. RulesError names the line that is none."""
+def read_networks(path: Path) -> list[str]:
+    """Return the networks of a file, one a line; ``#`` begins a comment.
+
+    Raises RulesError for a file that cannot be read, and for a line that is not a network, with its number.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(f"{path}: cannot be read ({reason(error)}); name a file with a network a line") from None
-    nets = []
+        raise RulesError(f"{path}: cannot be read ({reason(error)}); name a file with one network per line") from None
+    networks = []
     for number, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()
         if not text:
             continue
         try:
-            nets.append(str(ipaddress.ip_network(text, strict=False)))
+            networks.append(str(ipaddress.ip_network(text, strict=False)))
         except ValueError as error:
-            raise RulesError(f"{path}:{number}: {text!r} is no network ({error}); write 192.0.2.0/24") from None
-    return nets
+            raise RulesError(f"{path}:{number}: {text!r} is not a network ({error}); write 192.0.2.0/24") from None
+    return networks
 
 
 def pass_rules(
-    nets: Sequence[str], ports: Sequence[Port], *, sids: Sids, books: Mapping[str, object]
+    networks: Sequence[str], ports: Sequence[Port], *, sids: Sids, metadata: Mapping[str, object]
 ) -> Iterator[Rule]:
-    """Rules that let the packets of these networks pass the gates of these ports."""
+    """Yield rules that exempt the packets of these networks from the block rules of these ports."""
     number = 0
     for proto in PROTOS:
         numbers = [port.number for port in ports if port.proto == proto]
         if not numbers:
             continue
-        # A SYN is worth nothing to other rules; a datagram is.
-        targets = [["any"]] if proto == "tcp" else _parts(_ranges(numbers))
-        for some_nets in _parts(nets):
+        # Other rules have little use for a bare SYN, but inspect datagrams.
+        targets: list[Sequence[str]] = [["any"]] if proto == "tcp" else _chunks(_ranges(numbers))
+        for some_networks in _chunks(networks):
             for target in targets:
-                yield make(
+                yield new_rule(
                     "pass",
-                    f"{proto} {_list(some_nets)} any -> $HOME_NET {_list(target)}",
-                    FIRST[proto],
+                    f"{proto} {_list(some_networks)} any -> $HOME_NET {_list(target)}",
+                    FIRST_PACKET[proto],
                     msg="PORTKIN never blocked",
-                    sid=sids.passing(number),
-                    metadata=books,
+                    sid=sids.pass_list(number),
+                    metadata=metadata,
                 )
                 number += 1
 
@@ -68,12 +72,12 @@ def _list(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"[{','.join(items)}]"
 
 
-def _parts(items: Sequence[str]) -> list[Sequence[str]]:
+def _chunks(items: Sequence[str]) -> list[Sequence[str]]:
     return [items[start : start + _PER_RULE] for start in range(0, len(items), _PER_RULE)]
 
 
 def _ranges(numbers: Sequence[int]) -> list[str]:
-    """Port numbers as Suricata lists them: ``53``, ``123:125``."""
+    """Return port numbers as Suricata lists them: ``53``, ``123:125``."""
     ordered = sorted(numbers)
     firsts = [n for before, n in zip([-2, *ordered], ordered, strict=False) if n != before + 1]
     lasts = [n for n, after in zip(ordered, [*ordered[1:], -2], strict=True) if after != n + 1]

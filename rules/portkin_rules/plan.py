@@ -1,4 +1,4 @@
-"""What to build: the settings of a set of rules, checked before anything is made."""
+"""The settings of a set of rules, checked before any rule is built."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ YEAR = 31_536_000
 
 @dataclass(frozen=True)
 class Detector:
-    """When a source is a scanner: at its ``count``-th new contact within ``seconds`` of the first of them.
+    """When a source is a scanner: at its ``count``-th new contact without an answer within ``seconds`` of the first.
 
-    A contact is new where the source did not try that host, or that port, in the last ``memory`` seconds; TCP ports are
-    told apart by their group alone (see `portkin.net.port_groups`). A source stops being a scanner ``memory`` seconds
-    after its last probe of a protected port.
+    A contact is new if the source did not try that host, or that port, in the last ``memory`` seconds. TCP ports are
+    told apart by their group only (see `portkin.net.port_groups`). A contact counts from its first packet until it is
+    answered. A source stops being a scanner ``memory`` seconds after its last probe of a protected port.
     """
 
     count: int = 10
@@ -28,16 +28,16 @@ class Detector:
     memory: int = 3600
 
     def __post_init__(self) -> None:
-        """RulesError for settings that cannot be carried out."""
+        """Raise RulesError for a setting out of range."""
         if not 2 <= self.count <= 64:
             raise RulesError(f"scan count {self.count}: choose 2 to 64 new contacts")
-        _seconds("scan seconds", self.seconds)
-        _seconds("memory", self.memory)
+        _check_seconds("scan seconds", self.seconds)
+        _check_seconds("memory", self.memory)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the rules do: K nearest ports for so many seconds, who decides, and what happens to a blocked packet."""
+    """What the rules do: block K nearest ports for so many seconds, who decides, and the action on a blocked packet."""
 
     k: int = 3
     seconds: int = 20_000
@@ -46,25 +46,25 @@ class Plan:
     detector: Detector = field(default_factory=Detector)
 
     def __post_init__(self) -> None:
-        """RulesError for settings that cannot be carried out."""
+        """Raise RulesError for a setting out of range."""
         if self.k < 1:
             raise RulesError(f"K = {self.k}: block at least the 1 nearest port (3 is the default)")
-        _seconds("seconds", self.seconds)
+        _check_seconds("seconds", self.seconds)
         for name, value, known in (("mode", self.mode, Mode), ("action", self.action, Action)):
             if value not in get_args(known):
                 raise RulesError(f"{name} {value!r}: choose one of {', '.join(get_args(known))}")
 
     @property
     def prefix(self) -> str:
-        """Of the bits that block. In autopilot mode nobody outside may set them, so they have names of their own."""
+        """The prefix of the bits that block. In autopilot mode nobody outside may set them, so they have another."""
         return "pkauto" if self.mode == "autopilot" else OUTSIDE
 
     @property
-    def decides(self) -> bool:
+    def finds_scanners(self) -> bool:
         """Whether the rules themselves find scanners."""
         return self.mode != "hostbit"
 
 
-def _seconds(name: str, value: int) -> None:
+def _check_seconds(name: str, value: int) -> None:
     if not 1 <= value <= YEAR:
         raise RulesError(f"{name} {value}: choose 1 to {YEAR} (a year)")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from portkin.bundles.table import Table
 from portkin.errors import PortError, RulesError
 from portkin.net.ports import PORTS, PROTOS, Port
 
 
-def chosen(text: str, table: Table, k: int) -> tuple[Port, ...]:
-    """The ports that ``text`` means: ``1000`` (so many), or ``22,80/tcp,53/udp,8000-8100`` (these).
+def select_ports(text: str, table: Table, k: int) -> tuple[Port, ...]:
+    """Return the ports that ``text`` names: ``1000`` (the number of ports), or ``22,80/tcp,53/udp,8000-8100`` (a list).
 
-    A number alone is how many, so one port alone is written ``80/tcp``. In order of protocol and number. Raises
-    RulesError for a port that the table does not know, PortError for what is no port.
+    A number alone is how many, so a single port is written ``80/tcp``. In order of protocol and number. Raises
+    RulesError for a port that is not in the table, PortError for text that is not a port.
     """
     if text.strip().isdigit():
         return _sorted(most_predicted(table, k, int(text)))
@@ -22,20 +23,20 @@ def chosen(text: str, table: Table, k: int) -> tuple[Port, ...]:
     for part in text.split(","):
         wanted = _parse(part)
         unknown = [port for port in wanted if port not in known]
-        # A range stands for what is known of it; a port named alone must be known.
+        # A range stands for those of its ports that are in the table; a port named alone must be there.
         if len(unknown) == len(wanted):
             raise RulesError(
-                f"{part.strip()}: table {table.id} has never seen it, so nothing predicts it; "
-                "leave it out, or build a table from recordings that hold it"
+                f"{part.strip()}: not in table {table.id}, so nothing predicts it; "
+                "leave it out, or build a table from recordings that contain it"
             )
         found.update(port for port in wanted if port in known)
     return _sorted(found)
 
 
 def most_predicted(table: Table, k: int, n: int) -> list[Port]:
-    """The ``n`` ports that are most often among the ``k`` nearest of another; fewer where the table knows fewer."""
+    """Return the ``n`` ports that are most often among the ``k`` nearest of another; all if the table has fewer."""
     if not 1 <= n <= 2 * PORTS:
-        raise RulesError(f"{n} ports: protect 1 to {2 * PORTS}; one port alone is written 80/tcp")
+        raise RulesError(f"{n} ports: protect 1 to {2 * PORTS}; a single port is written 80/tcp")
     times: Counter[Port] = Counter()
     for proto in PROTOS:
         if proto not in table.rows:
@@ -50,7 +51,7 @@ def _parse(text: str) -> list[Port]:
     numbers, slash, proto = text.strip().partition("/")
     first, dash, last = numbers.partition("-")
     if not first or (dash and not last):
-        raise PortError(f"{text.strip()!r} is no port and no range of ports; write 80/tcp or 8000-8100/tcp")
+        raise PortError(f"{text.strip()!r} is neither a port nor a range of ports; write 80/tcp or 8000-8100/tcp")
     start = Port.parse(f"{first}{slash}{proto}")
     if not dash:
         return [start]
@@ -60,5 +61,5 @@ def _parse(text: str) -> list[Port]:
     return [Port(number, start.proto) for number in range(start.number, end.number + 1)]
 
 
-def _sorted(ports) -> tuple[Port, ...]:
+def _sorted(ports: Iterable[Port]) -> tuple[Port, ...]:
     return tuple(sorted(ports, key=lambda port: (port.proto, port.number)))

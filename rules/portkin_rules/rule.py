@@ -1,4 +1,4 @@
-"""Rules as values: made from options, read from files, compared without their bookkeeping.
+"""Rules as values: created from options, read from files, compared without their revision and dates.
 
 The parser and printer is suricataparser (Apache-2.0): its `Rule` holds an action, a header and named options.
 """
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 from suricataparser import parse_rules
 from suricataparser.exceptions import RuleParseException
@@ -16,8 +17,8 @@ from suricataparser.rule import Metadata, Option, Rule
 
 from portkin.errors import RulesError
 
-BOOKKEEPING = ("created_at", "updated_at", "portkin_table")
-"""Metadata that says when and from which table a rule is; a rule that differs in nothing else has not changed."""
+PROVENANCE = ("created_at", "updated_at", "portkin_table")
+"""Metadata about when and from which table a rule was built; rules that differ in nothing else are equal."""
 
 LONGEST = 8191
 """Bytes of a rule at most: DETECT_MAX_RULE_SIZE - 1 of Suricata 7 and 8 (src/detect.h)."""
@@ -25,7 +26,7 @@ LONGEST = 8191
 _SPECIAL = re.compile(r'([;:"\\])')
 
 
-def make(
+def new_rule(
     action: str,
     header: str,
     options: Iterable[tuple[str, str | None]],
@@ -35,17 +36,16 @@ def make(
     metadata: Mapping[str, object],
     noalert: bool = False,
 ) -> Rule:
-    """A rule with revision 1, whose message is ``msg``, escaped where it must be.
+    """Return a rule with revision 1. The message is escaped where Suricata's syntax needs it.
 
-    Raises RulesError for one longer than Suricata reads.
+    Raises RulesError for a rule longer than Suricata reads.
     """
     escaped = _SPECIAL.sub(r"\\\1", msg)
-    books = Metadata([f"{key} {value}" for key, value in metadata.items()])
     parts = [
         Option("msg", f'"{escaped}"'),
         *(Option(name, value) for name, value in options),
         *([Option("noalert")] if noalert else []),
-        Option("metadata", books),
+        Option("metadata", Metadata([f"{key} {value}" for key, value in metadata.items()])),
         Option("sid", str(sid)),
         Option("rev", "1"),
     ]
@@ -58,11 +58,11 @@ def make(
 
 
 def content(rule: Rule) -> tuple[object, ...]:
-    """What makes a rule the rule it is: all but its revision and bookkeeping."""
+    """Return what identifies a rule: everything but its revision and provenance."""
     options = []
     for option in rule.options:
         if option.name == Option.METADATA:
-            kept = [item for item in option.value.data if item.split(" ", 1)[0] not in BOOKKEEPING]
+            kept = [item for item in option.value.data if item.split(" ", 1)[0] not in PROVENANCE]
             options.append((option.name, ", ".join(kept)))
         elif option.name != Option.REV:
             options.append((option.name, option.value))
@@ -70,7 +70,7 @@ def content(rule: Rule) -> tuple[object, ...]:
 
 
 def revised(new: Rule, old: Rule | None, today: date) -> Rule:
-    """The rule to write where ``old`` was there before: ``old`` itself unless the content changed."""
+    """Return the rule to write in place of ``old``: ``old`` itself unless the content changed."""
     if old is None:
         return new
     if content(new) == content(old):
@@ -80,8 +80,8 @@ def revised(new: Rule, old: Rule | None, today: date) -> Rule:
     for option in new.options:
         if option.name == Option.METADATA:
             kept = [item for item in option.value.data if not item.startswith("created_at ")]
-            since = created or [f"created_at {day(today)}"]
-            options.append(Option(option.name, Metadata([*since, f"updated_at {day(today)}", *kept])))
+            since = created or [f"created_at {metadata_date(today)}"]
+            options.append(Option(option.name, Metadata([*since, f"updated_at {metadata_date(today)}", *kept])))
         elif option.name == Option.REV:
             options.append(Option(option.name, str((old.rev or 0) + 1)))
         else:
@@ -89,21 +89,24 @@ def revised(new: Rule, old: Rule | None, today: date) -> Rule:
     return Rule(new.enabled, new.action, new.header, options)
 
 
-def day(when: date) -> str:
-    """A date as rule metadata writes it, ``2026_11_21``."""
+def metadata_date(when: date) -> str:
+    """Return a date as rule metadata writes it, ``2026_11_21``."""
     return when.strftime("%Y_%m_%d")
 
 
 def read_rules(path: Path) -> list[Rule]:
-    """All rules of a file, disabled ones too. RulesError for a file that cannot be read."""
+    """Return all rules of a file, including disabled ones.
+
+    Raises RulesError for a file that cannot be read, or holds a rule that cannot be parsed.
+    """
     try:
-        return parse_rules(path.read_text(encoding="utf-8"))
+        return cast(list[Rule], parse_rules(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError(f"{path}: cannot be read ({reason(error)}); name a file of Suricata rules") from None
     except (RuleParseException, ValueError, IndexError) as error:
-        raise RulesError(f"{path}: holds a rule that cannot be parsed ({error or 'bad options'}); mend it") from None
+        raise RulesError(f"{path}: holds a rule that cannot be parsed ({error or 'bad options'}); correct it") from None
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be read, for a message that names it."""
+    """Return why a file cannot be read, for a message that names the file."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

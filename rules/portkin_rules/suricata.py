@@ -1,4 +1,4 @@
-"""The Suricata on this machine: which one, whether it takes the rules, and how it is told to load them anew."""
+"""The Suricata on this machine: find it, have it check rules, have it reload them."""
 
 from __future__ import annotations
 
@@ -13,29 +13,37 @@ from portkin.errors import BackendError, RulesError
 
 OLDEST = (7, 0)
 SOCKET = Path("/run/suricata/suricata-command.socket")  # Debian's; Suricata's own is /var/run/suricata/...
+_COMPLAINT = re.compile(r"\b((?:E|Error): .+|(?:W|Warning): detect.+)")
+"""An error, or a warning about a rule, whatever the format of the log line; others concern Suricata's own settings."""
 CONFIG = Path("/etc/suricata/suricata.yaml")
 
 
 def find_suricata(program: str = "suricata", *, otherwise: str = "name it with --suricata") -> str:
-    """The path of a Suricata that is new enough. RulesError where there is none, or an old one, saying what to do
-    ``otherwise``."""
+    """Return the path of a Suricata that is new enough.
+
+    Raises RulesError if there is none or an older one; ``otherwise`` ends the message with what else to do.
+    """
     path = shutil.which(program)
     if path is None:
         raise RulesError(f"no {program} on PATH; install Suricata 7 or later, or {otherwise}")
     try:
         said = subprocess.run([path, "-V"], capture_output=True, text=True, check=False, timeout=30).stdout  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise RulesError(f"{path}: does not answer to -V ({error}); mend it, or {otherwise}") from None
+        raise RulesError(f"{path}: -V fails ({error}); repair it, or {otherwise}") from None
     found = re.search(r"version (\d+)\.(\d+)", said)
     if found is None:
-        raise RulesError(f"{path}: does not say which Suricata it is ({said.strip()!r}); mend it, or {otherwise}")
+        raise RulesError(f"{path}: -V prints no version of Suricata ({said.strip()!r}); repair it, or {otherwise}")
     if tuple(map(int, found.groups())) < OLDEST:
         raise RulesError(f"{path}: {said.strip()}; these rules need Suricata {OLDEST[0]}.{OLDEST[1]} or later")
     return path
 
 
 def check_rules(rules: Path, *, program: str, config: Path = CONFIG) -> None:
-    """Let Suricata load the rules, and nothing else, without running. RulesError with what it complains of."""
+    """Have Suricata load these rules only, in test mode.
+
+    Raises RulesError with its errors, and with its warnings about rules: an error goes to standard error, a warning to
+    standard output, and both to a file alone if the console is off.
+    """
     with tempfile.TemporaryDirectory(prefix="portkin-") as logs:
         run = subprocess.run(  # noqa: S603
             [program, "-T", "-c", str(config), "-S", str(rules), "-l", logs],
@@ -43,16 +51,18 @@ def check_rules(rules: Path, *, program: str, config: Path = CONFIG) -> None:
             text=True,
             check=False,
         )
-    complaints = [line for line in run.stderr.splitlines() if re.match(r"(Error|Warning|E:|W:)", line)]
-    if run.returncode or complaints:
-        shown = "\n  ".join(complaints[:5] or run.stderr.splitlines()[-5:])
+        files = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(Path(logs).glob("*.log"))]
+    lines = [line for text in (run.stderr, run.stdout, *files) for line in text.splitlines()]
+    messages = [found[1] for line in lines if (found := _COMPLAINT.search(line))]
+    if run.returncode or messages:
+        shown = "\n  ".join(list(dict.fromkeys(messages))[:5] or lines[-5:])
         raise RulesError(f"{rules}: {program} -T does not accept it (status {run.returncode}):\n  {shown}")
 
 
 def reload_rules(path: Path = SOCKET, *, timeout: float = 30.0) -> None:
-    """Tell the running Suricata to load its rules anew, without waiting until it has.
+    """Have the running Suricata reload its rules, without waiting until it has.
 
-    RulesError where nobody listens on the unix socket, or Suricata refuses.
+    Raises RulesError if nobody listens on the unix socket, or Suricata refuses.
     """
     client = Suricata(path, timeout=timeout)
     try:
@@ -63,4 +73,4 @@ def reload_rules(path: Path = SOCKET, *, timeout: float = 30.0) -> None:
     finally:
         client.close()
     if answer.get("return") != "OK":
-        raise RulesError(f"{path}: Suricata does not load its rules anew: {answer.get('message', answer)}")
+        raise RulesError(f"{path}: Suricata does not reload its rules: {answer.get('message', answer)}")

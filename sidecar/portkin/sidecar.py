@@ -14,7 +14,7 @@ from portkin.logs import Limiter, Log
 from portkin.metrics import Metrics
 from portkin.watch import Watch
 from portkin.zeek.dispatcher import Hello, Nearest, Service
-from portkin.zeek.messages import Event, Junk, Message, parse, unparse
+from portkin.zeek.messages import PROTOCOL, Event, Junk, Message, parse, unparse
 from portkin.zeek.transport import Transport
 
 HELLO_PATIENCE = 5
@@ -100,6 +100,13 @@ class Sidecar:
         answer = self._hello.answer
         if waiting_for_hello and answer is not None:
             self._log.info("Zeek answered", node=answer.node, zeek=answer.zeek_version, protocol=answer.protocol)
+            if answer.protocol != PROTOCOL:
+                self._log.error(
+                    "Zeek speaks another version of the event protocol, and asks nothing",
+                    theirs=answer.protocol,
+                    ours=PROTOCOL,
+                    remedy="install the same release of portkin on both sides",
+                )
 
     def _tick(self) -> None:
         self._guard(lambda now: self.publish(self._service.tick(now)))

@@ -30,8 +30,8 @@ from bench.programs import program, quietly
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import contacts_from_packets
-from portkin_training.ingest.probe_definition import probes_from_packets
 from portkin_training.ingest.run import ingest
+from support.first_packets import probes_from_packets
 from support.suricata import write_config
 
 PACKET = 60

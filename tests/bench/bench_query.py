@@ -27,7 +27,7 @@ from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Count, NearestRequest, Ne
 from portkin.zeek.transport.broker import find_bindings
 from portkin.zeek.transport.json_v1 import encode
 from support.sidecar_process import SidecarProcess
-from support.zeek_process import SCRIPTS, ZeekProcess, free_port
+from support.zeek_process import SCRIPTS, ZeekProcess, backend_loads, free_port
 
 HERE = Path(__file__).resolve().parent
 
@@ -68,7 +68,14 @@ def ask(zeek: str, transport: str, load: Load) -> Asked:
     }
     with (
         tempfile.TemporaryDirectory() as name,
-        ZeekProcess(zeek, Path(name) / "zeek", SCRIPTS / "api.zeek", HERE / "query.zeek", **environment) as running,
+        ZeekProcess(
+            zeek,
+            Path(name) / "zeek",
+            *backend_loads(zeek, "websocket"),
+            SCRIPTS / "api.zeek",
+            HERE / "query.zeek",
+            **environment,
+        ) as running,
         SidecarProcess(Path(name) / "sidecar", settings) as sidecar,
     ):
         phases, used = [], []

@@ -20,14 +20,15 @@ import numpy as np
 
 from bench.figures import Figure, Size, Unit, Work, compare, script, timed
 from portkin.bundles.table import default_table
-from portkin_training.evaluation.studies import Account, Options, study_traces
-from portkin_training.evaluation.study import CURVE_KS, CURVE_WINDOWS, Study
+from portkin_training.evaluation.labelled_replay import replay_labelled_captures
+from portkin_training.evaluation.options import InputReport, ReplayOptions
+from portkin_training.evaluation.results import CURVE_KS, CURVE_WINDOWS, ReplayResults
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Replay, Sweep, replay
 from portkin_training.replay.events import SCAN, Events
 from portkin_training.replay.metrics import columns
-from portkin_training.replay.predictors import matrix_of
-from portkin_training.replay.reference import replay_plainly
+from portkin_training.replay.predictors import matrix_of_rows
+from support.replay_reference import replay_plainly
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SNAPLEN = 96
@@ -131,7 +132,7 @@ def make_labels(path: Path, repetitions: int) -> None:
 
 
 def long_trace(size: Size, *, dedupe: bool = False) -> Iterator[Figure]:
-    """A labelled trace from file to study, once, and the memory it took."""
+    """A labelled trace from file to results, once, and the memory it took."""
     with tempfile.TemporaryDirectory() as folder:
         capture, labels = Path(folder) / "201509021400.dump", Path(folder) / "labels.csv"
         written, repetitions = make_trace(capture, PACKETS[size])
@@ -139,18 +140,21 @@ def long_trace(size: Size, *, dedupe: bool = False) -> Iterator[Figure]:
         make_labels(labels, min(repetitions, 65_536))
         small = Path(folder) / "small.dump"
         make_trace(small, 1)
-        options = Options(Sweep((0, 3), (15.0,), (3, 15.0)), dedupe=dedupe)
+        options = ReplayOptions(Sweep((0, 3), (15.0,), (3, 15.0)), dedupe=dedupe)
         if size != "smoke":
-            study_traces([small], [labels], default_table(), options, Account())  # compiles
-        found: list[Study] = []
-        spent = timed(lambda: found.append(study_traces([capture], [labels], default_table(), options, Account())))
+            replay_labelled_captures([small], [labels], default_table(), options, InputReport())  # compiles
+        found: list[ReplayResults] = []
+        spent = timed(
+            lambda: found.append(replay_labelled_captures([capture], [labels], default_table(), options, InputReport()))
+        )
     scans = next(iter(found[0].at().values())).probes
     note = f"{written:,} packets, {gib:.1f} GiB, {scans:,} of scans; table and Euclidean side by side"
     yield Figure(
-        "labelled trace, file to study", written / spent.wall, "packets/s", "more", cpu=written / spent.cpu, note=note
+        "labelled trace, file to results", written / spent.wall, "packets/s", "more", cpu=written / spent.cpu, note=note
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    matrix = matrix_of(default_table()).nbytes >> 20
+    table = default_table()
+    matrix = matrix_of_rows(table.rows, table.k).nbytes >> 20
     yield Figure("its peak memory", peak, "GiB", "less", note=f"the table's matrix of {matrix} MiB included")
 
 

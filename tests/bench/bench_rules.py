@@ -25,7 +25,7 @@ from bench.figures import Figure, Size, Unit, Work, compare, missing, script
 from bench.programs import program, quietly, watched
 from bench.rules_captures import beginning, lengthened, share_of_syns, web
 from portkin.bundles.table import Rows, Table, default_table, write_table
-from portkin_rules.build import make_rules
+from portkin_rules.build import write_port_rules
 from portkin_rules.plan import Plan
 from support.suricata import write_config
 
@@ -58,7 +58,7 @@ def loading(suricata: str, config: Path, folder: Path, *, full: bool = False) ->
     table, ports = (full_table(folder / "table", 3), 65_535) if full else (default_table(), 1_000)
     for mode in ("hostbit", "both"):
         rules = folder / f"{mode}.rules"
-        make_rules(Plan(mode=mode), table, str(ports), rules)
+        write_port_rules(Plan(mode=mode), table, str(ports), rules)
         used = watched(*test, rules)
         what = f"rules of {ports:,} ports, K = 3, mode {mode}, loaded"
         note = f"{rules.stat().st_size / 1e6:.1f} MB of rules; suricata -T"
@@ -69,7 +69,7 @@ def loading(suricata: str, config: Path, folder: Path, *, full: bool = False) ->
 def sets(folder: Path, *, alone: bool = False) -> Iterator[tuple[str, Path, Path]]:
     """What our rules stand beside, and files of rules with and without them."""
     ours = folder / "portkin.rules"
-    make_rules(Plan(), default_table(), "1000", ours)
+    write_port_rules(Plan(), default_table(), "1000", ours)
     bases = {"": ""}
     theirs = sorted(DISTRIBUTION.glob("*.rules"))
     if theirs and not alone:

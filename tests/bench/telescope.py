@@ -84,14 +84,15 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
     from sklearn.metrics import adjusted_rand_score
 
     from portkin.timeseries.indicators import prediction_error
-    from portkin_training.rates import calibrate, evaluate, report
+    from portkin_training.rates import calibrate, evaluate
     from portkin_training.rates.affinity import affinity
     from portkin_training.rates.affinity import clusters as clustering
-    from portkin_training.rates.affinity.feature_ports import Kin
-    from portkin_training.rates.models.models import MODELS
-    from portkin_training.rates.models.models import profile as named
+    from portkin_training.rates.affinity.feature_ports import Affinities
+    from portkin_training.rates.models.registry import MODELS
+    from portkin_training.rates.models.registry import profile as named
     from portkin_training.rates.models.task import Split
     from portkin_training.rates.series.simulate import Telescope, simulate
+    from support.rates_markdown import markdown
 
     made = simulate(Telescope(hours=hours), seed=0)
     rates = made.rates
@@ -104,16 +105,16 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
         found = clustering.choose(matrix, seed=0)
         rand = adjusted_rand_score(made.groups[grouped], found.labels[grouped])
         print(f"clusters by {name}: k = {found.k}, adjusted Rand index on grouped ports {rand:.3f}")
-    kin = Kin.of(rates, 168, (made.sequential, made.days), 0)
+    affinities = Affinities.of(rates, 168, (made.sequential, made.days), 0)
     columns = chosen_ports(made, most)
     targets = [rates.ports[i] for i in columns]
     used = named(profile, rates.width)
     folder = Path(work) if work else Path(tempfile.mkdtemp())
     left_out = [part for part in without.split(",") if part]
     models = [name for name in MODELS if not any(part in name for part in left_out)]
-    results = list(evaluate.evaluate(rates, kin, used, folder=folder, seed=0, targets=targets, models=models))
-    print(report.markdown(results, "r2"))
-    print(report.markdown(results, "skill"))
+    results = list(evaluate.evaluate(rates, affinities, used, folder=folder, seed=0, targets=targets, models=models))
+    print(markdown(results, "r2"))
+    print(markdown(results, "skill"))
     split = Split.of(hours)
     half = (split.choose + split.end) // 2
     planted = made.bursts[:, columns]

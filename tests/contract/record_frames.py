@@ -39,7 +39,7 @@ from portkin.zeek.messages import (  # noqa: E402
     unparse,
 )
 from portkin.zeek.transport.json_v1 import encode, subscription  # noqa: E402
-from support.zeek_process import SCRIPTS, ZeekProcess, free_port  # noqa: E402
+from support.zeek_process import SCRIPTS, ZeekProcess, backend_loads, free_port  # noqa: E402
 
 HOUR = datetime(2023, 11, 14, 22, tzinfo=UTC)
 
@@ -105,7 +105,14 @@ def main() -> None:
     records: dict[str, dict[str, str]] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        ZeekProcess(zeek, Path(folder), SCRIPTS / "api.zeek", HERE / "record.zeek", WEBSOCKET_PORT=port) as running,
+        ZeekProcess(
+            zeek,
+            Path(folder),
+            *backend_loads(zeek, "websocket"),
+            SCRIPTS / "api.zeek",
+            HERE / "record.zeek",
+            WEBSOCKET_PORT=port,
+        ) as running,
     ):
         running.wait_for("ready")
         with connect(f"ws://127.0.0.1:{port}/wrong", proxy=None, compression=None) as client:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-
-from conftest import find_zeek
 
 BTESTS = Path(__file__).resolve().parents[1] / "zeek"
 TESTS = sorted(str(path.relative_to(BTESTS)) for path in BTESTS.glob("[a-z]*/*.zeek") if path.parent.name != "support")
@@ -19,10 +19,10 @@ pytestmark = [pytest.mark.zeek, pytest.mark.timeout(300)]
 @pytest.mark.parametrize("name", TESTS)
 def test_btest(zeek, name):
     """What the test's @TEST-DOC says."""
-    btest = find_zeek("btest")
+    here = Path(sys.executable).parent  # where `portkin` is
+    btest = shutil.which("btest", path=f"{Path(zeek).parent}:{here}")
     if btest is None:
-        pytest.skip("no btest on PATH or in /opt/zeek/bin")
-    here = Path(os.sys.executable).parent  # where `portkin` is
+        pytest.skip(f"no btest beside {zeek} or in the environment of the tests")
     ran = subprocess.run(
         [btest, "-c", "btest.cfg", "-d", name],
         cwd=BTESTS,

@@ -24,7 +24,7 @@ from support.netns import private_network
 from support.sidecar_process import SidecarProcess, until
 from support.suricata_socket import Inside
 from support.tables import small_table
-from support.zeek_process import SCRIPTS, ZeekProcess, free_port
+from support.zeek_process import SCRIPTS, ZeekProcess, backend_loads, free_port
 
 pytestmark = [pytest.mark.root, pytest.mark.zeek, pytest.mark.suricata, pytest.mark.slow, pytest.mark.timeout(900)]
 BLOCKER = Path(__file__).resolve().parents[1] / "support" / "blocker.zeek"
@@ -117,7 +117,14 @@ def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp
             }
 
         inside = Inside(suricata, tmp_path / "suricata", ports=range(1, 101))
-        asking = ZeekProcess(zeek, tmp_path / "zeek", SCRIPTS / "api.zeek", BLOCKER, WEBSOCKET_PORT=port)
+        asking = ZeekProcess(
+            zeek,
+            tmp_path / "zeek",
+            *backend_loads(zeek, "websocket"),
+            SCRIPTS / "api.zeek",
+            BLOCKER,
+            WEBSOCKET_PORT=port,
+        )
         kernel_side = SidecarProcess(tmp_path / "kernel", settings("kernel", backend="nftables"))
         bit_side = SidecarProcess(
             tmp_path / "bits", settings("bits", backend="suricata", suricata={"socket": str(inside.socket)})

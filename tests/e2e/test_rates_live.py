@@ -127,7 +127,7 @@ def offline(site: Site, capture: Path) -> dict[tuple[str, int], tuple[float, ...
     from portkin.bundles.forecast import Forecaster
     from portkin_training.commands.ingest import ingest
     from portkin_training.commands.rates import rates
-    from portkin_training.rates.series.rates import load
+    from portkin_training.rates.series.rate_series import load
 
     probes, series = site.folder / "probes", site.folder / "series"
     ports = [part for port in PORTS for part in ("--port", str(port))]

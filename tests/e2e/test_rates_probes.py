@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from portkin_training.ingest.probe_definition import probes_from_packets
+from support.first_packets import probes_from_packets
 from support.zeek_process import SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def counted(zeek: str, capture: Path, folder: Path) -> Counter[str]:
 
 
 def ingested(capture: Path) -> Counter[str]:
-    from portkin_training.ingest.captures.packets import TCP
+    from portkin_training.core.protocols import TCP
     from portkin_training.ingest.captures.pcap import read_capture
 
     found: Counter[str] = Counter()

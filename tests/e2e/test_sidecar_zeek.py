@@ -15,7 +15,7 @@ from portkin.errors import TransportError
 from portkin.zeek.transport.broker import find_bindings
 from support.sidecar_process import SidecarProcess
 from support.tables import small_table
-from support.zeek_process import SCRIPTS, ZeekProcess, free_port
+from support.zeek_process import SCRIPTS, ZeekProcess, backend_loads, free_port
 
 pytestmark = pytest.mark.zeek
 PEER = Path(__file__).resolve().parents[1] / "support" / "peer.zeek"
@@ -44,7 +44,7 @@ def pair(request, zeek, tmp_path, table):
     }
     named = {f"{request.param.upper()}_PORT": port}
     return (
-        ZeekProcess(zeek, tmp_path / "zeek", SCRIPTS / "api.zeek", PEER, **named),
+        ZeekProcess(zeek, tmp_path / "zeek", *backend_loads(zeek, request.param), SCRIPTS / "api.zeek", PEER, **named),
         SidecarProcess(tmp_path / "sidecar", settings),
     )
 
@@ -120,7 +120,7 @@ def test_tls_on_both_sides(zeek, tmp_path, table):
             "metrics": {"enabled": False},
         }
 
-    scripts = (SCRIPTS / "api.zeek", PEER)
+    scripts = (*backend_loads(zeek, "websocket"), SCRIPTS / "api.zeek", PEER)
     with ZeekProcess(zeek, tmp_path / "zeek", *scripts, WEBSOCKET_PORT=port, TLS_CERT=cert, TLS_KEY=key) as running:
         running.wait_for("ready")
         with SidecarProcess(tmp_path / "outside", settings({"ca": str(cert)})) as outside:
@@ -139,7 +139,7 @@ def test_another_client_that_publishes_junk_ends_nobody(zeek, tmp_path, table):
         "table": {"path": str(tmp_path / "table")},
         "metrics": {"port": 0},
     }
-    scripts = (SCRIPTS / "api.zeek", PEER)
+    scripts = (*backend_loads(zeek, "websocket"), SCRIPTS / "api.zeek", PEER)
 
     def event(topic, name, *args):
         tagged = [{"@data-type": kind, "data": data} for kind, data in args]

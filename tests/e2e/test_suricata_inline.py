@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from portkin.bundles.table import default_table
-from portkin_rules.build import make_rules
+from portkin_rules.build import write_port_rules
 from portkin_rules.plan import Detector, Plan
 from support.inline import ATTACKER, CLIENT, SERVER, Line, inline
 from support.tables import small_table
@@ -80,12 +80,13 @@ def set_bit(line: Line, bit: str, seconds: int) -> None:
 
 def test_autopilot(suricata, root, nmap, tmp_path):
     """nmap's predicted ports get nothing, a client is never cut off, and the block ends on time."""
-    # 22 -> 23, 2222, 80 are nearest; three new contacts make a scanner, which the third probe, of 22, completes.
+    # 22 -> 23, 2222, 80 are nearest; three new contacts without an answer make a scanner: 8081, 8080 and 22, since 443
+    # is open.
     rules = tmp_path / "portkin.rules"
     plan = Plan(seconds=10, action="drop", mode="autopilot", detector=Detector(count=3, memory=10))
-    make_rules(plan, small_table(tmp_path / "table"), "22,23,80,443,2222,8080", rules)
+    write_port_rules(plan, small_table(tmp_path / "table"), "22,23,80,443,2222,8080", rules)
     with inline(suricata, rules, tmp_path / "run", ports=[80, 443]) as line, arriving(line) as syns:
-        for port in (443, 8080, 22):
+        for port in (443, 8081, 8080, 22):
             scan(line, port)
             assert (ATTACKER, port) in syns()
         assert dict.fromkeys((22, 23, 80, 2222), "filtered") == scan(line, 22, 23, 80, 2222)
@@ -106,7 +107,7 @@ def test_autopilot(suricata, root, nmap, tmp_path):
 def test_host_bits(suricata, root, nmap, tmp_path):
     """A bit that is set from outside blocks its port for its source, and for no other, until it ends."""
     rules = tmp_path / "portkin.rules"
-    make_rules(Plan(mode="hostbit", action="drop"), small_table(tmp_path / "table"), "80,443", rules)
+    write_port_rules(Plan(mode="hostbit", action="drop"), small_table(tmp_path / "table"), "80,443", rules)
     with inline(suricata, rules, tmp_path / "run", ports=[80, 443]) as line, arriving(line) as syns:
         assert line.reaches("attacker", 80)
         before = len(syns())
@@ -122,7 +123,7 @@ def test_host_bits(suricata, root, nmap, tmp_path):
 def test_shipped_rules(suricata, root, nmap, tmp_path):
     """With the default table and the default detector, nmap's default-like scan is stopped on predicted ports."""
     rules = tmp_path / "portkin.rules"
-    make_rules(Plan(action="drop"), default_table(), "1000", rules)
+    write_port_rules(Plan(action="drop"), default_table(), "1000", rules)
     protected = {int(text) for text in re.findall(r"PORTKIN blocked .*portkin_port (\d+)/tcp", Path(rules).read_text())}
     scanned = [21, 22, 23, 25, 80, 110, 443, 445, 1433, 3306, 3389, 5900, 8080, 8443, 8888, 81, 8000]
     with inline(suricata, rules, tmp_path / "run", ports=[80]) as line, arriving(line) as syns:

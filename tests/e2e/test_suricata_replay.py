@@ -15,18 +15,19 @@ from portkin.bundles.table import Rows, default_table, write_table
 from portkin.net.addresses import text_of
 from portkin.net.ports import Port, Proto
 from portkin_rules import generate
-from portkin_rules.build import make_rules
-from portkin_rules.generate import nearest_protected
+from portkin_rules.build import write_port_rules
+from portkin_rules.generate import blocked_by_probe
 from portkin_rules.plan import Detector, Plan
-from portkin_rules.protected_ports import chosen
+from portkin_rules.protected_ports import select_ports
 from portkin_training.commands.replay import replay as command
+from portkin_training.core.port_codes import CODES, codes_of
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest.captures.pcap import read_capture
-from portkin_training.ingest.contacts import Contacts, contacts_from_packets
+from portkin_training.ingest.contacts import Contacts, addresses_of, contacts_from_packets
 from portkin_training.replay import blocking
-from portkin_training.replay.detection import addresses
-from portkin_training.replay.events import CODES, SCAN, TCP, UDP, Events, codes_of
+from portkin_training.replay.events import SCAN, Events
 from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules, watch
-from support.suricata import openings, replay, unpacked, whole
+from support.suricata import openings, openings_and_answers, replay, unpacked, whole
 from support.tables import small_table
 
 pytestmark = pytest.mark.suricata
@@ -44,9 +45,9 @@ def table():
 def made(folder: Path, table, plan: Plan, ports: str = "1000"):
     """The rules of a plan as a file, the ports, and what each probe blocks."""
     rules = folder / "portkin.rules"
-    make_rules(plan, table, ports, rules)
-    protected = chosen(ports, table, plan.k)
-    return rules, set(protected), nearest_protected(table, protected, plan.k)
+    write_port_rules(plan, table, ports, rules)
+    protected = select_ports(ports, table, plan.k)
+    return rules, set(protected), blocked_by_probe(table, protected, plan.k)
 
 
 def config_of(plan: Plan) -> RulesConfig:
@@ -58,10 +59,10 @@ def compare(suricata: str, folder: Path, capture: Path, table, plan: Plan, ports
     """Let Suricata and the twin see the capture; the pairs must be equal, in order. Returns what the twin saw."""
     rules, protected, kin = made(folder, table, plan, ports)
     got = replay(suricata, rules, capture, folder / "log", "--simulate-ips")
-    seen = list(watch(openings(capture), kin, config_of(plan)))
+    seen = list(watch(openings_and_answers(capture), kin, config_of(plan)))
     expected = [(opening.src, opening.port) for opening, what in seen if what.blocked]
-    assert expected == got.gates(protected)
-    assert [opening.src for opening, what in seen if what.condemned] == got.scanners()
+    assert expected == got.blocks(protected)
+    assert [opening.src for opening, what in seen if what.new_scanner] == got.scanners()
     if plan.action == "drop":
         by_rule = [event for event in got.drops() if event["drop"]["reason"] == "rules"]
         assert len(expected) == len(by_rule)
@@ -142,7 +143,7 @@ def test_udp(suricata, tmp_path, monkeypatch, k, wide):
 def test_recorded_scans(suricata, table, tmp_path, shared_data, name):
     """On the recordings of nmap, masscan, zmap and synscan every scanner is found, and the pairs are equal."""
     seen = compare(suricata, tmp_path, shared_data / "pcaps" / name, table, Plan(action="drop"))
-    assert any(what.condemned for _, what in seen)
+    assert any(what.new_scanner for _, what in seen)
 
 
 @pytest.mark.data
@@ -151,7 +152,7 @@ def test_benign(suricata, table, tmp_path, shared_data):
     capture = unpacked(shared_data / "pcaps" / BENIGN, tmp_path)
     rules, _, _ = made(tmp_path, table, Plan(action="drop"))
     got = replay(suricata, rules, capture, tmp_path / "log", "--simulate-ips")
-    assert 741 == sum(1 for _ in openings(capture))
+    assert 741 == len(openings(capture))
     assert ([], []) == (got.alerts(), got.drops())
 
 
@@ -164,7 +165,7 @@ def test_replay_command_knows_the_same_scanners(suricata, tmp_path):
     contacts = Contacts.concat(contacts_from_packets(read_capture(OWN)))
     detected = detect_by_rules(contacts, table)
     assert got
-    assert set(got) == {text_of(src) for src in addresses(contacts.src[detected.probe])}
+    assert set(got) == {text_of(src) for src in addresses_of(contacts.src[detected.probe])}
     assert not np.any(detected.acted & ~detected.probe)
     done = CliRunner().invoke(command, [str(OWN), "--table", str(tmp_path / "table"), "--detector", "suricata"])
     assert 0 == done.exit_code, done.output
@@ -181,14 +182,14 @@ def test_pass_list(suricata, table, tmp_path):
     plan = Plan(action="drop")
     rules, protected, kin = made(tmp_path, table, plan)
     (tmp_path / "pass.txt").write_text("198.51.100.10  # the auditors\n2001:db8::/32\n")
-    make_rules(plan, table, "1000", rules, pass_list=tmp_path / "pass.txt")
+    write_port_rules(plan, table, "1000", rules, pass_list=tmp_path / "pass.txt")
     got = replay(suricata, rules, OWN, tmp_path / "log", "--simulate-ips")
     expected = [
         (opening.src, opening.port)
-        for opening, what in watch(openings(OWN), kin, config_of(plan))
+        for opening, what in watch(openings_and_answers(OWN), kin, config_of(plan))
         if what.blocked and opening.src != "198.51.100.10"
     ]
-    assert expected == got.gates(protected)
+    assert expected == got.blocks(protected)
 
 
 def test_time_runs_out(suricata, tmp_path):
@@ -203,7 +204,103 @@ def test_time_runs_out(suricata, tmp_path):
     seen = compare(suricata, tmp_path, capture, table, plan, "22,80")
     assert len(probes) == len(seen)
     assert {True, False} == {what.blocked for _, what in seen if what.scanner}
-    assert 1 < sum(what.condemned for _, what in seen)
+    assert 1 < sum(what.new_scanner for _, what in seen)
+
+
+CLIENT, SERVER = "198.51.100.20", "192.0.2.21"
+
+
+def test_passive_ftp(suricata, table, tmp_path):
+    """A client that fetches many files by passive FTP, each over a port of its own, is never taken for a scanner."""
+    data = [64_000 + 13 * at for at in range(60)]
+    packets = [packet for at, port in enumerate([21, *data, 21]) for packet in connection(at, CLIENT, SERVER, port)]
+    write_packets(tmp_path / "ftp.pcap", packets)
+    seen = compare(suricata, tmp_path, tmp_path / "ftp.pcap", table, Plan(action="drop"))
+    assert 62 == len(seen)
+    assert not any(what.scanner or what.blocked for _, what in seen)
+
+
+@pytest.mark.parametrize("answer", ["nothing", "reset"])
+def test_scan_among_answers(suricata, table, tmp_path, answer):
+    """A scan that finds an open port now and then is found all the same, where closed ports refuse or say nothing."""
+    packets = []
+    for at, port in enumerate([21, 22, 23, 25, 80, 110, 443, 445, 1434, 3306, 3389, 5900, 8080, 8443, 8888, 5900]):
+        how = "accept" if port in (80, 443) else answer
+        packets += connection(at, CLIENT, SERVER, port, how)
+    write_packets(tmp_path / "scan.pcap", packets)
+    seen = compare(suricata, tmp_path, tmp_path / "scan.pcap", table, Plan(action="drop"))
+    # Two of the first twelve are answered.
+    assert [11] == [at for at, (_, what) in enumerate(seen) if what.new_scanner]
+    assert any(what.blocked for _, what in seen)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_answers_of_any_kind(suricata, tmp_path, seed):
+    """Answered, refused and ignored contacts in any order, TCP and UDP, late and repeated answers: Suricata and the
+    twin agree on every block."""
+    random = np.random.default_rng(seed)
+    ports = [22, 23, 80, 443, 2222, 8080]
+    table = ring_table(tmp_path / "table", {"tcp": ports, "udp": [53, 123, 161, 500, 1900]}, 2)
+    plan = Plan(2, seconds=40, action="drop", detector=Detector(count=4, seconds=15, memory=60))
+    packets = []
+    for at, when in enumerate(np.cumsum(random.exponential(1.0, 400)).tolist()):
+        udp = random.random() < 0.3
+        host = f"192.0.2.{random.integers(1, 12)}"
+        port = int(random.choice([53, 123, 161, 500, 1900] if udp else [*ports, 9000, 9001, 9002]))
+        how = str(random.choice(["accept", "accept", "twice", "late", "reset", "nothing"]))
+        client = f"198.51.100.{random.integers(1, 5)}"
+        packets += connection(when, client, host, port, how, udp=udp, sport=20_000 + at)
+    write_packets(tmp_path / "mixed.pcap", sorted(packets, key=lambda packet: packet[0]))
+    seen = compare(suricata, tmp_path, tmp_path / "mixed.pcap", table, plan, "1000")
+    assert 400 == len(seen)
+    assert 1 < sum(what.new_scanner for _, what in seen)
+    assert any(what.blocked for _, what in seen)
+
+
+def connection(when, client, server, port, how="accept", *, udp=False, sport=None):
+    """The packets of a connection at a second, each (time, source, source port, destination, port, what).
+
+    ``how`` is what the server does: accept, accept ``twice`` or ``late`` (by 3 s), ``reset``, or ``nothing``.
+    """
+    sport = sport or 40_000 + int(when)
+    there, back = (client, sport, server, port), (server, port, client, sport)
+    delay = 3.0 if how == "late" else 0.001
+    packets = [(when, *there, "udp" if udp else "S")]
+    if udp:
+        replies = {"nothing": 0, "reset": 0, "twice": 2}.get(how, 1)
+        return packets + [(when + delay * (1 + at), *back, "udp") for at in range(replies)]
+    if how == "reset":
+        packets.append((when + delay, *back, "RA"))
+    elif how != "nothing":
+        packets += [(when + delay * (1 + at), *back, "SA") for at in range(2 if how == "twice" else 1)]
+        packets += [(when + 3 * delay, *there, "A"), (when + 4 * delay, *there, "FA"), (when + 5 * delay, *back, "FA")]
+        packets.append((when + 6 * delay, *there, "A"))
+    return packets
+
+
+FLAGS = {"S": dpkt.tcp.TH_SYN, "A": dpkt.tcp.TH_ACK, "F": dpkt.tcp.TH_FIN, "R": dpkt.tcp.TH_RST}
+
+
+def write_packets(path: Path, packets) -> None:
+    """A capture of packets as `connection` returns them, in their order."""
+    sequence: dict[tuple, int] = {}
+    with path.open("wb") as opened:
+        writer = dpkt.pcap.Writer(opened)
+        for when, src, sport, dst, dport, what in packets:
+            if what == "udp":
+                data = dpkt.udp.UDP(sport=sport, dport=dport, data=b"12345678", ulen=16)
+                proto = dpkt.ip.IP_PROTO_UDP
+            else:
+                there, back = (src, sport, dst, dport), (dst, dport, src, sport)
+                flags = sum(FLAGS[letter] for letter in what)
+                number, acked = sequence.get(there, 100), sequence.get(back, 0)
+                number -= what == "SA" and there in sequence  # the second time
+                data = dpkt.tcp.TCP(sport=sport, dport=dport, seq=number, ack=acked, flags=flags)
+                sequence[there] = number + ("S" in what or "F" in what)
+                proto = dpkt.ip.IP_PROTO_TCP
+            ip = dpkt.ip.IP(src=socket.inet_aton(src), dst=socket.inet_aton(dst), p=proto, data=data)
+            ip.len = len(ip)
+            writer.writepkt(bytes(dpkt.ethernet.Ethernet(data=ip)), 1_700_000_000.25 + when)
 
 
 def write_syns(path: Path, probes: list[tuple[float, int, str]]) -> None:

@@ -16,23 +16,23 @@ import yaml
 from click.testing import CliRunner
 
 from portkin.errors import RulesError
-from portkin_rules.build import make_rules
+from portkin_rules.build import write_port_rules
 from portkin_rules.commands import rules as command
 from portkin_rules.plan import Plan
 from portkin_rules.rule import read_rules
 from portkin_rules.suricata import check_rules, find_suricata, reload_rules
-from portkin_rules.update import install, registered
+from portkin_rules.update import install, with_local_source
 from support.suricata import write_config
 from support.tables import small_table
 
-GATE = {22: 1_500_022, 23: 1_500_023, 80: 1_500_080}
+BLOCK = {22: 1_500_022, 23: 1_500_023, 80: 1_500_080}
 THEIRS = 'alert icmp any any -> any any (msg:"THEIRS"; itype:8; sid:2100366; rev:8;)\n'
 
 
 @pytest.fixture
 def rules(tmp_path):
     path = tmp_path / "built" / "portkin.rules"
-    make_rules(Plan(), small_table(tmp_path / "table"), "22,23,80", path)
+    write_port_rules(Plan(), small_table(tmp_path / "table"), "22,23,80", path)
     return path
 
 
@@ -88,10 +88,10 @@ def test_merged(suricata, rules, site, tmp_path):
     assert ("THEIRS", "LOCAL") == (merged[2_100_366].msg, merged[1_000_001].msg)
     ours = {rule.sid for rule in read_rules(rules)}
     assert ours <= merged.keys()
-    actions = {port: (merged[sid].action, merged[sid].enabled) for port, sid in GATE.items()}
+    actions = {port: (merged[sid].action, merged[sid].enabled) for port, sid in BLOCK.items()}
     assert {22: ("drop", True), 23: ("alert", False), 80: ("drop", True)} == actions
-    # What keeps books must not drop, whatever drop.conf says.
-    assert {GATE[22], GATE[80]} == {sid for sid, rule in merged.items() if rule.action == "drop"}
+    # Rules that count must not drop, whatever drop.conf says.
+    assert {BLOCK[22], BLOCK[80]} == {sid for sid, rule in merged.items() if rule.action == "drop"}
     check_rules(site.parent / "data" / "rules" / "suricata.rules", program=suricata)
 
 
@@ -111,7 +111,7 @@ def test_any_update_yaml(tmp_path, before):
     config = tmp_path / "update.yaml"
     if before is not None:
         config.write_text(before)
-    text, new = registered(config, Path("/lib/portkin.rules"))
+    text, new = with_local_source(config, Path("/lib/portkin.rules"))
     assert new
     loaded = yaml.safe_load(text)
     assert ["/lib/portkin.rules"] == loaded.pop("local")
@@ -136,7 +136,7 @@ def test_taken_ids(rules, site, tmp_path):
     merged.write_text(rules.read_text())
     install(rules, folder=tmp_path / "lib", config=site / "update.yaml", merged=merged)
     merged.write_text(THEIRS.replace("2100366", "1500022"))
-    with pytest.raises(RulesError, match="sid 1500022 is taken by 'THEIRS'"):
+    with pytest.raises(RulesError, match="sid 1500022 is used by 'THEIRS'"):
         install(rules, folder=tmp_path / "other", config=site / "update.yaml", merged=merged)
     assert not (tmp_path / "other").exists()
 

@@ -12,7 +12,7 @@ from portkin.bundles.table import default_table
 from portkin.net.addresses import Nets
 from portkin_training.twin.decisions import DecisionConfig
 from portkin_training.twin.detector import DetectorConfig
-from portkin_training.twin.real_zeek import run_zeek, taken
+from portkin_training.twin.real_zeek import decision_records, run_zeek
 from portkin_training.twin.run import decide_capture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.zeek
 
 
 def assert_alike(zeek: str, capture: Path) -> int:
-    ours = taken(decide_capture(capture, default_table()))
+    ours = decision_records(decide_capture(capture, default_table()))
     theirs = run_zeek(zeek, capture, SCRIPTS)
     assert ours == theirs.decisions
     return len(ours)
@@ -65,7 +65,7 @@ def test_options_mean_the_same_to_both(zeek):
         answer_timeout=0.3,
     )
     decision = DecisionConfig(k=5, never_block_nets=Nets(["198.51.100.20"]), block_open_services=True)
-    ours = taken(decide_capture(CAPTURES / "scans.pcap", default_table(), detector, decision))
+    ours = decision_records(decide_capture(CAPTURES / "scans.pcap", default_table(), detector, decision))
     theirs = run_zeek(
         zeek,
         CAPTURES / "scans.pcap",

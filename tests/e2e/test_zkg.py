@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import find_zeek
-
 ROOT = Path(__file__).resolve().parents[2]
 CAPTURE = ROOT / "tests" / "captures" / "ipv6.pcap"
 
@@ -36,7 +34,8 @@ def installed(zeek: str, tmp_path: Path) -> dict[str, str]:
     command = [zkg, "--configfile", settings, "install", "--force", "--skiptests", package]
     ran = subprocess.run(command, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert 0 == ran.returncode, ran.stdout + ran.stderr
-    paths = subprocess.run([find_zeek("zeek-config"), "--zeekpath"], capture_output=True, text=True, check=True).stdout
+    config = Path(zeek).parent / "zeek-config"
+    paths = subprocess.run([config, "--zeekpath"], capture_output=True, text=True, check=True).stdout
     return {**env, "ZEEKPATH": f"{paths.strip()}:{tmp_path / 'script'}"}
 
 

@@ -15,10 +15,10 @@ from portkin_training.ingest.captures.layers import REASONS, STORED, decode
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import CONTACT, Contacts, contacts_from_packets
-from portkin_training.ingest.probe_definition import probes_from_packets
 from portkin_training.ingest.reading import Reading
 from support import captures as by_hand
 from support.captures import BEGIN, ipv4, ipv6, port_unreachable, tcp, udp
+from support.first_packets import probes_from_packets
 
 SETTINGS = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -16,10 +16,11 @@ import dpkt
 from portkin.net.addresses import text_of
 from portkin.net.ports import Port
 from portkin_rules.sids import Sids
-from portkin_training.ingest.captures.packets import SYN, TCP, UDP, Packets
+from portkin_training.core.protocols import TCP, UDP
+from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.ingest.captures.pcap import read_capture
-from portkin_training.replay.detection import addresses
-from portkin_training.twin.suricata_rules import Opening
+from portkin_training.ingest.contacts import addresses_of
+from portkin_training.twin.suricata_rules import Answer, Opening
 
 CONFIG = """%YAML 1.1
 ---
@@ -45,6 +46,7 @@ stats:
 logging:
   default-log-level: notice
   outputs:
+    - console: {{enabled: {console}}}
     - file: {{enabled: yes, filename: suricata.log}}
 app-layer:
   error-policy: ignore
@@ -54,11 +56,21 @@ unix-command:
 """
 
 
-def write_config(folder: Path, *, home: str = "any", external: str = "any", more: str = "", socket: str = "no") -> Path:
+def write_config(
+    folder: Path,
+    *,
+    home: str = "any",
+    external: str = "any",
+    more: str = "",
+    socket: str = "no",
+    console: str = "yes",
+) -> Path:
     """A suricata.yaml in ``folder`` that logs alerts, drops and statistics there, and nothing else."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "suricata.yaml"
-    path.write_text(CONFIG.format(home=home, external=external, more=more, socket=socket), encoding="utf-8")
+    path.write_text(
+        CONFIG.format(home=home, external=external, more=more, socket=socket, console=console), encoding="utf-8"
+    )
     return path
 
 
@@ -77,9 +89,9 @@ class Replayed:
         """All dropped packets, in order."""
         return [event for event in self.events if event["event_type"] == "drop"]
 
-    def gates(self, ports: set[Port], sids: Sids | None = None) -> list[tuple[str, Port]]:
-        """(source, port) of every alert of a gate, in order."""
-        of = {(sids or Sids()).gate(port): port for port in ports}
+    def blocks(self, ports: set[Port], sids: Sids | None = None) -> list[tuple[str, Port]]:
+        """(source, port) of every alert of a block rule, in order."""
+        of = {(sids or Sids()).block(port): port for port in ports}
         found = ((event["src_ip"], of.get(event["alert"]["signature_id"])) for event in self.alerts())
         return [(src, port) for src, port in found if port is not None]
 
@@ -124,23 +136,33 @@ def whole(capture: Path, folder: Path) -> Path:
     return kept
 
 
-def openings(capture: Path) -> Iterator[Opening]:
+def openings(capture: Path) -> list[Opening]:
     """The packets of a capture that open connections, as Suricata's rules see them."""
+    return [packet for packet in openings_and_answers(capture) if isinstance(packet, Opening)]
+
+
+def openings_and_answers(capture: Path) -> Iterator[Opening | Answer]:
+    """The packets of a capture that open connections, and those that answer them, as Suricata's rules see them."""
     answered: dict[tuple, bool] = {}
     for packets in read_capture(capture):
-        yield from _openings(packets, answered)
+        yield from _openings_and_answers(packets, answered)
 
 
-def _openings(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening]:
+def _openings_and_answers(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening | Answer]:
     columns = (packets.ts, packets.sport, packets.dport, packets.proto, packets.flags)
-    rows = zip(*(column.tolist() for column in columns), addresses(packets.src), addresses(packets.dst), strict=True)
+    rows = zip(
+        *(column.tolist() for column in columns), addresses_of(packets.src), addresses_of(packets.dst), strict=True
+    )
     for ts, sport, dport, proto, flags, src, dst in rows:
+        there, back = (src, sport, dst, dport, proto), (dst, dport, src, sport, proto)
         if proto == TCP:
             if flags & 0x3F == SYN:
-                yield Opening(ts, text_of(src), text_of(dst), Port(dport, "tcp"))
+                yield Opening(ts, text_of(src), text_of(dst), Port(dport, "tcp"), there)
+            elif flags & 0x3F == SYN | ACK:
+                yield Answer(ts, back)
         elif proto == UDP:
-            there, back = (src, sport, dst, dport), (dst, dport, src, sport)
             if back in answered:
                 answered[back] = True
+                yield Answer(ts, back)
             elif not answered.setdefault(there, False):
-                yield Opening(ts, text_of(src), text_of(dst), Port(dport, "udp"))
+                yield Opening(ts, text_of(src), text_of(dst), Port(dport, "udp"), there)

@@ -13,6 +13,14 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "zeek-scripts"
 """The Zeek package of this checkout."""
 
 
+def backend_loads(zeek: str, transport: str) -> list[Path | str]:
+    """What lets clients of this transport in, in a Zeek that loads nothing else: see ``backend.zeek``."""
+    if transport == "websocket":
+        return [SCRIPTS / "backend.zeek"]
+    broker = "policy/frameworks/cluster/backend/broker"
+    return [broker] if (Path(zeek).parents[1] / "share" / "zeek" / broker).is_dir() else []
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on just now."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from portkin.net.ports import PORTS
+from portkin.net.ports import PORTS, Port
 
 RANGES = 24
 """One less than the groups that Suricata keeps, for what other rules name."""
@@ -37,6 +37,12 @@ class PortGroups:
         ranges = min(RANGES, len(ordered))
         cuts = [ordered[at * len(ordered) // ranges] for at in range(1, ranges)]
         return cls((0, *cuts), count.bit_length())
+
+    @classmethod
+    def of_tcp(cls, ports: Iterable[Port], count: int) -> PortGroups | None:
+        """The ranges and groups of the TCP ports among these; None if there are none."""
+        numbers = [port.number for port in ports if port.proto == "tcp"]
+        return cls.of(numbers, count) if numbers else None
 
     def number(self, port: int) -> int:
         """Of the range that holds the port, from 0."""

@@ -8,11 +8,12 @@ from datetime import date
 import pytest
 
 from portkin.errors import RulesError
+from portkin.net.port_groups import PortGroups
 from portkin.net.ports import Port
-from portkin_rules.generate import build, nearest_protected, port_groups
-from portkin_rules.passlist import pass_rules, read_nets
+from portkin_rules.generate import blocked_by_probe, build_rules
+from portkin_rules.passlist import pass_rules, read_networks
 from portkin_rules.plan import Detector, Plan
-from portkin_rules.protected_ports import chosen
+from portkin_rules.protected_ports import select_ports
 from portkin_rules.sids import Sids
 from support.tables import small_table
 
@@ -25,7 +26,9 @@ def table(tmp_path):
 
 
 def built(table, plan, ports="22,80,53/udp"):
-    found = build(plan, table, chosen(ports, table, plan.k), sids=Sids(), today=date(2026, 11, 21), names=NAMES.get)
+    found = build_rules(
+        plan, table, select_ports(ports, table, plan.k), sids=Sids(), today=date(2026, 11, 21), names=NAMES.get
+    )
     return {rule.sid: rule for rule in found}
 
 
@@ -35,14 +38,14 @@ def options(rule, name):
 
 def test_what_a_probe_blocks(table):
     """A probe blocks its port first, then those of its nearest that are protected, nearest first."""
-    ports = chosen("22,80,53/udp", table, 3)
+    ports = select_ports("22,80,53/udp", table, 3)
     expected = {
         Port(22, "tcp"): (Port(22, "tcp"), Port(80, "tcp")),
         Port(80, "tcp"): (Port(80, "tcp"),),
         Port(53, "udp"): (Port(53, "udp"),),
     }
-    assert expected == nearest_protected(table, ports, 3)
-    assert (Port(22, "tcp"),) == nearest_protected(table, ports, 2)[Port(22, "tcp")]
+    assert expected == blocked_by_probe(table, ports, 3)
+    assert (Port(22, "tcp"),) == blocked_by_probe(table, ports, 2)[Port(22, "tcp")]
 
 
 def test_hostbit_mode(table):
@@ -73,23 +76,23 @@ def test_autopilot_needs_nobody(table):
 
 
 def test_counts_of_rules(table):
-    """Two rules per port, one per group of new ports, and per protocol: new hosts, the steps of the count, scanners."""
+    """Two rules per port, one per group of new ports, and per protocol: new hosts, counts, answers, scanners."""
     plan = Plan(detector=Detector(count=4))
     # Two TCP ports make two ranges; a count of 4 takes 8 groups in each; the UDP port is a group of its own.
-    assert 2 * 3 + (2 * 8 + 1) + 2 * (1 + 4 + 1) == len(built(table, plan))
+    assert 2 * 3 + (2 * 8 + 1) + 2 * (1 + 4 + 3 + 1) == len(built(table, plan))
 
 
 def test_syn_rules_are_not_searched_for(table):
     """A TCP rule holds no content, so that Suricata passes it over for all packets but SYNs."""
     rules = [rule for rule in built(table, Plan()).values() if rule.header.startswith("tcp")]
     assert [] == [rule.sid for rule in rules if options(rule, "content")]
-    assert {"S,12"} == {value for rule in rules for value in options(rule, "flags")}
+    assert {"S,12", "SA,12"} == {value for rule in rules for value in options(rule, "flags")}
 
 
 def test_few_ranges(table):
     """However many ports are protected, TCP rules name at most 24 ranges, which leave no port out."""
     ports = [Port(number, "tcp") for number in range(100, 3100, 3)]
-    groups = port_groups(ports, Plan())
+    groups = PortGroups.of_tcp(ports, 10)
     spans = [groups.span(number) for number in range(len(groups.firsts))]
     assert 24 == len(spans)
     assert [*range(65536)] == [port for first, last in spans for port in range(first, last + 1)]
@@ -99,10 +102,10 @@ def test_few_ranges(table):
 
 def test_groups_of_new_ports(table):
     """A source's ports count as new by their range and the last bits of their number; each group has its rule."""
-    groups = port_groups([Port(22, "tcp"), Port(80, "tcp")], Plan(detector=Detector(count=10)))
+    groups = PortGroups.of_tcp([Port(22, "tcp"), Port(80, "tcp")], 10)
     assert [(0, 6), (0, 15), (1, 0), (1, 0), (1, 15)] == [groups.group(port) for port in (22, 79, 80, 96, 65535)]
     rules = built(table, Plan(detector=Detector(count=10)))
-    fresh = rules[Sids().group(1, 15)]
+    fresh = rules[Sids().new_port_group(1, 15)]
     assert "tcp $EXTERNAL_NET any -> $HOME_NET 80:65535" == fresh.header
     assert ["1,=,15,3,bitmask 0x0f"] == options(fresh, "byte_test")
 
@@ -118,9 +121,28 @@ def test_bits_that_are_tested_are_set(table):
     assert {"expire 77"} == {ends[name] for name in ("pk22", "pk80", "pk53u")}
 
 
+def test_answers_are_taken_back(table):
+    """For each count there is a rule that the first answer of a counted flow matches; it counts one less."""
+    rules = built(table, Plan(detector=Detector(count=3, seconds=20)))
+    sids = Sids()
+    first, second = rules[sids.answer(0, "tcp")], rules[sids.answer(1, "tcp")]
+    assert sids.answer(2, "tcp") not in rules
+    assert ("tcp $HOME_NET any -> $EXTERNAL_NET any", ["SA,12"]) == (first.header, options(first, "flags"))
+    assert ["isset,pkcounted", "unset,pkcounted"] == options(first, "flowbits")
+    expected = ["isset,pkwindow", "isset,pkstep1", "unset,pkstep1", "unset,pkwindow"]
+    assert [f"{bit},track ip_dst" for bit in expected] == options(first, "xbits")
+    expected = ["isset,pkwindow", "isset,pkstep2", "unset,pkstep2", "unset,pkstep1", "set,pkstep1"]
+    assert [f"{bit},track ip_dst" for bit in expected[:-1]] == options(second, "xbits")[:-1]
+    assert "set,pkstep1,track ip_dst,expire 20" == options(second, "xbits")[-1]
+    counting = [rules[sids.count(number, "tcp")] for number in range(5)]
+    assert [False, True, True, False, False] == ["set,pkcounted" in options(rule, "flowbits") for rule in counting]
+    udp = rules[sids.answer(0, "udp")]
+    assert ("udp $HOME_NET any -> $EXTERNAL_NET any", ["to_client"]) == (udp.header, options(udp, "flow"))
+
+
 def test_extended_by_a_new_probe(table):
     """Every bit that blocks is unset just before it is set: Suricata keeps the time of a bit that is there."""
-    kin = built(table, Plan())[1_500_000 + 131_072 + 22]
+    prediction = built(table, Plan())[1_500_000 + 131_072 + 22]
     expected = [
         "isset,pkscanner,track ip_src",
         "unset,pk22,track ip_src",
@@ -130,28 +152,28 @@ def test_extended_by_a_new_probe(table):
         "unset,pkscanner,track ip_src",
         "set,pkscanner,track ip_src,expire 3600",
     ]
-    assert expected == options(kin, "xbits")
+    assert expected == options(prediction, "xbits")
 
 
 def test_short_and_empty_rows(table):
     """A port that the table knows less than K nearest of, or none, blocks those and itself."""
-    kin = nearest_protected(table, chosen("70", table, 3), 3)
+    kin = blocked_by_probe(table, select_ports("70", table, 3), 3)
     assert ["80/tcp", "8080/tcp", "443/tcp"] == [str(port) for port in kin[Port(80, "tcp")]]
     assert ["2222/tcp"] == [str(port) for port in kin[Port(2222, "tcp")]]
     rules = built(table, Plan(), "70")
     expected = ["pkscanner", "pk2222", "pk2222", "pkscanner", "pkscanner"]
-    assert expected == [value.split(",")[1] for value in options(rules[Sids().kin(Port(2222, "tcp"))], "xbits")]
+    assert expected == [value.split(",")[1] for value in options(rules[Sids().prediction(Port(2222, "tcp"))], "xbits")]
 
 
 def test_only_what_concerns_people_alerts(table):
-    """Gates and the rule that finds a scanner alert; those that keep books do not."""
+    """Block rules and the rule that finds a scanner alert; those that count do not."""
     rules = built(table, Plan()).values()
     loud = Counter(" ".join(rule.msg.split(" ")[1:3]) for rule in rules if not options(rule, "noalert"))
     assert Counter({"blocked port": 3, "scanner after": 2}) == loud
 
 
-def test_action_is_of_gates_alone(table):
-    """Only gates drop or reject."""
+def test_only_block_rules_have_the_action(table):
+    """Only block rules drop or reject."""
     for action in ("drop", "reject"):
         rules = built(table, Plan(action=action)).values()
         assert {"blocked port"} == {" ".join(rule.msg.split(" ")[1:3]) for rule in rules if rule.action == action}
@@ -161,8 +183,11 @@ def test_pass_list(tmp_path, table):
     """A pass list becomes packet rules: SYNs to any port, datagrams to protected ports alone."""
     file = tmp_path / "pass.txt"
     file.write_text("# never\n192.0.2.0/24  # office\n\n2001:db8::1\n")
-    ports = chosen("22,80,53/udp,123/udp", table, 3)
-    got = [f"{rule.action} {rule.header}" for rule in pass_rules(read_nets(file), ports, sids=Sids(), books={"a": 1})]
+    ports = select_ports("22,80,53/udp,123/udp", table, 3)
+    got = [
+        f"{rule.action} {rule.header}"
+        for rule in pass_rules(read_networks(file), ports, sids=Sids(), metadata={"a": 1})
+    ]
     expected = [
         "pass tcp [192.0.2.0/24,2001:db8::1/128] any -> $HOME_NET any",
         "pass udp [192.0.2.0/24,2001:db8::1/128] any -> $HOME_NET [53,123]",
@@ -173,15 +198,15 @@ def test_pass_list(tmp_path, table):
 def test_long_pass_list(table):
     """A long pass list is spread over rules that Suricata can read."""
     nets = [f"10.{at // 256}.{at % 256}.0/24" for at in range(250)]
-    rules = list(pass_rules(nets, chosen("22/tcp", table, 3), sids=Sids(), books={"a": 1}))
+    rules = list(pass_rules(nets, select_ports("22/tcp", table, 3), sids=Sids(), metadata={"a": 1}))
     assert [1_894_000, 1_894_001, 1_894_002] == [rule.sid for rule in rules]
 
 
 def test_bad_pass_list(tmp_path):
-    """A line that is no network is refused with its number."""
+    """A line that is not a network is refused with its number."""
     file = tmp_path / "pass.txt"
     file.write_text("192.0.2.0/24\nexample.org\n")
-    with pytest.raises(RulesError, match=r"pass\.txt:2: 'example\.org' is no network"):
-        read_nets(file)
+    with pytest.raises(RulesError, match=r"pass\.txt:2: 'example\.org' is not a network"):
+        read_networks(file)
     with pytest.raises(RulesError, match="cannot be read"):
-        read_nets(tmp_path / "none.txt")
+        read_networks(tmp_path / "none.txt")

@@ -10,8 +10,8 @@ from portkin.blocking.backends.host_bits import bit_of
 from portkin.errors import PortError, RulesError
 from portkin.net.ports import PROTOS, Port
 from portkin_rules.plan import Detector, Plan
-from portkin_rules.protected_ports import chosen, most_predicted
-from portkin_rules.sids import LOCAL, Sids, refuse_collisions
+from portkin_rules.protected_ports import most_predicted, select_ports
+from portkin_rules.sids import LOCAL, Sids, refuse_used_sids
 from support.tables import small_table
 
 PORT = st.builds(Port, st.integers(0, 65535), st.sampled_from(PROTOS))
@@ -31,11 +31,12 @@ def ports(*texts):
 def test_sids_never_meet(one, other, base):
     """Every kind of rule of every port has an id of its own, within the range of local rules."""
     sids = Sids(base)
-    found = [kind(port) for kind in (sids.gate, sids.kin) for port in {one, other}]
-    found += [sids.fresh(port) for port in {one, other} if port.proto == "udp"]
-    found += [sids.group(number, last) for number in range(24) for last in range(128)]
-    found += [sids.step(number, proto) for number in range(67) for proto in PROTOS]
-    found += [sids.passing(0), sids.passing(999), *sids.sources]
+    found = [kind(port) for kind in (sids.block, sids.prediction) for port in {one, other}]
+    found += [sids.new_port(port) for port in {one, other} if port.proto == "udp"]
+    found += [sids.new_port_group(number, last) for number in range(24) for last in range(128)]
+    found += [sids.count(number, proto) for number in range(67) for proto in PROTOS]
+    found += [sids.answer(number, proto) for number in range(63) for proto in PROTOS]
+    found += [sids.pass_list(0), sids.pass_list(999), *sids.sources]
     assert len(found) == len(set(found))
     assert all(sid in sids.all and sid in LOCAL for sid in found)
 
@@ -53,10 +54,10 @@ def test_collisions(tmp_path):
     folder.mkdir()
     theirs = folder / "theirs.rules"
     theirs.write_text('alert tcp any any -> any any (msg:"x"; sid:1500022; rev:1;)\n')
-    with pytest.raises(RulesError, match=r"theirs\.rules: 1 of its sids.*1500022.*--sid-base"):
-        refuse_collisions([1_500_022], [folder], but=tmp_path / "ours.rules")
-    refuse_collisions([1_500_022], [folder], but=theirs)
-    refuse_collisions([1_500_023], [folder], but=tmp_path / "ours.rules")
+    with pytest.raises(RulesError, match=r"theirs\.rules: 1 of its signature ids.*1500022.*--sid-base"):
+        refuse_used_sids([1_500_022], [folder], but=tmp_path / "ours.rules")
+    refuse_used_sids([1_500_022], [folder], but=theirs)
+    refuse_used_sids([1_500_023], [folder], but=tmp_path / "ours.rules")
 
 
 @pytest.mark.parametrize(
@@ -87,32 +88,32 @@ def test_most_predicted(table):
     assert 8 == len(most_predicted(table, 3, 100))
 
 
-def test_chosen_list(table):
+def test_select_list(table):
     """A list stands for its ports, in order of protocol and number; a range for what is known of it."""
-    assert ports("22", "23", "80", "53/udp") == chosen("53/udp, 80,20-30/tcp", table, 3)
-    assert ports("80") == chosen("80/tcp", table, 3)
-    assert 3 == len(chosen("3", table, 3))
+    assert ports("22", "23", "80", "53/udp") == select_ports("53/udp, 80,20-30/tcp", table, 3)
+    assert ports("80") == select_ports("80/tcp", table, 3)
+    assert 3 == len(select_ports("3", table, 3))
 
 
 @pytest.mark.parametrize("text", ["4444/tcp", "22,80/udp", "5000-6000"])
 def test_unknown_port(table, text):
     """A port that the table has never seen is refused by name."""
     with pytest.raises(RulesError, match=text.split(",")[-1]):
-        chosen(text, table, 3)
+        select_ports(text, table, 3)
 
 
 @pytest.mark.parametrize("text", ["http", "70000/tcp", "30-20", "22,,80", "-1", "22-", "-22/udp"])
 def test_no_port(table, text):
     """What is no port is refused with the text."""
     with pytest.raises(PortError):
-        chosen(text, table, 3)
+        select_ports(text, table, 3)
 
 
 def test_no_ports(table):
     """Protecting nothing, or more ports than there are, is refused."""
     for text in ("0", "200000"):
         with pytest.raises(RulesError, match=f"{text} ports: protect 1 to 131072"):
-            chosen(text, table, 3)
+            select_ports(text, table, 3)
 
 
 def test_bits():

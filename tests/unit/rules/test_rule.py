@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from suricataparser import parse_rule
 
 from portkin.errors import RulesError
-from portkin_rules.rule import LONGEST, content, make, read_rules, revised
+from portkin_rules.rule import LONGEST, content, new_rule, read_rules, revised
 
 DAY = date(2026, 11, 21)
 LATER = date(2027, 1, 2)
 
 
-def a_rule(msg="a", sid=1_500_022, **books):
-    return make(
+def a_rule(msg="a", sid=1_500_022, **metadata):
+    return new_rule(
         "alert",
         "tcp any any -> any 22",
         [("flow", "to_server"), ("xbits", "set,pk22,track ip_src,expire 5")],
         msg=msg,
         sid=sid,
-        metadata={"created_at": "2026_11_21", "portkin_table": "aaa", "portkin_k": 3, **books},
+        metadata={"created_at": "2026_11_21", "portkin_table": "aaa", "portkin_k": 3, **metadata},
         noalert=True,
     )
 

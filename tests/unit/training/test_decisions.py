@@ -10,8 +10,9 @@ import pytest
 from portkin.bundles.table import Rows, Table, write_table
 from portkin.net.addresses import Nets, number_of
 from portkin.net.ports import Port
-from portkin_training.twin.decisions import Decider, DecisionConfig
-from portkin_training.twin.detector import TCP, US, Evidence, Probe
+from portkin_training.core.protocols import TCP
+from portkin_training.twin.decisions import DecisionConfig, ProbeDecider
+from portkin_training.twin.detector import US, Evidence, Probe
 
 SCANNER, HOST = number_of("198.51.100.7"), number_of("192.0.2.10")
 
@@ -36,7 +37,7 @@ def probe(port: int, at: float, *, past: bool = False) -> Probe:
 
 
 def decide(table: Table, *probes: Probe, **options) -> list:
-    decider = Decider(DecisionConfig(**options), table)
+    decider = ProbeDecider(DecisionConfig(**options), table)
     for one in probes:
         decider.probe(one)
     decider.close()
@@ -107,7 +108,7 @@ def test_never_block_wins(table, options, reason):
 @pytest.mark.parametrize(("after", "kept"), [(99, tcp(80, 8080)), (100, tcp(80, 443, 8080))])
 def test_services_of_this_network_are_left_alone_while_they_are_seen(table, after, kept):
     """443 was answered at 0 s and counts as open for service_timeout = 100 s."""
-    decider = Decider(DecisionConfig(service_timeout=100), table)
+    decider = ProbeDecider(DecisionConfig(service_timeout=100), table)
     decider.service(0, 443, TCP)
     decider.probe(probe(80, after))
     assert kept == decider.decisions[0].kept
@@ -115,7 +116,7 @@ def test_services_of_this_network_are_left_alone_while_they_are_seen(table, afte
 
 def test_open_services_are_kept_where_the_site_says_so(table):
     """block_open_services turns the veto off."""
-    decider = Decider(DecisionConfig(block_open_services=True), table)
+    decider = ProbeDecider(DecisionConfig(block_open_services=True), table)
     decider.service(0, 443, TCP)
     decider.probe(probe(80, 1))
     assert tcp(80, 443, 8080) == decider.decisions[0].kept
@@ -123,14 +124,14 @@ def test_open_services_are_kept_where_the_site_says_so(table):
 
 def test_a_policy_may_veto(table):
     """The hook of the Zeek package, as a function."""
-    decider = Decider(DecisionConfig(), table, block_policy=lambda src, port: port.number != 443)
+    decider = ProbeDecider(DecisionConfig(), table, block_policy=lambda src, port: port.number != 443)
     decider.probe(probe(80, 0))
     assert ((Port(443, "tcp"), "policy"),) == decider.decisions[0].vetoed
 
 
 def test_a_sweep_over_all_ports_is_bounded(table):
     """Beyond max_ports decisions of one source nothing is decided, and that is counted."""
-    decider = Decider(DecisionConfig(max_ports=100), table)
+    decider = ProbeDecider(DecisionConfig(max_ports=100), table)
     for port in range(1, 1001):
         decider.probe(probe(port, 0))
     assert (100, 900) == (len(decider.decisions), decider.state_full)

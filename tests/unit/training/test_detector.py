@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from portkin.net.addresses import Nets, number_of
-from portkin_training.twin.detector import TCP, UDP, US, Detector, DetectorConfig, Evidence, Probe
+from portkin_training.core.protocols import TCP, UDP
+from portkin_training.twin.detector import US, DetectorConfig, Evidence, Probe, ScannerDetector
 
 SCANNER, CLIENT = number_of("198.51.100.7"), number_of("198.51.100.8")
 HOST = number_of("192.0.2.10")
@@ -35,18 +36,18 @@ def heard() -> Heard:
     return Heard()
 
 
-def detector(heard: Heard, **options) -> Detector:
-    return Detector(DetectorConfig(**options), heard)
+def detector(heard: Heard, **options) -> ScannerDetector:
+    return ScannerDetector(DetectorConfig(**options), heard)
 
 
-def refuse(judge: Detector, *ports: int, src: int = SCANNER, at: float = 0.0, proto: int = TCP) -> None:
+def refuse(judge: ScannerDetector, *ports: int, src: int = SCANNER, at: float = 0.0, proto: int = TCP) -> None:
     for step, port in enumerate(ports):
         ts = round((at + step / 100) * US)
         judge.contacted(ts, src, HOST, port, proto)
         judge.refused(ts + 10, src, HOST, port, proto)
 
 
-def answer(judge: Detector, *ports: int, src: int = SCANNER, at: float = 0.0) -> None:
+def answer(judge: ScannerDetector, *ports: int, src: int = SCANNER, at: float = 0.0) -> None:
     for step, port in enumerate(ports):
         ts = round((at + step / 100) * US)
         judge.contacted(ts, src, HOST, port, TCP)
@@ -209,7 +210,7 @@ def test_what_is_exempt_is_no_evidence(heard, options):
 
 def test_a_policy_may_leave_contacts_out(heard):
     """The hook of the Zeek package, as a function."""
-    judge = Detector(DetectorConfig(), heard, probe_policy=lambda src, dst, port, proto: port > 4)
+    judge = ScannerDetector(DetectorConfig(), heard, probe_policy=lambda src, dst, port, proto: port > 4)
     refuse(judge, 1, 2, 3, 4)
     assert [] == heard.ports
 

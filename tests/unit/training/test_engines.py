@@ -19,11 +19,11 @@ from portkin_training.core.probes import Probes, ProbesWriter, open_probes
 from portkin_training.ingest.run import IngestOptions, ingest
 from portkin_training.ingest.tables.columns import ColumnMap
 from portkin_training.rates.affinity.affinity import sequential_sources
-from portkin_training.rates.affinity.feature_ports import Kin
+from portkin_training.rates.affinity.feature_ports import Affinities
 from portkin_training.rates.evaluate import evaluate
-from portkin_training.rates.models.models import profile
-from portkin_training.rates.series.counting import port_totals
-from portkin_training.rates.series.rates import Rates, from_probes
+from portkin_training.rates.models.registry import profile
+from portkin_training.rates.series.queries import port_totals
+from portkin_training.rates.series.rate_series import Rates, from_probes
 from portkin_training.tables.scans import ScanOptions, count_days, count_scans
 
 COLUMNS = {
@@ -144,7 +144,7 @@ class TestSpark:
         ports = tuple(Port(number, "tcp") for number in (22, 80, 443))
         counts = rng.poisson(5 + 3 * np.sin(np.arange(400) / 4)[:, None], (400, 3)).astype(float)
         rates = Rates(ports, np.arange(400) * 3600, counts, 3600)
-        kin = Kin.of(rates, 24, None, 0)
+        kin = Affinities.of(rates, 24, None, 0)
 
         def fitted(engine: Engine) -> dict[tuple[Port, str], str]:
             found = evaluate(

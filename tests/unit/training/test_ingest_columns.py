@@ -16,7 +16,7 @@ from portkin.errors import ConfigError, InputError
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import IPV4_MAPPED
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.tables import values
+from portkin_training.ingest.tables import column_values
 from portkin_training.ingest.tables.columns import ColumnMap, read_csv, read_parquet
 
 HEAD = "ts,src,dst,sport,dport,proto\n"
@@ -129,9 +129,9 @@ def test_stamps():
         (pa.array([expected], pa.timestamp("us")), "s"),
         (pa.array([expected * 1000 + 40], pa.timestamp("ns", "Europe/Paris")), "s"),
     ):
-        found, bad = values.stamps(column, unit=unit)
+        found, bad = column_values.stamps(column, unit=unit)
         assert ([expected], [False]) == (found.tolist(), bad.tolist()), column.type
-    found, bad = values.stamps(pa.array(["2020-01-26", "1580056770", "2020-01-26T00:00:00Z", "no", None]))
+    found, bad = column_values.stamps(pa.array(["2020-01-26", "1580056770", "2020-01-26T00:00:00Z", "no", None]))
     assert [False, False, False, True, True] == bad.tolist()
     assert [1_579_996_800_000_000, 1_580_056_770_000_000, 1_579_996_800_000_000] == found[:3].tolist()
 

@@ -9,9 +9,10 @@ import pytest
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcap import read_capture
-from portkin_training.ingest.probe_definition import WINDOW, FirstPackets, flow_reasons, probes_from_packets
+from portkin_training.ingest.probe_definition import WINDOW, FirstPackets, flow_reasons
 from support import captures as by_hand
 from support.captures import ACK, BEGIN, FIN, RST, SYN, ipv4, port_unreachable, tcp, udp
+from support.first_packets import probes_from_packets
 
 A, B = "198.51.100.1", "192.0.2.1"
 SECOND = 1_000_000

@@ -16,14 +16,15 @@ from portkin.timeseries.bins import HOUR
 from portkin_training.commands.rates import rates as command
 from portkin_training.rates import calibrate, evaluate, report, results, ship
 from portkin_training.rates.affinity import affinity, clusters
-from portkin_training.rates.affinity.feature_ports import Kin
-from portkin_training.rates.models import lstm, models
-from portkin_training.rates.models.task import Figures, Split
-from portkin_training.rates.series import rates as series
+from portkin_training.rates.affinity.feature_ports import Affinities
+from portkin_training.rates.models import lstm, registry
+from portkin_training.rates.models.task import ForecastScores, Split
+from portkin_training.rates.series import rate_series as series
 from portkin_training.rates.series.simulate import Telescope, simulate
+from support.rates_markdown import markdown
 
 SKY = Telescope(hours=800, groups=4, group_size=(3, 4), alone=2, level=(100, 400))
-TINY = models.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
+TINY = registry.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
 SHIPPED = (
     "EWMA",
     "ridge Rank. (T&S)",
@@ -41,8 +42,8 @@ def sky():
 
 
 @pytest.fixture(scope="module")
-def kin(sky):
-    return Kin.of(sky.rates, 48, (sky.sequential, sky.days), 0)
+def affinities(sky):
+    return Affinities.of(sky.rates, 48, (sky.sequential, sky.days), 0)
 
 
 def test_telescope_repeats_with_its_seed(sky):
@@ -77,37 +78,44 @@ def test_kin_are_sought_before_the_choosing_part_only(sky):
     cut = Split.of(len(sky.rates.starts)).fit
     changed = sky.rates.counts.copy()
     changed[cut:] = 1
-    other = Kin.of(replace(sky.rates, counts=changed), 48, (sky.sequential, sky.days), 0)
-    same = Kin.of(sky.rates, 48, (sky.sequential, sky.days), 0)
+    other = Affinities.of(replace(sky.rates, counts=changed), 48, (sky.sequential, sky.days), 0)
+    same = Affinities.of(sky.rates, 48, (sky.sequential, sky.days), 0)
     assert same.both.tobytes() == other.both.tobytes()
 
 
-def run(sky, kin, folder, names=QUICK, targets=1, seed=0):
+def run(sky, affinities, folder, names=QUICK, targets=1, seed=0):
     return list(
         evaluate.evaluate(
-            sky.rates, kin, TINY, folder=folder, seed=seed, targets=sky.rates.ports[:targets], models=names, jobs=1
+            sky.rates,
+            affinities,
+            TINY,
+            folder=folder,
+            seed=seed,
+            targets=sky.rates.ports[:targets],
+            models=names,
+            jobs=1,
         )
     )
 
 
-def test_killed_run_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
+def test_killed_run_goes_on_where_it_was(sky, affinities, tmp_path, monkeypatch):
     """Results on disk are not computed again; another seed computes its own."""
-    first = run(sky, kin, tmp_path, QUICK[:2])
+    first = run(sky, affinities, tmp_path, QUICK[:2])
     asked = []
     real = evaluate.run_job
     monkeypatch.setattr(evaluate, "run_job", lambda *args: asked.extend(args[1].models) or real(*args))
-    again = run(sky, kin, tmp_path, QUICK[:3])
+    again = run(sky, affinities, tmp_path, QUICK[:3])
     assert ["EWMA"] == asked
     assert {result.model: result.reported for result in first}.items() <= {
         result.model: result.reported for result in again
     }.items()
-    run(sky, kin, tmp_path, QUICK[:1], seed=1)
+    run(sky, affinities, tmp_path, QUICK[:1], seed=1)
     assert ["EWMA", "last value"] == asked
 
 
-def test_models_that_are_the_same_are_fitted_once(sky, kin, tmp_path):
-    """Where no kin helps, rankings by T and by T&S read the target alone: one fit, two results."""
-    alone = replace(kin, temporal=np.eye(len(kin.temporal)), both=np.eye(len(kin.temporal)))
+def test_models_that_are_the_same_are_fitted_once(sky, affinities, tmp_path):
+    """Where no affinities helps, rankings by T and by T&S read the target alone: one fit, two results."""
+    alone = replace(affinities, temporal=np.eye(len(affinities.temporal)), both=np.eye(len(affinities.temporal)))
     names = ["VAR Rank. (T&S)", "VAR Clust. (T&S)", "LSTM Rank. (T&S)", "LSTM Rank. (T)", "LSTM Rank. (T&S) log"]
     jobs = evaluate.plan(sky.rates, alone, TINY, [(0, name) for name in names], 1)
     assert [["LSTM Rank. (T&S)", "LSTM Rank. (T)"], ["LSTM Rank. (T&S) log"]] == [
@@ -119,7 +127,7 @@ def test_models_that_are_the_same_are_fitted_once(sky, kin, tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, kin, tmp_path, monkeypatch):
+def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, affinities, tmp_path, monkeypatch):
     """The network with the best folds is fitted; points that were tried are not tried again."""
     stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
     grid = replace(TINY, grid=(stuck, TINY.lstm))
@@ -128,7 +136,7 @@ def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, kin, tmp_
     def run(folder):
         targets = sky.rates.ports[:1]
         (found,) = evaluate.evaluate(
-            sky.rates, kin, grid, folder=folder, seed=0, targets=targets, models=[name], jobs=1
+            sky.rates, affinities, grid, folder=folder, seed=0, targets=targets, models=[name], jobs=1
         )
         return found
 
@@ -142,40 +150,40 @@ def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, kin, tmp_
     assert 2 == len(tried)
 
 
-def test_point_of_the_grid_is_judged_by_its_folds(sky, kin):
+def test_point_of_the_grid_is_judged_by_its_folds(sky, affinities):
     """A network that may not learn scores worse than one that may."""
     stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
     longer = replace(TINY.lstm, epochs=10, patience=10)
-    (job,) = evaluate.plan(sky.rates, kin, TINY, [(0, "LSTM Rank. (T)")], 1)
+    (job,) = evaluate.plan(sky.rates, affinities, TINY, [(0, "LSTM Rank. (T)")], 1)
     scores = [evaluate.try_config(sky.rates, job, 0, config) for config in (stuck, longer)]
     assert scores[0] < scores[1]
 
 
 @pytest.mark.timeout(600)  # five networks are fitted and exported: seconds alone, minutes on busy cores
-def test_every_model_runs_and_is_judged_on_the_same_bins(sky, kin, tmp_path):
+def test_every_model_runs_and_is_judged_on_the_same_bins(sky, affinities, tmp_path):
     """All models of the tables, on one port: same bins, finite figures; those that ship carry their ONNX."""
-    found = run(sky, kin, tmp_path, models.MODELS)
-    assert set(models.MODELS) == {result.model for result in found}
+    found = run(sky, affinities, tmp_path, registry.MODELS)
+    assert set(registry.MODELS) == {result.model for result in found}
     assert 1 == len({result.reported.bins for result in found})
     assert all(np.isfinite(result.reported.r2) for result in found)
-    assert models.UNSHIPPABLE == {result.model for result in found if not result.onnx}
+    assert registry.UNSHIPPABLE == {result.model for result in found if not result.onnx}
     ranked = next(result for result in found if result.model == "LSTM Rank. (T&S)")
     assert ranked.features[0] == sky.rates.ports[0] and len(ranked.features) <= 4
 
 
-def test_model_with_too_few_known_bins_passes_and_says_why(sky, kin, tmp_path):
+def test_model_with_too_few_known_bins_passes_and_says_why(sky, affinities, tmp_path):
     """Of 800 hours every fortieth was watched: no window is known well enough for a ridge; the last value ships."""
     counts = np.where((np.arange(800) % 40 == 0)[:, None], sky.rates.counts, np.nan)
     dark = replace(sky, rates=replace(sky.rates, counts=counts))
-    found = {one.model: one for one in run(dark, kin, tmp_path, ("last value", "ridge Rank. (T&S)", "LightGBM"))}
+    found = {one.model: one for one in run(dark, affinities, tmp_path, ("last value", "ridge Rank. (T&S)", "LightGBM"))}
     ridge = found["ridge Rank. (T&S)"]
     assert "0 known bins come after 24 bins" in ridge.about["unfit"]
     assert ridge.reported.passed == ridge.reported.bins > 0
     assert "last value" == results.shipping(list(found.values())).model
 
 
-def figures(mae: float) -> Figures:
-    return Figures(0.5, mae, 1.0, 0.0, 100, 0)
+def figures(mae: float) -> ForecastScores:
+    return ForecastScores(0.5, mae, 1.0, 0.0, 100, 0)
 
 
 def result(model: str, choosing: float, reported: float = 1.0) -> results.Result:
@@ -218,9 +226,9 @@ def test_detection_counts_anomalies_not_bins():
 
 
 @pytest.fixture(scope="module")
-def shipped(sky, kin, tmp_path_factory):
+def shipped(sky, affinities, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ship")
-    found = run(sky, kin, folder / "work", SHIPPED, 2)
+    found = run(sky, affinities, folder / "work", SHIPPED, 2)
     chosen = ship.ship(
         folder / "bundle",
         sky.rates,
@@ -274,7 +282,7 @@ def test_table_and_json_say_who_won(shipped):
     best = max(told["ports"][port]["models"].items(), key=lambda item: item[1]["reported"]["r2"])[0]
     assert best == told["ports"][port]["winner"]
     assert len(SHIPPED) == len(told["means"]["r2"])
-    assert "| EWMA |" in report.markdown(found)
+    assert "| EWMA |" in markdown(found)
     assert len(SHIPPED) == report.table(found).row_count
 
 

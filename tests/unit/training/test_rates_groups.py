@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import adjusted_rand_score, silhouette_samples
+from sklearn.metrics import adjusted_rand_score
 
 from portkin_training.rates.affinity import clusters, ranking
 
@@ -54,14 +54,23 @@ def test_threshold_with_the_best_score_is_chosen_and_each_set_scored_once():
     assert [0, 4] == ranking.choose(ROW, 0, len).features.tolist()
 
 
-def test_silhouettes_are_those_of_scikit_learn():
-    """Equations 8 to 10 on distances, ports alone in a cluster included."""
+def test_silhouettes_are_those_of_equations_8_to_10():
+    """By the equations, port for port; 0 for a port alone in its cluster, and where there is one cluster alone."""
     affinity, truth = blocks((4, 3, 1, 5))
     distance = clusters.graph_weights(affinity, literal=True)
-    expected = silhouette_samples(distance, truth, metric="precomputed")
+    expected = []
+    for port in range(len(truth)):
+        mates = [other for other in np.flatnonzero(truth == truth[port]) if other != port]
+        if not mates:
+            expected.append(0.0)
+            continue
+        a = np.mean([distance[port, other] for other in mates])
+        b = min(distance[port, truth == other].mean() for other in set(truth) - {truth[port]})
+        expected.append((b - a) / max(a, b))
     np.testing.assert_allclose(expected, clusters.silhouettes(distance, truth))
+    assert not clusters.silhouettes(distance, np.zeros(len(truth), int)).any()
     # equation 11 weighs clusters, not ports
-    assert np.mean([expected[truth == g].mean() for g in range(4)]) == pytest.approx(
+    assert np.mean([np.array(expected)[truth == g].mean() for g in range(4)]) == pytest.approx(
         clusters.mean_silhouette(distance, truth)
     )
 

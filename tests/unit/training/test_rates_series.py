@@ -14,7 +14,7 @@ from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, HOUR
 from portkin_training.core.probes import SCHEMA
-from portkin_training.rates.series import rates as series
+from portkin_training.rates.series import rate_series as series
 
 BEGIN = datetime(2021, 3, 27, tzinfo=UTC)
 

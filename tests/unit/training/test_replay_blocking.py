@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portkin_training.core.groups import Grouper
+from portkin_training.core.port_codes import CODES, codes_of
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.tables.columns import ColumnMap, read_csv
 from portkin_training.replay import blocking
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Replay, Sweep, replay
-from portkin_training.replay.events import BENIGN, CODES, SCAN, UNCOUNTED, Events, Grouper, codes_of, units_of
+from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED, Events, units_of
 from portkin_training.replay.metrics import columns, difference, figures
-from portkin_training.replay.reference import replay_plainly
+from support.replay_reference import replay_plainly
 
 SECOND = 1_000_000
 ALL = (

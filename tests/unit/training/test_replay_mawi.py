@@ -7,7 +7,7 @@ import pytest
 
 from portkin.errors import InputError
 from portkin.net.addresses import number_of, text_of
-from portkin_training.evaluation.studies import labels_for
+from portkin_training.evaluation.label_files import labels_for
 from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
 from portkin_training.replay.mawi.labels import Matcher, read_labels

@@ -6,12 +6,12 @@
 # @TEST-PORT: BROKER_PROXY2_PORT
 # @TEST-PORT: BROKER_WORKER1_PORT
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: cp $SUPPORT/run.zeek .
+# @TEST-EXEC: cp "$SUPPORT/broker-backend.zeek" "$SUPPORT/run.zeek" .
 # @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
-# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../run.zeek ../block.zeek"
-# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../run.zeek ../block.zeek"
-# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../run.zeek ../block.zeek"
-# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../run.zeek ../block.zeek"
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=manager zeek -b ../broker-backend.zeek ../run.zeek ../block.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-1 zeek -b ../broker-backend.zeek ../run.zeek ../block.zeek"
+# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-2 zeek -b ../broker-backend.zeek ../run.zeek ../block.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r '$CAPTURES/scans.pcap' ../broker-backend.zeek ../run.zeek ../block.zeek"
 # @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
 # @TEST-EXEC: zeek-cut src outcome <manager/portkin_block.log | grep -c -E '^198.51.100.10.(added|unanswered)' | awk '{ print ($1 >= 10 ? "logged" : $1) }' >blocks
 # @TEST-EXEC: portkin blocks list --all --json --src 198.51.100.10 -c sidecar.yaml | grep -c refused= | awk '{ print ($1 >= 10 ? "in the books" : $1) }' >>blocks

@@ -6,12 +6,12 @@
 # @TEST-PORT: BROKER_PROXY2_PORT
 # @TEST-PORT: BROKER_WORKER1_PORT
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: cp $SUPPORT/run.zeek $SUPPORT/know-sidecar.zeek .
+# @TEST-EXEC: cp "$SUPPORT/broker-backend.zeek" "$SUPPORT/run.zeek" "$SUPPORT/know-sidecar.zeek" .
 # @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
-# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../run.zeek ../know-sidecar.zeek"
-# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../run.zeek ../know-sidecar.zeek"
-# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../run.zeek ../know-sidecar.zeek"
-# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=manager zeek -b ../broker-backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-1 zeek -b ../broker-backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-2 zeek -b ../broker-backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r '$CAPTURES/scans.pcap' ../broker-backend.zeek ../run.zeek ../know-sidecar.zeek"
 # @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
 # @TEST-EXEC: zeek-cut kind src proto evidence answer <manager/portkin.log | grep -c DECISION | awk '{ print ($1 >= 35 ? "all or nearly all" : $1) }' >decisions
 # @TEST-EXEC: zeek-cut kind src proto evidence <manager/portkin.log | grep DECISION | sort -u >>decisions

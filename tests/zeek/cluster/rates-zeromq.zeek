@@ -6,14 +6,14 @@
 # @TEST-PORT: XSUB_PORT
 # @TEST-PORT: LOG_PULL_PORT
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: cp $SUPPORT/run.zeek .
-# @TEST-EXEC: python3 $SUPPORT/telescope.py
+# @TEST-EXEC: cp "$SUPPORT/zeromq-backend.zeek" "$SUPPORT/run.zeek" .
+# @TEST-EXEC: python3 "$SUPPORT/telescope.py"
 # @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
-# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../backend.zeek ../run.zeek ../two-workers.zeek"
-# @TEST-EXEC: btest-bg-run logger "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=logger zeek -b ../backend.zeek ../run.zeek ../two-workers.zeek"
-# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../backend.zeek ../run.zeek ../two-workers.zeek"
-# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r ../worker-1.pcap ../backend.zeek ../run.zeek ../two-workers.zeek"
-# @TEST-EXEC: btest-bg-run worker-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-2 zeek -b -C --pseudo-realtime -r ../worker-2.pcap ../backend.zeek ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=manager zeek -b ../zeromq-backend.zeek ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run logger "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=logger zeek -b ../zeromq-backend.zeek ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-1 zeek -b ../zeromq-backend.zeek ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r ../worker-1.pcap ../zeromq-backend.zeek ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run worker-2 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-2 zeek -b -C --pseudo-realtime -r ../worker-2.pcap ../zeromq-backend.zeek ../run.zeek ../two-workers.zeek"
 # @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
 # @TEST-EXEC: zeek-cut observed <logger/portkin_rates.log | awk '$1 > 25 && $1 < 35 { n++ } END { print (n >= 3 ? "sums of two" : n) }' >found
 # @TEST-EXEC: zeek-cut note p proto <logger/notice.log | grep Anomaly | sort -u >>found
@@ -35,16 +35,6 @@ rates:
   model: models
   database: rates.sqlite
   grace: 10.0
-# @TEST-END-FILE
-
-# @TEST-START-FILE backend.zeek
-@load frameworks/cluster/backend/zeromq
-@load frameworks/cluster/backend/zeromq/connect
-
-redef Cluster::Backend::ZeroMQ::listen_xpub_endpoint = fmt("tcp://127.0.0.1:%d", port_to_count(to_port(getenv("XPUB_PORT"))));
-redef Cluster::Backend::ZeroMQ::listen_xsub_endpoint = fmt("tcp://127.0.0.1:%d", port_to_count(to_port(getenv("XSUB_PORT"))));
-redef Cluster::Backend::ZeroMQ::connect_xpub_endpoint = Cluster::Backend::ZeroMQ::listen_xsub_endpoint;
-redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint = Cluster::Backend::ZeroMQ::listen_xpub_endpoint;
 # @TEST-END-FILE
 
 # @TEST-START-FILE cluster-layout.zeek

@@ -7,13 +7,13 @@
 # @TEST-PORT: BROKER_WORKER1_PORT
 # @TEST-PORT: BROKER_WORKER2_PORT
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: cp $SUPPORT/run.zeek .
-# @TEST-EXEC: python3 $SUPPORT/telescope.py
+# @TEST-EXEC: cp "$SUPPORT/broker-backend.zeek" "$SUPPORT/run.zeek" .
+# @TEST-EXEC: python3 "$SUPPORT/telescope.py"
 # @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
-# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../run.zeek ../two-workers.zeek"
-# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../run.zeek ../two-workers.zeek"
-# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r ../worker-1.pcap ../run.zeek ../two-workers.zeek"
-# @TEST-EXEC: btest-bg-run worker-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-2 zeek -b -C --pseudo-realtime -r ../worker-2.pcap ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=manager zeek -b ../broker-backend.zeek ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-1 zeek -b ../broker-backend.zeek ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r ../worker-1.pcap ../broker-backend.zeek ../run.zeek ../two-workers.zeek"
+# @TEST-EXEC: btest-bg-run worker-2 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-2 zeek -b -C --pseudo-realtime -r ../worker-2.pcap ../broker-backend.zeek ../run.zeek ../two-workers.zeek"
 # @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
 # @TEST-EXEC: zeek-cut observed <manager/portkin_rates.log | awk '$1 > 25 && $1 < 35 { n++ } END { print (n >= 3 ? "sums of two" : n) }' >found
 # @TEST-EXEC: zeek-cut note p proto <manager/notice.log | grep Anomaly | sort -u >>found

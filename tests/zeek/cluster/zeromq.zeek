@@ -5,13 +5,13 @@
 # @TEST-PORT: XSUB_PORT
 # @TEST-PORT: LOG_PULL_PORT
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: cp $SUPPORT/run.zeek $SUPPORT/know-sidecar.zeek .
+# @TEST-EXEC: cp "$SUPPORT/zeromq-backend.zeek" "$SUPPORT/run.zeek" "$SUPPORT/know-sidecar.zeek" .
 # @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
-# @TEST-EXEC: btest-bg-run manager "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=manager zeek -b ../backend.zeek ../run.zeek ../know-sidecar.zeek"
-# @TEST-EXEC: btest-bg-run logger "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=logger zeek -b ../backend.zeek ../run.zeek ../know-sidecar.zeek"
-# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-1 zeek -b ../backend.zeek ../run.zeek ../know-sidecar.zeek"
-# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=proxy-2 zeek -b ../backend.zeek ../run.zeek ../know-sidecar.zeek"
-# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH=$ZEEKPATH:.. CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r $CAPTURES/scans.pcap ../backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run manager "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=manager zeek -b ../zeromq-backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run logger "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=logger zeek -b ../zeromq-backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-1 zeek -b ../zeromq-backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-2 zeek -b ../zeromq-backend.zeek ../run.zeek ../know-sidecar.zeek"
+# @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r '$CAPTURES/scans.pcap' ../zeromq-backend.zeek ../run.zeek ../know-sidecar.zeek"
 # @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
 # @TEST-EXEC: zeek-cut kind src proto evidence answer <logger/portkin.log | grep -c DECISION | awk '{ print ($1 >= 35 ? "all or nearly all" : $1) }' >decisions
 # @TEST-EXEC: zeek-cut kind src proto evidence <logger/portkin.log | grep DECISION | sort -u >>decisions
@@ -24,16 +24,6 @@
 # @TEST-START-FILE sidecar.yaml
 metrics:
   enabled: false
-# @TEST-END-FILE
-
-# @TEST-START-FILE backend.zeek
-@load frameworks/cluster/backend/zeromq
-@load frameworks/cluster/backend/zeromq/connect
-
-redef Cluster::Backend::ZeroMQ::listen_xpub_endpoint = fmt("tcp://127.0.0.1:%d", port_to_count(to_port(getenv("XPUB_PORT"))));
-redef Cluster::Backend::ZeroMQ::listen_xsub_endpoint = fmt("tcp://127.0.0.1:%d", port_to_count(to_port(getenv("XSUB_PORT"))));
-redef Cluster::Backend::ZeroMQ::connect_xpub_endpoint = Cluster::Backend::ZeroMQ::listen_xsub_endpoint;
-redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint = Cluster::Backend::ZeroMQ::listen_xpub_endpoint;
 # @TEST-END-FILE
 
 # @TEST-START-FILE cluster-layout.zeek

@@ -1,6 +1,6 @@
 # @TEST-DOC: What Zeek's inventory of services knows is left alone, though nobody connected to it in this capture.
 #
-# @TEST-EXEC: zeek -b -C -r $CAPTURES/ipv6.pcap %INPUT
+# @TEST-EXEC: zeek -b -C -r "$CAPTURES/ipv6.pcap" "%INPUT"
 # @TEST-EXEC: zeek-cut kind probed kept vetoed <portkin.log | grep DECISION | sort >decisions
 # @TEST-EXEC: btest-diff decisions
 

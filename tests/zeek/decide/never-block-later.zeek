@@ -1,6 +1,6 @@
 # @TEST-DOC: A never-block list that is set while a decision runs ends what it blocks, at the next probe.
 #
-# @TEST-EXEC: zeek -b -C -r $CAPTURES/backscatter.pcap %INPUT >asked
+# @TEST-EXEC: zeek -b -C -r "$CAPTURES/backscatter.pcap" "%INPUT" >asked
 # @TEST-EXEC: zeek-cut kind probed kept vetoed <portkin.log >>asked
 # @TEST-EXEC: btest-diff asked
 
@@ -31,7 +31,7 @@ event round(n: count)
 			return;
 		}
 
-	contacted(198.51.100.9, 203.0.113.1, 23/tcp);
+	contacted(Source($host=198.51.100.9), 203.0.113.1, 23/tcp);
 	event round(n + 1);
 	}
 
@@ -49,6 +49,6 @@ event network_time_init()
 
 event zeek_done() &priority=10
 	{
-	for ( [src, p], d in decisions )
+	for ( [source, p], d in decisions )
 		print "vetoed", d$vetoed;
 	}

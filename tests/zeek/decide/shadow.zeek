@@ -1,7 +1,7 @@
 # @TEST-DOC: In shadow mode predictions are told and no block is asked for; in block mode each kept port is.
 #
-# @TEST-EXEC: zeek -b -C -r $CAPTURES/ipv6.pcap %INPUT >shadow
-# @TEST-EXEC: zeek -b -C -r $CAPTURES/ipv6.pcap %INPUT Portkin::mode=Portkin::BLOCK >block
+# @TEST-EXEC: zeek -b -C -r "$CAPTURES/ipv6.pcap" "%INPUT" >shadow
+# @TEST-EXEC: zeek -b -C -r "$CAPTURES/ipv6.pcap" "%INPUT" Portkin::mode=Portkin::BLOCK >block
 # @TEST-EXEC: btest-diff shadow
 # @TEST-EXEC: btest-diff block
 
@@ -9,10 +9,10 @@
 
 event Portkin::prediction(d: Portkin::Decision)
 	{
-	print "prediction", d$src, d$probed, d$kept;
+	print "prediction", d$source$host, d$probed, d$kept;
 	}
 
 event Portkin::block(d: Portkin::Decision, p: port, rank: count, duration: interval)
 	{
-	print "block", d$src, p, rank, duration;
+	print "block", d$source$host, p, rank, duration;
 	}

@@ -1,6 +1,6 @@
 # @TEST-DOC: More sources than there is room for are told of in the log, and nothing grows beyond its limit.
 #
-# @TEST-EXEC: zeek -b -C -r $CAPTURES/backscatter.pcap %INPUT >state
+# @TEST-EXEC: zeek -b -C -r "$CAPTURES/backscatter.pcap" "%INPUT" >state
 # @TEST-EXEC: zeek-cut kind dropped <portkin.log | grep STATE_FULL >>state
 # @TEST-EXEC: btest-diff state
 # @TEST-EXEC: test ! -e reporter.log
@@ -20,23 +20,23 @@ event network_time_init()
 	local n = 0;
 
 	while ( ++n <= 100 )
-		contacted(counts_to_addr(vector(n)), 203.0.113.1, 80/tcp);
+		contacted(Source($host=counts_to_addr(vector(n))), 203.0.113.1, 80/tcp);
 
 	# Others by what they failed to reach.
 	while ( ++n <= 200 )
-		judge_failed(counts_to_addr(vector(n)), 192.0.2.1, 80/tcp);
+		record_failure(Source($host=counts_to_addr(vector(n))), 192.0.2.1, 80/tcp);
 	}
 
 # Before what runs is ended.
 event zeek_done() &priority=10
 	{
-	print "convicts", |convicts|;
-	print "decisions", |decisions|;
 	print "scanners", |scanners|;
+	print "decisions", |decisions|;
+	print "histories", |histories|;
 	print "suspects", |suspects|;
 	}
 
 event zeek_done()
 	{
-	print "scanners at the end", |scanners|;
+	print "histories at the end", |histories|;
 	}

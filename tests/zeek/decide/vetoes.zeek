@@ -1,6 +1,6 @@
 # @TEST-DOC: Never-block nets and ports, services seen open, and block_policy take ports out of what is kept.
 #
-# @TEST-EXEC: zeek -b -C -r $CAPTURES/scans.pcap %INPUT
+# @TEST-EXEC: zeek -b -C -r "$CAPTURES/scans.pcap" "%INPUT"
 # @TEST-EXEC: zeek-cut kind src probed kept vetoed <portkin.log | grep DECISION | sort >decisions
 # @TEST-EXEC: btest-diff decisions
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from portkin_training.twin.real_zeek import DecisionRecord
 
 
 @click.command()
@@ -28,7 +32,7 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int) -> None:
 
     from portkin.bundles.table import Table, default_table
     from portkin_training.twin.decisions import DecisionConfig
-    from portkin_training.twin.real_zeek import find_zeek, run_zeek, taken
+    from portkin_training.twin.real_zeek import decision_records, find_zeek, run_zeek
     from portkin_training.twin.run import decide_capture
 
     out = Console(highlight=False)
@@ -37,7 +41,7 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int) -> None:
         out.print("No Zeek >= 8.0 on PATH or in /opt/zeek/bin: the comparison with real Zeek is left out.")
         return
     loaded = default_table() if table is None else Table.load(table)
-    ours = taken(decide_capture(capture, loaded, decision=DecisionConfig(k=k)))
+    ours = decision_records(decide_capture(capture, loaded, decision=DecisionConfig(k=k)))
     theirs = run_zeek(zeek, capture, scripts, table=table, options={"Portkin::k": str(k)})
     if ours == theirs.decisions:
         out.print(f"Real Zeek ({zeek}) with a real sidecar: {len(ours)} decisions, all alike.")
@@ -49,6 +53,8 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int) -> None:
     raise SystemExit(1)
 
 
-def _differences(theirs: list, ours: list, most: int = 10) -> list[tuple[str, object]]:
+def _differences(
+    theirs: list[DecisionRecord], ours: list[DecisionRecord], most: int = 10
+) -> list[tuple[str, DecisionRecord]]:
     only = [("Zeek", one) for one in theirs if one not in ours] + [("replay", one) for one in ours if one not in theirs]
     return sorted(only, key=lambda pair: pair[1])[:most]

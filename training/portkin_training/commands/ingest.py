@@ -174,6 +174,8 @@ def _print_table(summary: Summary, output: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from portkin_training.core.protocols import TCP, UDP
+
     console = Console()
     files = Table(title=escape(f"Probes in {output}"))
     for name in ("input", "kind"):
@@ -187,7 +189,7 @@ def _print_table(summary: Summary, output: Path) -> None:
     totals = Table(show_header=False, box=None)
     totals.add_column()
     totals.add_column(justify="right")
-    for proto, name in ((6, "TCP probes"), (17, "UDP probes")):
+    for proto, name in ((TCP, "TCP probes"), (UDP, "UDP probes")):
         totals.add_row(name, f"{summary.probes[proto]:,}")
     skipped = sum((reading.skipped for reading in summary.readings), type(summary.probes)())
     for reason, count in skipped.most_common():

@@ -44,19 +44,19 @@ def affinity(
     from rich.console import Console
     from rich.table import Table
 
-    from portkin_training.rates.affinity import affinity as kinship
+    from portkin_training.rates.affinity import affinity as similarity
     from portkin_training.rates.affinity import clusters as clustering
     from portkin_training.rates.affinity.feature_ports import default_lags
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
 
-    loaded = counting.load(series)
+    loaded = rate_series.load(series)
     with Console(stderr=True).status("Correlating"):
-        temporal = kinship.temporal_similarity(
+        temporal = similarity.temporal_similarity(
             loaded.counts, lags or min(default_lags(loaded.width), len(loaded.starts) // 2)
         )
         counted = counted_sequential(loaded, probes, sequential, sample, seed, until=None, engine=engine)
-        semantic = None if counted is None else kinship.semantic_similarity(*counted)
-        matrix = temporal if semantic is None else kinship.harmonic_affinity(temporal, semantic)
+        semantic = None if counted is None else similarity.semantic_similarity(*counted)
+        matrix = temporal if semantic is None else similarity.harmonic_affinity(temporal, semantic)
         clusters = clustering.choose(matrix, seed=seed, literal=literal) if len(matrix) >= 4 else None
     upper = np.triu(np.where(np.eye(len(matrix), dtype=bool), -1, matrix), 1)
     pairs = [divmod(int(at), len(matrix)) for at in np.argsort(-upper, axis=None)[: min(top, len(matrix) ** 2)]]

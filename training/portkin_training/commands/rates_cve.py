@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,14 +49,14 @@ def cve(
     from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import cve as vulnerabilities
     from portkin_training.rates.models.task import Split
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
 
-    loaded, models = counting.load(series), Forecaster.load(bundle)
+    loaded, models = rate_series.load(series), Forecaster.load(bundle)
     expressions = vulnerabilities.services(services_file)
     ports = [port for port in models.targets if port in expressions]
     if not ports:
         raise InputError(f"{bundle}: none of its ports has an expression among the services")
-    days = counting.coarser(loaded, 86_400)
+    days = rate_series.coarser(loaded, 86_400)
     _, e, w = models.score_all(loaded.ports, loaded.counts)
     first = 0 if all_bins else Split.of(len(loaded.starts)).choose
     entries = [entry for file in nvd for entry in vulnerabilities.read_nvd(file)]
@@ -82,7 +83,7 @@ def cve(
     w_days = vulnerabilities.daily_maximum(w[:, numbers], loaded.starts, starts)
     a_days = [vulnerabilities.moving_average(days.counts[:, days.column(port)], window)[kept] for port in ports]
     matrix = vulnerabilities.distance_matrix(e_days.T, cves)
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for i, port in enumerate(ports):
         scores = {
             name: vulnerabilities.score_with_nulls(indicator[:, i], a_days[i], cves[i], draws=draws, seed=seed)
@@ -115,8 +116,8 @@ def cve(
     nearest = int((matrix.argmin(axis=1) == np.arange(len(ports))).sum())
     console.print(f"the nearest CVE series of a row is its own for {nearest} of {len(ports)} ports, {len(starts)} days")
     scored = Table("port", "CVE days", "", "S", "zero", "perm.", "shift", title="S (eq. 23, 24)" + label_of(loaded))
-    for port, row in rows.items():
+    for written, row in rows.items():
         for name in ("E", "W"):
             cells = [f"{row[name][key]:.2f}" for key in ("score", "zero", "permuted", "shifted")]
-            scored.add_row(*((port, str(row["cve_days"])) if name == "E" else ("", "")), name, *cells)
+            scored.add_row(*((written, str(row["cve_days"])) if name == "E" else ("", "")), name, *cells)
     console.print(scored)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from portkin_training.core.engine import Engine
     from portkin_training.rates.results import Result
-    from portkin_training.rates.series.rates import Rates
+    from portkin_training.rates.series.rate_series import Rates
 
 
 def run_options(command: Any) -> Any:
@@ -161,15 +161,15 @@ def _run(
     )
 
     from portkin_training.rates import evaluate as judging
-    from portkin_training.rates.affinity.feature_ports import Kin, default_lags
-    from portkin_training.rates.models.models import MODELS, profile
+    from portkin_training.rates.affinity.feature_ports import Affinities, default_lags
+    from portkin_training.rates.models.registry import MODELS, profile
     from portkin_training.rates.models.task import Split
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
 
     unknown = [name for name in models if name not in MODELS]
     if unknown:
         raise click.UsageError(f"--model {unknown[0]!r}: choose of {', '.join(MODELS)}")
-    loaded = counting.load(series)
+    loaded = rate_series.load(series)
     totals = np.nansum(loaded.counts, axis=0)
     targets = ports or tuple(loaded.ports[i] for i in np.argsort(-totals, kind="stable")[:most])
     for port in targets:
@@ -179,10 +179,10 @@ def _run(
     except ValueError as error:
         raise InputError(f"{series}: {error}") from None
     console = Console(stderr=True)
-    with console.status("Looking for kin"):
+    with console.status("Looking for affinities"):
         counted = counted_sequential(loaded, probes, sequential, sample, seed, until=until, engine=engine)
-        kin = Kin.of(loaded, lags or default_lags(loaded.width), counted, seed)
-    if not kin.semantic:
+        affinities = Affinities.of(loaded, lags or default_lags(loaded.width), counted, seed)
+    if not affinities.semantic:
         console.print("Neither --probes nor --sequential: (T&S) is the same as (T) here.")
     names = models or MODELS
     results = []
@@ -193,7 +193,7 @@ def _run(
         bar = progress.add_task("Fitting", total=len(targets) * len(names))
         for result in judging.evaluate(
             loaded,
-            kin,
+            affinities,
             profile(profile_name, loaded.width),
             folder=work,
             seed=seed,

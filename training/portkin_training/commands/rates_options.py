@@ -1,4 +1,4 @@
-"""What the commands of ``portkin rates`` share: options, and how rates are told of."""
+"""What the commands of ``portkin rates`` share: options, and a line that sums up rates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from portkin_training.core.engine import Engine
-    from portkin_training.rates.series.rates import Rates
+    from portkin_training.rates.series.rate_series import Rates
 
 FOLDER = click.Path(path_type=Path)
 output_option = click.option(
@@ -24,7 +24,7 @@ seed_option = click.option("--seed", default=0, show_default=True, help="Repeats
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-class PortType(click.ParamType):
+class PortType(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
     """A port written as 22, 22/tcp or 53/udp."""
 
     name = "port"
@@ -55,8 +55,8 @@ def counted_sequential(
     if probes is None:
         return None
     from portkin_training.core.probes import open_probes
+    from portkin_training.core.time_bins import seconds
     from portkin_training.rates.affinity.affinity import sequential_sources
-    from portkin_training.rates.series.counting import seconds
 
     table = open_probes(probes, engine=engine)
     if until is not None:
@@ -64,7 +64,7 @@ def counted_sequential(
     return sequential_sources(table, loaded.ports, sample=sample, seed=seed)
 
 
-def told(made: Rates) -> str:
+def summary_of(made: Rates) -> str:
     """Ports, bins and gaps in a line."""
     from portkin.timeseries.bins import label
 

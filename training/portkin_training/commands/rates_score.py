@@ -22,9 +22,9 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
 
     from portkin.bundles.forecast import Forecaster
     from portkin.timeseries.bins import label
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
 
-    loaded, models = counting.load(series), Forecaster.load(bundle)
+    loaded, models = rate_series.load(series), Forecaster.load(bundle)
     if loaded.width != models.rules.width:
         raise InputError(
             f"{series}: bins of {loaded.width} s, but the models of {bundle} read bins of {models.rules.width} s; "
@@ -67,9 +67,9 @@ def plot(bundle: Path, series: Path, output: Path, ports: tuple[Port, ...], last
     """Draw observed and forecast rates, E and W over time (as the paper's Figs. 6, 10 and 11)."""
     from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import plots
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
 
-    loaded, models = counting.load(series), Forecaster.load(bundle)
+    loaded, models = rate_series.load(series), Forecaster.load(bundle)
     chosen = ports or models.targets
     for port in chosen:
         if port not in models.targets:

@@ -10,7 +10,7 @@ import click
 
 from portkin.net.ports import Port
 from portkin_training.commands.engine_options import engine_options
-from portkin_training.commands.rates_options import PortType, output_option, seed_option, told
+from portkin_training.commands.rates_options import PortType, output_option, seed_option, summary_of
 
 if TYPE_CHECKING:
     from portkin_training.core.engine import Engine
@@ -45,27 +45,27 @@ def series(
     with columns for the port (port, dst_port), the bin (hour, day, bin, time) and the count (requests, connections,
     packets, probes, count).
     """
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
 
     if Path(source).is_file():
-        made = counting.from_csv(Path(source), width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
+        made = rate_series.from_csv(Path(source), width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
         made = made.select(ports) if ports else made
     else:
         from portkin_training.core.probes import open_probes
 
-        made = counting.from_probes(
+        made = rate_series.from_probes(
             open_probes(source, engine=engine), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None,
             absent=absent,
         )  # fmt: skip
-    counting.save(output, made)
-    click.echo(f"{output}: {told(made)}")
+    rate_series.save(output, made)
+    click.echo(f"{output}: {summary_of(made)}")
 
 
 @click.command()
 @output_option
 @click.option("--hours", type=click.IntRange(200), default=6_000, show_default=True, help="How long.")
-@click.option("--groups", type=click.IntRange(1), default=8, show_default=True, help="Groups of kin ports.")
-@click.option("--alone", type=click.IntRange(0), default=12, show_default=True, help="Ports without kin.")
+@click.option("--groups", type=click.IntRange(1), default=8, show_default=True, help="Groups of affinities ports.")
+@click.option("--alone", type=click.IntRange(0), default=12, show_default=True, help="Ports without affinities.")
 @seed_option
 def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> None:
     """Make a SYNTHETIC telescope whose groups, lags, bursts and outages are known.
@@ -75,14 +75,14 @@ def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> No
     """
     import numpy as np
 
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
     from portkin_training.rates.series import sequential as sequences
     from portkin_training.rates.series.simulate import Telescope, simulate
 
     telescope = Telescope(hours=hours, groups=groups, alone=alone)
     made = simulate(telescope, seed)
     output.mkdir(parents=True, exist_ok=True)
-    counting.save(output / "series", made.rates)
+    rate_series.save(output / "series", made.rates)
     sequences.save(output / "sequential", made.rates.ports, made.sequential, made.days)
     bursts = [[str(made.rates.ports[port]), int(made.rates.starts[t])] for t, port in np.argwhere(made.bursts)]
     truth = {
@@ -93,4 +93,4 @@ def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> No
         "bursts": bursts,
     }
     (output / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
-    click.echo(f"{output}: {told(made.rates)}, {len(bursts)} planted burst hours")
+    click.echo(f"{output}: {summary_of(made.rates)}, {len(bursts)} planted burst hours")

@@ -31,14 +31,14 @@ def warm(source: Path, file: Path | None, model: Path | None, database: Path | N
     from portkin.rates.factory import make_store
     from portkin.timeseries.bins import label
     from portkin_training.core.probes import open_probes
-    from portkin_training.rates.series import rates as counting
+    from portkin_training.rates.series import rate_series
 
     settings = load_config(file, {"rates.model": model, "rates.database": database}).rates
     if settings.model is None:
         raise click.UsageError("which models? Give --model, or -c with a file that sets rates.model")
     models = Forecaster.load(settings.model)
     rules = models.rules
-    made = counting.from_probes(
+    made = rate_series.from_probes(
         open_probes(source), width=rules.width, tz=rules.tz, ports=list(models.ports), absent=absent
     )
     window, wrong = make_store(settings, models, now=time.time())

@@ -61,9 +61,13 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     from rich.console import Console
 
     from portkin.bundles.table import Table, default_table
-    from portkin_training.evaluation import studies
-    from portkin_training.evaluation import text as show
-    from portkin_training.evaluation.study import sweep_of
+    from portkin_training.evaluation import text
+    from portkin_training.evaluation.held_out_replay import replay_held_out
+    from portkin_training.evaluation.inputs import all_captures
+    from portkin_training.evaluation.labelled_replay import replay_labelled_captures
+    from portkin_training.evaluation.options import InputReport, ReplayOptions
+    from portkin_training.evaluation.results import sweep_of
+    from portkin_training.evaluation.table_replay import replay_table
 
     labels, report = options["labels"], options["report"]
     if options["held_out"] and (labels or table or options["want_decisions"] or options["detector"] != "probe"):
@@ -82,7 +86,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
                                "leave one of the two out")  # fmt: skip
     if options["held_out"] and options["learn"]:
         raise click.UsageError("--held-out learns from the first 80 % of INPUT: no --learn beside it")
-    how = studies.Options(
+    how = ReplayOptions(
         sweep=sweep_of(k, window, whole=options["sweep"] or report is not None),
         detector=options["detector"],
         by=options["by"],
@@ -91,21 +95,21 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
         levels=frozenset(["anomalous", "suspicious"] if options["level"] == "both" else [options["level"]]),
         dedupe=options["dedupe"],
     )
-    account = studies.Account()
+    read = InputReport()
     with Console(stderr=True).status("Replaying") as status:
 
         def watch(name: str) -> None:
             status.update(f"Replaying: {name}")
 
         if options["held_out"]:
-            study = studies.study_held_out(inputs, ("kin", "shortest-path"), how, watch)
+            results = replay_held_out(inputs, ("kin", "shortest-path"), how, watch)
         else:
             used = Table.load(table) if table else default_table()
-            if labels and how.detector == "probe" and not how.decisions and studies.all_captures(inputs):
-                study = studies.study_traces(inputs, labels, used, how, account, learn=options["learn"], watch=watch)
+            if labels and how.detector == "probe" and not how.decisions and all_captures(inputs):
+                results = replay_labelled_captures(inputs, labels, used, how, read, learn=options["learn"], watch=watch)
             else:
-                study = studies.study_table(inputs, used, how, account, learn=options["learn"], labels=labels)
-    for problem in account.problems:
+                results = replay_table(inputs, used, how, read, learn=options["learn"], labels=labels)
+    for problem in read.problems:
         click.echo(f"portkin: {problem}", err=True)
     if report is not None:
         from portkin.files import replacing
@@ -113,14 +117,14 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
 
         report.parent.mkdir(parents=True, exist_ok=True)
         with replacing(report) as aside:
-            aside.write_text(render(study), encoding="utf-8")
+            aside.write_text(render(results), encoding="utf-8")
     if options["as_json"]:
-        click.echo(json.dumps(study.as_dict(), indent=2))
+        click.echo(json.dumps(results.as_dict(), indent=2))
         return
     console = Console(highlight=False)
     if options["want_decisions"]:
-        console.print(show.decisions(account.decisions, options["limit"]))
-    for part in show.pages(study):
+        console.print(text.decisions(read.decisions, options["limit"]))
+    for part in text.pages(results):
         console.print(part)
     if report is not None:
         console.print(f"report: {report}", markup=False)

@@ -81,7 +81,9 @@ def build(
 
     from rich.console import Console
 
-    from portkin_training.tables.build import METHODS, build_table, table_of_days
+    from portkin_training.evaluation.held_out import held_out_figures
+    from portkin_training.tables.build import build_table, table_of_days
+    from portkin_training.tables.methods import METHODS
     from portkin_training.tables.scans import ScanOptions
 
     if min_ports > max_ports:
@@ -92,7 +94,8 @@ def build(
     options = ScanOptions(min_ports, max_ports, protos)
     with Console(stderr=True).status("Learning which ports are near which"):
         if half_life is None:
-            built = build_table(probes, output, k=k, options=options, method=method, proof=proof, engine=engine)
+            evaluate = held_out_figures if proof else None
+            built = build_table(probes, output, k=k, options=options, method=method, evaluate=evaluate, engine=engine)
         elif len(probes) > 1:
             raise click.UsageError("--half-life: days are counted of one dataset; ingest the recordings into one")
         else:

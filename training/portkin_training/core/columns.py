@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ class Columns:
     def __len__(self) -> int:
         return len(self.columns()[0])
 
-    def __getitem__(self, rows: slice | NDArray) -> Self:
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
         """The rows a slice, a mask or an index array picks."""
         return type(self)(*(column[rows] for column in self.columns()))
 
-    def columns(self) -> tuple[NDArray, ...]:
+    def columns(self) -> tuple[NDArray[Any], ...]:
         """The columns in the order of the fields."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
 
     @classmethod
     def none(cls) -> Self:

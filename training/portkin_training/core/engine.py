@@ -38,9 +38,10 @@ Place = Path | str
 def located(place: Place) -> tuple[AbstractFileSystem, str]:
     """The file system of a place, and its path there; InputError where fsspec knows no such file system."""
     try:
-        return url_to_fs(str(place))
+        system, path = url_to_fs(str(place))
     except (ImportError, ValueError) as error:
         raise InputError(f"{place}: no such file system ({error}); name a folder or a URL that fsspec reads") from None
+    return system, path
 
 
 def listed(place: Place, pattern: str) -> list[str]:

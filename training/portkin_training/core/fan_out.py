@@ -27,10 +27,11 @@ def fan_out(work: Callable[..., T], points: Sequence[tuple[Any, ...]], *, jobs: 
     from pyspark import cloudpickle
 
     context = engine.session().sparkContext
-    packed = context.broadcast(cloudpickle.dumps(work))
+    packed = context.broadcast(cloudpickle.dumps(work))  # type: ignore[no-untyped-call]
 
     def there(point: tuple[Any, ...]) -> T:
-        return cloudpickle.loads(packed.value)(*point)
+        done: T = cloudpickle.loads(packed.value)(*point)
+        return done
 
     def run(point: tuple[Any, ...]) -> T:
         return context.parallelize([point], 1).map(there).collect()[0]

@@ -1,21 +1,22 @@
-"""Histories: what each source probed after what, as arrays.
-
-A port of a protocol is one number here, its *code*: TCP port p is p, UDP port p is 65536 + p.
-"""
+"""Histories: what each source probed after what, as arrays of port codes (`core.port_codes`)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import NamedTuple
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from portkin.net.ports import PORTS
+from portkin_training.core.groups import By, Grouper
+from portkin_training.core.port_codes import CODES, codes_of
 from portkin_training.core.probes import SCHEMA
-from portkin_training.replay.events import CODES, Grouper, codes_of
 
 Ints = NDArray[np.int64]
 
@@ -83,7 +84,7 @@ class History:
         return Steps(group[at], code[at - 1], code[at], ts[at] - ts[at - 1])
 
 
-def read_history(probes: ir.Table, *, by: str = "source") -> History:
+def read_history(probes: ir.Table, *, by: By = "source") -> History:
     """The history of a probes dataset, in the order of (ts, seq)."""
     columns = ("ts", "src_hi", "src_lo", "dst_hi", "dst_lo", "dport", "proto")
     found = probes.order_by("ts", "seq").select(*columns).to_pyarrow()
@@ -91,5 +92,15 @@ def read_history(probes: ir.Table, *, by: str = "source") -> History:
     ts = found["ts"].cast(SCHEMA.field("ts").type).cast("int64").to_numpy()
     src = np.column_stack((column["src_hi"], column["src_lo"]))
     dst = np.column_stack((column["dst_hi"], column["dst_lo"]))
-    group = Grouper(by).number(src, dst)  # type: ignore[arg-type]
+    group = Grouper(by).number(src, dst)
     return History(ts, group, codes_of(column["dport"], column["proto"]).astype(np.int64))
+
+
+def within(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
+    """The probes of these spans [start, end), microseconds since 1970."""
+    if not spans:
+        return probes.limit(0)
+    stamp = [
+        [ibis.literal(datetime.fromtimestamp(end / 1e6, UTC), type=probes.ts.type()) for end in span] for span in spans
+    ]
+    return probes.filter(ibis.or_(*((probes.ts >= start) & (probes.ts < end) for start, end in stamp)))

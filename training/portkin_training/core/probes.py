@@ -126,7 +126,8 @@ class Probes(Columns):
             values = table.column(name)
             if name == "ts":
                 values = values.cast(pa.int64())
-            return values.to_numpy().astype(dtype, copy=False)
+            array: NDArray[Any] = values.to_numpy().astype(dtype, copy=False)
+            return array
 
         return cls(
             ts=column("ts"),

@@ -6,6 +6,8 @@ cost ten times what decoding a packet costs. Nothing here checks bounds; who cal
 
 from __future__ import annotations
 
+from typing import Any
+
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -19,7 +21,7 @@ inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 """What the functions are decorated with that such loops are made of."""
 
 
-def _loader(bits: int, *, big: bool):
+def _loader(bits: int, *, big: bool) -> Any:
     @intrinsic
     def load(typingctx, address):
         def codegen(context, builder, signature, args):

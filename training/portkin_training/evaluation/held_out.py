@@ -9,15 +9,17 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 
-from portkin_training.core.history import History, read_history
+from portkin_training.core.groups import By
+from portkin_training.core.history import History, read_history, within
+from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.replay.baselines import BASELINES, Matrix
-from portkin_training.replay.blocking import Counts, Sweep, replay
-from portkin_training.replay.events import units_of
-from portkin_training.replay.metrics import Figures, difference, figures, json_number
+from portkin_training.replay.blocking import ReplayCounts, Sweep, replay
+from portkin_training.replay.events import Over, darknet_events, units_of
+from portkin_training.replay.metrics import ReplayFigures, difference, figures, json_number
 from portkin_training.replay.oracle import hindsight
+from portkin_training.replay.predictors import matrix_of_rows
 from portkin_training.tables.methods import METHODS
-from portkin_training.tables.next_port.method import darknet_events, matrix_of_rows, within
-from portkin_training.tables.scans import PROTO_NUMBERS, ScanOptions
+from portkin_training.tables.scans import ScanOptions
 
 TRAINING = 0.8
 """The share of the probes that is learnt from."""
@@ -30,9 +32,9 @@ class HeldOut:
     """Replays of the same held-out probes, by predictor; the methods first, then the baselines."""
 
     history: History
-    counts: dict[str, Counts]
+    counts: dict[str, ReplayCounts]
 
-    def figures(self, k: int, window: float) -> dict[str, Figures]:
+    def figures(self, k: int, window: float) -> dict[str, ReplayFigures]:
         """The figures of every predictor at one K and one T (seconds)."""
         return {name: figures(counts, k, window) for name, counts in self.counts.items()}
 
@@ -44,13 +46,13 @@ def held_out(
     sweep: Sweep,
     *,
     share: float = TRAINING,
-    over: str = "days",
-    by: str = "source",
-    told: Callable[[str], None] = lambda name: None,
+    over: Over = "days",
+    by: By = "source",
+    watch: Callable[[str], None] = lambda name: None,
 ) -> HeldOut:
     """Learn every method and baseline from the first `share` of the probes, and replay the rest.
 
-    The rest starts with nothing blocked and nobody known. `told` is called with each name before its turn.
+    The rest starts with nothing blocked and nobody known. `watch` is called with each name before its turn.
     """
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     history = read_history(wanted)
@@ -58,10 +60,10 @@ def held_out(
     tested = later if by == "source" else read_history(wanted, by=by).divided(share)[1]
     training = within(wanted, history.spans(share))
     k = max(*KS, sweep.ks[-1])  # so that a table does not depend on what is asked of it
-    events = replace(darknet_events(tested), unit=units_of(tested.ts, tested.group, over))  # type: ignore[arg-type]
+    events = replace(darknet_events(tested), unit=units_of(tested.ts, tested.group, over))
     counts = {}
     for name in (*methods, *BASELINES):
-        told(name)
+        watch(name)
         matrix: Matrix
         if name in METHODS:
             built = METHODS[name](training, options, k)
@@ -72,7 +74,7 @@ def held_out(
     return HeldOut(tested, counts)
 
 
-def proof(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dict[str, Any]:
+def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dict[str, Any]:
     """What a manifest says of it: per K, each predictor's figures, the limit, and how far the first method leads."""
     first, *others = found.counts
     said: dict[str, Any] = {"training_share": TRAINING, "window": window, "probes": len(found.history)}
@@ -96,3 +98,10 @@ def proof(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dic
             },
         }
     return said
+
+
+def held_out_figures(probes: ir.Table, method: str, options: ScanOptions) -> dict[str, Any]:
+    """What the manifest of a table by `method` says of held-out probes: this method first, then the others."""
+    sweep = Sweep((0, *KS), (WINDOW,), (KS[0], WINDOW))
+    methods = (method, *(name for name in METHODS if name != method))
+    return figures_for_manifest(held_out(probes, methods, options, sweep))

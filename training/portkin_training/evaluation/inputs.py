@@ -1,4 +1,4 @@
-"""What a replay is told of: recordings of any kind and probes datasets, as contacts."""
+"""The inputs of a replay: recordings of any kind and probes datasets, as contacts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ from portkin_training.ingest.tables.columns import ColumnMap, read_csv, read_par
 def is_capture(path: Path) -> bool:
     """Whether the file is a pcap or pcapng."""
     return not path.is_dir() and detect(path) == "pcap"
+
+
+def all_captures(inputs: Sequence[Path]) -> bool:
+    """Whether every input is a pcap or pcapng."""
+    return all(is_capture(path) for path in inputs)
 
 
 def read_contacts(path: Path, reading: Reading) -> Contacts:
@@ -60,6 +65,6 @@ def refuse_nothing(readings: Sequence[Reading], contacts: int | None = None) -> 
     contact); the message holds what is wrong with each input."""
     records = any(not reading.kind.startswith("pcap") for reading in readings)
     if not sum(reading.read for reading in readings) or (records and contacts == 0):
-        told = "; ".join(problem for reading in readings for problem in reading.problems)
+        problems = "; ".join(problem for reading in readings for problem in reading.problems)
         names = ", ".join(reading.path for reading in readings)
-        raise InputError(f"{names}: no packet or probe to replay{': ' + told if told else ''}")
+        raise InputError(f"{names}: no packet or probe to replay{': ' + problems if problems else ''}")

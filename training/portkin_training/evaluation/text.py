@@ -12,10 +12,10 @@ from rich.table import Table as Grid
 
 from portkin.net.addresses import text_of
 from portkin.net.ports import Port
-from portkin_training.evaluation.study import Study
-from portkin_training.replay.mawi.scan_labels import RULES
-from portkin_training.replay.metrics import Figure, Figures
-from portkin_training.twin.decisions import Decision
+from portkin_training.evaluation.results import ReplayResults
+from portkin_training.replay.mawi.scan_labels import LABEL_RULES
+from portkin_training.replay.metrics import Estimate, ReplayFigures
+from portkin_training.twin.decisions import ProbeDecision
 
 MEANING = {
     "blocking_ratio": "blocked",
@@ -37,7 +37,7 @@ def percent(value: float) -> str:
     return f"{value:.1%}" if value >= 0.001 or value == 0 else f"{100 * value:.2g}%".replace("e-0", "e-")
 
 
-def with_interval(figure: Figure) -> str:
+def with_interval(figure: Estimate) -> str:
     """A ratio and its 95 % interval."""
     if figure.value != figure.value:
         return "-"
@@ -54,7 +54,7 @@ def span(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
-def shown(rows: Mapping[str, Figures]) -> list[str]:
+def shown(rows: Mapping[str, ReplayFigures]) -> list[str]:
     """The figures worth a column: without benign traffic there is no false-positive rate."""
     names = ["blocking_ratio", "usefulness", "new_port_recall", "hit_at_k", "mrr"]
     if any(figures.benign for figures in rows.values()):
@@ -62,7 +62,16 @@ def shown(rows: Mapping[str, Figures]) -> list[str]:
     return names
 
 
-def summary(rows: Mapping[str, Figures], title: str) -> Grid:
+def figure_cells(figures: ReplayFigures, names: Sequence[str]) -> list[str]:
+    """The figures of these names and the number of blocks, as cells of a table."""
+    cells = [
+        with_interval(getattr(figures, name)) if name == "new_port_recall" else percent(getattr(figures, name).value)
+        for name in names
+    ]
+    return [*cells, f"{figures.blocks:,}"]
+
+
+def summary(rows: Mapping[str, ReplayFigures], title: str) -> Grid:
     """One row per predictor, the figures side by side."""
     grid = _grid(title)
     grid.add_column("predictor", no_wrap=True)
@@ -71,13 +80,7 @@ def summary(rows: Mapping[str, Figures], title: str) -> Grid:
         grid.add_column(MEANING[name], justify="right", no_wrap=name in ("packet_fpr", "new_port_recall"))
     grid.add_column("blocks", justify="right", no_wrap=True)
     for label, figures in rows.items():
-        cells = [
-            with_interval(getattr(figures, name))
-            if name == "new_port_recall"
-            else percent(getattr(figures, name).value)
-            for name in names
-        ]
-        grid.add_row(label, *cells, f"{figures.blocks:,}")
+        grid.add_row(label, *figure_cells(figures, names))
     return grid
 
 
@@ -86,10 +89,18 @@ def table_ii(days: Sequence[tuple[float, float, float]], title: str) -> Grid:
     grid = _grid(title)
     for name in ("", "TPR", "FPR", "usefulness"):
         grid.add_column(name, justify="right" if name else "left")
-    columns = [[x for x in column if x == x] for column in zip(*days, strict=True)]
-    for name, over in (("Minimum", min), ("Mean", fmean), ("Maximum", max)):
-        grid.add_row(name, *(f"{100 * over(column):.4g} %" if column else "-" for column in columns))
+    for row in table_ii_rows(days):
+        grid.add_row(*row)
     return grid
+
+
+def table_ii_rows(days: Sequence[tuple[float, float, float]]) -> list[list[str]]:
+    """Minimum, mean and maximum over the days of (TPR, FPR, usefulness), as cells of a table."""
+    columns = [[x for x in column if x == x] for column in zip(*days, strict=True)]
+    return [
+        [name, *(f"{100 * over(column):.4g} %" if column else "-" for column in columns)]
+        for name, over in (("Minimum", min), ("Mean", fmean), ("Maximum", max))
+    ]
 
 
 def numbers(some: Sequence[Port]) -> str:
@@ -97,7 +108,7 @@ def numbers(some: Sequence[Port]) -> str:
     return " ".join(str(port.number) for port in some) or "-"
 
 
-def decisions(taken: Sequence[Decision], limit: int) -> Grid:
+def decisions(taken: Sequence[ProbeDecision], limit: int) -> Grid:
     """One row per decision: what was probed, what was predicted, what is blocked and what is vetoed and why.
 
     Ports predicted are of the probed port's protocol. *came*: how many of them the source probed afterwards.
@@ -126,10 +137,10 @@ def _grid(title: str) -> Grid:
     return Grid(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def traffic(study: Study, figures: Figures) -> str:
+def traffic(results: ReplayResults, figures: ReplayFigures) -> str:
     """What was replayed, in a sentence."""
     benign = (
-        f"; {figures.benign:,} benign {study.benign_traffic}, of whose connections "
+        f"; {figures.benign:,} benign {results.benign_traffic}, of whose connections "
         f"{percent(figures.connection_fpr.value)} were blocked at their start"
     )
     return (
@@ -138,37 +149,45 @@ def traffic(study: Study, figures: Figures) -> str:
     )
 
 
-def pages(study: Study) -> Iterator[Grid | str]:
-    """All that is printed of a study."""
-    k, window = study.sweep.headline
-    rows = study.at()
+def pages(results: ReplayResults) -> Iterator[Grid | str]:
+    """All that is printed of a results."""
+    k, window = results.sweep.headline
+    rows = results.at()
     under_study = next(iter(rows.values()))
-    said, best = study.settings, study.best_table(rows)
+    said, best = results.settings, results.best_table(rows)
     yield summary(rows, f"K = {k}, T = {span(window)}, detector {said['detector']}, blocked by {said['blocked by']}")
-    yield traffic(study, under_study)
+    yield traffic(results, under_study)
     if under_study.new:
         yield (
             f"The limit: {percent(under_study.ceiling.value)} of those came less than {span(window)} after the "
             "source's latest probe"
-            + (f"; the best table of {k} ports, in hindsight, foretells {percent(best)}." if best is not None else ".")
+            + (f"; the best table of {k} ports, in hindsight, predicts {percent(best)}." if best is not None else ".")
         )
-    yield from study.notes
-    if study.units:
-        yield table_ii(study.days(new_ports=False), "Table II, as the paper counts (the probed port included)")
-        yield table_ii(study.days(new_ports=True), "Table II, new ports alone")
+    yield from results.notes
+    if results.units:
+        yield table_ii(results.days(new_ports=False), "Table II, as the paper counts (the probed port included)")
+        yield table_ii(results.days(new_ports=True), "Table II, new ports alone")
         yield mapping()
 
 
 def mapping() -> Grid:
     """Which labels mean a scan."""
     grid = _grid("Labels that mean a scan: the first rule that fits")
-    for name in ("taxonomy", "heuristic", "scan", "why"):
+    for name in ("taxonomy", "heuristic", "", "why"):
         grid.add_column(name)
-    for rule in RULES:
-        grid.add_row(
-            escape(rule.taxonomy),
-            "any" if rule.heuristic is None else str(rule.heuristic),
-            "yes" if rule.scan else "-",
-            rule.why,
-        )
+    for row in label_rule_rows():
+        grid.add_row(*map(escape, row))
     return grid
+
+
+def label_rule_rows() -> list[list[str]]:
+    """Taxonomy, heuristic, whether it is a scan, and why, of every rule, as cells of a table."""
+    return [
+        [
+            rule.taxonomy,
+            "any" if rule.heuristic is None else str(rule.heuristic),
+            "scan" if rule.scan else "-",
+            rule.why,
+        ]
+        for rule in LABEL_RULES
+    ]

@@ -38,9 +38,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin_training.core.columns import Columns
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
-from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
+from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, Packets
 
 CONTACT, ANSWERED, REFUSED = range(3)
 """Kinds of contact events."""
@@ -220,7 +221,7 @@ def _gather(packets: Packets, rows: NDArray[np.int64], kinds: NDArray[np.uint8])
     proto = packets.proto[rows]
     return Contacts(
         ts=packets.ts[rows],
-        kind=kinds & 3,
+        kind=kinds & np.uint8(3),
         src=np.where(swap[:, None], back, there),
         dst=np.where(swap[:, None], there, back),
         sport=np.where(swap, to_port, from_port),
@@ -228,3 +229,26 @@ def _gather(packets: Packets, rows: NDArray[np.int64], kinds: NDArray[np.uint8])
         # a row of an ICMP error names the protocol it quotes in its flags
         proto=np.where(proto == TCP, np.uint8(TCP), np.uint8(UDP)),
     )
+
+
+ContactEvent = tuple[int, int, int, int, int, int]
+"""One row of `Contacts` in Python numbers: (kind, ts, src, dst, port, protocol), addresses of 128 bits."""
+
+
+def contact_events(contacts: Contacts) -> Iterator[ContactEvent]:
+    """The contact events one by one, in their order."""
+    return zip(
+        contacts.kind.tolist(),
+        contacts.ts.tolist(),
+        addresses_of(contacts.src),
+        addresses_of(contacts.dst),
+        contacts.dport.tolist(),
+        contacts.proto.tolist(),
+        strict=True,
+    )
+
+
+def addresses_of(halves: NDArray[np.int64]) -> list[int]:
+    """128-bit addresses as Python numbers, of their high and low halves, int64 (n, 2)."""
+    high, low = halves.view(np.uint64).T.tolist()
+    return [h << 64 | lo for h, lo in zip(high, low, strict=True)]

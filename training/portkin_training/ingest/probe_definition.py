@@ -30,7 +30,7 @@ Columns (CSV, Parquet). Every row of TCP or UDP is a probe: whoever wrote the fi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -38,9 +38,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin_training.core.probes import Probes
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
-from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
+from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, Packets
 from portkin_training.ingest.contacts import SECOND, ZEEK_UDP_SERVER_PORTS
 
 VERSION = 1
@@ -153,9 +154,7 @@ class FirstPackets:
     def of_packets(self, packets: Packets, seq: int) -> Probes:
         """The probes among packets; the first is given the place ``seq`` in the recording."""
         rows = np.flatnonzero(self._codes(packets, given=False) == PROBE)
-        if len(rows) == len(packets):
-            rows = slice(None)
-        picked = packets[rows]
+        picked = packets if len(rows) == len(packets) else packets[rows]
         return Probes(
             ts=picked.ts,
             seq=np.arange(seq, seq + len(picked)),
@@ -180,15 +179,6 @@ class FirstPackets:
             np.zeros(len(probes), np.uint32),
         )
         return probes[self._codes(packets, given=True) == PROBE]
-
-
-def probes_from_packets(packets: Packets | Iterable[Packets], *, window: int = WINDOW) -> Iterator[Probes]:
-    """The probes of packets in capture order; a chunk of probes for each chunk of packets."""
-    first, seq = FirstPackets(window=window), 0
-    for chunk in [packets] if isinstance(packets, Packets) else packets:
-        probes = first.of_packets(chunk, seq)
-        seq += len(probes)
-        yield probes
 
 
 def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_state: bool = False) -> NDArray[np.str_]:
@@ -221,4 +211,5 @@ def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_sta
 
 
 def _mask(values: pa.Array) -> NDArray[np.bool_]:
-    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    mask: NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return mask

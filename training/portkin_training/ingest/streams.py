@@ -7,7 +7,7 @@ import io
 import lzma
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 import zstandard
@@ -29,7 +29,7 @@ def compression(head: bytes) -> str:
     return ""
 
 
-def open_stream(path: Path, reading: Reading | None = None) -> BinaryIO:
+def open_stream(path: Path, reading: Reading | None = None) -> io.RawIOBase:
     """The file's bytes, decompressed; the caller closes it. ``reading`` is given the position in the file.
 
     Raises:
@@ -54,16 +54,22 @@ def open_stream(path: Path, reading: Reading | None = None) -> BinaryIO:
     return raw
 
 
+class _Decompressor(Protocol):
+    def read1(self, size: int = ..., /) -> bytes: ...
+
+    def close(self) -> object: ...
+
+
 class _Owning(io.RawIOBase):
     """A decompressor that closes the file below it."""
 
-    def __init__(self, stream: BinaryIO, raw: BinaryIO) -> None:
+    def __init__(self, stream: _Decompressor, raw: io.RawIOBase) -> None:
         self._stream, self._raw = stream, raw
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         # What one step of decompression gives, so that a cut file loses nothing that came before the cut.
         data = self._stream.read1(len(buffer))
         buffer[: len(data)] = data
@@ -76,7 +82,7 @@ class _Owning(io.RawIOBase):
         super().close()
 
 
-class Window:
+class StreamBuffer:
     """A moving window over a stream: a buffer whose unread tail is carried to the front when more is asked
     for.
 
@@ -87,7 +93,7 @@ class Window:
         error: what broke the stream; None while it is sound.
     """
 
-    def __init__(self, stream: BinaryIO, size: int = 1 << 22) -> None:
+    def __init__(self, stream: io.RawIOBase, size: int = 1 << 22) -> None:
         self._stream = stream
         self._ended = False
         self.data = np.empty(size, np.uint8)
@@ -105,7 +111,7 @@ class Window:
             self.data = np.concatenate((self.data, np.empty_like(self.data)))
         self.offset += used
         self.filled = tail
-        view = memoryview(self.data)
+        view = self.data.data
         while not self._ended and self.filled < len(self.data):
             try:
                 got = self._stream.readinto(view[self.filled :])

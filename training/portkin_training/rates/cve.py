@@ -162,7 +162,8 @@ def distance_matrix(indicators: Floats, cves: Floats) -> Floats:
     """Fig. 12: DTW(E^(p_i), CVE^(p_j)), each row scaled into [0, 1]. Both (ports, days); a constant row is 0."""
     raw = np.array([[distance(indicator, cve) for cve in cves] for indicator in indicators])
     low, high = raw.min(axis=1, keepdims=True), raw.max(axis=1, keepdims=True)
-    return np.divide(raw - low, high - low, out=np.zeros_like(raw), where=high > low)
+    scaled: Floats = np.divide(raw - low, high - low, out=np.zeros_like(raw), where=high > low)
+    return scaled
 
 
 def relative_score(indicator: Floats, reference: Floats, cve: Floats) -> float:

@@ -24,14 +24,14 @@ from portkin.files import replacing
 from portkin.net.ports import Port
 from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.fan_out import fan_out
-from portkin_training.rates.affinity.feature_ports import Kin, features
+from portkin_training.rates.affinity.feature_ports import Affinities, features
 from portkin_training.rates.models import lstm
 from portkin_training.rates.models.export import to_onnx
 from portkin_training.rates.models.lstm import LstmConfig
-from portkin_training.rates.models.models import KINDS, MODELS, Kind, Profile, fit, network_config
+from portkin_training.rates.models.registry import KINDS, MODELS, Kind, Profile, fit, network_config
 from portkin_training.rates.models.task import Split, Task, Unfit, judge
 from portkin_training.rates.results import Result, load_result, save_result
-from portkin_training.rates.series.rates import Rates
+from portkin_training.rates.series.rate_series import Rates
 
 RESULTS = 3
 """Number of the result files' form and of what computes them; a change of either makes old results foreign."""
@@ -51,10 +51,10 @@ class Job:
     models: Mapping[str, Mapping[str, Any]]
 
 
-def fingerprint(rates: Rates, kin: Kin, used: Profile, seed: int) -> str:
+def fingerprint(rates: Rates, affinities: Affinities, used: Profile, seed: int) -> str:
     """What goes into every job of a run, as 16 hex digits."""
     digest = hashlib.sha256()
-    for array in (rates.starts, rates.counts, kin.temporal, kin.both):
+    for array in (rates.starts, rates.counts, affinities.temporal, affinities.both):
         digest.update(np.ascontiguousarray(array).tobytes())
     settings = [RESULTS, list(map(str, rates.ports)), rates.width, rates.tz, asdict(used), seed]
     digest.update(json.dumps(settings, sort_keys=True).encode())
@@ -63,7 +63,7 @@ def fingerprint(rates: Rates, kin: Kin, used: Profile, seed: int) -> str:
 
 def evaluate(
     rates: Rates,
-    kin: Kin,
+    affinities: Affinities,
     used: Profile,
     *,
     folder: Path,
@@ -79,7 +79,7 @@ def evaluate(
     Fitted by `jobs` processes, or over Spark where the engine is that.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = fingerprint(rates, kin, used, seed)
+    run = fingerprint(rates, affinities, used, seed)
     files = {
         (rates.column(target), name): folder / f"{run}-{target.number}-{target.proto}-{_slug(name)}.npz"
         for target in targets
@@ -91,7 +91,7 @@ def evaluate(
             yield load_result(file)
         else:
             lacking.append(key)
-    open_jobs = plan(rates, kin, used, lacking, jobs)
+    open_jobs = plan(rates, affinities, used, lacking, jobs)
     best = _search(rates, used, open_jobs, files, seed, jobs, device, engine)
 
     def work(job: Job, config: LstmConfig) -> tuple[int, list[Result]]:
@@ -103,14 +103,16 @@ def evaluate(
         yield from found
 
 
-def plan(rates: Rates, kin: Kin, used: Profile, keys: Sequence[tuple[int, str]], jobs: int) -> list[Job]:
+def plan(rates: Rates, affinities: Affinities, used: Profile, keys: Sequence[tuple[int, str]], jobs: int) -> list[Job]:
     """The fits that these (column of the target, model) need, the dearest first."""
     # Several models of a port read what the same ranking chose.
     wanted = sorted({(target, KINDS[name].reads, KINDS[name].logarithm) for target, name in keys})
     chosen: dict[Any, Chosen] = dict(
         zip(
             wanted,
-            joblib.Parallel(n_jobs=jobs)(joblib.delayed(_features)(rates, kin, used.features, *one) for one in wanted),
+            joblib.Parallel(n_jobs=jobs)(
+                joblib.delayed(_features)(rates, affinities, used.features, *one) for one in wanted
+            ),
             strict=True,
         )
     )
@@ -126,8 +128,8 @@ def plan(rates: Rates, kin: Kin, used: Profile, keys: Sequence[tuple[int, str]],
     return sorted(found, key=lambda job: -job.kind.cost)
 
 
-def _features(rates: Rates, kin: Kin, most: int, target: int, reads: Any, logarithm: bool) -> Chosen:
-    columns, about = features(rates, kin, target, reads, most, logarithm=logarithm)
+def _features(rates: Rates, affinities: Affinities, most: int, target: int, reads: Any, logarithm: bool) -> Chosen:
+    columns, about = features(rates, affinities, target, reads, most, logarithm=logarithm)
     return tuple(columns.tolist()), about
 
 

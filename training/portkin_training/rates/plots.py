@@ -24,7 +24,7 @@ from portkin.timeseries.indicators import linear_trend
 from portkin.timeseries.windows import windows
 from portkin_training.rates.models.task import Floats
 from portkin_training.rates.report import named
-from portkin_training.rates.series.rates import Rates
+from portkin_training.rates.series.rate_series import Rates
 
 OBSERVED, FORECAST, TREND, ALARM = "#1f77b4", "#ff7f0e", "#7f7f7f", "#d62728"
 

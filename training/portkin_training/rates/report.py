@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from portkin.net.ports import Port, service_name
-from portkin_training.rates.models.models import MODELS
+from portkin_training.rates.models.registry import MODELS
 from portkin_training.rates.results import Result, shipping, winner
 
 FIGURES = {"r2": "R2", "mase": "MASE", "skill": "skill", "mae": "MAE"}
@@ -62,17 +62,6 @@ def table(results: Sequence[Result], figure: str = "r2", *, synthetic: bool = Fa
     return made
 
 
-def markdown(results: Sequence[Result], figure: str = "r2") -> str:
-    """The same table as Markdown, for reports."""
-    ports = by_port(results)
-    values = {(result.model, result.port): getattr(result.reported, figure) for result in results}
-    lines = [f"| {FIGURES[figure]} | mean | " + " | ".join(map(named, ports)) + " |", "|---" * (len(ports) + 2) + "|"]
-    for name, mean in means(results, figure).items():
-        cells = (f"{values[name, port]:.2f}" if (name, port) in values else "-" for port in ports)
-        lines.append(f"| {name} | {mean:.2f} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
     """All figures, the winner on the reported part and what would ship, per port."""
     ports = {}
@@ -91,7 +80,10 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
                 for result in found
             },
         }
-    return _without_nan({"ports": ports, "means": {figure: means(results, figure) for figure in FIGURES}})
+    report: dict[str, Any] = _without_nan(
+        {"ports": ports, "means": {figure: means(results, figure) for figure in FIGURES}}
+    )
+    return report
 
 
 def _without_nan(value: Any) -> Any:

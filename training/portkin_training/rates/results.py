@@ -12,8 +12,8 @@ import numpy as np
 
 from portkin.files import replacing
 from portkin.net.ports import Port
-from portkin_training.rates.models.models import KINDS, MODELS, UNSHIPPABLE
-from portkin_training.rates.models.task import Figures, Floats
+from portkin_training.rates.models.registry import KINDS, MODELS, UNSHIPPABLE
+from portkin_training.rates.models.task import Floats, ForecastScores
 
 TOLERANCE = 0.02
 """A cheaper model ships if its error on the choosing part is within this share of the best one's."""
@@ -30,8 +30,8 @@ class Result:
     port: Port
     model: str
     forecast: Floats
-    choosing: Figures
-    reported: Figures
+    choosing: ForecastScores
+    reported: ForecastScores
     seconds: float
     features: tuple[Port, ...]
     length: int
@@ -68,8 +68,8 @@ def load_result(file: Path) -> Result:
             Port.parse(fields["port"]),
             fields["model"],
             held["forecast"],
-            Figures(**fields["choosing"]),
-            Figures(**fields["reported"]),
+            ForecastScores(**fields["choosing"]),
+            ForecastScores(**fields["reported"]),
             fields["seconds"],
             tuple(Port.parse(text) for text in fields["features"]),
             fields["length"],

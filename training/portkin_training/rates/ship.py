@@ -17,10 +17,10 @@ from portkin.net.ports import Port
 from portkin.timeseries.scaling import Scaling
 from portkin_training.rates.calibrate import threshold
 from portkin_training.rates.models.export import write_models
-from portkin_training.rates.models.models import KINDS
+from portkin_training.rates.models.registry import KINDS
 from portkin_training.rates.models.task import Split
 from portkin_training.rates.results import TOLERANCE, Result, shipping
-from portkin_training.rates.series.rates import Rates
+from portkin_training.rates.series.rate_series import Rates
 
 
 def entry(rates: Rates, result: Result) -> Model:

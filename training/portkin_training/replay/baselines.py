@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from portkin.net.ports import PORTS
 from portkin_training.core.history import History
-from portkin_training.replay.events import CODES, DAY_US
+from portkin_training.core.port_codes import CODES
+from portkin_training.core.time_bins import DAY_US
 
 Matrix = NDArray[np.int32]
 Ints = NDArray[np.int64]

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from portkin_training.core.port_codes import CODES
 from portkin_training.replay import kernel
-from portkin_training.replay.events import CODES, Events
+from portkin_training.replay.events import Events
 
 # Names of the kernel's counters, in its order.
 BY_WINDOW = (
@@ -63,7 +64,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Counts:
+class ReplayCounts:
     """What a replay counted, per bootstrap unit. Sums over units give the whole."""
 
     sweep: Sweep
@@ -236,7 +237,7 @@ class Replay:
         order = np.argsort(self._units)
         return starts, order[np.searchsorted(self._units, unit[starts], sorter=order)]
 
-    def counts(self) -> Counts:
+    def counts(self) -> ReplayCounts:
         """What has been counted so far."""
         order = np.argsort(self._units)
         # At each K, the lanes together.
@@ -245,7 +246,7 @@ class Replay:
         upto = np.cumsum(bins, axis=3)[..., :-1]  # ages below the window
         at_least = bins.sum(axis=3, keepdims=True) - upto  # ages at or above it
         is_blocks = np.isin(np.arange(bins.shape[1]), (kernel.BLOCKS, kernel.NEW_BLOCKS))[None, :, None, None]
-        return Counts(
+        return ReplayCounts(
             sweep=self.sweep,
             units=self._units[order].astype(np.int32),
             by_window=np.where(is_blocks, at_least, upto)[:, : kernel.REACHED],
@@ -263,7 +264,7 @@ def _by_level(counted: np.ndarray) -> np.ndarray:
     return np.stack([ranks.sum(axis=1), reciprocal, ordered], axis=1)
 
 
-def replay(events: Events, matrix: np.ndarray, sweep: Sweep) -> Counts:
+def replay(events: Events, matrix: np.ndarray, sweep: Sweep) -> ReplayCounts:
     """Replay all the rows at once."""
     run = Replay(matrix, sweep)
     run.feed(events, last=True)

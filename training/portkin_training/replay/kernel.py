@@ -12,7 +12,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from portkin_training.replay.events import BENIGN, CODES, SCAN
+from portkin_training.core.port_codes import CODES
+from portkin_training.replay.events import BENIGN, SCAN
 
 # Counters that depend on the level (K) and the window (T), and a last one that depends on the window alone.
 BLOCKED, NEW_BLOCKED, BLOCKS, USEFUL, BENIGN_BLOCKED, CONNECTIONS_BLOCKED, NEW_BLOCKS, NEW_USEFUL, REACHED = range(9)
@@ -201,7 +202,7 @@ def run(
                 known += word == unseen
                 held[c] = word = word - proved + b | PROBED
                 proved = b
-                before, seen = c, now
+                before, seen = c, now  # type: ignore[assignment]
             elif kind == BENIGN:
                 tally[BENIGN_BLOCKED, b] += 1
                 tally[CONNECTIONS_BLOCKED, b] += packed >> OPENS & 1

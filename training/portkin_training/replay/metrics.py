@@ -1,4 +1,4 @@
-"""Figures of a replay: ratios of its counts, and how sure they are.
+"""ReplayFigures of a replay: ratios of its counts, and how sure they are.
 
 blocking ratio   probes already blocked when they came / probes (Evrard et al. 2019, VI-A, 1)
 usefulness       blocks that the group probed while they held / blocks (VI-A, 2); a block that a further probe
@@ -14,10 +14,11 @@ FPR              benign packets (connections) blocked / benign packets (connecti
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from portkin_training.replay.blocking import BY_LEVEL, BY_WINDOW, PLAIN, Counts
+from portkin_training.replay.blocking import BY_LEVEL, BY_WINDOW, PLAIN, ReplayCounts
 
 RATIOS: dict[str, tuple[str, str]] = {
     "blocking_ratio": ("blocked", "probes"),
@@ -33,7 +34,7 @@ RATIOS: dict[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A ratio with its bootstrap interval; nan where it is undefined."""
 
     value: float
@@ -47,7 +48,7 @@ def json_number(x: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ReplayFigures:
     """All figures at one K and one T (seconds)."""
 
     k: int
@@ -57,14 +58,14 @@ class Figures:
     blocks: int
     ordered: int
     benign: int
-    blocking_ratio: Figure
-    usefulness: Figure
-    new_port_recall: Figure
-    ceiling: Figure
-    hit_at_k: Figure
-    mrr: Figure
-    packet_fpr: Figure
-    connection_fpr: Figure
+    blocking_ratio: Estimate
+    usefulness: Estimate
+    new_port_recall: Estimate
+    ceiling: Estimate
+    hit_at_k: Estimate
+    mrr: Estimate
+    packet_fpr: Estimate
+    connection_fpr: Estimate
 
     def as_dict(self) -> dict[str, object]:
         """For JSON; an undefined ratio is null."""
@@ -74,7 +75,7 @@ class Figures:
         }
 
 
-def columns(counts: Counts, k: int, window: float) -> dict[str, np.ndarray]:
+def columns(counts: ReplayCounts, k: int, window: float) -> dict[str, np.ndarray]:
     """The counters per unit, float64 (u,), at one K and one T."""
     level, at = counts.sweep.ks.index(k), counts.sweep.windows.index(window)
     named = {name: counts.by_window[:, i, level, at] for i, name in enumerate(BY_WINDOW)}
@@ -91,38 +92,39 @@ def draws(units: int, rounds: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), rounds).astype(np.float64)
 
 
-def ratio(numerator: np.ndarray, denominator: np.ndarray, drawn: np.ndarray) -> Figure:
+def ratio(numerator: np.ndarray, denominator: np.ndarray, drawn: np.ndarray) -> Estimate:
     """Sum over sum of per-unit counts (u,), with the central 95 % of the drawn rounds (rounds, u).
 
     One unit alone has no interval.
     """
     total = denominator.sum()
     if total == 0:
-        return Figure(np.nan, np.nan, np.nan)
+        return Estimate(np.nan, np.nan, np.nan)
     if len(denominator) < 2:
-        return Figure(float(numerator.sum() / total), np.nan, np.nan)
+        return Estimate(float(numerator.sum() / total), np.nan, np.nan)
     above, below = drawn @ numerator, drawn @ denominator
     some = below > 0
     low, high = np.percentile(above[some] / below[some], [2.5, 97.5])
-    return Figure(float(numerator.sum() / total), float(low), float(high))
+    return Estimate(float(numerator.sum() / total), float(low), float(high))
 
 
-def figures(counts: Counts, k: int, window: float, *, rounds: int = 1000, seed: int = 0) -> Figures:
+def figures(counts: ReplayCounts, k: int, window: float, *, rounds: int = 1000, seed: int = 0) -> ReplayFigures:
     """The figures at one K and one T (seconds), with bootstrap intervals over the units."""
     named = columns(counts, k, window)
     drawn = draws(len(counts.units), rounds, seed)
-    whole = {name: int(named[name].sum()) for name in ("probes", "new", "blocks", "ordered", "benign")}
-    return Figures(
+    whole: dict[str, Any] = {name: int(named[name].sum()) for name in ("probes", "new", "blocks", "ordered", "benign")}
+    ratios: dict[str, Any] = {name: ratio(named[above], named[below], drawn) for name, (above, below) in RATIOS.items()}
+    return ReplayFigures(
         k=k,
         window=window,
         **whole,
-        **{name: ratio(named[above], named[below], drawn) for name, (above, below) in RATIOS.items()},
+        **ratios,
     )
 
 
 def difference(
-    one: Counts, other: Counts, k: int, window: float, name: str, *, rounds: int = 1000, seed: int = 0
-) -> Figure:
+    one: ReplayCounts, other: ReplayCounts, k: int, window: float, name: str, *, rounds: int = 1000, seed: int = 0
+) -> Estimate:
     """One's figure minus the other's at one K and T, paired: both replayed the same rows, so each round draws the
     same units."""
     if not np.array_equal(one.units, other.units):
@@ -137,6 +139,6 @@ def difference(
             rounds_of.append((drawn @ named[above]) / (drawn @ named[below]))
     lead = rounds_of[0] - rounds_of[1]
     if len(one.units) < 2 or np.isnan(lead).all():
-        return Figure(float(values[0] - values[1]), np.nan, np.nan)
+        return Estimate(float(values[0] - values[1]), np.nan, np.nan)
     low, high = np.nanpercentile(lead, [2.5, 97.5])
-    return Figure(float(values[0] - values[1]), float(low), float(high))
+    return Estimate(float(values[0] - values[1]), float(low), float(high))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin_training.core.history import History
-from portkin_training.replay.events import CODES
+from portkin_training.core.port_codes import CODES
 
 Ints = NDArray[np.int64]
 
@@ -86,7 +86,8 @@ def hindsight(history: History, k: int, window: float) -> float:
     event, start = event[order], np.append(start, len(pair))
     queue = [(-int(gain), at) for at, gain in enumerate(np.diff(start))]
     heapq.heapify(queue)
-    reached, used, total = np.zeros(events, bool), {}, 0
+    reached, total = np.zeros(events, bool), 0
+    used: dict[int, int] = {}
     while queue:
         told, at = heapq.heappop(queue)
         row = int(key[at]) // CODES

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import NDArray
 
-from portkin.bundles.table import Table
-from portkin.net.ports import PORTS, PROTOS
-from portkin_training.replay.events import CODES
+from portkin.bundles.table import Rows
+from portkin.net.ports import PORTS, PROTOS, Proto
+from portkin_training.core.port_codes import CODES
 
 
-def matrix_of(table: Table) -> np.ndarray:
-    """The table by code: int32 (CODES, K), nearest first, -1 where there is none."""
-    matrix = np.full((CODES, table.k), -1, np.int32)
+def matrix_of_rows(rows: Mapping[Proto, Rows], k: int) -> NDArray[np.int32]:
+    """Rows by code, as the replay's kernel wants them: int32 (CODES, k), -1 where there is none."""
+    matrix = np.full((CODES, k), -1, np.int32)
     for shift, proto in zip((0, PORTS), PROTOS, strict=True):
-        nearest = table.matrix(proto)
-        matrix[shift : shift + PORTS] = np.where(nearest >= 0, nearest + shift, -1)
+        if proto in rows:
+            part = rows[proto]
+            nearest = np.where(np.isinf(part.distances), -1, part.neighbors.astype(np.int32) + shift)
+            matrix[part.ports.astype(np.int64) + shift, : part.k] = nearest[:, :k]
     return matrix
-
-
-def nothing(k: int) -> np.ndarray:
-    """Predicts no port, int32 (CODES, k), all -1: blocking the probed port alone, MySelf of paper 1 (VI-B)."""
-    return np.full((CODES, k), -1, np.int32)

@@ -12,6 +12,8 @@ import numpy as np
 matplotlib.use("Agg")  # a file is drawn, whatever display there is
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from portkin.bundles.table import Rows, Table
 from portkin.files import replacing
@@ -91,7 +93,7 @@ def _add_port(graph: nx.Graph, port: Port) -> None:
     graph.add_node(str(port), number=port.number, proto=port.proto, **({"service": service} if service else {}))
 
 
-def _draw(graph: nx.Graph, axes: plt.Axes) -> None:
+def _draw(graph: nx.Graph, axes: Axes) -> None:
     if not graph:
         axes.text(0.5, 0.5, "no two ports of this protocol are in the table", ha="center")
         return
@@ -102,19 +104,19 @@ def _draw(graph: nx.Graph, axes: plt.Axes) -> None:
     nx.draw_networkx_edges(graph, places, ax=axes, width=widths.tolist(), edge_color="#8d9aa8")
     for place, distance in zip(_label_places(graph, places), far, strict=True):
         axes.text(
-            *place, f"{distance:.3g}", ha="center", va="center", fontsize=7, color="#3c4853",
+            place[0], place[1], f"{distance:.3g}", ha="center", va="center", fontsize=7, color="#3c4853",
             bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.9},
         )  # fmt: skip
     for name, data in graph.nodes.items():
         text = f"{data['number']}\n{data['service']}" if "service" in data else str(data["number"])
         axes.text(
-            *places[name], text, ha="center", va="center", fontsize=9, linespacing=0.95,
+            places[name][0], places[name][1], text, ha="center", va="center", fontsize=9, linespacing=0.95,
             bbox={"boxstyle": "round,pad=0.25", "facecolor": "#e8f1fa", "edgecolor": "#2b6ca3"},
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
-def _layout(graph: nx.Graph) -> dict[str, np.ndarray]:
+def _layout(graph: nx.Graph) -> dict[str, NDArray[np.float64]]:
     """Places for the nodes in the unit square: the largest connected part above, the others in a row below."""
     parts = sorted(nx.connected_components(graph), key=lambda part: (-len(part), min(part)))
     sizes = np.sqrt([len(part) for part in parts])
@@ -122,7 +124,7 @@ def _layout(graph: nx.Graph) -> dict[str, np.ndarray]:
     edges = np.concatenate([[0.0], np.cumsum(sizes[1:])]) / max(sizes[1:].sum(), 1.0)
     boxes = [((0.0, below), (1.0, 1.0))]
     boxes += [((left, 0.0), (right, below)) for left, right in pairwise(edges)]
-    places: dict[str, np.ndarray] = {}
+    places: dict[str, NDArray[np.float64]] = {}
     for part, (low, high) in zip(parts, boxes, strict=True):
         drawn = nx.Graph(graph.subgraph(sorted(part)).edges)
         names, found = zip(*nx.kamada_kawai_layout(drawn, weight=None).items(), strict=True)
@@ -130,7 +132,7 @@ def _layout(graph: nx.Graph) -> dict[str, np.ndarray]:
     return places
 
 
-def _fitted(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _fitted(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
     """The points (n, 2), turned so that they spread most from left to right, and stretched to fill the box."""
     centered = points - points.mean(0)
     turned = centered @ np.linalg.svd(centered, full_matrices=False)[2].T
@@ -138,10 +140,11 @@ def _fitted(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray
     flat = span < 1e-6  # points on one line: stay in the middle
     share = np.where(flat, 0.5, (turned - turned.min(0)) / np.where(flat, 1.0, span))
     margin = 0.08
-    return low + (high - low) * (margin + (1 - 2 * margin) * share)
+    fitted: NDArray[np.float64] = low + (high - low) * (margin + (1 - 2 * margin) * share)
+    return fitted
 
 
-def _label_places(graph: nx.Graph, places: dict[str, np.ndarray]) -> list[np.ndarray]:
+def _label_places(graph: nx.Graph, places: dict[str, NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     """A place for the label of each edge: along it, as far from the nodes and the labels so far as there is."""
     taken = list(places.values())
     chosen = []

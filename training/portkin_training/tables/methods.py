@@ -7,10 +7,11 @@ from collections.abc import Callable
 import ibis.expr.types as ir
 
 from portkin.net.ports import Proto
-from portkin_training.tables.next_port.method import kin
+from portkin_training.tables.next_port.method import next_port
+from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
-from portkin_training.tables.shortest_path.method import Built, shortest_path
+from portkin_training.tables.shortest_path.method import shortest_path
 
-Method = Callable[[ir.Table, ScanOptions, int], dict[Proto, Built]]
+Method = Callable[[ir.Table, ScanOptions, int], dict[Proto, ProtocolRows]]
 """Learns from probes, under the options, the k nearest ports of every port."""
-METHODS: dict[str, Method] = {"shortest-path": shortest_path, "kin": kin}
+METHODS: dict[str, Method] = {"shortest-path": shortest_path, "kin": next_port}

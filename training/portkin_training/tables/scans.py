@@ -31,10 +31,9 @@ from numpy.typing import NDArray
 
 from portkin.net.ports import PROTOS, Proto
 from portkin.timeseries.bins import DAY
-from portkin_training.rates.series.counting import bin_number
+from portkin_training.core.protocols import PROTO_NAMES, PROTO_NUMBERS
+from portkin_training.core.time_bins import bin_number
 
-PROTO_NUMBERS: dict[Proto, int] = {"tcp": 6, "udp": 17}
-"""IANA protocol numbers, as the probes dataset holds them."""
 SCAN = ("proto", "day", "src_hi", "src_lo", "dst_hi", "dst_lo")
 """The columns that name one scan."""
 AT_ONCE = 4_000_000
@@ -166,13 +165,12 @@ def count_days(probes: ir.Table, options: ScanOptions, *, at_once: int = AT_ONCE
 
     `at_once`: on one machine, days are taken together while they have no more probes than this.
     """
-    names = {number: name for name, number in PROTO_NUMBERS.items()}
     for part in portions(with_day(probes, options), at_once):
         found = day_counts(part, options).to_pyarrow()
         total = pc.less(found["source_port"], 0)
         seen: dict[date, dict[Proto, dict[str, int]]] = {}
         for row in found.filter(total).to_pylist():
-            seen.setdefault(row["day"], {}).setdefault(names[row["proto"]], {})[row["what"]] = row["count"]
+            seen.setdefault(row["day"], {}).setdefault(PROTO_NAMES[row["proto"]], {})[row["what"]] = row["count"]
         edges = found.filter(pc.invert(total)).drop_columns("what")
         edge = {name: edges[name].to_numpy() for name in edges.column_names}
         for day in sorted(seen):
@@ -220,7 +218,7 @@ def added(days: Iterable[tuple[Scans, float]], protos: tuple[Proto, ...], *, who
     for scans, weight in days:
         for proto in protos:
             its = scans.transitions[proto]
-            sums[proto].add(its.source.astype(np.int64) << 16 | its.target, its.count * weight)
+            sums[proto].add(its.source.astype(np.int64) << 16 | its.target, its.count.astype(np.float64) * weight)
             for name in ADDITIVE:
                 seen[proto][name] += getattr(scans.counts[proto], name)
     transitions = {}
@@ -252,7 +250,8 @@ class Sum:
         if not self._parts:
             return np.empty(0, np.int64), np.empty(0)
         keys, at = np.unique(np.concatenate([keys for keys, _ in self._parts]), return_inverse=True)
-        return keys, np.bincount(at, np.concatenate([values for _, values in self._parts]), minlength=len(keys))
+        values = np.concatenate([values for _, values in self._parts])
+        return keys, np.bincount(at, values, minlength=len(keys)).astype(np.float64, copy=False)
 
 
 def count_scans(probes: ir.Table, options: ScanOptions, *, at_once: int = AT_ONCE) -> Scans:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from portkin.bundles.table import Table
 from portkin.net.addresses import Nets
 from portkin.net.ports import Port
-from portkin_training.twin.detector import TCP, US, Evidence, Probe
+from portkin_training.core.protocols import port_of
+from portkin_training.twin.detector import US, Evidence, Probe
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class DecisionConfig:
 
 
 @dataclass(slots=True)
-class Decision:
+class ProbeDecision:
     """What one probe of a scanner led to."""
 
     ts: int
@@ -56,7 +57,7 @@ class _Scanner:
     decisions: int = 0
 
 
-class Decider:
+class ProbeDecider:
     """The detector's sink: told of probes and services in order, it keeps the decisions."""
 
     def __init__(
@@ -73,20 +74,20 @@ class Decider:
         self._service_timeout = round(config.service_timeout * US)
         self._services: dict[Port, int] = {}
         self._scanners: dict[int, _Scanner] = {}
-        self._running: dict[tuple[int, Port], Decision] = {}
+        self._running: dict[tuple[int, Port], ProbeDecision] = {}
         self._ends: list[tuple[int, int, Port]] = []  # a heap of (until as it was, src, port)
-        self.decisions: list[Decision] = []
+        self.decisions: list[ProbeDecision] = []
         """All decisions, in the order in which they were taken."""
         self.state_full = 0
         """How many probes led to no decision for want of room."""
 
     def service(self, ts: int, port: int, proto: int) -> None:
         """The network offers a service on this port."""
-        self._services[_port(port, proto)] = ts
+        self._services[port_of(port, proto)] = ts
 
     def probe(self, probe: Probe) -> None:
         """Decide about a scanner's probe, or prolong the decision there is."""
-        port = _port(probe.port, probe.proto)
+        port = port_of(probe.port, probe.proto)
         self._finish_ended(probe.ts)
         running = self._running.get((probe.src, port))
         scanner = self._scanners.setdefault(probe.src, _Scanner())
@@ -112,10 +113,10 @@ class Decider:
         for decision in list(self._running.values()):
             self._finish(decision)
 
-    def _decide(self, probe: Probe, port: Port, after: int) -> Decision:
+    def _decide(self, probe: Probe, port: Port, after: int) -> ProbeDecision:
         predicted = self._table.nearest(port, self._config.k).ports
         reasons = [(candidate, self._veto(probe, candidate)) for candidate in (port, *predicted)]
-        return Decision(
+        return ProbeDecision(
             ts=probe.ts,
             src=probe.src,
             probed=port,
@@ -148,14 +149,10 @@ class Decider:
             else:
                 self._finish(decision)
 
-    def _finish(self, decision: Decision) -> None:
+    def _finish(self, decision: ProbeDecision) -> None:
         del self._running[decision.src, decision.probed]
         scanner = self._scanners[decision.src]
         decision.hits = sum(scanner.last.get(port, 0) > decision.after for port in decision.predicted)
         scanner.decisions -= 1
         if not scanner.decisions:
             del self._scanners[decision.src]
-
-
-def _port(number: int, proto: int) -> Port:
-    return Port(number, "tcp" if proto == TCP else "udp")

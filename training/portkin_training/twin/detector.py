@@ -13,8 +13,8 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from portkin.net.addresses import Nets
+from portkin_training.core.protocols import TCP
 
-TCP, UDP = 6, 17
 US = 1_000_000
 """Microseconds in a second; all times here are microseconds since 1970."""
 
@@ -107,7 +107,7 @@ class _Convict:
     evidence: Evidence
 
 
-class Detector:
+class ScannerDetector:
     """Told of contacts in the order of their packets, it tells its sink of the probes of scanners."""
 
     def __init__(
@@ -161,6 +161,12 @@ class Detector:
         if self._close(src, contact):
             self._judge_failed(ts, src, contact)
 
+    def read(self, events: Iterable[tuple[int, int, int, int, int, int]]) -> None:
+        """Judge contact events in order: (kind, ts, src, dst, port, protocol), kinds as in `ingest.contacts`."""
+        by_kind = (self.contacted, self.answered, self.refused)
+        for kind, *contact in events:
+            by_kind[kind](*contact)
+
     # Contacts (detect.zeek)
 
     def _is_protected(self, dst: int) -> bool:
@@ -198,7 +204,7 @@ class Detector:
     def _fail_overdue(self, ts: int, src: int, tracker: _Tracker) -> None:
         # Whoever sends faster than answers can come is no client.
         excess = max(0, len(tracker.pending) - self._config.max_contacts + 1)
-        overdue = []
+        overdue: list[Contact] = []
         for contact, since in tracker.pending.items():
             if len(overdue) >= excess and ts - since < self._answer_timeout:
                 break
@@ -232,9 +238,9 @@ class Detector:
         self._convicts[src] = _Convict(ts, evidence)
         suspect = self._suspects.pop(src, None)
         tracker = self._trackers.pop(src, None)
-        past = [*(suspect.failed if suspect else ()), *(tracker.pending if tracker else ())]
+        past: list[Contact] = [*(suspect.failed if suspect else ()), *(tracker.pending if tracker else ())]
         for contact in past:
-            self._sink.probe(Probe(ts, src, *contact, evidence, past=True))
+            self._sink.probe(Probe(ts, src, contact.dst, contact.port, contact.proto, evidence, past=True))
 
     def _judge_failed(self, ts: int, src: int, contact: Contact) -> None:
         if self._is_scanner(ts, src):
@@ -259,7 +265,7 @@ class Detector:
 
     def _forget_failed(self, ts: int, suspect: _Suspect) -> None:
         excess = max(0, len(suspect.failed) - self._config.max_contacts)
-        old = []
+        old: list[Contact] = []
         for contact, since in suspect.failed.items():
             if len(old) >= excess and ts - since < self._failed_interval:
                 break
@@ -279,10 +285,3 @@ class Detector:
         suspect.walk += self._step_answered
         if suspect.walk <= self._benign:
             suspect.walk = 0.0
-
-
-def run(contacts: Iterable[tuple[int, int, int, int, int, int]], detector: Detector) -> None:
-    """Tell a detector of contacts: (kind, ts, src, dst, port, proto), kinds as in `ingest.contacts`."""
-    told = (detector.contacted, detector.answered, detector.refused)
-    for kind, *contact in contacts:
-        told[kind](*contact)

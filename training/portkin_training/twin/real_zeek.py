@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from portkin.errors import InputError
 from portkin.net.addresses import number_of
 from portkin.net.ports import Port
-from portkin_training.twin.decisions import Decision
+from portkin_training.twin.decisions import ProbeDecision
 
 FOLDERS = "/opt/zeek/bin", "/usr/local/zeek/bin"
 """Where Zeek lies that is not on PATH."""
@@ -26,7 +27,7 @@ WAIT = 120.0
 
 
 @dataclass(frozen=True, order=True)
-class Taken:
+class DecisionRecord:
     """A decision, reduced to what Zeek and the twin must agree on."""
 
     ts: float
@@ -45,7 +46,7 @@ class Taken:
 class ZeekRun:
     """What came of a run: the decisions, and what Zeek and the sidecar said."""
 
-    decisions: list[Taken]
+    decisions: list[DecisionRecord]
     messages: str
 
 
@@ -59,10 +60,10 @@ def find_zeek() -> str | None:
     return None
 
 
-def taken(decisions: list[Decision]) -> list[Taken]:
+def decision_records(decisions: list[ProbeDecision]) -> list[DecisionRecord]:
     """Decisions of the twin, reduced and sorted."""
     return sorted(
-        Taken(
+        DecisionRecord(
             ts=decision.ts / 1e6,
             src=decision.src,
             probed=decision.probed,
@@ -144,19 +145,19 @@ def _sidecar(table: Path | None) -> Iterator[tuple[int, Path]]:
             process.wait(timeout=10)
 
 
-def _taken_of(lines: list[dict]) -> list[Taken]:
+def _taken_of(lines: list[dict[str, Any]]) -> list[DecisionRecord]:
     ends = {line["id"]: line for line in lines if line["kind"] == "Portkin::OUTCOME"}
     found = []
     for line in lines:
         if line["kind"] != "Portkin::DECISION":
             continue
 
-        def ports(field: str, line: dict = line) -> tuple[Port, ...]:
+        def ports(field: str, line: dict[str, Any] = line) -> tuple[Port, ...]:
             return tuple(Port(number, line["proto"]) for number in line.get(field, ()))
 
         end = ends.get(line["id"], {})
         found.append(
-            Taken(
+            DecisionRecord(
                 ts=line["ts"],
                 src=number_of(line["src"]),
                 probed=Port(line["probed"], line["proto"]),

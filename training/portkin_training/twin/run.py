@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from portkin.bundles.table import Table
 from portkin_training.ingest.captures.pcap import read_capture
-from portkin_training.ingest.contacts import Contacts, contacts_from_packets
+from portkin_training.ingest.contacts import Contacts, contact_events, contacts_from_packets
 from portkin_training.ingest.reading import Reading
-from portkin_training.twin.decisions import Decider, Decision, DecisionConfig
-from portkin_training.twin.detector import Detector, DetectorConfig, run
+from portkin_training.twin.decisions import DecisionConfig, ProbeDecider, ProbeDecision
+from portkin_training.twin.detector import DetectorConfig, ScannerDetector
 
 
 def decide(
@@ -21,12 +18,12 @@ def decide(
     table: Table,
     detector: DetectorConfig | None = None,
     decision: DecisionConfig | None = None,
-) -> list[Decision]:
+) -> list[ProbeDecision]:
     """All decisions about a stream of contacts, in the order in which they are taken."""
-    decider = Decider(decision or DecisionConfig(), table)
-    judge = Detector(detector or DetectorConfig(), decider)
+    decider = ProbeDecider(decision or DecisionConfig(), table)
+    scanners = ScannerDetector(detector or DetectorConfig(), decider)
     for chunk in contacts:
-        run(rows(chunk), judge)
+        scanners.read(contact_events(chunk))
     decider.close()
     return decider.decisions
 
@@ -38,28 +35,9 @@ def decide_capture(
     decision: DecisionConfig | None = None,
     *,
     reading: Reading | None = None,
-) -> list[Decision]:
+) -> list[ProbeDecision]:
     """All decisions about a capture file; ``reading`` takes the account of what was read.
 
     Raises InputError for a file that is no capture.
     """
     return decide(contacts_from_packets(read_capture(path, reading)), table, detector, decision)
-
-
-def rows(contacts: Contacts) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """Contacts as `detector.run` takes them: (kind, ts, src, dst, port, protocol)."""
-    return zip(
-        contacts.kind.tolist(),
-        contacts.ts.tolist(),
-        _addresses(contacts.src),
-        _addresses(contacts.dst),
-        contacts.dport.tolist(),
-        contacts.proto.tolist(),
-        strict=True,
-    )
-
-
-def _addresses(halves: NDArray[np.int64]) -> list[int]:
-    """128-bit addresses of (n, 2) halves."""
-    unsigned = halves.view(np.uint64)
-    return [hi << 64 | lo for hi, lo in zip(unsigned[:, 0].tolist(), unsigned[:, 1].tolist(), strict=True)]

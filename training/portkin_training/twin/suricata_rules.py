@@ -1,6 +1,6 @@
-"""The detector in the rules of `portkin rules build`, in Python: a test holds it against Suricata, pair by pair.
+"""The detector in the rules of `portkin rules build`, in Python. A test compares it with Suricata, block by block.
 
-Suricata keeps the time of a bit in whole seconds: one set at t for n seconds is there while floor(now) is at most
+Suricata keeps the expiry of a bit in whole seconds: one set at t for n seconds exists while floor(now) is at most
 floor(t) + n (HostBitIsset in src/host-bit.c).
 """
 
@@ -15,14 +15,14 @@ import numpy as np
 from portkin.bundles.table import Table
 from portkin.net.port_groups import PortGroups
 from portkin.net.ports import PROTOS, Port
-from portkin_training.ingest.captures.packets import TCP
-from portkin_training.ingest.contacts import CONTACT, Contacts
-from portkin_training.replay.detection import Detected, addresses
+from portkin_training.core.protocols import TCP
+from portkin_training.ingest.contacts import ANSWERED, CONTACT, Contacts, addresses_of
+from portkin_training.twin.detection import Detected
 
 
 @dataclass(frozen=True)
 class RulesConfig:
-    """The options of ``portkin rules build``, by the same names and defaults; intervals in seconds."""
+    """The options of ``portkin rules build``, with the same names and defaults; intervals in seconds."""
 
     scan_count: int = 10
     scan_seconds: int = 300
@@ -31,28 +31,38 @@ class RulesConfig:
 
 
 class Opening(NamedTuple):
-    """A packet that opens a connection: a SYN, also a repeated one; a datagram to which no answer has come yet."""
+    """The first packet of a connection: a SYN, also a repeated one; a datagram without an answer yet."""
 
     ts: int
     """Microseconds since 1970."""
     src: Hashable
     dst: Hashable
     port: Port
+    flow: Hashable = None
+    """The connection; None if it is never answered."""
 
 
-class Seen(NamedTuple):
+class Answer(NamedTuple):
+    """The server's answer on a connection: a SYN-ACK, or a datagram."""
+
+    ts: int
+    """Microseconds since 1970."""
+    flow: Hashable
+
+
+class Verdict(NamedTuple):
     """What the rules make of an opening."""
 
     blocked: bool
-    """Whether a gate takes it."""
+    """Whether a block rule matches."""
     scanner: bool
-    """Whether its source is a scanner, by this packet at the latest."""
-    condemned: bool
+    """Whether its source is a scanner, at the latest by this packet."""
+    new_scanner: bool
     """Whether its source becomes a scanner by this packet."""
 
 
 class _Bits:
-    """Bits with an end, in whole seconds."""
+    """Bits that expire, in whole seconds."""
 
     def __init__(self) -> None:
         self._ends: dict[Hashable, int] = {}
@@ -67,71 +77,92 @@ class _Bits:
         self._ends.pop(bit, None)
 
 
-def groups_of(ports: Iterable[Port], scan_count: int) -> PortGroups | None:
-    """How the rules for these ports tell TCP ports apart; None where none of them is TCP."""
-    numbers = [port.number for port in ports if port.proto == "tcp"]
-    return PortGroups.of(numbers, scan_count) if numbers else None
-
-
 def watch(
-    openings: Iterable[Opening], kin: Mapping[Port, Sequence[Port]], config: RulesConfig = RulesConfig()
-) -> Iterator[tuple[Opening, Seen]]:
-    """What the rules make of each opening, in order.
+    packets: Iterable[Opening | Answer],
+    blocked_by_probe: Mapping[Port, Sequence[Port]],
+    config: RulesConfig = RulesConfig(),
+) -> Iterator[tuple[Opening, Verdict]]:
+    """Yield what the rules make of each opening, in order.
 
-    ``kin`` says for each protected port what a scanner's probe of it blocks, in the rules itself and its nearest.
-    Bits that are set from outside are not known here.
+    ``blocked_by_probe`` gives for each protected port what a scanner's probe of it blocks: in the rules the port itself
+    and its nearest. Bits that are set from outside are unknown here.
     """
-    groups = groups_of(kin, config.scan_count)
-    protos = {port.proto for port in kin}
+    groups = PortGroups.of_tcp(blocked_by_probe, config.scan_count)
+    protos = {port.proto for port in blocked_by_probe}
     bits = _Bits()
-    steps: dict[Hashable, int] = {}
-    for opening in openings:
-        now, src, port = opening.ts // 1_000_000, opening.src, opening.port
+    counts: dict[Hashable, int] = {}
+    counted: dict[Hashable, Hashable] = {}
+    """The source of each flow whose contact counts."""
+    for packet in packets:
+        now = packet.ts // 1_000_000
+        if isinstance(packet, Answer):
+            client = counted.pop(packet.flow, None)
+            if client is not None and bits.has(("window", client), now):
+                counts[client] -= 1
+                if not counts[client]:
+                    bits.drop(("window", client))
+            continue
+        src, port = packet.src, packet.port
         blocked = bits.has(("block", src, port), now)
-        scanner, condemned = bits.has(("scanner", src), now), False
+        scanner, new_scanner = bits.has(("scanner", src), now), False
         if not scanner and port.proto in protos:
-            contacts: list[tuple[Hashable, ...]] = [("host", frozenset((src, opening.dst)))]
-            if port.proto == "tcp":
+            contacts: list[tuple[Hashable, ...]] = [("host", frozenset((src, packet.dst)))]
+            if groups is not None and port.proto == "tcp":
                 contacts.append(("port", src, groups.group(port.number)))
-            elif port in kin:
+            elif port in blocked_by_probe:
                 contacts.append(("port", src, port))
             new = [contact for contact in contacts if not bits.has(contact, now)]
             for contact in new:
                 bits.put(contact, now + config.memory)
-            if new and not bits.has(("window", src), now):
-                bits.put(("window", src), now + config.scan_seconds)
-                steps[src] = 1
-            elif new:
-                steps[src] += 1
-                condemned = steps[src] == config.scan_count
-                if condemned:
+            if new:
+                if not bits.has(("window", src), now):
+                    bits.put(("window", src), now + config.scan_seconds)
+                    counts[src] = 0
+                counts[src] += 1
+                new_scanner = counts[src] == config.scan_count
+                if new_scanner:
                     bits.drop(("window", src))
-        if scanner or condemned:
-            if condemned or port in kin:
+                elif packet.flow is not None:
+                    counted[packet.flow] = src
+        if scanner or new_scanner:
+            if new_scanner or port in blocked_by_probe:
                 bits.put(("scanner", src), now + config.memory)
-            for near in kin.get(port, ()):
+            for near in blocked_by_probe.get(port, ()):
                 bits.put(("block", src, near), now + config.seconds)
-        yield opening, Seen(blocked, scanner or condemned, condemned)
+        yield packet, Verdict(blocked, scanner or new_scanner, new_scanner)
 
 
 def detect_by_rules(contacts: Contacts, table: Table, config: RulesConfig = RulesConfig()) -> Detected:
-    """Contacts with the verdict of rules that protect every port of the table. They act on a scanner's probe of such a
-    port, from the contact on by which it is known as one."""
-    kin = {
+    """Return the contacts with the verdict of rules that protect every port of the table.
+
+    The rules act on a scanner's probe of such a port, from the contact on that makes the source a scanner. Where a
+    capture lacks the server's packets, a client's first ACK is an answer here (see `contacts`), but not for Suricata.
+    """
+    protected = {
         Port(int(number), proto): () for proto in PROTOS if proto in table.rows for number in table.rows[proto].ports
     }
-    rows = np.flatnonzero(contacts.kind == CONTACT)
-    columns = (contacts.ts[rows], contacts.dport[rows], contacts.proto[rows])
-    openings = (
-        Opening(ts, src, dst, Port(dport, "tcp" if proto == TCP else "udp"))
-        for ts, dport, proto, src, dst in zip(
-            *(column.tolist() for column in columns),
-            addresses(contacts.src[rows]),
-            addresses(contacts.dst[rows]),
-            strict=True,
-        )
-    )
-    found = [(seen.scanner, seen.scanner and opening.port in kin) for opening, seen in watch(openings, kin, config)]
+    rows = np.flatnonzero((contacts.kind == CONTACT) | (contacts.kind == ANSWERED))
+    openings = rows[contacts.kind[rows] == CONTACT]
+    found = [
+        (verdict.scanner, verdict.scanner and opening.port in protected)
+        for opening, verdict in watch(_packets(contacts, rows), protected, config)
+    ]
     probe, acted = np.zeros(len(contacts), bool), np.zeros(len(contacts), bool)
-    probe[rows], acted[rows] = np.array(found, bool).reshape(-1, 2).T
+    probe[openings], acted[openings] = np.array(found, bool).reshape(-1, 2).T
     return Detected(contacts, probe, acted, np.empty((0, 3), np.int64))
+
+
+def _packets(contacts: Contacts, rows: np.ndarray) -> Iterator[Opening | Answer]:
+    """The openings and answers in these rows of the contacts."""
+    columns = (contacts.kind, contacts.ts, contacts.sport, contacts.dport, contacts.proto)
+    for kind, ts, sport, dport, proto, src, dst in zip(
+        *(column[rows].tolist() for column in columns),
+        addresses_of(contacts.src[rows]),
+        addresses_of(contacts.dst[rows]),
+        strict=True,
+    ):
+        flow = (src, sport, dst, dport, proto)
+        if kind == ANSWERED:
+            yield Answer(ts, flow)
+        else:
+            yield Opening(ts, src, dst, Port(dport, "tcp" if proto == TCP else "udp"), flow)

@@ -1,4 +1,4 @@
-"""Zeek's WebSocket (``Cluster::listen_websocket``): subscribing, and connecting again whenever it ends."""
+"""Zeek's WebSocket (``Cluster::listen_websocket``): subscribing, and reconnecting whenever it ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ACK_TIMEOUT = 10.0
 class WebSocketTransport:
     """The WebSocket of one Zeek.
 
-    ``delays`` gives a fresh series of seconds to wait between attempts, begun anew after each success;
+    ``delays`` returns a fresh series of seconds to wait between attempts, restarted after each success;
     ``sleep`` waits. ``size`` events at most wait to be sent. ``ping`` is how often (s) the peer must show life.
     """
 
@@ -60,7 +60,7 @@ class WebSocketTransport:
             self._link.flush_soon()
 
     async def run(self, listener: Listener) -> None:
-        """Connect, read and write, and begin again whenever that ends; when cancelled, close cleanly."""
+        """Connect, read and write, and reconnect whenever that ends; when cancelled, close cleanly."""
         self._listener = listener
         delays = self._delays()
         while True:
@@ -86,7 +86,7 @@ class WebSocketTransport:
             await self._sleep(next(delays))
 
     async def _open(self, listener: Listener) -> tuple[Link, str]:
-        """Connect and subscribe; returns when Zeek has acknowledged, so nothing is sent into the void."""
+        """Connect and subscribe; returns when Zeek has acknowledged, so that nothing is sent before it is heard."""
         first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         def heard(message: bytes) -> None:
@@ -103,7 +103,11 @@ class WebSocketTransport:
             if link.closed.done() and not first.done():
                 raise TransportError(f"{self._url} closed the connection: {link.closed.result()}")
             if not first.done():
-                raise TransportError(f"{self._url} acknowledged no subscription within {ACK_TIMEOUT:.0f} s")
+                raise TransportError(
+                    f"{self._url} acknowledged no subscription within {ACK_TIMEOUT:.0f} s; that Zeek has no cluster "
+                    "backend (load portkin/websocket in it), or is a ZeroMQ cluster without a logger (set loggers = 1 "
+                    "in zeek.conf, or add a [logger] to node.cfg)"
+                )
             ack = acknowledged(first.result())
             if isinstance(ack, Junk):
                 raise TransportError(f"{self._url} is not Zeek's WebSocket: {ack.detail}")
@@ -151,5 +155,7 @@ def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl
 
 
 def _words(error: Exception) -> str:
-    """An error in one line, never an empty one."""
+    """An error in one line, never an empty one, with what to do where that is known."""
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there; is Zeek running, with portkin/websocket loaded?"
     return str(error).strip() or type(error).__name__

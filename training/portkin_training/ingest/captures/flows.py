@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from portkin_training.core.hashing import SEED, mixed
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.core.unaligned import i64, inlined, kernel, prefetch
-from portkin_training.ingest.captures.packets import TCP, UDP
 
 KEY, DEADLINE = 0, 1
 """Columns of a slot that every table has: the hash (0: empty) and the first instant, in us, at which the
@@ -22,15 +23,6 @@ MEMORY = 1 << 27
 """Bytes at which a table stops growing: four million flows of two columns live at a time."""
 
 _AHEAD = 16
-_MULTIPLIER = np.uint64(0x9E37_79B9_7F4A_7C15)
-_SHIFT = np.uint64(29)
-
-
-@inlined
-def _mixed(hashed, word):
-    """The hash with one more 64-bit word in it."""
-    hashed = (hashed ^ np.uint64(word)) * _MULTIPLIER
-    return hashed ^ (hashed >> _SHIFT)
 
 
 @kernel
@@ -50,14 +42,14 @@ def flow_keys(packets, directed_tcp, directed_udp, keys, higher):
         upper = np.int64(proto[row])
         if upper != TCP and upper != UDP:
             upper = np.int64(flags[row])
-        hashed = _mixed(_MULTIPLIER, a_hi)
-        hashed = _mixed(hashed, a_lo)
-        hashed = _mixed(hashed, b_hi)
-        hashed = _mixed(hashed, b_lo)
-        hashed = _mixed(hashed, (a_port << 32) | (b_port << 16) | upper)
+        hashed = mixed(SEED, a_hi)
+        hashed = mixed(hashed, a_lo)
+        hashed = mixed(hashed, b_hi)
+        hashed = mixed(hashed, b_lo)
+        hashed = mixed(hashed, (a_port << 32) | (b_port << 16) | upper)
         if swap and (directed_tcp if upper == TCP else directed_udp):
-            hashed = _mixed(hashed, 1)
-        key = np.int64(_mixed(hashed, 0))
+            hashed = mixed(hashed, 1)
+        key = np.int64(mixed(hashed, 0))
         keys[row] = key if key != 0 else 1
         higher[row] = swap
 

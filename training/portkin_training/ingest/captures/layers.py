@@ -11,8 +11,9 @@ verified.
 
 from __future__ import annotations
 
+from portkin_training.core.protocols import ICMP, ICMPV6, TCP, UDP
 from portkin_training.core.unaligned import be16, be32, be64, inlined, u8
-from portkin_training.ingest.captures.packets import ICMP, ICMPV6, IPV4_MAPPED, TCP, UDP
+from portkin_training.ingest.captures.packets import IPV4_MAPPED
 
 STORED, NOT_IP, OTHER_PROTO, FRAGMENT, CUT, MALFORMED, UNKNOWN_LINK, STAMP = range(8)
 REASONS = (

@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from portkin_training.core.columns import Columns
 
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
-"""IANA protocol numbers."""
-
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
 """TCP flag bits (RFC 9293, 3.1)."""
 

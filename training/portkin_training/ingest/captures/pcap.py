@@ -19,7 +19,7 @@ from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC, Pcapng
 from portkin_training.ingest.captures.records import BAD, FULL, MAX_BLOCK, MORE, Broken, store, u32
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.streams import Window, open_stream
+from portkin_training.ingest.streams import StreamBuffer, open_stream
 
 PCAP_MAGICS = {
     b"\xa1\xb2\xc3\xd4": (True, 1),
@@ -87,11 +87,11 @@ def read_capture(path: Path, reading: Reading | None = None, *, rows: int = ROWS
     path = Path(path)
     reading = Reading(str(path)) if reading is None else reading
     with open_stream(path, reading) as stream:
-        window = Window(stream)
+        window = StreamBuffer(stream)
         window.more(0)
         head = bytes(window.data[: min(window.filled, 24)])
         if head[:4] in PCAP_MAGICS:
-            walker = _Pcap(head, path)
+            walker: _Pcap | Pcapng = _Pcap(head, path)
         elif head[:4] == PCAPNG_MAGIC:
             walker = Pcapng()
         else:
@@ -103,7 +103,7 @@ def read_capture(path: Path, reading: Reading | None = None, *, rows: int = ROWS
         yield from _chunks(walker, window, reading, rows)
 
 
-def _chunks(walker: _Pcap | Pcapng, window: Window, reading: Reading, rows: int) -> Iterator[Packets]:
+def _chunks(walker: _Pcap | Pcapng, window: StreamBuffer, reading: Reading, rows: int) -> Iterator[Packets]:
     counts = np.zeros(len(REASONS), np.int64)
     pos, row, out = walker.start, 0, Packets.empty(rows)
     try:
@@ -134,7 +134,7 @@ def _chunks(walker: _Pcap | Pcapng, window: Window, reading: Reading, rows: int)
                 reading.skipped[name] += int(count)
 
 
-def _end(window: Window, reading: Reading) -> None:
+def _end(window: StreamBuffer, reading: Reading) -> None:
     """Say so where the last bytes are no whole record, or the compressed stream broke."""
     if window.error:
         reading.problem(
@@ -163,8 +163,10 @@ class _Pcap:
         self._link = network & 0x03FF_FFFF  # above: whether and how long a frame check sequence is
         self._longest = min(max(snap, MAX_PACKET), MAX_BLOCK)
 
-    def walk(self, data: NDArray[np.uint8], pos: int, filled: int, row: int, out: Packets, counts: NDArray):
-        return walk_pcap(
+    def walk(
+        self, data: NDArray[np.uint8], pos: int, filled: int, row: int, out: Packets, counts: NDArray[np.int64]
+    ) -> tuple[int, int, int]:
+        pos, row, status = walk_pcap(
             data,
             pos,
             filled,
@@ -176,6 +178,7 @@ class _Pcap:
             out.columns(),
             counts,
         )
+        return pos, row, status
 
     def control(self, data: NDArray[np.uint8], pos: int, filled: int, status: int) -> int:
         if status == BAD:

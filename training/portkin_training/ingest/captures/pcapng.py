@@ -130,8 +130,10 @@ class Pcapng:
         self._interfaces = np.empty((0, 5), np.int64)
         self._last = np.zeros(1, np.int64)
 
-    def walk(self, data: NDArray[np.uint8], pos: int, filled: int, row: int, out: Packets, counts: NDArray):
-        return walk_pcapng(
+    def walk(
+        self, data: NDArray[np.uint8], pos: int, filled: int, row: int, out: Packets, counts: NDArray[np.int64]
+    ) -> tuple[int, int, int]:
+        pos, row, status = walk_pcapng(
             data,
             pos,
             filled,
@@ -142,6 +144,7 @@ class Pcapng:
             out.columns(),
             counts,
         )
+        return pos, row, status
 
     def control(self, data: NDArray[np.uint8], pos: int, filled: int, status: int) -> int:
         """Read the section or interface block at pos; its size, 0 where more bytes are needed first."""
@@ -172,7 +175,7 @@ class Pcapng:
             self._interfaces = np.vstack((self._interfaces, _interface(block, order)))
         else:
             raise Broken(f"a packet block of {size} bytes claims more captured bytes than it holds")
-        return size
+        return int(size)
 
 
 def _interface(block: bytes, order: str) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin_training.core.probes import Probes
-from portkin_training.ingest.logs import lines
+from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.probe_definition import flow_reasons
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.tables.columns import ColumnMap
@@ -43,7 +43,7 @@ def read_conn_log(path: Path, reading: Reading | None = None, *, any_state: bool
     reading = Reading(str(path)) if reading is None else reading
     seq = 0
     header = _Header(path)
-    for first, block in lines.blocks(path, reading):
+    for first, block in text_blocks.blocks(path, reading):
         if not reading.kind:
             reading.kind = "zeek-json" if block.lstrip()[:1] == b"{" else "zeek-tsv"
         chunks = (
@@ -118,7 +118,9 @@ class _Header:
             at = end
 
     def _rows(self, rows: bytes, first: int, reading: Reading) -> Columns:
-        found, where = lines.parse_delimited(rows, first, self._fields, self._separator, quoted=False, reading=reading)
+        found, where = text_blocks.parse_delimited(
+            rows, first, self._fields, self._separator, quoted=False, reading=reading
+        )
         columns = {}
         for name in {*_NEEDED, "history"} & found.keys():
             values = found[name]

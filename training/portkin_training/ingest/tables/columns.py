@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from portkin.errors import ConfigError, InputError
 from portkin_training.core.probes import Probes
-from portkin_training.ingest.logs import lines
+from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.tables import values
+from portkin_training.ingest.tables import column_values
 
 FIELDS = ("ts", "src", "dst", "sport", "dport", "proto")
 """What a probe is made of; sport may be missing."""
@@ -29,7 +29,7 @@ class ColumnMap:
         columns: field -> name of its column; a field not named here is a column of its own name.
         proto: protocol of every row, "tcp" or "udp", where no column says so.
         dst: destination of every row, where no column says so.
-        names: host names are allowed as addresses; see `values.name_address`.
+        names: host names are allowed as addresses; see `column_values.name_address`.
         unit: unit of numeric stamps: "s", "ms", "us" or "ns".
     """
 
@@ -46,8 +46,8 @@ class ColumnMap:
                 raise ConfigError(f"{name!r} is no field of a probe; map one of {', '.join(FIELDS)}")
         if self.proto not in (None, "tcp", "udp"):
             raise ConfigError(f"protocol {self.proto!r}: tcp or udp is needed")
-        if self.unit not in values.MICROSECONDS:
-            raise ConfigError(f"stamp unit {self.unit!r}: one of {', '.join(values.MICROSECONDS)} is needed")
+        if self.unit not in column_values.MICROSECONDS:
+            raise ConfigError(f"stamp unit {self.unit!r}: one of {', '.join(column_values.MICROSECONDS)} is needed")
 
     def resolve(self, path: Path, names: list[str]) -> dict[str, str]:
         """Field -> column, of a file with columns of these names.
@@ -84,19 +84,19 @@ class ColumnMap:
         n = len(where)
         constant = {"proto": self.proto, "dst": self.dst}
         columns = {**{k: pa.array([v] * n) for k, v in constant.items() if v}, **columns}
-        proto = values.protos(columns["proto"])
+        proto = column_values.protos(columns["proto"])
         wanted = proto != 0
         if not wanted.all():
             reading.skipped["neither TCP nor UDP"] += int(n - wanted.sum())
-        ts, bad_ts = values.stamps(columns["ts"], unit=self.unit)
-        src, bad_src = values.addresses(columns["src"], names=self.names)
-        dst, bad_dst = values.addresses(columns["dst"], names=self.names)
+        ts, bad_ts = column_values.stamps(columns["ts"], unit=self.unit)
+        src, bad_src = column_values.addresses(columns["src"], names=self.names)
+        dst, bad_dst = column_values.addresses(columns["dst"], names=self.names)
         sport, bad_sport = (
-            values.ports(columns["sport"], optional=True)
+            column_values.ports(columns["sport"], optional=True)
             if "sport" in columns
             else (np.zeros(n, np.uint16), np.zeros(n, np.bool_))
         )
-        dport, bad_dport = values.ports(columns["dport"])
+        dport, bad_dport = column_values.ports(columns["dport"])
         bad = {"ts": bad_ts, "src": bad_src, "dst": bad_dst, "sport": bad_sport, "dport": bad_dport}
         remedy = "" if self.names else "; --names takes host names as addresses"
         expected = {
@@ -137,7 +137,7 @@ def read_csv(path: Path, columns: ColumnMap, reading: Reading | None = None) -> 
     reading = Reading(str(path)) if reading is None else reading
     reading.kind = "csv"
     chosen, names, delimiter, seq = None, [], ",", 0
-    for first, block in lines.blocks(path, reading):
+    for first, block in text_blocks.blocks(path, reading):
         if chosen is None:
             head, _, block = block.partition(b"\n")
             first += 1
@@ -147,7 +147,7 @@ def read_csv(path: Path, columns: ColumnMap, reading: Reading | None = None) -> 
             chosen = columns.resolve(path, names)
             if not block:
                 continue
-        found, where = lines.parse_delimited(block, first, names, delimiter, quoted=True, reading=reading)
+        found, where = text_blocks.parse_delimited(block, first, names, delimiter, quoted=True, reading=reading)
         probes = columns.probes({name: found[column] for name, column in chosen.items()}, where, "line", seq, reading)
         seq += len(probes)
         yield probes

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from portkin.net.ports import Port
-from portkin_training.rates.series.counting import sequential_pairs, watched_days
+from portkin_training.core.protocols import PROTO_NUMBERS
+from portkin_training.rates.series.queries import sequential_pairs, watched_days
 
 LAGS = {3_600: 168, 86_400: 31}
 """Largest lag per bin width: a week of hours, a month of days (V-A)."""
@@ -166,7 +167,7 @@ def sequential_sources(
     """
     counted = sequential_pairs(probes, sample=sample, seed=seed).to_pyarrow()
     days = int(watched_days(probes).execute())
-    place = {(6 if port.proto == "tcp" else 17) * 65536 + port.number: i for i, port in enumerate(ports)}
+    place = {PROTO_NUMBERS[port.proto] * 65536 + port.number: i for i, port in enumerate(ports)}
     sums = np.zeros((len(ports), len(ports)), dtype=np.int64)
     for low, high, n in zip(*(counted[name].to_pylist() for name in ("low", "high", "n")), strict=True):
         if low in place and high in place:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from sklearn.metrics import silhouette_samples
 from threadpoolctl import threadpool_limits
 
 MANY = 200
@@ -49,7 +50,8 @@ def partition(embedding: Floats, k: int, seed: int) -> NDArray[np.int32]:
     rows = embedding[:, :k]
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
-    return KMeans(k, n_init=1 if len(rows) >= MANY else 4, random_state=seed).fit(rows).labels_
+    labels: NDArray[np.int32] = KMeans(k, n_init=1 if len(rows) >= MANY else 4, random_state=seed).fit(rows).labels_
+    return labels
 
 
 def silhouettes(distance: Floats, labels: Ints) -> Floats:
@@ -58,16 +60,10 @@ def silhouettes(distance: Floats, labels: Ints) -> Floats:
     a (equation 9) is the mean distance to the rest of its own cluster, b (equation 10) the smallest mean
     distance to another cluster. The diagonal of `distance` (p, p) must be 0.
     """
-    members = (labels[:, None] == np.unique(labels)[None, :]).astype(float)
-    size = members.sum(axis=0)
-    own = members.astype(bool)
-    total = distance @ members
-    alone = size[own.argmax(axis=1)] == 1
-    a = total[own] / np.where(alone, 1, size[own.argmax(axis=1)] - 1)
-    b = np.where(own, np.inf, total / size).min(axis=1)
-    top = np.maximum(a, b)
-    found = np.divide(b - a, top, out=np.zeros_like(a), where=(top > 0) & np.isfinite(b))
-    return np.where(alone, 0.0, found)
+    if len(np.unique(labels)) < 2:  # scikit-learn refuses what has no other cluster
+        return np.zeros(len(labels))
+    found: Floats = silhouette_samples(distance, labels, metric="precomputed")
+    return found
 
 
 def mean_silhouette(distance: Floats, labels: Ints) -> float:

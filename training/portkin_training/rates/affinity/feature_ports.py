@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from portkin.timeseries.bins import DAY, HOUR
 from portkin_training.rates.affinity import affinity, clusters, ranking
 from portkin_training.rates.models import baselines
-from portkin_training.rates.models.models import Reads
+from portkin_training.rates.models.registry import Reads
 from portkin_training.rates.models.task import Floats, Split, Task, Unfit
-from portkin_training.rates.series.rates import Rates
+from portkin_training.rates.series.rate_series import Rates
 
 
 @dataclass(frozen=True, eq=False)
-class Kin:
+class Affinities:
     """Who is akin to whom, from the bins before the choosing part only.
 
     `temporal` (p, p) by equation 1; `both` (p, p) by equation 7, which is `temporal` where the probes are not known
@@ -31,7 +31,7 @@ class Kin:
     semantic: bool
 
     @classmethod
-    def of(cls, rates: Rates, lags: int, sequential: tuple[NDArray[np.integer], int] | None, seed: int) -> Kin:
+    def of(cls, rates: Rates, lags: int, sequential: tuple[NDArray[np.integer], int] | None, seed: int) -> Affinities:
         """Affinities of all ports of the rates; `sequential` as from `affinity.sequential_sources`."""
         known = rates.counts[: Split.of(len(rates.starts)).fit]
         temporal = affinity.temporal_similarity(known, min(lags, len(known) // 2))
@@ -44,13 +44,13 @@ class Kin:
 
 
 def features(
-    rates: Rates, kin: Kin, target: int, reads: Reads, most: int, *, logarithm: bool = False
+    rates: Rates, affinities: Affinities, target: int, reads: Reads, most: int, *, logarithm: bool = False
 ) -> tuple[NDArray[np.int64], dict[str, Any]]:
     """The columns that a model of a target reads, the target first, at most so many; and how they were chosen.
 
     The threshold of the ranking is that of counts, or with `logarithm` of log(1 + count).
     """
-    matrix = kin.temporal if reads in ("rank T", "cluster T", "nearest") else kin.both
+    matrix = affinities.temporal if reads in ("rank T", "cluster T", "nearest") else affinities.both
     if reads.startswith("rank"):
         split = Split.of(len(rates.starts))
         length = min(7 if rates.width >= DAY else 24, split.fit // 4)
@@ -65,7 +65,7 @@ def features(
         ranked = ranking.choose(matrix[target], target, score, most)
         return ranked.features, {"tau": ranked.tau, "tried": ranked.tried}
     if reads.startswith("cluster"):
-        found = kin.clusters_t if reads == "cluster T" else kin.clusters_ts
+        found = affinities.clusters_t if reads == "cluster T" else affinities.clusters_ts
         members = found.members(target) if found else np.array([target])
         order = np.argsort(-matrix[target, members[1:]], kind="stable")
         return np.concatenate([[target], members[1:][order]])[:most], {"k": found.k if found else 1}

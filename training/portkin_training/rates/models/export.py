@@ -9,11 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
@@ -41,7 +40,7 @@ def to_onnx(model: Predictor, features: int) -> bytes:
         raise TypeError(f"{type(model).__name__} is not a model of one window and cannot be exported")
     made.ir_version = IR_VERSION
     onnx.checker.check_model(made)
-    return made.SerializeToString(deterministic=True)
+    return bytes(made.SerializeToString(deterministic=True))
 
 
 def _graph(
@@ -64,7 +63,7 @@ def _graph(
 
 def _linear(model: Linear) -> onnx.ModelProto:
     flat = np.array([-1, model.weights.size], dtype=np.int64)
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "flat": flat,
         "weights": model.weights.reshape(-1, 1).astype(np.float32),
         "bias": np.array([model.bias], dtype=np.float32),
@@ -170,7 +169,7 @@ def _network(model: Lstm, features: int) -> onnx.ModelProto:
     nodes = [helper.make_node("Transpose", ["window"], ["steps_0"], perm=[1, 0, 2])]  # ONNX: (length, batch, features)
     for number, layer in enumerate(network.recurrent):
         names = [f"{name}_{number}" for name in ("input", "recurrent", "bias")]
-        constants |= dict(zip(names, _gates(layer), strict=True))
+        constants |= dict(zip(names, _gates(cast(nn.LSTM, layer)), strict=True))
         inputs = [f"steps_{number}", *names]
         nodes += [
             helper.make_node("LSTM", inputs, [f"both_{number}", f"state_{number}"], hidden_size=layer.hidden_size),
@@ -200,12 +199,12 @@ def _network(model: Lstm, features: int) -> onnx.ModelProto:
 def _gates(layer: nn.LSTM) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Weights and biases of one LSTM as ONNX has them: one direction, gates in order i, o, f, c (torch: i, f, c, o)."""
 
-    def ordered(parameter: torch.Tensor) -> NDArray[np.float32]:
-        i, f, c, o = np.split(parameter.detach().numpy(), 4)
+    def ordered(name: str) -> NDArray[np.float32]:
+        i, f, c, o = np.split(layer.get_parameter(name).detach().numpy(), 4)
         return np.concatenate([i, o, f, c])
 
-    biases = np.concatenate([ordered(layer.bias_ih_l0), ordered(layer.bias_hh_l0)])
-    return ordered(layer.weight_ih_l0)[None], ordered(layer.weight_hh_l0)[None], biases[None]
+    biases = np.concatenate([ordered("bias_ih_l0"), ordered("bias_hh_l0")])
+    return ordered("weight_ih_l0")[None], ordered("weight_hh_l0")[None], biases[None]
 
 
 def _layer(layer: nn.Module, number: int, value: str) -> tuple[onnx.NodeProto | None, dict[str, NDArray[Any]]]:
@@ -220,8 +219,8 @@ def _layer(layer: nn.Module, number: int, value: str) -> tuple[onnx.NodeProto | 
         named = {
             "scale": layer.weight,
             "shift": layer.bias,
-            "mean": layer.running_mean,
-            "variance": layer.running_var,
+            "mean": layer.get_buffer("running_mean"),
+            "variance": layer.get_buffer("running_var"),
         }
         options = {"op_type": "BatchNormalization", "epsilon": layer.eps}
     else:

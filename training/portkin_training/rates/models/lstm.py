@@ -1,4 +1,4 @@
-"""The stacked LSTM that forecasts one port from the recent rates of its kin (Zakroum et al. 2022, VI).
+"""The stacked LSTM that forecasts one port from the recent rates of the ports akin to it (Zakroum et al. 2022, VI).
 
 Equations 15 to 19 are the LSTM cell, which is torch's; torch adds a second bias per gate, which changes
 nothing but the count of parameters.
@@ -101,7 +101,8 @@ class Network(nn.Module):
         for layer in self.recurrent:
             state, _ = layer(state)
         forecast = self.head(state[:, -1]).squeeze(-1)
-        return forecast + window[:, -1, 0] if self.skip else forecast
+        out: torch.Tensor = forecast + window[:, -1, 0] if self.skip else forecast
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +174,7 @@ def train(
             optimizer.step()
         network.eval()
         with torch.inference_mode():
-            parts = [network(part) for part in x_all[watched:].split(512)]
+            parts = [network(part) for part in torch.split(x_all[watched:], 512)]
             error = float(loss(torch.cat(parts), y_all[watched:]))
         history.append(error)
         if tick:

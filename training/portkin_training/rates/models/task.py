@@ -98,7 +98,8 @@ class Task:
     def filled(self) -> Floats:
         """The scaled counts with gaps filled forward, for models that read whole series instead of
         windows."""
-        return model_input(self.counts[None], self.scaling)[0].astype(np.float64)
+        scaled: Floats = model_input(self.counts[None], self.scaling)[0].astype(np.float64)
+        return scaled
 
     def samples(self, length: int, first: int, last: int) -> tuple[NDArray[np.float32], Floats, NDArray[np.int64]]:
         """Scaled windows (w, length, f), the scaled bin after each (w,), and that bin's index (w,).
@@ -149,7 +150,7 @@ def mae(observed: Floats, forecast: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ForecastScores:
     """How good forecasts are: R2, MAE, MASE (MAE over the in-sample seasonal naive's) and skill (1 - MAE /
     the seasonal naive's MAE on the same bins); `bins` were judged, of which the model had to pass on
     `passed`."""
@@ -162,7 +163,7 @@ class Figures:
     passed: int
 
 
-def judge(task: Task, forecast: Floats, first: int, last: int) -> Figures:
+def judge(task: Task, forecast: Floats, first: int, last: int) -> ForecastScores:
     """Judge forecasts (n,) on the known bins of [first, last).
 
     A bin without a forecast is judged with the mean of the fitted part: passing must not pay.
@@ -179,7 +180,7 @@ def judge(task: Task, forecast: Floats, first: int, last: int) -> Figures:
     inside = inside[~np.isnan(y[inside])]
     scale = mae(y[inside], naive[inside])
     error, reference = mae(y[at], given), mae(y[at], naive[at])
-    return Figures(
+    return ForecastScores(
         r2(y[at], given),
         error,
         error / scale if scale > 0 else float("nan"),

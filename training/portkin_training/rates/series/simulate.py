@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from portkin.net.ports import Port
 from portkin.timeseries.bins import HOUR
-from portkin_training.rates.series.rates import Rates
+from portkin_training.rates.series.rate_series import Rates
 
 MONTH = 720
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from portkin.errors import InputError
 from portkin.net.addresses import number_of
+from portkin_training.core.hashing import SEED, mixed
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
 from portkin_training.replay.mawi.scan_labels import is_scan
 
@@ -276,11 +277,10 @@ def _halves(address: int) -> tuple[int, int]:
 
 @numba.njit(cache=True, nogil=True)
 def _hash(pattern, key):  # pragma: no cover - compiled
-    x = np.uint64(pattern)
+    hashed = mixed(SEED, pattern)
     for word in key:
-        x = (x ^ np.uint64(word)) * np.uint64(0x9E3779B97F4A7C15)
-        x ^= x >> np.uint64(29)
-    return np.int64(x >> np.uint64(8))
+        hashed = mixed(hashed, word)
+    return np.int64(hashed >> np.uint64(8))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rule:
+class LabelRule:
     """Labels whose taxonomy the pattern matches from its first character to its last, and whose heuristic, where one
     is asked for, is it."""
 
@@ -29,20 +29,20 @@ class Rule:
         return wanted and re.fullmatch(self.taxonomy, taxonomy) is not None
 
 
-RULES = (
-    Rule(r"[sd]?ntscIC.*", None, False, "ICMP: has no ports"),
-    Rule(r"[sd]?ntscTCP.*rp", None, False, "the answers to a scan, or backscatter"),
-    Rule(r"[sd]?ntscACK.*", None, False, "ACK without SYN: no contact is begun"),
-    Rule(r"[sd]?ntscSYN.*", None, True, "network scan, SYN"),
-    Rule(r"[sd]?ntscUDP.*", None, True, "network scan, UDP"),
-    Rule(r"(ptp|s|d)?poscaSYN.*", None, True, "port scan, SYN"),
-    Rule(r"(ptp|s|d)?poscaUDP.*", None, True, "port scan, UDP"),
-    Rule(r"s?ptmp(la)?", 10, True, "one source, many destinations, mostly SYN"),
-    Rule(r".*", None, False, "no scan: floods, large flows, tunnels, servers, outages"),
+LABEL_RULES = (
+    LabelRule(r"[sd]?ntscIC.*", None, False, "ICMP: has no ports"),
+    LabelRule(r"[sd]?ntscTCP.*rp", None, False, "the answers to a scan, or backscatter"),
+    LabelRule(r"[sd]?ntscACK.*", None, False, "ACK without SYN: no contact is begun"),
+    LabelRule(r"[sd]?ntscSYN.*", None, True, "network scan, SYN"),
+    LabelRule(r"[sd]?ntscUDP.*", None, True, "network scan, UDP"),
+    LabelRule(r"(ptp|s|d)?poscaSYN.*", None, True, "port scan, SYN"),
+    LabelRule(r"(ptp|s|d)?poscaUDP.*", None, True, "port scan, UDP"),
+    LabelRule(r"s?ptmp(la)?", 10, True, "one source, many destinations, mostly SYN"),
+    LabelRule(r".*", None, False, "no scan: floods, large flows, tunnels, servers, outages"),
 )
 """The first that fits decides."""
 
 
 def is_scan(taxonomy: str, heuristic: int | None) -> bool:
     """Whether a label means a scan over TCP or UDP ports."""
-    return next(rule.scan for rule in RULES if rule.fits(taxonomy, heuristic))
+    return next(rule.scan for rule in LABEL_RULES if rule.fits(taxonomy, heuristic))

@@ -11,10 +11,14 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from portkin_training.ingest.captures.packets import ACK, SYN, TCP, UDP, Packets
+from portkin_training.core.groups import Grouper
+from portkin_training.core.hashing import mixed
+from portkin_training.core.port_codes import codes_of
+from portkin_training.core.protocols import TCP, UDP
+from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.reading import Reading
-from portkin_training.replay.events import SCAN, Events, Grouper, codes_of
+from portkin_training.replay.events import SCAN, Events
 from portkin_training.replay.mawi.labels import Matcher
 
 Judged = tuple[Packets, np.ndarray]
@@ -56,10 +60,8 @@ def _mark(ts, src, dst, sport, dport, proto, flags, seq, keys, stamps, window, k
         one = np.uint64(flags[i]) << np.uint64(56)
         two = np.uint64(seq[i]) << np.uint64(32) | ports
         for word in (src[i, 0], src[i, 1], dst[i, 0], dst[i, 1]):
-            one = (one ^ np.uint64(word)) * np.uint64(0x9E3779B97F4A7C15)
-            one ^= one >> np.uint64(29)
-        mixed = (one ^ two) * np.uint64(0xBF58476D1CE4E5B9)
-        at = np.int64((mixed >> np.uint64(32)) & np.uint64(mask))
+            one = mixed(one, word)
+        at = np.int64(mixed(one, two) & np.uint64(mask))
         if keys[at, 0] == one and keys[at, 1] == two and ts[i] - stamps[at] < window:
             kept[i] = False
             found += 1

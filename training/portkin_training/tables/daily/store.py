@@ -1,4 +1,4 @@
-"""Counts of days on disk, so that a day is counted once.
+"""DayCounts of days on disk, so that a day is counted once.
 
 A folder of bundles, ``day=YYYY-MM-DD``, beside the table that is made from them. Each holds the counts as Parquet
 and, in its manifest, a digest of the partition they were counted from: a partition that changed is counted again,
@@ -30,11 +30,12 @@ from portkin.bundles.manifest import open_bundle, read_manifest, write_bundle
 from portkin.errors import BundleError, InputError
 from portkin_training.core.engine import DUCKDB, Engine, Place, listed, located
 from portkin_training.core.history import History
+from portkin_training.core.port_codes import CODES
 from portkin_training.core.probes import manifest, open_probes
-from portkin_training.replay.events import CODES
-from portkin_training.tables.daily.counts import Counts, Day, KinDay, count_each, nothing, only
-from portkin_training.tables.next_port.chances import Counted, Outcomes, Tally
-from portkin_training.tables.scans import PROTO_NUMBERS, ScanCounts, ScanOptions, Scans, Transitions
+from portkin_training.core.protocols import PROTO_NUMBERS
+from portkin_training.tables.daily.counts import Day, DayCounts, NextPortDay, count_each, empty_day, probes_of_days
+from portkin_training.tables.next_port.counts import KeyedCounts, Outcomes, PortCounts
+from portkin_training.tables.scans import ScanCounts, ScanOptions, Scans, Transitions
 
 KIND, SCHEMA = "portkin-day-counts", 1
 FOOTER = 8
@@ -80,11 +81,11 @@ def refresh(
         waiting = iter(missing)
         for day, counts in _count(dataset, missing, options, engine):
             while (empty := next(waiting)) != day:  # a day without a probe of these protocols
-                _write(folder / f"day={empty}", nothing(options), asked[empty])
+                _write(folder / f"day={empty}", empty_day(options), asked[empty])
             _write(folder / f"day={day}", counts, asked[day])
             tick(day)
         for empty in waiting:
-            _write(folder / f"day={empty}", nothing(options), asked[empty])
+            _write(folder / f"day={empty}", empty_day(options), asked[empty])
     return Refreshed([_day(folder / f"day={day}", day, rows) for day, rows in days.items()], missing, removed)
 
 
@@ -135,13 +136,15 @@ def _counted(path: Path | None, asked: Mapping[str, Any]) -> bool:
     return all(about.get(name) == value for name, value in asked.items())
 
 
-def _count(dataset: Place, days: Sequence[date], options: ScanOptions, engine: Engine) -> Iterator[tuple[date, Counts]]:
+def _count(
+    dataset: Place, days: Sequence[date], options: ScanOptions, engine: Engine
+) -> Iterator[tuple[date, DayCounts]]:
     if days:
-        yield from count_each(only(open_probes(dataset, engine=engine), days), options)
+        yield from count_each(probes_of_days(open_probes(dataset, engine=engine), days), options)
 
 
-def _write(path: Path, counts: Counts, asked: Mapping[str, Any]) -> None:
-    scans, (tally, outcomes, tape, probes) = counts
+def _write(path: Path, counts: DayCounts, asked: Mapping[str, Any]) -> None:
+    scans, (tally, outcomes, sample, probes) = counts
     if path.exists():
         shutil.rmtree(path)  # it may be damaged, which is no bundle to replace
     about = dict(asked) | {
@@ -169,7 +172,7 @@ def _write(path: Path, counts: Counts, asked: Mapping[str, Any]) -> None:
         )
         for name, found in (("pairs", tally.pairs), ("paces", tally.paces), ("successes", outcomes.successes)):
             _put(folder / f"{name}.parquet", key=found.keys, value=found.values)
-        _put(folder / "tape.parquet", ts=tape.ts, group=tape.group, code=tape.code)
+        _put(folder / "sample.parquet", ts=sample.ts, group=sample.group, code=sample.code)
 
 
 def _put(file: Path, **columns: np.ndarray) -> None:
@@ -181,7 +184,7 @@ def _get(file: Path) -> list[np.ndarray]:
 
 
 def _day(path: Path, day: date, rows: int) -> Day:
-    return Day(day, rows, lambda: _scans(path), lambda: _kin(path))
+    return Day(day, rows, lambda: _scans(path), lambda: _next_port(path))
 
 
 def _scans(path: Path) -> Scans:
@@ -191,13 +194,13 @@ def _scans(path: Path) -> Scans:
     return Scans(transitions, {proto: ScanCounts(**found) for proto, found in said.items()})
 
 
-def _kin(path: Path) -> KinDay:
+def _next_port(path: Path) -> NextPortDay:
     about = read_manifest(path, kind=KIND, schema=SCHEMA).about
     code, *columns = _get(path / "ports.parquet")
     dense = np.zeros((len(columns), CODES))
     dense[:, code] = columns
     visits, onward, draws, trials = dense
-    pairs, paces, successes = (Counted(*_get(path / f"{name}.parquet")) for name in ("pairs", "paces", "successes"))
-    tally = Tally(visits, onward, draws, pairs, paces, np.array(about["sources"]))
-    tape = History(*_get(path / "tape.parquet"))
-    return KinDay(tally, Outcomes(trials, successes), tape, tuple(about["probes"]))
+    pairs, paces, successes = (KeyedCounts(*_get(path / f"{name}.parquet")) for name in ("pairs", "paces", "successes"))
+    tally = PortCounts(visits, onward, draws, pairs, paces, np.array(about["sources"]))
+    sample = History(*_get(path / "sample.parquet"))
+    return NextPortDay(tally, Outcomes(trials, successes), sample, tuple(about["probes"]))

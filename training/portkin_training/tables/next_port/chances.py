@@ -1,5 +1,5 @@
-"""Kin: how likely a source that probed one port goes on to a port new to it, learnt so that it holds for ports
-seen often, once, or never.
+"""Next-port chances: how likely a source that probed one port goes on to a port new to it, learnt so that it holds
+for ports seen often, once, or never.
 
 The paper's shortest paths know only what was walked. Here P(q | p), the chance that a source whose latest probe
 was of port p next reaches q, a port new to it, within a horizon, backs off from the pair to what is known of its
@@ -17,16 +17,11 @@ the model learns how much counts are worth for what comes next, and nothing of t
 together weigh as the square root of their number: a sweep over thousands of ports neither drowns the others nor
 counts as one.
 
-A table of the most likely q alone would block much for nothing after ports that lead nowhere (hosts swept on one
-port). `Rule` says which rows and entries are left out; `kin_table.choose` finds it on a later part of the training
-probes.
-
 The distance in the table is -log P.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,17 +29,22 @@ from numpy.typing import NDArray
 
 from portkin.net.ports import PORTS
 from portkin_training.core.history import History
-from portkin_training.replay.events import CODES
+from portkin_training.core.port_codes import CODES
+from portkin_training.tables.next_port.counts import (
+    HORIZON,
+    STEP_SPAN,
+    ZONE,
+    Floats,
+    Ints,
+    KeyedCounts,
+    Outcomes,
+    PortStatistics,
+    learn,
+    outcomes,
+)
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-HORIZON = 20_000.0
-"""Seconds within which the next new port must come: the block time paper 1 finds best (VI-B)."""
 EARLIER = 0.75
 """The share of the probes that is counted while the weights are learnt from the rest."""
-ZONE = 64
-"""Ports in a zone: what is near p is in its zone or a neighboring one."""
 _SUCCESSORS, _STRIDES, _POPULAR = 40, 40, 40
 """How many of each kind of candidate a port is given."""
 MOST_PAIRS = 2_000_000
@@ -52,108 +52,9 @@ MOST_PAIRS = 2_000_000
 _FLOOR = 1e-4
 _DIGITS = 5
 """Decimals of weights and log odds: fewer than machines agree on, so that all of them make the same table."""
-_SPAN = 4 * CODES
-"""More than any difference of codes: packs (zone, step) into one number."""
 
 
-@dataclass(frozen=True, eq=False)
-class Counted:
-    """Sorted keys and what each counts: int64 (m,), float64 (m,)."""
-
-    keys: Ints
-    values: Floats
-
-    def __call__(self, asked: Ints) -> Floats:
-        """The counts of the keys asked for, 0 where unknown."""
-        if not len(self.keys):
-            return np.zeros(asked.shape)
-        at = np.minimum(np.searchsorted(self.keys, asked), len(self.keys) - 1)
-        return np.where(self.keys[at] == asked, self.values[at], 0.0)
-
-    def top(self, k: int) -> Ints:
-        """The k keys that count most; ties to the lower key."""
-        return self.keys[np.argsort(-self.values, kind="stable")[:k]]
-
-    @classmethod
-    def of(cls, keys: Ints, *, out_of: float = 1.0) -> Counted:
-        """How often each key occurs, divided by `out_of`."""
-        found, count = np.unique(keys, return_counts=True)
-        return cls(found, count / max(out_of, 1.0))
-
-
-@dataclass(frozen=True, eq=False)
-class Knowledge:
-    """What was counted. Keys of `pairs` are p * CODES + q; `per_*` hold one `Counted` per protocol."""
-
-    visits: Floats  # (CODES,) sources that probed the port
-    onward: Floats  # (CODES,) sources that went on from it to a new port
-    pairs: Counted  # sources that went from p to the new q
-    zones: Counted  # pairs by (zone of p, q - p)
-    strides: tuple[Counted, Counted]  # q - p: of the ports known, the share that leads to this step
-    paces: tuple[Counted, Counted]  # q - p: of the sources, the share that took it
-    draws: tuple[Counted, Counted]  # q: of the sources, the share that came to it as a new port
-
-
-@dataclass(frozen=True, eq=False)
-class Tally:
-    """What adds up over histories of different groups. Whole numbers, unless weighted."""
-
-    visits: Floats  # (CODES,) sources that probed the port
-    onward: Floats  # (CODES,) sources that went on from it to a new port
-    draws: Floats  # (CODES,) how often it was come to as a new port
-    pairs: Counted  # sources that went from p to the new q, by p * CODES + q
-    paces: Counted  # sources that took the step q - p, by protocol (0, 1) * `_SPAN` + q - p + CODES
-    sources: Floats  # (2,) sources of each protocol
-
-
-def tally(history: History, horizon: float = HORIZON) -> Tally:
-    """Count a history grouped by source."""
-    group, code = history.visits()
-    steps = history.steps(new=True)
-    soon = steps.gap < horizon * 1e6
-    source, before, after = steps.group[soon], steps.before[soon], steps.after[soon]
-    walked = np.unique((source * 2 + before // PORTS) * _SPAN + (after - before) + CODES)
-    return Tally(
-        visits=np.bincount(code, minlength=CODES).astype(float),
-        onward=np.bincount(np.unique(source * CODES + before) % CODES, minlength=CODES).astype(float),
-        draws=np.bincount(after, minlength=CODES).astype(float),
-        pairs=Counted.of(before * CODES + after),
-        paces=Counted.of(walked % (2 * _SPAN)),
-        sources=np.array([len(np.unique(group[code // PORTS == proto])) for proto in (0, 1)], float),
-    )
-
-
-def knowledge(counts: Tally) -> Knowledge:
-    """What the counts say."""
-    pairs = counts.pairs
-    p = pairs.keys // CODES
-    stride = pairs.keys % CODES - p
-    strides, paces, draws = [], [], []
-    for proto in (0, 1):
-        known = slice(proto * PORTS, (proto + 1) * PORTS)
-        sources = max(float(counts.sources[proto]), 1.0)
-        strides.append(Counted.of(stride[p // PORTS == proto], out_of=np.count_nonzero(counts.visits[known])))
-        its = counts.paces.keys // _SPAN == proto
-        paces.append(Counted(counts.paces.keys[its] % _SPAN - CODES, counts.paces.values[its] / sources))
-        drawn = np.flatnonzero(counts.draws[known]) + known.start
-        draws.append(Counted(drawn, counts.draws[drawn] / sources))
-    return Knowledge(
-        visits=counts.visits,
-        onward=counts.onward,
-        pairs=pairs,
-        zones=Counted.of(p // ZONE * _SPAN + stride + CODES),
-        strides=tuple(strides),
-        paces=tuple(paces),
-        draws=tuple(draws),
-    )
-
-
-def learn(history: History, horizon: float = HORIZON) -> Knowledge:
-    """What a history grouped by source says."""
-    return knowledge(tally(history, horizon))
-
-
-def candidates(known: Knowledge, ports: Ints) -> Ints:
+def candidates(known: PortStatistics, ports: Ints) -> Ints:
     """The pairs worth ranking for these ports (codes), sorted: successors seen most, usual steps, popular ports."""
     ports = np.unique(ports)
     first = np.searchsorted(known.pairs.keys, ports * CODES)
@@ -170,12 +71,13 @@ def candidates(known: Knowledge, ports: Ints) -> Ints:
     return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if len(pairs) else pairs
 
 
-def _most_counted(pairs: Counted, first: Ints, last: Ints) -> Ints:
+def _most_counted(pairs: KeyedCounts, first: Ints, last: Ints) -> Ints:
     rows = np.repeat(first - np.concatenate([[0], np.cumsum(last - first)[:-1]]), last - first)
     rows = rows + np.arange(len(rows))
     p = pairs.keys[rows] // CODES
     order = np.lexsort((-pairs.values[rows], p))
-    return pairs.keys[rows][order][_place(p[order]) < _SUCCESSORS]
+    kept: Ints = pairs.keys[rows][order][_place(p[order]) < _SUCCESSORS]
+    return kept
 
 
 def _place(sorted_keys: Ints) -> Ints:
@@ -185,7 +87,7 @@ def _place(sorted_keys: Ints) -> Ints:
     return count - np.maximum.accumulate(np.where(starts, count, 0))
 
 
-def features(known: Knowledge, pairs: Ints) -> Floats:
+def features(known: PortStatistics, pairs: Ints) -> Floats:
     """phi(p, q) of pairs p * CODES + q, float64 (m, `FEATURES`)."""
     p, q = pairs // CODES, pairs % CODES
     step, udp = q - p, p >= PORTS
@@ -196,7 +98,7 @@ def features(known: Knowledge, pairs: Ints) -> Floats:
         np.log(np.where(udp, part[1](at), part[0](at)) + _FLOOR)
         for part, at in ((known.strides, step), (known.paces, step), (known.draws, q))
     )
-    near = sum(known.zones((p // ZONE + shift) * _SPAN + step + CODES) for shift in (-1, 0, 1))
+    near = sum(known.zones((p // ZONE + shift) * STEP_SPAN + step + CODES) for shift in (-1, 0, 1))
     log_near = np.log(near + 0.1)
     going_on = np.log((known.onward[p] + 0.5) / (seen + 1))
     return np.column_stack(
@@ -251,34 +153,12 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
         weights, best = weights + length * change, gained
         if np.abs(change).max() < 1e-7:
             break
-    raw = weights / scale
+    raw: Floats = weights / scale
     raw[0] = weights[0] - (raw[1:] * centre[1:]).sum()
-    return raw.round(_DIGITS)
+    return np.round(raw, _DIGITS)
 
 
-@dataclass(frozen=True, eq=False)
-class Outcomes:
-    """What came after ports: `trials` float64 (CODES,), visits, and `successes`, those that reached q next, by
-    p * CODES + q; both weighted, so that a source counts as the square root of its visits. They add up too."""
-
-    trials: Floats
-    successes: Counted
-
-
-def outcomes(history: History, horizon: float = HORIZON) -> Outcomes:
-    """What came after ports in a history grouped by source."""
-    group, code = history.visits()
-    steps = history.steps(new=True)
-    soon = steps.gap < horizon * 1e6
-    busy = np.bincount(group, minlength=1)
-    key, at = np.unique(steps.before[soon] * CODES + steps.after[soon], return_inverse=True)
-    return Outcomes(
-        trials=np.bincount(code, busy[group] ** -0.5, minlength=CODES),
-        successes=Counted(key, np.bincount(at, busy[steps.group[soon]] ** -0.5, minlength=len(key))),
-    )
-
-
-def weigh(known: Knowledge, later: Outcomes) -> Floats:
+def fit_weights(known: PortStatistics, later: Outcomes) -> Floats:
     """The weights by which what is known foretells what came later, (`FEATURES`,); `PRIOR` where nothing did."""
     if not len(later.successes.keys):
         return PRIOR.copy()
@@ -309,7 +189,7 @@ def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
     `PRIOR` where the later part holds nothing.
     """
     earlier, later = history.divided(EARLIER)
-    return weigh(learn(earlier, horizon), outcomes(later, horizon)) if len(earlier) else PRIOR.copy()
+    return fit_weights(learn(earlier, horizon), outcomes(later, horizon)) if len(earlier) else PRIOR.copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,7 +209,7 @@ class Ranking:
         return dense
 
 
-def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
+def rank(known: PortStatistics, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
     """The k most likely next new ports of each port; ties to the lower port."""
     ports = np.unique(np.asarray(ports, np.int64))
     codes, chance = np.full((len(ports), k), -1, np.int64), np.zeros((len(ports), k))
@@ -345,35 +225,3 @@ def rank(known: Knowledge, weights: Floats, ports: Ints, k: int, *, at_once: int
         codes[row, column] = pairs[kept] % CODES
         chance[row, column] = 1 / (1 + np.exp(-odds[kept]))
     return Ranking(ports, codes, chance, known.visits[ports] > 0)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a table leaves out: entries whose chance is below `floor`, but in rows whose first three are all above it;
-    and every row keeps its first `least`.
-
-    A row with three likely ports is of a port that scanners pass through: the rest of it is worth its blocks to whoever
-    asks for more than three. Rows of ports that nobody probed are left whole: it is not known of them that they lead
-    nowhere. Where the table is learnt they cost next to nothing, and on traffic that has changed they are most of what
-    is foretold.
-    """
-
-    floor: float = 0.0
-    least: int = 0
-
-    def __call__(self, ranking: Ranking) -> Ranking:
-        kept = ranking.chance >= self.floor
-        kept[kept[:, :3].all(axis=1)] = True
-        kept[:, : self.least] = True
-        kept[~ranking.probed] = True
-        codes, chance = np.where(kept, ranking.codes, -1), np.where(kept, ranking.chance, 0.0)
-        return Ranking(ranking.ports, codes, chance, ranking.probed)
-
-
-FLOORS = (0.0, *np.geomspace(0.0005, 0.02, 75).round(6).tolist())
-LEAST = (0, 1)
-
-
-def rules() -> Iterable[Rule]:
-    """The rules to choose from."""
-    return (Rule(floor, least) for floor in FLOORS for least in LEAST)

@@ -1,35 +1,31 @@
-"""Tables by `kin`: what is left out is chosen on a later part of the training probes, then all of them are counted."""
+"""Tables by next-port chances, the method "kin": what is left out is chosen on a later part of the training probes,
+then all of them are counted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from portkin.bundles.table import Rows
 from portkin.net.ports import PORTS, PROTOS, Proto
-from portkin_training.core.history import History, read_history
+from portkin_training.core.history import History, read_history, within
+from portkin_training.core.port_codes import CODES
+from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.replay.baselines import BASELINES, euclidean
 from portkin_training.replay.blocking import Sweep, replay
-from portkin_training.replay.events import CODES, SCAN, Events
+from portkin_training.replay.events import Events, darknet_events
 from portkin_training.replay.metrics import columns
-from portkin_training.tables.next_port.chances import (
-    HORIZON,
-    Knowledge,
-    Ranking,
-    Rule,
-    learn,
-    learn_weights,
-    rank,
-    rules,
-)
-from portkin_training.tables.scans import PROTO_NUMBERS, ScanOptions
-from portkin_training.tables.shortest_path.method import Built, shortest_path
+from portkin_training.replay.predictors import matrix_of_rows
+from portkin_training.tables.next_port.chances import Ranking, learn_weights, rank
+from portkin_training.tables.next_port.counts import HORIZON, PortStatistics, learn
+from portkin_training.tables.next_port.pruning import Pruning, prunings
+from portkin_training.tables.protocol_rows import ProtocolRows
+from portkin_training.tables.scans import ScanOptions
+from portkin_training.tables.shortest_path.method import shortest_path
 
 LATER = 0.8
 """The share of the probes after which the choice is tried out."""
@@ -41,33 +37,8 @@ LEVELS = (3, 10)
 """The K for which the choice is made, together."""
 _DIGITS = 2
 """Decimals of -log P: more are not known, and would make the table larger."""
-MOST = 500_000
+TRIAL_PROBES = 500_000
 """Probes the choice is tried out on, at most."""
-
-
-def darknet_events(history: History) -> Events:
-    """A history as the replay reads it: every probe is a scan's, and acted upon."""
-    every = np.ones(len(history), bool)
-    return Events(
-        ts=history.ts,
-        group=history.group,
-        code=history.code.astype(np.int32),
-        act=every,
-        truth=np.full(len(history), SCAN, np.uint8),
-        opens=every,
-        unit=np.zeros(len(history), np.int32),
-    )
-
-
-def matrix_of_rows(rows: Mapping[Proto, Rows], k: int) -> NDArray[np.int32]:
-    """Rows by code, as the replay's kernel wants them: int32 (CODES, k), -1 where there is none."""
-    matrix = np.full((CODES, k), -1, np.int32)
-    for shift, proto in zip((0, PORTS), PROTOS, strict=True):
-        if proto in rows:
-            part = rows[proto]
-            nearest = np.where(np.isinf(part.distances), -1, part.neighbors.astype(np.int32) + shift)
-            matrix[part.ports.astype(np.int64) + shift, : part.k] = nearest[:, :k]
-    return matrix
 
 
 def recall_and_usefulness(events: Events, matrix: NDArray[np.int32], ks: tuple[int, ...]) -> NDArray[np.float64]:
@@ -88,25 +59,25 @@ def recall_and_usefulness(events: Events, matrix: NDArray[np.int32], ks: tuple[i
 
 def choose(
     ranking: Ranking, later: History, paper: NDArray[np.int32], rivals: Sequence[NDArray[np.int32]] = ()
-) -> Rule:
-    """Of `kin.rules`, one by which `ranking` does best on the later part, with `LEVELS` ports.
+) -> Pruning:
+    """Of all `prunings`, one by which `ranking` does best on the later part, with `LEVELS` ports.
 
     At each level it has to foretell `NEARLY` as many new ports as the best of `paper`, the nearest numbers and the
-    `rivals`, or `NEARLY` as many as can be where that is less. Of the rules that do, and whose blocks are at least
+    `rivals`, or `NEARLY` as many as can be where that is less. Of the prunings that do, and whose blocks are at least
     `MARGIN` times as useful as those of `paper`, at each level, those are taken that leave most in every row; of these,
     one foretells most, summed over the levels, and of all that foretell `NEARLY` as many it is the one with the most
-    useful blocks. Where no blocks are that useful, the rule whose blocks come closest: what is foretold goes first,
+    useful blocks. Where no blocks are that useful, the pruning whose blocks come closest: what is foretold goes first,
     since useful blocks alone are had by predicting next to nothing.
 
     `ranking`, `paper` and `rivals` are learnt from what came before. Everything is kept where nothing new is reached.
     """
-    events = darknet_events(later[:MOST])
+    events = darknet_events(later[:TRIAL_PROBES])
     ks = tuple(k for k in LEVELS if k <= ranking.codes.shape[1]) or (ranking.codes.shape[1],)
     if np.isnan(recall_and_usefulness(events, ranking.matrix(), ks)).any():
-        return Rule()
+        return Pruning()
     theirs = np.array([recall_and_usefulness(events, near, ks) for near in (paper, euclidean(later, ks[-1]), *rivals)])
-    tried = list(rules())
-    found = np.array([recall_and_usefulness(events, rule(ranking).matrix(), ks) for rule in tried])
+    tried = list(prunings())
+    found = np.array([recall_and_usefulness(events, pruning(ranking).matrix(), ks) for pruning in tried])
     recall = found[:, :, 0]
     with np.errstate(divide="ignore", invalid="ignore"):  # where none of the paper's blocks is useful, any is more so
         useful = np.nan_to_num(found[:, :, 1] / theirs[0, :, 1], nan=1.0, posinf=np.inf).min(axis=1)
@@ -114,25 +85,15 @@ def choose(
     good = enough & (useful >= MARGIN)
     if not good.any():
         return tried[int(np.argmax(np.where(enough, useful, -1.0)))]
-    least = np.array([rule.least for rule in tried])
+    least = np.array([pruning.least for pruning in tried])
     good &= least == least[good].max()
     total = recall.sum(axis=1)
     best = good & (total >= NEARLY * total[good].max())
     return tried[int(np.argmax(np.where(best, useful, -1.0)))]
 
 
-def within(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
-    """The probes of these spans [start, end), microseconds since 1970."""
-    if not spans:
-        return probes.limit(0)
-    stamp = [
-        [ibis.literal(datetime.fromtimestamp(end / 1e6, UTC), type=probes.ts.type()) for end in span] for span in spans
-    ]
-    return probes.filter(ibis.or_(*((probes.ts >= start) & (probes.ts < end) for start, end in stamp)))
-
-
-def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
-    """The k most likely next new ports of every port, where the rule keeps them; distances are -log P.
+def next_port(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, ProtocolRows]:
+    """The k most likely next new ports of every port, where the pruning keeps them; distances are -log P.
 
     The scan filter of the options is the paper's and serves it alone; here sweeps and single probes are evidence
     too.
@@ -140,37 +101,37 @@ def kin(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     history = read_history(wanted)
     earlier, later = history.divided(LATER)
-    rule = Rule()
+    pruning = Pruning()
     if len(earlier) and len(later):
         paper = shortest_path(within(wanted, history.spans(LATER)), options, max(k, *LEVELS))
         tried = rank(learn(earlier), learn_weights(earlier), np.unique(later.code), k)
         nearest = matrix_of_rows({proto: part.rows for proto, part in paper.items()}, max(k, *LEVELS))
         rivals = [baseline(earlier, max(LEVELS)) for baseline in BASELINES.values()]
-        rule = choose(tried, later, nearest, rivals)
+        pruning = choose(tried, later, nearest, rivals)
     probes_of = np.bincount(history.code // PORTS, minlength=2)
-    return tables(learn(history), learn_weights(history), rule, options, k, probes_of.tolist())
+    return rows_of(learn(history), learn_weights(history), pruning, options, k, probes_of.tolist())
 
 
-def tables(
-    known: Knowledge,
+def rows_of(
+    known: PortStatistics,
     weights: NDArray[np.float64],
-    rule: Rule,
+    pruning: Pruning,
     options: ScanOptions,
     k: int,
     probes: Sequence[int],
-) -> dict[Proto, Built]:
-    """The rows that `kin` makes of what it learnt; `probes` says of how many, TCP and UDP."""
+) -> dict[Proto, ProtocolRows]:
+    """The rows that `next_port` makes of what it learnt; `probes` says of how many, TCP and UDP."""
     built = {}
     for proto, ports in _ports(options, known.visits):
-        ranking = rule(rank(known, weights, ports, k))
-        told = {
+        ranking = pruning(rank(known, weights, ports, k))
+        counts = {
             "probes": int(probes[ports[0] // PORTS]),
             "visits": round(float(known.visits[ports].sum())),
             "pairs": int(np.count_nonzero(known.pairs.keys // CODES // PORTS == ports[0] // PORTS)),
-            "rule": asdict(rule),
+            "rule": asdict(pruning),
             "weights": [round(float(weight), 6) for weight in weights],
         }
-        built[proto] = Built(_rows(ranking), told)
+        built[proto] = ProtocolRows(_bundle_rows(ranking), counts)
     return built
 
 
@@ -181,7 +142,7 @@ def _ports(options: ScanOptions, visits: NDArray[np.float64]) -> Iterator[tuple[
             yield proto, np.arange(shift, shift + (PORTS if visits.any() else 1))
 
 
-def _rows(ranking: Ranking) -> Rows:
+def _bundle_rows(ranking: Ranking) -> Rows:
     """As a bundle stores it: the ports that were probed or have anything to say."""
     here = (ranking.codes >= 0).any(axis=1) | ranking.probed
     codes, chance = ranking.codes[here], ranking.chance[here]

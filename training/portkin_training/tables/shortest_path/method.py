@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import ibis.expr.types as ir
 
 from portkin.bundles.table import Rows
 from portkin.net.ports import Proto
+from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions, Transitions, count_scans
 from portkin_training.tables.shortest_path.graph import build_graph, quartiles, unit, whole_lengths
 from portkin_training.tables.shortest_path.nearest import nearest, table_rows
-
-
-@dataclass(frozen=True, eq=False)
-class Built:
-    """The rows of one protocol and what was counted on the way (JSON)."""
-
-    rows: Rows
-    counts: Mapping[str, Any]
 
 
 def shortest_path_rows(transitions: Transitions, k: int, *, parts: int = 1) -> Rows:
@@ -31,12 +22,12 @@ def shortest_path_rows(transitions: Transitions, k: int, *, parts: int = 1) -> R
     return table_rows(graph, nodes, distances / (unit(graph.weights) if q3 > q1 else parts))
 
 
-def shortest_path(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, Built]:
+def shortest_path(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, ProtocolRows]:
     """Paper 1: scans, transitions, graph, shortest paths."""
     scans = count_scans(probes, options)
     built = {}
     for proto, edges in scans.transitions.items():
         q1, q3 = quartiles(edges.count)
-        told = {**asdict(scans.counts[proto]), "q1": q1, "q3": q3, "unit": unit(edges.count)}
-        built[proto] = Built(shortest_path_rows(edges, k), told)
+        counts = {**asdict(scans.counts[proto]), "q1": q1, "q3": q3, "unit": unit(edges.count)}
+        built[proto] = ProtocolRows(shortest_path_rows(edges, k), counts)
     return built

@@ -1,0 +1,189 @@
+"""A cluster under scan load while each of its parts is killed and started again: what is lost, and for how long."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support.namespaces import ATTACKER, Network
+from support.sidecar_process import SidecarProcess, until
+from support.zeek_process import SCRIPTS, ZeekProcess
+
+pytestmark = [pytest.mark.zeek, pytest.mark.root, pytest.mark.timeout(400)]
+
+TARGET = "192.0.2.10"
+WEBSOCKET = 27759
+MOST = 10.0
+"""Seconds within which decisions have predictions again."""
+NODES = ("manager", "logger", "proxy-1", "worker-1")
+
+LAYOUT = """
+redef Cluster::manager_is_logger = F;
+redef Cluster::nodes = {
+	["manager"] = [$node_type=Cluster::MANAGER, $ip=127.0.0.1],
+	["logger"] = [$node_type=Cluster::LOGGER, $ip=127.0.0.1, $p=27761/tcp],
+	["proxy-1"] = [$node_type=Cluster::PROXY, $ip=127.0.0.1, $manager="manager"],
+	["worker-1"] = [$node_type=Cluster::WORKER, $ip=127.0.0.1, $manager="manager"],
+};
+"""
+LOCAL = f"""
+redef Portkin::protected_nets = {{ {TARGET}/32 }};
+redef Log::default_rotation_interval = 0sec;
+redef exit_only_after_terminate = T;
+# Lines are written as they come, so that the test sees them.
+redef LogAscii::enable_utf_8 = T;
+redef Threading::heartbeat_interval = 0.2sec;
+"""
+# Closed ports one after another, ten a second, for four minutes at most: each is refused.
+SCAN = f"""
+import socket, time
+for port in range(20000, 22400):
+    with socket.socket() as tried:
+        tried.settimeout(0.5)
+        tried.connect_ex(("{TARGET}", port))
+    time.sleep(0.1)
+"""
+
+
+class Cluster:
+    """The nodes of a ZeroMQ cluster, as command lines; each start of a node has a folder of its own."""
+
+    def __init__(self, net: Network, zeek: str, folder: Path) -> None:
+        self._net, self._zeek, self._folder = net, zeek, folder
+        self._starts = dict.fromkeys(NODES, 0)
+        self.running: dict[str, ZeekProcess] = {}
+        (folder / "cluster-layout.zeek").write_text(LAYOUT)
+        (folder / "local.zeek").write_text(LOCAL)
+        config = Path(zeek).parent / "zeek-config"
+        paths = subprocess.run([config, "--zeekpath"], capture_output=True, text=True, check=True).stdout.strip()
+        self._zeekpath = f"{paths}:{folder}"
+        zeromq = Path(paths.split(":")[1]) / "policy" / "frameworks" / "cluster" / "backend" / "zeromq"
+        text = (zeromq / "connect.zeek").read_text()
+        self._backend = ["frameworks/cluster/backend/zeromq"]
+        # Part of it in 8.0, deprecated from 8.1 on.
+        self._backend += [] if "@deprecated" in text else ["frameworks/cluster/backend/zeromq/connect"]
+
+    def start(self, name: str) -> None:
+        self._starts[name] += 1
+        place = self._folder / f"{name}-{self._starts[name]}"
+        scripts: list[Path | str] = [*self._backend, SCRIPTS, SCRIPTS / "websocket.zeek", SCRIPTS / "block.zeek"]
+        scripts.append(self._folder / "local.zeek")
+        if name.startswith("worker"):
+            scripts = ["-i", "outside", *scripts]
+        node = ZeekProcess(self._zeek, place, *scripts, CLUSTER_NODE=name, ZEEKPATH=self._zeekpath)
+        node.prefix = self._net.inside("sensor")
+        self.running[name] = node.start()
+
+    def kill(self, name: str) -> None:
+        self.running[name].process.send_signal(signal.SIGKILL)
+        self.running[name].process.wait(20)
+
+    def end(self) -> None:
+        for node in self.running.values():
+            node.process.terminate()
+        for node in self.running.values():
+            node.end()
+
+    def messages(self) -> str:
+        return "\n".join(f"{path}:\n{path.read_text()[-2000:]}" for path in sorted(self._folder.glob("*/zeek.out")))
+
+    def decisions(self) -> dict[int, str]:
+        """By probed port, how each decision that was logged came by its answer."""
+        found: dict[int, str] = {}
+        for log in sorted(self._folder.glob("logger-*/portkin.log")):
+            fields: list[str] = []
+            for line in log.read_text(errors="replace").splitlines():
+                values = line.split("\t")
+                if values[0] == "#fields":
+                    fields = values[1:]
+                row = dict(zip(fields, values, strict=False))
+                if row.get("kind") == "Portkin::DECISION":
+                    found[int(row["probed"])] = row["answer"].removeprefix("Portkin::")
+        return found
+
+
+@pytest.fixture
+def net(root):
+    with Network() as network:
+        network.machine("sensor")
+        network.machine("attacker")
+        network.cable("sensor", "outside", "attacker", "eth0")
+        network.run("sensor", "ip", "addr", "add", "198.51.100.1/24", "dev", "outside")
+        network.run("sensor", "ip", "addr", "add", f"{TARGET}/32", "dev", "lo")
+        network.run("attacker", "ip", "addr", "add", f"{ATTACKER}/24", "dev", "eth0")
+        network.run("attacker", "ip", "route", "add", "default", "via", "198.51.100.1")
+        yield network
+
+
+def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
+    """Worker, proxy, logger, manager and sidecar are killed in turn: within 10 s decisions have predictions again."""
+    cluster = Cluster(net, zeek, tmp_path)
+    settings = {
+        "zeek": {"backoff": {"first": 0.1, "cap": 0.5}},
+        "metrics": {"enabled": False},
+        "enforce": {"backend": "shadow", "books": str(tmp_path / "books.sqlite"), "count": 1.0},
+    }
+    sidecar = SidecarProcess(tmp_path / "sidecar", settings)
+    sidecar.prefix = net.inside("sensor")
+
+    def blocked() -> set[tuple[str, str]]:
+        """What is blocked, as (source, port)."""
+        where = ("-c", str(tmp_path / "sidecar" / "portkin.yaml"))
+        lines = net.run("sensor", sys.executable, "-m", "portkin.cli", "blocks", "list", "--json", *where).splitlines()
+        return {(block["src"], block["port"]) for block in map(json.loads, lines)}
+
+    def predicted_again(before: int) -> float:
+        """Seconds until a port above those that were decided before has a decision with an answer."""
+        began = time.monotonic()
+
+        def found() -> bool:
+            return any(port > before and answer != "NONE" for port, answer in cluster.decisions().items())
+
+        until(found, lambda: f"{cluster.decisions()}\n{sidecar.text[-3000:]}\n{cluster.messages()}", 60)
+        return time.monotonic() - began
+
+    def probed() -> int:
+        return max(cluster.decisions(), default=0)
+
+    lines = [
+        f"{Path(zeek).parents[1].name}: away for 3 s, seconds from its start to predictions, probes undecided of 10/s"
+    ]
+    try:
+        for name in NODES:
+            cluster.start(name)
+        with sidecar:
+            sidecar.wait_for("Zeek answered", timeout=60)
+            net.start("attacker", sys.executable, "-c", SCAN)
+            predicted_again(0)
+            for name in ("worker-1", "proxy-1", "logger", "manager", "sidecar"):
+                time.sleep(1)
+                before, blocks = probed(), blocked()
+                assert blocks, sidecar.text
+                if name == "sidecar":
+                    sidecar.signal(signal.SIGKILL)
+                    sidecar.process.wait(20)
+                else:
+                    cluster.kill(name)
+                time.sleep(3)  # what was on its way has been logged
+                later = probed()
+                if name == "sidecar":
+                    sidecar.start()
+                else:
+                    cluster.start(name)
+                took = predicted_again(later)
+                time.sleep(3)
+                after = cluster.decisions()
+                assert set() == blocks - blocked()
+                missing = sum(port not in after for port in range(before, max(after)))
+                lines.append(f"{name:10} {took:6.1f} {missing:4d}")
+            print("\n".join(lines))
+            slow = [line for line in lines[1:] if float(line.split()[1]) > MOST]
+            assert [] == slow
+    finally:
+        cluster.end()

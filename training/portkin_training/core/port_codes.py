@@ -1,0 +1,18 @@
+"""Port codes: a port and its protocol as one number. TCP port p is p, UDP port p is 65536 + p."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.net.ports import PORTS
+from portkin_training.core.protocols import UDP
+
+CODES = 2 * PORTS
+"""How many codes there are: every TCP port, then every UDP port."""
+
+
+def codes_of(dport: NDArray[np.uint16], proto: NDArray[np.integer]) -> NDArray[np.int32]:
+    """The codes, int32 (n,), of ports uint16 (n,) and IANA protocol numbers (n,)."""
+    udp: NDArray[np.bool_] = np.asarray(proto) == UDP
+    return dport.astype(np.int32) + PORTS * udp.astype(np.int32)

@@ -1,0 +1,32 @@
+"""Learn and test on one recording: methods and baselines learn from its first part and are replayed on the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from portkin.errors import InputError
+from portkin_training.core.probes import open_probes
+from portkin_training.evaluation.held_out import held_out
+from portkin_training.evaluation.options import LONGEST_FOR_ORACLE, ReplayOptions, Watch, settings_of
+from portkin_training.evaluation.results import ReplayResults
+from portkin_training.replay.oracle import hindsight
+from portkin_training.tables.scans import ScanOptions
+
+
+def replay_held_out(
+    inputs: Sequence[Path],
+    methods: Sequence[str],
+    options: ReplayOptions,
+    watch: Watch = lambda name: None,
+) -> ReplayResults:
+    """Learn the methods and every baseline from the first 80 % of probes datasets, and replay the rest."""
+    if any(not path.is_dir() for path in inputs):
+        raise InputError("what is learnt from must be probes datasets: make one with `portkin ingest`")
+    found = held_out(
+        open_probes(*inputs), methods, ScanOptions(), options.sweep, over=options.over, by=options.by, watch=watch
+    )
+    k, window = options.sweep.headline
+    oracle = hindsight(found.history, k, window) if k and len(found.history) <= LONGEST_FOR_ORACLE else None
+    said = settings_of(inputs, options, learnt="the first 80 % of the probes", tested="the rest, from nothing blocked")
+    return ReplayResults(said, found.counts, oracle)

@@ -1,0 +1,94 @@
+"""What every replay shares: its options, what is reported of its inputs, and its predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from portkin.bundles.table import Table
+from portkin_training.core.groups import By
+from portkin_training.core.history import History, read_history
+from portkin_training.core.probes import open_probes
+from portkin_training.ingest.reading import Reading
+from portkin_training.replay.baselines import BASELINES, Matrix
+from portkin_training.replay.blocking import Sweep
+from portkin_training.replay.events import Events, Over, probes_of
+from portkin_training.replay.oracle import hindsight
+from portkin_training.replay.predictors import matrix_of_rows
+from portkin_training.twin.decisions import ProbeDecision
+from portkin_training.twin.detection import DetectorName
+
+UNLEARNT = ("MySelf", "Euclidean")
+"""Baselines that need no training probes."""
+LONGEST_FOR_ORACLE = 2_000_000
+"""Probes for which the hindsight oracle is still computed."""
+NOTHING = History(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How to replay.
+
+    Attributes:
+        sweep: the K and the block times.
+        detector: who is a scanner.
+        by: what is blocked as one: a source, or a source at one destination.
+        over: what the bootstrap draws.
+        decisions: whether the decisions are kept for printing.
+        levels: the MAWILab labels that count.
+        dedupe: whether TCP segments that come twice are dropped.
+    """
+
+    sweep: Sweep
+    detector: DetectorName = "probe"
+    by: By = "source"
+    over: Over = "days"
+    decisions: bool = False
+    levels: frozenset[str] = frozenset(("anomalous", "suspicious"))
+    dedupe: bool = False
+
+
+@dataclass
+class InputReport:
+    """What was read, what was wrong with it, and the decisions where they were asked for; a replay fills it."""
+
+    readings: list[Reading] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    decisions: list[ProbeDecision] = field(default_factory=list)
+
+
+Watch = Callable[[str], None]
+
+
+def predictors_of(table: Table, learn: Sequence[Path], k: int) -> dict[str, Matrix]:
+    """The table and the baselines; those that learn do so from the datasets `learn`, if any."""
+    history = read_history(open_probes(*learn)) if learn else NOTHING
+    names = BASELINES if learn else UNLEARNT
+    return {table.method: matrix_of_rows(table.rows, max(k, table.k))} | {
+        name: BASELINES[name](history, max(1, k)) for name in names
+    }
+
+
+def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) -> dict[str, object]:
+    return {
+        "input": ", ".join(path.name for path in inputs),
+        "detector": options.detector,
+        "blocked by": options.by,
+        "intervals over": options.over,
+        **more,
+    }
+
+
+def oracle_of(events: Events, options: ReplayOptions) -> float | None:
+    k, window = options.sweep.headline
+    probes = probes_of(events)
+    return hindsight(probes, k, window) if 0 < len(probes) <= LONGEST_FOR_ORACLE and k else None
+
+
+def out_of_order(late: int, rows: int) -> str:
+    """A note on rows whose stamps lay before an earlier one."""
+    said = f"{late:,} of {rows:,} stamps lay before an earlier one and count as that moment."
+    return said if late < rows / 100 else f"{said} With so many, the figures mean nothing: mend the stamps."

@@ -1,0 +1,103 @@
+"""Replay a table over recordings held in memory, under any detector; labels, if any, say what is a scan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from portkin.bundles.manifest import MANIFEST
+from portkin.bundles.table import Table
+from portkin_training.core.groups import Grouper
+from portkin_training.evaluation.inputs import read_contacts, refuse_nothing
+from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
+from portkin_training.evaluation.options import (
+    InputReport,
+    ReplayOptions,
+    oracle_of,
+    out_of_order,
+    predictors_of,
+    settings_of,
+)
+from portkin_training.evaluation.results import ReplayResults
+from portkin_training.ingest.contacts import Contacts
+from portkin_training.ingest.reading import Reading
+from portkin_training.replay.blocking import replay
+from portkin_training.replay.detection import events_of
+from portkin_training.replay.events import SCAN
+from portkin_training.replay.mawi.labels import Label
+from portkin_training.twin.decisions import DecisionConfig, ProbeDecider
+from portkin_training.twin.detection import all_probes, configure, detect
+from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules
+
+
+def replay_table(
+    inputs: Sequence[Path],
+    table: Table,
+    options: ReplayOptions,
+    report: InputReport,
+    *,
+    learn: Sequence[Path] = (),
+    labels: Sequence[Path] = (),
+) -> ReplayResults:
+    """Replay a table over recordings held in memory, under any detector; labels, if any, say what is a scan."""
+    parts = []
+    for path in inputs:
+        reading = Reading(str(path))
+        report.readings.append(reading)
+        parts.append(read_contacts(path, reading))
+        report.problems += reading.problems
+    contacts = Contacts.concat(parts)
+    refuse_nothing(report.readings, len(contacts))
+    order = np.argsort(contacts.ts, kind="stable") if len(parts) > 1 else slice(None)
+    contacts = contacts[order]
+    read: list[Label] = []
+    truth = None
+    if labels:
+        truth, read = truth_of_contacts(dict(zip(inputs, parts, strict=True)), labels, options, report)
+        truth = truth[order]
+    k, window = options.sweep.headline
+    if options.detector == "probe" and not options.decisions:
+        detected = all_probes(contacts)
+    elif options.detector == "suricata":
+        detected = detect_by_rules(contacts, table, RulesConfig(seconds=max(1, round(window))))
+    else:
+        decider = ProbeDecider(DecisionConfig(k=k, block_interval=window), table)
+        detected = detect(contacts, configure(options.detector), decider)
+        decider.close()
+        report.decisions = decider.decisions
+    if truth is not None and options.detector == "probe":  # the labels say who is known for a scanner
+        detected = replace(detected, acted=detected.acted & (truth == SCAN))
+    events = events_of(detected, Grouper(options.by), options.over, truth)
+    counts = {
+        name: replay(events, matrix, options.sweep)
+        for name, matrix in predictors_of(table, learn, options.sweep.ks[-1]).items()
+    }
+    notes = []
+    late = int(np.count_nonzero(contacts.ts < np.maximum.accumulate(contacts.ts)))
+    if late:
+        notes.append(out_of_order(late, len(contacts)))
+    if truth is not None and not (truth == SCAN).any():
+        notes.append(nothing_labelled(read, options))
+    if any(_learnt_from(table, path) for path in inputs):
+        notes.append(
+            "The table was learnt from these very probes: what it foretells of them says nothing about others. "
+            "--held-out tries the method on probes it has not seen."
+        )
+    if truth is None and options.detector != "probe":
+        notes.append("Without labels the detector is believed: what it calls no probe stands in for benign traffic.")
+    return ReplayResults(
+        settings_of(inputs, options, table=table.id, labels=", ".join(path.name for path in labels) or "none"),
+        counts,
+        oracle_of(events, options),
+        tuple(notes),
+    )
+
+
+def _learnt_from(table: Table, path: Path) -> bool:
+    """Whether a dataset is one that the table was made of."""
+    made = {part.get("manifest_sha256") for part in table.manifest.about.get("inputs", ())}
+    return path.is_dir() and hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest() in made

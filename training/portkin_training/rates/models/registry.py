@@ -1,0 +1,111 @@
+"""The models that are compared (Zakroum et al. 2022, Table II, and what a practitioner would try first)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from portkin.timeseries.bins import DAY
+from portkin_training.rates.models import baselines, lstm, var
+from portkin_training.rates.models.lstm import LstmConfig
+from portkin_training.rates.models.task import Floats, Predictor, Task
+
+Reads = Literal["itself", "rank T", "rank T&S", "cluster T", "cluster T&S", "nearest"]
+"""Whose rates a model reads beside its target's: nobody's, of the ranked, of its cluster, of the most akin."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is fitted, by the name of the function, and to what.
+
+    `cost` orders the models by what they cost to run. With `logarithm` the model reads and forecasts log(1 + count).
+    Models with equal `fit` and `logarithm` that read the same rates are the same, and are fitted once.
+    """
+
+    cost: int
+    fit: str
+    reads: Reads = "itself"
+    logarithm: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    "last value": Kind(0, "last value"),
+    "seasonal naive": Kind(0, "seasonal naive"),
+    "moving average": Kind(0, "moving average"),
+    "EWMA": Kind(0, "EWMA"),
+    "ridge": Kind(1, "ridge on a week"),
+    "AutoETS": Kind(1, "AutoETS"),
+    "VAR Rank. (T&S)": Kind(2, "VAR", "rank T&S"),
+    "VAR Clust. (T&S)": Kind(2, "VAR", "cluster T&S"),
+    "ridge Rank. (T&S)": Kind(2, "ridge", "rank T&S"),
+    "ridge Rank. (T&S) log": Kind(2, "ridge", "rank T&S", logarithm=True),
+    "LightGBM": Kind(3, "LightGBM"),
+    "VAR Feature Selection": Kind(4, "VAR online", "nearest"),
+    "LSTM Rank. (T&S) log": Kind(5, "LSTM with skip", "rank T&S", logarithm=True),
+    "LSTM Rank. (T&S)": Kind(5, "LSTM", "rank T&S"),
+    "LSTM Rank. (T)": Kind(5, "LSTM", "rank T"),
+    "LSTM Clust. (T&S)": Kind(5, "LSTM", "cluster T&S"),
+    "LSTM Clust. (T)": Kind(5, "LSTM", "cluster T"),
+}
+"""The models by name, cheapest first. Those that end in "log" are ours: see `lstm.LstmConfig`."""
+MODELS = tuple(KINDS)
+UNSHIPPABLE = frozenset({"AutoETS", "VAR Feature Selection"})
+"""Refitted or filtered over the whole series as they go; they are judged but do not ship."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is spent: one network for all LSTMs, or the best of a grid (Table III) for each.
+
+    `features` at most per target; `every` so many bins the online VAR chooses its features again, from the `memory`
+    latest.
+    """
+
+    name: str
+    lstm: LstmConfig
+    grid: tuple[LstmConfig, ...]
+    features: int
+    every: int
+    memory: int
+
+
+def profile(name: str, width: int) -> Profile:
+    """`small`: minutes on a laptop. `paper`: its network and the grid of Table III, days on a GPU.
+
+    `network` is the paper's network with its best sequence length, without the grid.
+    """
+    days = width >= DAY
+    memory = 180 if days else 60 * DAY // width
+    if name == "small":
+        return Profile(name, lstm.small_config(width), (), 8, 7 if days else 24, memory)
+    if name == "network":
+        return Profile(name, lstm.paper_config(width), (), 32, 7 if days else 24, memory)
+    if name == "paper":
+        return Profile(name, lstm.paper_config(width), tuple(lstm.grid(width)), 64, 1, memory)
+    raise ValueError(f"profile {name!r} is not small, network or paper")
+
+
+def network_config(kind: Kind, config: LstmConfig) -> LstmConfig:
+    """This network as the kind has it, with its skip or without."""
+    return replace(config, skip=kind.fit == "LSTM with skip")
+
+
+def fit(kind: Kind, task: Task, used: Profile, seed: int, device: str) -> tuple[Predictor | Floats, dict[str, Any]]:
+    """The fitted model, or the forecasts (n,) of one that reads no windows; and what was chosen on the way."""
+    fits: dict[str, Callable[[], Predictor | Floats]] = {
+        "last value": lambda: baselines.last_value(task),
+        "seasonal naive": lambda: baselines.seasonal_naive(task),
+        "moving average": lambda: baselines.moving_average(task),
+        "EWMA": lambda: baselines.ewma(task),
+        "ridge on a week": lambda: baselines.ridge(task, baselines.lags(task)),
+        "ridge": lambda: baselines.ridge(task, task.season),
+        "AutoETS": lambda: baselines.auto_ets(task),
+        "LightGBM": lambda: baselines.lightgbm_on_lags(task, baselines.lags(task), seed),
+        "VAR": lambda: var.fit_fixed(task),
+        "VAR online": lambda: var.non_stationary(task, first=task.split.fit, memory=used.memory, every=used.every),
+    }
+    if not kind.fit.startswith("LSTM"):
+        return fits[kind.fit](), {}
+    model = lstm.fit(task, network_config(kind, used.lstm), seed, device=device)
+    return model, {"config": asdict(model.config), "epochs": len(model.history)}

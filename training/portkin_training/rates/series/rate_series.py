@@ -1,0 +1,222 @@
+"""Probing rates: how many probes each port got per bin of time (Zakroum et al. 2022, III and V-A).
+
+A bin that nobody watched is unknown (NaN); a bin that was watched and stayed empty is zero. Which of them an
+absent row means is a fact about the recorder, so it is always asked for (`Absent`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from portkin.bundles.manifest import open_bundle, write_bundle
+from portkin.errors import InputError
+from portkin.net.ports import Port
+from portkin.timeseries.bins import DAY, bin_start, bin_starts, zone
+from portkin_training.core.protocols import PROTO_NUMBERS, port_of
+from portkin_training.rates.series.queries import bin_counts, port_totals, watched_bins
+
+KIND = "portkin-series"
+SCHEMA = 1
+QUARTER = 900
+"""Local midnights, in every zone in use, lie on quarters of an hour of UTC."""
+
+Absent = Literal["unknown", "zero"]
+"""What a bin means in which the recording has nothing at all, on any port."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """Counts per port and bin.
+
+    `starts` int64 (n,), seconds since the epoch; `counts` float64 (n, p), NaN where unknown; `width` seconds;
+    `tz` the zone whose midnights begin the days; `synthetic` where a simulator made them.
+    """
+
+    ports: tuple[Port, ...]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    width: int
+    tz: str = "UTC"
+    synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.counts.shape != (len(self.starts), len(self.ports)):
+            raise ValueError(f"counts are {self.counts.shape}, not {len(self.starts)} bins x {len(self.ports)} ports")
+
+    def column(self, port: Port) -> int:
+        """The column of a port; InputError where the series do not have it."""
+        try:
+            return self.ports.index(port)
+        except ValueError:
+            raise InputError(
+                f"{port}: these series have no such port; they have {', '.join(map(str, self.ports[:8]))}"
+                + (", ..." if len(self.ports) > 8 else "")
+            ) from None
+
+    def select(self, ports: Sequence[Port]) -> Rates:
+        """The same bins of these ports, in this order."""
+        columns = [self.column(port) for port in ports]
+        return Rates(tuple(ports), self.starts, self.counts[:, columns], self.width, self.tz, self.synthetic)
+
+
+def most_targeted(totals: NDArray[np.integer], share: float) -> NDArray[np.int64]:
+    """Indices of the fewest ports that together got at least `share` of all probes, most targeted first.
+
+    The paper takes 0.5, which is 1,074 ports of its telescope (III, Fig. 2). Equal totals keep their order.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share {share} is not in (0, 1]")
+    order = np.argsort(-totals, kind="stable")
+    reached = np.cumsum(totals[order]) >= share * totals.sum() * (1 - 1e-12)
+    return order[: int(np.argmax(reached)) + 1]
+
+
+def from_probes(
+    probes: ibis.Table,
+    *,
+    width: int,
+    tz: str = "UTC",
+    share: float = 0.5,
+    ports: Sequence[Port] | None = None,
+    absent: Absent = "unknown",
+) -> Rates:
+    """Counts per port and bin of a table with the columns of `portkin_training.core.probes.SCHEMA`.
+
+    The first and the last bin of the recording are left out: it began and ended inside them.
+    """
+    # Days of a zone are put together from quarters of an hour, which no zone's midnight cuts.
+    unit = width if width < DAY or tz == "UTC" else QUARTER
+    totals = port_totals(probes).to_pyarrow()
+    if totals.num_rows == 0:
+        raise InputError("no probes: nothing to count")
+    number, proto, dport = (totals[name].to_numpy() for name in ("n", "proto", "dport"))
+    if ports is None:
+        chosen = most_targeted(number, share)
+        ports = [port_of(int(dport[i]), int(proto[i])) for i in chosen]
+    code = {(PROTO_NUMBERS[port.proto], port.number): column for column, port in enumerate(ports)}
+
+    alive = watched_bins(probes, unit).to_pyarrow()["bin"].to_numpy()
+    starts = bin_starts(alive.min() * unit, alive.max() * unit, width, tz)
+    counted = bin_counts(probes, [port.number for port in ports], unit).to_pyarrow()
+    rows = np.searchsorted(starts, counted["bin"].to_numpy() * unit, side="right") - 1
+    keys = zip(counted["proto"].to_pylist(), counted["dport"].to_pylist(), strict=True)
+    columns = np.array([code.get(key, -1) for key in keys], dtype=np.int64)
+    counts = np.zeros((len(starts), len(ports)))
+    kept = columns >= 0
+    np.add.at(counts, (rows[kept], columns[kept]), counted["n"].to_numpy()[kept])
+    if absent == "unknown":
+        watched = np.zeros(len(starts), dtype=bool)
+        watched[np.searchsorted(starts, alive * unit, side="right") - 1] = True
+        counts[~watched] = np.nan
+    if len(starts) < 3:
+        raise InputError(
+            f"the recording spans {len(starts)} bins of {width} s, the first and last of them in part; "
+            "give a longer one or narrower bins"
+        )
+    return Rates(tuple(ports), starts[1:-1], counts[1:-1], width, tz)
+
+
+def from_csv(path: Path, *, width: int, tz: str = "UTC", absent: Absent, share: float = 1.0) -> Rates:
+    """Ready-made counts: a CSV of rows (port, bin, count), in any order of columns.
+
+    The column of ports is `port` or `dst_port` ("22", "53/udp"), of bins `hour`, `day`, `bin` or `time`
+    (ISO 8601, in `tz` where it names no zone), of counts `requests`, `connections`, `packets`, `probes` or
+    `count`. With `absent="unknown"` a bin in which no port has a row is unknown; a port without a row in a
+    bin where another has one is zero. A bin covered by several rows of a port is their sum.
+    """
+    table = pa.csv.read_csv(
+        path, convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(_TIMES, pa.string()))
+    )
+    port_column = _named(path, table, ("port", "dst_port"))
+    time_column = _named(path, table, _TIMES)
+    count_column = _named(path, table, ("requests", "connections", "packets", "probes", "count"))
+    when = np.array([_seconds(path, text, tz) for text in table[time_column].to_pylist()])
+    named = [Port.parse(str(text)) for text in table[port_column].to_pylist()]
+    number = table[count_column].to_numpy().astype(np.float64)
+    if not len(when):
+        raise InputError(f"{path}: no rows")
+    starts = bin_starts(when.min(), when.max(), width, tz)
+    ports = sorted(set(named), key=lambda port: (port.proto, port.number))
+    place = {port: column for column, port in enumerate(ports)}
+    rows = np.searchsorted(starts, when, side="right") - 1
+    counts = np.zeros((len(starts), len(ports)))
+    np.add.at(counts, (rows, np.array([place[port] for port in named])), number)
+    if absent == "unknown":
+        counts[np.setdiff1d(np.arange(len(starts)), rows)] = np.nan
+    chosen = most_targeted(np.nansum(counts, axis=0), share)
+    return Rates(tuple(ports[i] for i in chosen), starts, counts[:, chosen], width, tz)
+
+
+_TIMES = ("hour", "day", "bin", "time")
+
+
+def _named(path: Path, table: pa.Table, names: Sequence[str]) -> str:
+    for name in names:
+        if name in table.column_names:
+            return name
+    raise InputError(f"{path}: no column {' or '.join(names)}; it has {', '.join(table.column_names)}")
+
+
+def _seconds(path: Path, text: str, tz: str) -> float:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{path}: {text!r} is not an ISO 8601 time") from None
+    return (when if when.tzinfo else when.replace(tzinfo=zone(tz))).timestamp()
+
+
+def coarser(rates: Rates, width: int) -> Rates:
+    """The same counts in wider bins; a bin with an unknown part is unknown; incomplete ends are left out."""
+    if width % rates.width:
+        raise ValueError(f"bins of {width} s cannot be put together from bins of {rates.width} s")
+    starts = np.array([bin_start(float(start), width, rates.tz) for start in rates.starts], dtype=np.int64)
+    first = np.unique(starts, return_index=True)[1]
+    ends = np.append(first[1:], len(starts))
+    counts = np.add.reduceat(rates.counts, first, axis=0)
+    span = rates.starts[ends - 1] + rates.width - rates.starts[first]
+    whole = (rates.starts[first] == starts[first]) & (span >= width - 2 * 3600)  # a day may have 23 hours
+    return Rates(rates.ports, starts[first][whole], counts[whole], width, rates.tz, rates.synthetic)
+
+
+def save(path: Path, rates: Rates) -> None:
+    """Write the series as a verified bundle."""
+    about = {
+        "bins": len(rates.starts),
+        "unknown_bins": int(np.isnan(rates.counts).all(axis=1).sum()),
+        "synthetic": rates.synthetic,
+    }
+    with write_bundle(path, kind=KIND, schema=SCHEMA, about=about) as folder:
+        np.save(folder / "starts.npy", rates.starts)
+        np.save(folder / "counts.npy", rates.counts)
+        fields = {
+            "ports": [str(port) for port in rates.ports],
+            "width": rates.width,
+            "tz": rates.tz,
+            "synthetic": rates.synthetic,
+        }
+        (folder / "series.json").write_text(json.dumps(fields, indent=1), encoding="utf-8")
+
+
+def load(path: Path) -> Rates:
+    """Read what `save` wrote; BundleError where it is missing, damaged or something else."""
+    bundle = open_bundle(path, kind=KIND, schema=SCHEMA)
+    fields = json.loads(bytes(bundle.files["series.json"]))
+    return Rates(
+        tuple(Port.parse(text) for text in fields["ports"]),
+        bundle.array("starts.npy"),
+        bundle.array("counts.npy"),
+        fields["width"],
+        fields["tz"],
+        fields["synthetic"],
+    )

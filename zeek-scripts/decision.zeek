@@ -1,0 +1,426 @@
+##! From a scanner's probe to a decision: what it will touch next, and what of
+##! that may be blocked for it.
+
+@load ./config
+@load ./log
+@load ./request
+@load ./sources
+
+module Portkin;
+
+export {
+	## A decision about one source and one port it probed.
+	type Decision: record {
+		## Names the decision.
+		id: string;
+		## The source.
+		source: Source;
+		## The port it probed.
+		probed: port;
+		## What made the source a scanner.
+		evidence: Evidence;
+		## The nearest ports, nearest first.
+		predicted: vector of port &default=vector();
+		## What is kept for blocking, the probed port first.
+		kept: vector of port &default=vector();
+		## What was vetoed and why.
+		vetoed: vector of string &default=vector();
+		## The table the prediction is from; empty where there is no prediction.
+		table_id: string &default="";
+		## When it ends, unless the source probes again.
+		until: time;
+		## How many probes it covers.
+		probes: count &default=1;
+		## Which of the source's probes it followed.
+		after: count;
+		## Whether it was taken: the sidecar answered, or will not.
+		ready: bool &default=F;
+	};
+
+	## A scanner probed a port.
+	##
+	## source: the scanner.
+	##
+	## dst: the host it probed.
+	##
+	## p: the port.
+	##
+	## evidence: what made it a scanner.
+	global probe: event(source: Source, dst: addr, p: port, evidence: Evidence);
+
+	## A decision was taken.
+	##
+	## d: the decision.
+	global prediction: event(d: Decision);
+
+	## A port is to be blocked for a source; only where
+	## :zeek:see:`Portkin::mode` is ``BLOCK``. Raised again when the source
+	## probes again, with what the block then lasts.
+	##
+	## d: the decision it comes from.
+	##
+	## p: the port.
+	##
+	## rank: 0 for the probed port, else its place among the predicted ones.
+	##
+	## duration: how long the block lasts from now.
+	global block: event(d: Decision, p: port, rank: count, duration: interval);
+
+	## Whether a port may be kept for blocking; ``break`` vetoes it.
+	##
+	## d: the decision.
+	##
+	## p: the port.
+	global block_policy: hook(d: Decision, p: port);
+
+	## Records a scanner's probe and decides about it.
+	##
+	## source: the scanner.
+	##
+	## dst: the host it probed.
+	##
+	## p: the port.
+	##
+	## evidence: what made it a scanner.
+	##
+	## past: whether the probe came before the source was known as a scanner;
+	##       it cannot make a prediction come true.
+	global decide: function(source: Source, dst: addr, p: port, evidence: Evidence,
+	    past: bool);
+
+	## Records a port on which this network offers a service.
+	##
+	## p: the port.
+	global service_seen: function(p: port);
+}
+
+# What a scanner probed, to tell afterwards which predictions came true.
+type ProbeHistory: record {
+	# Probes so far: an order that equal time stamps do not blur.
+	probes: count &default=0;
+	# Per port, which probe was the last.
+	last: table[port] of count &default=table();
+	# How many decisions are running.
+	decisions: count &default=0;
+};
+
+global decision_expired: function(t: table[Source, port] of Decision, i: any)
+    : interval;
+
+# A history goes with the last decision of its source.
+global histories: table[Source] of ProbeHistory = table();
+global decisions: table[Source, port] of Decision &write_expire=block_interval
+    &expire_func=decision_expired;
+
+# The sources that wait for a port's prediction.
+global waiting: table[port] of set[Source] = table();
+
+# When a service was last seen, per port.
+global services: table[port] of time &write_expire=service_timeout;
+
+# How many ports all histories hold together.
+global history_ports = 0;
+
+function service_seen(p: port)
+	{
+	services[p] = network_time();
+	}
+
+function end_decision(d: Decision)
+	{
+	local h = histories[d$source];
+	local hits = 0;
+
+	for ( _, q in d$predicted )
+		if ( q in h$last && h$last[q] > d$after )
+			++hits;
+
+	--h$decisions;
+
+	if ( h$decisions == 0 )
+		{
+		history_ports -= |h$last|;
+		delete histories[d$source];
+		}
+
+	local info = Info($ts=network_time(), $kind=OUTCOME, $id=d$id,
+	    $src=d$source$host, $probed=d$probed,
+	    $proto=get_port_transport_proto(d$probed), $evidence=d$evidence,
+	    $predicted=d$predicted, $kept=d$kept, $table_id=d$table_id,
+	    $mode=mode, $probes=d$probes, $hits=hits);
+
+	if ( d$source$context != "" )
+		info$context = d$source$context;
+
+	Log::write(LOG, info);
+	}
+
+function decision_expired(t: table[Source, port] of Decision, i: any): interval
+	{
+	local source: Source;
+	local p: port;
+	[source, p] = i;
+	end_decision(t[source, p]);
+	return 0sec;
+	}
+
+# Why a port may not be kept; empty where it may.
+function veto(d: Decision, p: port): string
+	{
+	if ( d$source$host in never_block_nets )
+		return "never_block_net";
+
+	if ( p in never_block_ports )
+		return "never_block_port";
+
+	if ( ! block_open_services
+	    && p in services
+	    && network_time() - services[p] < service_timeout )
+		return "open_service";
+
+	if ( ! hook block_policy(d, p) )
+		return "policy";
+
+	return "";
+	}
+
+# Keeps those of the ports that no veto takes out.
+function keep(d: Decision, ports: vector of port)
+	{
+	d$kept = vector();
+
+	for ( _, p in ports )
+		{
+		local reason = veto(d, p);
+
+		if ( reason == "" )
+			d$kept += p;
+		else
+			d$vetoed += fmt("%s %s", p, reason);
+		}
+	}
+
+function request_blocks(d: Decision)
+	{
+	if ( mode != BLOCK )
+		return;
+
+	for ( _, p in d$kept )
+		{
+		local rank = 0;
+
+		for ( i, q in d$predicted )
+			if ( q == p )
+				rank = i + 1;
+
+		event block(d, p, rank, block_interval);
+		}
+	}
+
+# Whether a decision was taken without the sidecar's answer.
+function is_unanswered(d: Decision): bool
+	{
+	return sidecar_expected && d$ready && d$table_id == "";
+	}
+
+function lifetime(d: Decision): interval
+	{
+	return is_unanswered(d) ? unanswered_interval : block_interval;
+	}
+
+function take_decision(d: Decision, found: Nearest)
+	{
+	d$predicted = found$ports;
+	d$table_id = found$table_id;
+	d$ready = T;
+	d$until = network_time() + lifetime(d);
+
+	local candidates: vector of port = vector();
+
+	if ( found$answer != NONE || without_answer == PROBED_PORT )
+		candidates += d$probed;
+
+	for ( _, q in d$predicted )
+		candidates += q;
+
+	keep(d, candidates);
+
+	local info = Info($ts=network_time(), $kind=DECISION, $id=d$id,
+	    $src=d$source$host, $probed=d$probed,
+	    $proto=get_port_transport_proto(d$probed), $evidence=d$evidence,
+	    $predicted=d$predicted, $kept=d$kept, $vetoed=d$vetoed,
+	    $answer=found$answer, $table_id=d$table_id, $latency=found$latency,
+	    $mode=mode, $probes=d$probes);
+
+	if ( d$source$context != "" )
+		info$context = d$source$context;
+
+	Log::write(LOG, info);
+
+	event prediction(d);
+	request_blocks(d);
+	}
+
+event nearest_found(p: port, found: Nearest)
+	{
+	if ( p !in waiting )
+		return;
+
+	local sources = waiting[p];
+	delete waiting[p];
+
+	for ( source in sources )
+		if ( [source, p] in decisions && ! decisions[source, p]$ready )
+			take_decision(decisions[source, p], found);
+	}
+
+# Takes a decision now where the answer is known, else when it comes.
+function ask_for(d: Decision)
+	{
+	if ( known(d$probed) )
+		{
+		take_decision(d, nearest(d$probed));
+		return;
+		}
+
+	if ( d$probed !in waiting )
+		waiting[d$probed] = set();
+
+	add waiting[d$probed][d$source];
+	ask(d$probed);
+	}
+
+# A decision that the sidecar did not answer gives way to one that it may answer.
+# The history stays with it: it is the same scan.
+function replace_unanswered(source: Source, p: port)
+	{
+	local old = decisions[source, p];
+	local h = histories[source];
+	++h$decisions;
+	end_decision(old);
+
+	local d = Decision($id=unique_id("D"), $source=source, $probed=p,
+	    $evidence=old$evidence, $until=network_time() + block_interval,
+	    $after=h$probes);
+	decisions[source, p] = d;
+	ask_for(d);
+	}
+
+# Whether another question for the port of an unanswered decision can help.
+function may_ask_again(p: port): bool
+	{
+	return known(p) || ( sidecar_up && ! asked_lately(p) );
+	}
+
+function start_decision(source: Source, p: port, evidence: Evidence,
+    h: ProbeHistory)
+	{
+	if ( h$decisions >= max_ports || |decisions| >= max_decisions )
+		{
+		if ( h$decisions == 0 )
+			history_ports -= |h$last|;
+
+		state_full(1);
+		return;
+		}
+
+	++h$decisions;
+	# Remembered with the first decision: without one nothing would delete it.
+	histories[source] = h;
+	local d = Decision($id=unique_id("D"), $source=source, $probed=p,
+	    $evidence=evidence, $until=network_time() + block_interval,
+	    $after=h$probes);
+	decisions[source, p] = d;
+	ask_for(d);
+	}
+
+# Notes in a history that a port was probed. Without room the port stays unknown,
+# and a prediction of it counts as not come true.
+function remember_probe(h: ProbeHistory, p: port)
+	{
+	if ( p !in h$last )
+		{
+		if ( |h$last| >= max_ports || history_ports >= max_history )
+			return;
+
+		++history_ports;
+		}
+
+	h$last[p] = h$probes;
+	}
+
+function extend_decision(d: Decision)
+	{
+	++d$probes;
+	d$until = network_time() + lifetime(d);
+	decisions[d$source, d$probed] = d;
+
+	if ( ! d$ready )
+		return;
+
+	if ( is_unanswered(d) && may_ask_again(d$probed) )
+		{
+		replace_unanswered(d$source, d$probed);
+		return;
+		}
+
+	# What is blocked goes on only where no veto has come since: never-block lists
+	# change while Zeek runs.
+	if ( mode == BLOCK )
+		{
+		keep(d, d$kept);
+		request_blocks(d);
+		}
+	}
+
+function decide(source: Source, dst: addr, p: port, evidence: Evidence,
+    past: bool)
+	{
+	event probe(source, dst, p, evidence);
+
+	# Tables expire in their own time; a decision ends at its own.
+	if ( [source, p] in decisions
+	    && network_time() >= decisions[source, p]$until )
+		{
+		local ended = decisions[source, p];
+		delete decisions[source, p];
+		end_decision(ended);
+		}
+
+	local h = source in histories ? histories[source] : ProbeHistory();
+
+	if ( ! past )
+		{
+		++h$probes;
+		remember_probe(h, p);
+		}
+
+	if ( [source, p] in decisions )
+		extend_decision(decisions[source, p]);
+	else
+		start_decision(source, p, evidence, h);
+	}
+
+# What was decided while the sidecar was away need not wait for the next probe.
+event sidecar_arrived(sidecar: string, table_id: string)
+	{
+	local unanswered: vector of Decision = vector();
+
+	for ( [source, p], d in decisions )
+		if ( is_unanswered(d) && network_time() < d$until )
+			unanswered += d;
+
+	for ( _, u in unanswered )
+		replace_unanswered(u$source, u$probed);
+	}
+
+event zeek_done() &priority=5
+	{
+	local left: vector of Decision = vector();
+
+	for ( [source, p], d in decisions )
+		left += d;
+
+	for ( _, d in left )
+		end_decision(d);
+	}
