@@ -43,7 +43,7 @@ HOUR = 3600.0
 
 
 def requests(first: int, count: int, hours: int = 1) -> list[BlockRequest]:
-    """Requests of different pairs."""
+    """Requests of different keys."""
     duration = timedelta(hours=hours)
     return [
         BlockRequest(
@@ -62,7 +62,7 @@ def enforcer(folder: Path) -> Bench:
 
 
 def restarted(folder: Path) -> None:
-    """Start on the books that are there, and end."""
+    """Start with the database as it is, and stop."""
     enforcer(folder).enforcer.close()
 
 
@@ -104,17 +104,17 @@ def kernel_alone(size: Size) -> Iterator[Figure]:
     theirs.teardown()
 
 
-def books_and_kernel(size: Size, folder: Path) -> Iterator[Figure]:
+def database_and_kernel(size: Size, folder: Path) -> Iterator[Figure]:
     """What the sidecar does for a request, from empty to full, and when it starts again."""
     bench, blocks, many, ones = enforcer(folder), BLOCKS[size], BATCH[size], ONES[size]
-    yield spread("a block, books and kernel, none there before", singles(bench, requests(0, ones)))
+    yield spread("a block, database and kernel, none there before", singles(bench, requests(0, ones)))
     batch = requests(1_000, many)
-    yield once(f"{many:,} blocks, books and kernel, in one batch", lambda: bench.enforcer.handle(batch))
+    yield once(f"{many:,} blocks, database and kernel, in one batch", lambda: bench.enforcer.handle(batch))
     for first in range(20_000, 20_000 + blocks - many, 10_000):
         bench.enforcer.handle(requests(first, min(10_000, 20_000 + blocks - many - first)))
     backend = Nftables(Place())
     held = len(backend.held())
-    yield spread(f"a block, books and kernel, {held:,} there before", singles(bench, requests(2_000_000, ones)))
+    yield spread(f"a block, database and kernel, {held:,} there before", singles(bench, requests(2_000_000, ones)))
     time.sleep(0.2)
     yield spread("a block extended", singles(bench, requests(2_000_000, ones, hours=3)))
     yield once(f"reading what the kernel holds, {len(backend.held()):,} blocks", backend.held)
@@ -125,7 +125,7 @@ def books_and_kernel(size: Size, folder: Path) -> Iterator[Figure]:
 
 
 def memory(size: Size, folder: Path) -> Iterator[Figure]:
-    """The whole sidecar, started with twice as many blocks in the books, beside one without any."""
+    """The whole sidecar, started with twice as many blocks in the database, beside one without any."""
     blocks = 2 * BLOCKS[size]
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     small_table(folder / "table")
@@ -154,13 +154,13 @@ def memory(size: Size, folder: Path) -> Iterator[Figure]:
 
 
 def measure(size: Size) -> Iterator[Figure]:
-    """The kernel, then with books, then the process."""
+    """The kernel, then with the database, then the process."""
     if os.geteuid():
         yield missing("blocks", "needs root (network namespaces, nftables)")
         return
-    for part in (books_and_kernel, memory):
+    for part in (database_and_kernel, memory):
         with tempfile.TemporaryDirectory() as name, private_network():
-            if part is books_and_kernel:
+            if part is database_and_kernel:
                 yield from kernel_alone(size)
             yield from part(size, Path(name))
 

@@ -1,7 +1,7 @@
 """What live rates cost the sidecar: a report taken in, a closed bin scored, memory.
 
 The models are the paper's LSTM (untrained: the cost is all the same) and linear ones. A child on one core takes the
-reports of some nodes, each of which names every port, and closes bins through the same keeper and
+reports of some nodes, each of which names every port, and closes bins through the same scorer and
 SQLite file that `portkin serve` uses.
 """
 
@@ -36,13 +36,13 @@ models_path, nodes = Path(sys.argv[1]), int(sys.argv[2])
 base = rss()
 models = Forecaster.load(models_path)
 loaded = rss()
-window, _ = make_store(RatesConfig(database=models_path.parent / "w.sqlite"), models, now=0.0)
+store, _ = make_store(RatesConfig(database=models_path.parent / "w.sqlite"), models, now=0.0)
 rng = np.random.default_rng(0)
 width, ports = models.rules.width, models.ports
 begin = 1_700_000_000 - 1_700_000_000 % width
 starts = begin - width * np.arange(models.history, 0, -1)
-window.fill(starts, ports, rng.poisson(20, (models.history, len(ports))).astype(float))
-keeper = RateScorer(window, models, metrics=RatesMetrics(CollectorRegistry()), log=None)
+store.fill(starts, ports, rng.poisson(20, (models.history, len(ports))).astype(float))
+scorer = RateScorer(store, models, metrics=RatesMetrics(CollectorRegistry()), log=None)
 taken, closed, computing = [], [], []
 for hour in range(3):
     for minute in range(0, 60, int(sys.argv[3])):
@@ -52,7 +52,7 @@ for hour in range(3):
             counts = tuple(map(Count, rng.poisson(1, len(ports))))
             report = RatesReport("r", f"worker-{node}", stamp, timedelta(seconds=60), ports, counts)
             began, cpu = time.perf_counter(), time.process_time()
-            said = keeper.receive(report, start + 60.0)
+            said = scorer.receive(report, start + 60.0)
             spent = time.perf_counter() - began
             if any(isinstance(m, RatesScores) for m in said):
                 computing.append(time.process_time() - cpu)

@@ -55,7 +55,7 @@ def test_it_greets_answers_and_ends(tmp_path, table):
                 assert (Port(23, "tcp"), Port(2222, "tcp"), Port(80, "tcp")) == answer.ports
                 assert () == (await ask(peer, "r2", "7/tcp")).ports
                 metrics = await asyncio.to_thread(sidecar.metrics)
-                names = ("requests", "answers", "misses", "drops", "reconnects")
+                names = ("requests", "answers", "misses", "messages_dropped", "reconnects")
                 assert [2, 2, 1, 0, 0] == [metrics[f"portkin_{name}_total"] for name in names]
                 sidecar.signal(signal.SIGTERM)
                 assert 0 == await asyncio.to_thread(sidecar.process.wait, 20)

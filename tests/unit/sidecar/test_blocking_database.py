@@ -60,7 +60,7 @@ def test_a_key_cannot_be_blocked_twice_at_a_time(path):
     assert [] == database.active()
 
 
-def test_blocks_cut_short_are_known(path):
+def test_blocks_that_ended_early_are_known(path):
     """What ended before its time is found by its mode, so that a backend can release it; what expired is not."""
     database = BlockDatabase(path)
     removed, expired, live, other = (a_block(port=str(port)) for port in (1, 2, 3, 4))

@@ -129,7 +129,7 @@ def test_setting_up_again_keeps_what_is_held_and_moves_the_chain(nft):
 
 @pytest.mark.root
 def test_a_table_that_is_gone_is_noticed(nft):
-    """Without its table the backend says that it forgot, and every use is an error until it is set up again."""
+    """Without its table the backend reports lost blocks, and every use is an error until it is set up again."""
     assert not nft.lost_blocks()
     nft.teardown()
     assert nft.lost_blocks()

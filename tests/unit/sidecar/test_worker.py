@@ -1,0 +1,110 @@
+"""The worker thread: items in, messages out, in batches, without holding up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from portkin.worker import Worker
+
+
+class Work:
+    """Records its batches, and waits in each until it may go on."""
+
+    def __init__(self) -> None:
+        self.batches, self.threads, self.closed = [], set(), 0
+        self.go_on = threading.Event()
+
+    def __call__(self, batch):
+        self.threads.add(threading.current_thread())
+        self.go_on.wait(10)
+        self.batches.append([item for _, item in batch])
+        return [item for _, item in batch]
+
+    def close(self) -> None:
+        self.closed += 1
+        self.threads.add(threading.current_thread())
+
+
+def made(work: Work, **more) -> Worker:
+    return Worker("test", work, **{"queue": 5, "batch": 3, "interval": 60.0, "close": work.close, **more})
+
+
+async def until(true) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def ended(task) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_what_comes_while_it_works_is_the_next_batch():
+    """Batches are in order and of limited size, in one thread, and each is reported when it is published."""
+
+    async def scenario():
+        work, published, done = Work(), [], []
+        worker = made(work, lazy=True, done=lambda batch: done.append([since for since, _ in batch]))
+        assert worker.offer("a", 1.0)
+        task = asyncio.create_task(worker.run(published.extend))
+        await until(lambda: worker.waiting == 0)
+        assert all(worker.offer(item, 2.0) for item in "bcde")
+        work.go_on.set()
+        await until(lambda: len(published) == 5)
+        await ended(task)
+        assert (list("abcde"), [["a"], ["b", "c", "d"], ["e"]]) == (published, work.batches)
+        assert [[1.0], [2.0, 2.0, 2.0], [2.0]] == done
+        assert (1, 1) == (work.closed, len(work.threads))
+
+    asyncio.run(scenario())
+
+
+def test_a_full_queue_takes_nothing():
+    """Beyond its size an offer is declined, and nothing that waits is lost."""
+
+    async def scenario():
+        worker = made(Work())
+        assert [True] * 5 + [False] == [worker.offer(n, 0.0) for n in range(6)]
+        assert 5 == worker.waiting
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_worker_finishes_its_batch_first():
+    """When it is cancelled, the batch in the thread is finished before `close` is called there."""
+
+    async def scenario():
+        work = Work()
+        worker = made(work, lazy=True)
+        worker.offer("a", 0.0)
+        task = asyncio.create_task(worker.run(lambda messages: None))
+        await until(lambda: work.threads)
+        task.cancel()
+        work.go_on.set()
+        await asyncio.gather(task, return_exceptions=True)
+        assert ([["a"]], 1, 1) == (work.batches, work.closed, len(work.threads))
+
+    asyncio.run(scenario())
+
+
+def test_it_works_without_items_at_its_interval_and_when_woken():
+    """A worker that is not lazy works at once, then at each interval; `wake` does not wait for that."""
+
+    async def scenario():
+        work = Work()
+        work.go_on.set()
+        often = asyncio.create_task(made(work, interval=0.01).run(lambda messages: None))
+        await until(lambda: len(work.batches) > 3)
+        await ended(often)
+        seldom, worker = Work(), None
+        seldom.go_on.set()
+        worker = made(seldom)
+        task = asyncio.create_task(worker.run(lambda messages: None))
+        await until(lambda: len(seldom.batches) == 1)
+        worker.wake()
+        await until(lambda: len(seldom.batches) == 2)
+        await ended(task)
+
+    asyncio.run(scenario())
