@@ -155,7 +155,7 @@ class ProbesWriter:
     writer of that name removes.
 
     Attributes:
-        about: what the manifest is to say beside counts and versions; JSON.
+        about: what the manifest says in addition to counts and versions; JSON.
         rows: probes written so far.
         removed: folders of earlier, killed runs that were removed.
     """

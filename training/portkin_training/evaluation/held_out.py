@@ -1,4 +1,4 @@
-"""A table's proof: learnt from the first part of its probes, tried on the rest, beside the baselines."""
+"""Held-out figures: methods and baselines learn from the first part of the probes and are replayed on the rest."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ CURVE_WINDOWS = (15.0, 60.0, 300.0, 900.0, 3600.0, 20_000.0, 86_400.0, 172_800.0
 
 
 def sweep_of(k: int, window: float, *, whole: bool) -> Sweep:
-    """The K and T to replay for: one of each beside MySelf, or the `whole` sweep as well."""
+    """The K and T to replay for: one of each and MySelf, or the `whole` sweep as well."""
     ks, windows = {0, k}, {window}
     if whole:
         ks, windows = ks | set(CURVE_KS), windows | set(CURVE_WINDOWS)
@@ -37,7 +37,7 @@ class ReplayResults:
     units: Mapping[int, str] = field(default_factory=dict)  # what the units are called, where they are traces
 
     def best_table(self, rows: Mapping[str, ReplayFigures]) -> float | None:
-        """What the best table foretells at the headline, of which `rows` are the figures, as far as is known: the
+        """What the best table predicts at the headline, of which `rows` are the figures, as far as is known: the
         hindsight oracle, which credits a port to the latest ports before it alone, or a predictor that does better."""
         if self.oracle is None:
             return None

@@ -84,7 +84,7 @@ def replay_table(
         notes.append(nothing_labelled(read, options))
     if any(_learnt_from(table, path) for path in inputs):
         notes.append(
-            "The table was learnt from these very probes: what it foretells of them says nothing about others. "
+            "The table was learnt from these very probes: what it predicts of them says nothing about others. "
             "--held-out tries the method on probes it has not seen."
         )
     if truth is None and options.detector != "probe":

@@ -6,7 +6,7 @@ usefulness       blocks that the group probed while they held / blocks (VI-A, 2)
 new-port recall  of the probes by which a group seen before reaches a port new to it, the share already blocked
 ceiling          of the same probes, the share that came while the group's latest probe was younger than T: what
                  blocking every port after each probe would reach
-hit@K, MRR       of the steps to the next distinct port, the share foretold by the K nearest of the port before;
+hit@K, MRR       of the steps to the next distinct port, the share predicted by the K nearest of the port before;
                  the mean of 1/rank
 FPR              benign packets (connections) blocked / benign packets (connections) (VI-D)
 """

@@ -157,7 +157,7 @@ def rounded_down(value: float) -> float:
 def _network(model: Lstm, features: int) -> onnx.ModelProto:
     """The network in evaluation mode, layer by layer.
 
-    torch's exporter traces the module anew for every network, which takes longer than many a fit, and writes paths of
+    torch's exporter traces the module again for every network, which takes longer than many a fit, and writes paths of
     the machine that trained into the file.
     """
     network = model.network
@@ -230,7 +230,7 @@ def _layer(layer: nn.Module, number: int, value: str) -> tuple[onnx.NodeProto | 
 
 
 def write_models(path: Path, models: Sequence[tuple[Model, bytes]], rules: Rules, about: Mapping[str, Any]) -> None:
-    """Write the bundle: one ONNX per target under the name its `Model` gives, models.json, and the manifest.
+    """Write the bundle: one ONNX per target under the name in its `Model`, models.json, and the manifest.
 
     `about` goes into the manifest: where the rates came from, seeds, versions, and each model's figures.
     """

@@ -147,7 +147,7 @@ def train(
     """Fit to the first `watched` samples by MAE, keep the epoch with the least MAE on the rest.
 
     `window` (w, length, f) and `y` (w,), scaled, in order of time. Training stops after `patience` epochs
-    without a better one. `tick(epoch, mae)` is told of each. The same arguments give the same network on
+    without a better one. `tick(epoch, mae)` is called after each. The same arguments give the same network on
     the same machine.
     """
     device = device_of(device)

@@ -59,7 +59,7 @@ def refresh(
     engine: Engine = DUCKDB,
     tick: Callable[[date], None] = lambda day: None,
 ) -> Refreshed:
-    """Count the days of the dataset that `folder` has no counts of, as the dataset is now; `tick` is told of each.
+    """Count the days of the dataset that `folder` has no counts of, as the dataset is now; `tick` is called after each.
 
     Raises:
         InputError: the dataset cannot be read, or another run is at work in the folder.

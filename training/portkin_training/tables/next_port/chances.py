@@ -144,7 +144,7 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
         slope = z.T @ (reached - out_of * chance) - ridge @ (weights - prior)
         curve = (z * (out_of * chance * (1 - chance))[:, None]).T @ z + ridge
         change = np.linalg.solve(curve, slope)
-        # A full step may overshoot where nearly everything is foretold: halve it until it gains.
+        # A full step may overshoot where nearly everything is predicted: halve it until it gains.
         length = 1.0
         while (gained := worth(weights + length * change)) < best and length > 1e-6:
             length /= 2
@@ -159,7 +159,7 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
 
 
 def fit_weights(known: PortStatistics, later: Outcomes) -> Floats:
-    """The weights by which what is known foretells what came later, (`FEATURES`,); `PRIOR` where nothing did."""
+    """The weights by which what is known predicts what came later, (`FEATURES`,); `PRIOR` where nothing did."""
     if not len(later.successes.keys):
         return PRIOR.copy()
     pairs = candidates(known, np.flatnonzero(later.trials))
@@ -184,7 +184,7 @@ def thinned(pairs: Ints, reached: Floats, most: int = MOST_PAIRS) -> tuple[Ints,
 
 
 def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
-    """The weights by which counts of the earlier part foretell the later part, (`FEATURES`,).
+    """The weights by which counts of the earlier part predict the later part, (`FEATURES`,).
 
     `PRIOR` where the later part holds nothing.
     """

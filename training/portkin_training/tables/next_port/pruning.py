@@ -22,7 +22,7 @@ class Pruning:
     A row with three likely ports is of a port that scanners pass through: the rest of it is worth its blocks to whoever
     asks for more than three. Rows of ports that nobody probed are left whole: it is not known of them that they lead
     nowhere. Where the table is learnt they cost next to nothing, and on traffic that has changed they are most of what
-    is foretold.
+    is predicted.
     """
 
     floor: float = 0.0
