@@ -64,8 +64,12 @@ def series(
 @click.command()
 @output_option
 @click.option("--hours", type=click.IntRange(200), default=6_000, show_default=True, help="How long.")
-@click.option("--groups", type=click.IntRange(1), default=8, show_default=True, help="Groups of affinities ports.")
-@click.option("--alone", type=click.IntRange(0), default=12, show_default=True, help="Ports without affinities.")
+@click.option(
+    "--groups", type=click.IntRange(1), default=8, show_default=True, help="Groups of ports that are probed alike."
+)
+@click.option(
+    "--alone", type=click.IntRange(0), default=12, show_default=True, help="Ports that are probed like no other."
+)
 @seed_option
 def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> None:
     """Make a SYNTHETIC telescope whose groups, lags, bursts and outages are known.
