@@ -36,10 +36,11 @@ wheel: $(VENV)/.dev  ## Build the wheel into dist/
 	@rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
 
-lint: $(VENV)/.dev  ## Style, import arrows, Zeek scripts
+lint: $(VENV)/.dev  ## Style, import arrows, types, Zeek scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	@for script in zeek-scripts/*.zeek; do \
 	    $(BIN)/zeek-script parse $$script > /dev/null && $(BIN)/zeek-format $$script | diff -u $$script - || \
 	    { echo "$$script: run make format"; exit 1; }; \

@@ -12,10 +12,14 @@ redef Cluster::Backend::ZeroMQ::run_proxy_thread = T;
 
 # Linux's abstract sockets need no port and no file: any number of Zeeks can run on
 # one host.
-redef Cluster::Backend::ZeroMQ::listen_xpub_endpoint = fmt("ipc://@portkin-xpub-%d", getpid());
-redef Cluster::Backend::ZeroMQ::listen_xsub_endpoint = fmt("ipc://@portkin-xsub-%d", getpid());
-redef Cluster::Backend::ZeroMQ::connect_xpub_endpoint = Cluster::Backend::ZeroMQ::listen_xsub_endpoint;
-redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint = Cluster::Backend::ZeroMQ::listen_xpub_endpoint;
+redef Cluster::Backend::ZeroMQ::listen_xpub_endpoint = fmt(
+    "ipc://@portkin-xpub-%d", getpid());
+redef Cluster::Backend::ZeroMQ::listen_xsub_endpoint = fmt(
+    "ipc://@portkin-xsub-%d", getpid());
+redef Cluster::Backend::ZeroMQ::connect_xpub_endpoint =
+    Cluster::Backend::ZeroMQ::listen_xsub_endpoint;
+redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint =
+    Cluster::Backend::ZeroMQ::listen_xpub_endpoint;
 @endif
 
 module Portkin;

@@ -3,6 +3,7 @@
 
 @load base/frameworks/cluster
 @load base/frameworks/reporter
+@load base/utils/addrs
 @load ./__load__
 @load ./backend
 

@@ -13,6 +13,8 @@ from portkin.errors import BackendError, RulesError
 
 OLDEST = (7, 0)
 SOCKET = Path("/run/suricata/suricata-command.socket")  # Debian's; Suricata's own is /var/run/suricata/...
+_COMPLAINT = re.compile(r"\b((?:E|Error): .+|(?:W|Warning): detect.+)")
+"""An error, or a warning about a rule, whatever the format of the log line; others concern Suricata's own settings."""
 CONFIG = Path("/etc/suricata/suricata.yaml")
 
 
@@ -37,7 +39,11 @@ def find_suricata(program: str = "suricata", *, otherwise: str = "name it with -
 
 
 def check_rules(rules: Path, *, program: str, config: Path = CONFIG) -> None:
-    """Have Suricata load these rules only, in test mode. Raises RulesError with its errors and warnings."""
+    """Have Suricata load these rules only, in test mode.
+
+    Raises RulesError with its errors, and with its warnings about rules: an error goes to standard error, a warning to
+    standard output, and both to a file alone if the console is off.
+    """
     with tempfile.TemporaryDirectory(prefix="portkin-") as logs:
         run = subprocess.run(  # noqa: S603
             [program, "-T", "-c", str(config), "-S", str(rules), "-l", logs],
@@ -45,9 +51,11 @@ def check_rules(rules: Path, *, program: str, config: Path = CONFIG) -> None:
             text=True,
             check=False,
         )
-    complaints = [line for line in run.stderr.splitlines() if re.match(r"(Error|Warning|E:|W:)", line)]
-    if run.returncode or complaints:
-        shown = "\n  ".join(complaints[:5] or run.stderr.splitlines()[-5:])
+        files = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(Path(logs).glob("*.log"))]
+    lines = [line for text in (run.stderr, run.stdout, *files) for line in text.splitlines()]
+    messages = [found[1] for line in lines if (found := _COMPLAINT.search(line))]
+    if run.returncode or messages:
+        shown = "\n  ".join(list(dict.fromkeys(messages))[:5] or lines[-5:])
         raise RulesError(f"{rules}: {program} -T does not accept it (status {run.returncode}):\n  {shown}")
 
 

@@ -1,14 +1,14 @@
 """Every error that portkin raises on purpose.
 
 PortkinError
-├── BackendError       a backend of blocking that cannot be reached, or refuses
-├── BooksError         books of blocks, or the window of rates, that cannot be written
+├── BackendError       a blocking backend that cannot be reached, or refuses
 ├── BundleError        a table or model bundle that is missing, damaged or foreign
 ├── ConfigError        a setting that cannot be used: the line, the value, the remedy
 ├── InputError         a recording that cannot be read: the file, the offset, what was kept
 ├── OutputError        a result that cannot be written: where, and what to do
-├── PortError          text that names no port
-├── RulesError         Suricata rules that cannot be made, read, checked or installed
+├── PortError          text that is not a port
+├── RulesError         Suricata rules that cannot be built, read, checked or installed
+├── StorageError       a block or rates database that cannot be read or written
 └── TransportError     Zeek cannot be reached or spoke something else
 
 A message names the wrong value, where it is, and what to do; the command line prints it without a traceback.
@@ -18,15 +18,11 @@ from __future__ import annotations
 
 
 class PortkinError(Exception):
-    """Base of the errors meant for people."""
+    """Base of the errors meant for people: printed without a traceback."""
 
 
 class BackendError(PortkinError):
-    """What blocks cannot be reached, or refuses."""
-
-
-class BooksError(PortkinError):
-    """The books of blocks, or the window of rates, cannot be read or written."""
+    """A blocking backend that cannot be reached, or refuses."""
 
 
 class BundleError(PortkinError):
@@ -46,12 +42,16 @@ class OutputError(PortkinError):
 
 
 class PortError(PortkinError, ValueError):
-    """Text or a number that names no port."""
+    """Text or a number that is not a port."""
 
 
 class RulesError(PortkinError):
-    """Suricata rules that cannot be made, read, checked or installed."""
+    """Suricata rules that cannot be built, read, checked or installed."""
+
+
+class StorageError(PortkinError):
+    """A block or rates database that cannot be read or written."""
 
 
 class TransportError(PortkinError):
-    """The way to Zeek is closed or foreign."""
+    """The connection to Zeek failed, or is none to Zeek."""

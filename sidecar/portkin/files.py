@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 
 def aside(path: Path) -> Path:
-    """A name beside ``path``, hidden and not in use, with the same suffix."""
+    """An unused, hidden name beside ``path``, with the same suffix."""
     return path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file aside: the body fills the yielded path, which on leaving is synced to disk and becomes ``path``.
+    """Write a file beside ``path``: the body writes to the yielded path, which is then synced and renamed to ``path``.
 
-    Where the body raises, ``path`` is as it was and nothing is left behind. OSError as the file system raises it.
+    Where the body raises, ``path`` is as it was and nothing is left behind. Raises OSError as the file system does.
     """
     written = aside(path)
     try:
@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Sync the directory entries of a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -41,7 +41,7 @@ def make_log(level: Level = "info", format: Format = "auto", stream: TextIO | No
 class Limiter:
     """Lets the first of a kind through at once, then one per ``every`` seconds, with how many were held back.
 
-    ``clock`` gives seconds. Kinds are few and fixed; nothing here forgets one.
+    ``clock`` returns seconds. Kinds are few and fixed; none is ever forgotten.
     """
 
     def __init__(self, every: float, clock: Callable[[], float]) -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus can read about a serving sidecar."""
+"""Prometheus metrics of a serving sidecar."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from portkin.errors import ConfigError
 from portkin.zeek.messages import Junk, Message, NearestRequest, NearestResponse
 
 BUCKETS = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
-"""Seconds. A lookup takes tens of microseconds; what is in the last buckets wants looking at."""
+"""Seconds. A lookup takes tens of microseconds; the last buckets mean trouble."""
 
 
 class Metrics:
-    """The counters of one sidecar, in a registry of their own.
+    """The metrics of one sidecar, in a registry of their own.
 
-    ``table`` gives the table now served; ``clock`` the wall-clock time (s since the epoch).
+    ``table`` returns the table now served; ``clock`` the wall-clock time (s since the epoch).
     """
 
     def __init__(self, table: Callable[[], Table], clock: Callable[[], float]) -> None:
@@ -31,8 +31,12 @@ class Metrics:
         self._seconds = Histogram(
             "portkin_answer_seconds", "From request read to answer queued", buckets=BUCKETS, registry=registry
         )
-        self._drops = Counter("portkin_drops", "Messages to Zeek dropped: it was slow, or away", registry=registry)
-        self._junk = Counter("portkin_junk", "What came in and could not be used", ["reason"], registry=registry)
+        self._drops = Counter(
+            "portkin_messages_dropped", "Messages to Zeek dropped: it was slow or not connected", registry=registry
+        )
+        self._junk = Counter(
+            "portkin_invalid_messages", "Messages received that could not be used", ["reason"], registry=registry
+        )
         self._failures = Counter("portkin_failures", "Messages whose handling failed: a defect", registry=registry)
         self._reconnects = Counter("portkin_reconnects", "Connections to Zeek after the first", registry=registry)
         self._connected = Gauge("portkin_connected", "1 while connected to Zeek", registry=registry)
@@ -55,7 +59,7 @@ class Metrics:
                         self._misses.inc()
 
     def junk(self, junk: Junk) -> None:
-        """Something unusable came in."""
+        """A message came in that could not be used."""
         self._junk.labels(junk.reason).inc()
 
     def failed(self) -> None:
@@ -67,18 +71,18 @@ class Metrics:
         self._drops.inc(count)
 
     def connected(self) -> None:
-        """The way to Zeek is open."""
+        """Connected to Zeek."""
         if self._ever_connected:
             self._reconnects.inc()
         self._ever_connected = True
         self._connected.set(1)
 
     def lost(self) -> None:
-        """The way to Zeek is closed."""
+        """The connection to Zeek is closed."""
         self._connected.set(0)
 
     def serving(self, table: Table) -> None:
-        """This table is served from now on."""
+        """This table is now served."""
         self._table.info({"id": table.id, "k": str(table.k), "method": table.method})
 
     def reloaded(self, outcome: str) -> None:
@@ -87,10 +91,10 @@ class Metrics:
 
 
 class Exporter:
-    """Serves the metrics of a registry by HTTP, in a thread, until it is closed."""
+    """Serves the metrics of a registry over HTTP, in a thread, until it is closed."""
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        """Listens; port 0 takes a free one. Raises ConfigError where the address cannot be had."""
+        """Listens; port 0 takes a free one. Raises ConfigError where the address cannot be used."""
         try:
             served: tuple[WSGIServer, threading.Thread] = start_http_server(port, host, registry)
         except OSError as error:

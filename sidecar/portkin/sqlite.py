@@ -1,4 +1,4 @@
-"""SQLite files of our own: begun, recognised by their marks, checked, and set aside where they are damaged."""
+"""SQLite files of our own: created, recognised by their marks, checked, and set aside where they are damaged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from portkin.errors import BooksError
+from portkin.errors import StorageError
 
 BUSY = 10.0
 """Seconds that a writer waits for another."""
@@ -16,7 +16,7 @@ Opened = TypeVar("Opened")
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection without transactions of its own, which one thread at a time may use. Begins no file's tables."""
+    """A connection in autocommit mode, for one thread at a time. Creates no tables."""
     return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
 
 
@@ -33,13 +33,13 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def prepare(db: sqlite3.Connection, *, tables: str, schema: int, application: int, what: str) -> None:
-    """Begin a new file with ``tables``, or see that it is ours and sound.
+    """Create the tables in a new file, or check that it is ours and sound.
 
     ``schema`` and ``application`` are its marks (PRAGMA user_version, application_id). Raises sqlite3.DatabaseError for
     a file that is damaged or something else than ``what``.
     """
     db.execute("PRAGMA journal_mode = WAL")
-    # Kept when the process is killed; the last moments may be lost where the machine is.
+    # Durable when the process is killed; the last moments may be lost when the machine crashes.
     db.execute("PRAGMA synchronous = NORMAL")
     with transaction(db):
         marks = tuple(db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))
@@ -56,15 +56,15 @@ def prepare(db: sqlite3.Connection, *, tables: str, schema: int, application: in
 
 
 def open_or_set_aside(path: Path, now: float, opened: Callable[[], Opened], refused: str) -> tuple[Opened, str]:
-    """What ``opened`` makes of the file at ``path``, and what was wrong with it: empty, or a text for the log.
+    """What ``opened`` returns for the file at ``path``, and what was wrong with the file: empty, or a text for the log.
 
-    A damaged file, or one that is something else, is set aside under another name, with ``now`` in it, and a new one
-    begun. Raises BooksError where it cannot be written; ``refused`` is what it says, with {} for the reason.
+    A damaged file, or one that is something else, is renamed, with ``now`` in its name, and a new one created. Raises
+    StorageError where it cannot be written; ``refused`` is the message, with {} for the reason.
     """
     try:
         return opened(), ""
     except (OSError, sqlite3.OperationalError) as error:
-        raise BooksError(f"{path}: {refused.format(error)}") from None
+        raise StorageError(f"{path}: {refused.format(error)}") from None
     except sqlite3.DatabaseError as error:
         aside = path.with_name(f"{path.name}.damaged-{int(now)}")
         try:
@@ -74,4 +74,4 @@ def open_or_set_aside(path: Path, now: float, opened: Callable[[], Opened], refu
                     part.rename(aside.with_name(aside.name + suffix))
             return opened(), f"{path} cannot be used ({error}); it is kept as {aside.name}"
         except (OSError, sqlite3.Error) as second:
-            raise BooksError(f"{path}: {refused.format(second)}") from None
+            raise StorageError(f"{path}: {refused.format(second)}") from None

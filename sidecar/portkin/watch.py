@@ -1,4 +1,4 @@
-"""Something follows a file while the sidecar runs."""
+"""Watches a file while the sidecar runs."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from pathlib import Path
 from portkin.logs import Log
 
 EVERY = 2.0
-"""Seconds between looks where nothing else is set."""
+"""Seconds between checks unless another interval is given."""
 
 
 class Watch:
-    """Calls `changed` when the file is another one, or when told to look. Logs to the ``_log`` of who follows it."""
+    """Calls `changed` when the file has changed, or on `look`. Subclasses set ``_log``."""
 
     _log: Log
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._seen = self._stamp()
-        self._told = asyncio.Event()
+        self._asked = asyncio.Event()
 
     def look(self) -> None:
-        """Take the file anew, whether or not it seems changed."""
-        self._told.set()
+        """Reload the file now, whether or not it seems changed."""
+        self._asked.set()
 
     async def run(self, every: float = EVERY, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Look every so many seconds, and when told, for ever."""
+        """Check every ``every`` seconds, and on `look`, until cancelled."""
         while True:
-            waits = {asyncio.ensure_future(sleep(every)), asyncio.ensure_future(self._told.wait())}
+            waits = {asyncio.ensure_future(sleep(every)), asyncio.ensure_future(self._asked.wait())}
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for wait in waits:
                     wait.cancel()
             stamp = self._stamp()
-            if self._told.is_set() or stamp != self._seen:
-                self._told.clear()
+            if self._asked.is_set() or stamp != self._seen:
+                self._asked.clear()
                 self._seen = stamp
                 try:
                     await self.changed()
-                except Exception:  # whatever somebody wrote into a file, it must not end what is running
+                except Exception:  # whatever is in the file, the sidecar goes on
                     self._log.exception(
-                        "a file could not be taken anew, what was in force stays; this is a defect of portkin",
+                        "a file could not be reloaded, what was in force stays; this is a defect of portkin",
                         file=str(self._file),
                     )
 
     async def changed(self) -> None:
-        """Take the file anew."""
+        """Reload the file."""
         raise NotImplementedError
 
     def _stamp(self) -> tuple[int, int] | None:

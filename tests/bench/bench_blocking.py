@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.figures import MILLI, Figure, Missing, Size, Work, compare, missing, once, script, spread, timed
 from bench.programs import program
-from portkin.blocking.backends.backend import Batch, Timed
+from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.nftables import Nftables, Place
-from portkin.blocking.block import Pair, text_of
+from portkin.blocking.block import BlockKey
 from portkin.blocking.limits import Limits
-from portkin.net.addresses import MAPPED
+from portkin.net.addresses import MAPPED, text_of
 from portkin.net.ports import Port
 from portkin.zeek.messages import BlockRequest, Count
 from support.enforcing import Bench
@@ -79,12 +79,12 @@ def kernel_alone(size: Size) -> Iterator[Figure]:
     theirs.setup()
     fresh, port = itertools.count(), Port(1, "tcp")
 
-    def elements(count: int) -> list[Timed]:
-        return [Timed(Pair(MAPPED | n, port), HOUR) for n in itertools.islice(fresh, count)]
+    def elements(count: int) -> list[TimedKey]:
+        return [TimedKey(BlockKey(MAPPED | n, port), HOUR) for n in itertools.islice(fresh, count)]
 
     def by_process() -> None:
         for element in elements(few):
-            text = f"{{ {text_of(element.pair.src)} . {port.number} timeout {HOUR:.0f}s }}"
+            text = f"{{ {text_of(element.key.src)} . {port.number} timeout {HOUR:.0f}s }}"
             subprocess.run([str(nft), "add", "element", "inet", "peer", "tcp4", text], check=True)
 
     def one_by_one() -> None:
@@ -133,7 +133,7 @@ def memory(size: Size, folder: Path) -> Iterator[Figure]:
         "zeek": {"url": "ws://127.0.0.1:1/"},
         "table": {"path": str(folder / "table")},
         "metrics": {"port": 0},
-        "enforce": {"backend": "nftables", "books": str(folder / "books.sqlite"), "count": 2.0},
+        "enforce": {"backend": "nftables", "database": str(folder / "blocks.sqlite"), "count": 2.0},
     }
     with SidecarProcess(folder / "empty", settings) as sidecar:
         sidecar.wait_for("blocking")

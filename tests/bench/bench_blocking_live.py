@@ -48,7 +48,7 @@ def live(zeek: str, probes: int, timeout_ms: float | None) -> Iterator[Figure]:
             "table": {"path": str(folder / "table")},
             "enforce": {
                 "backend": "nftables",
-                "books": str(folder / "books.sqlite"),
+                "database": str(folder / "blocks.sqlite"),
                 "limits": {"block_unproven": True, "max_per_second": 100_000},
             },
         }
@@ -72,7 +72,7 @@ def live(zeek: str, probes: int, timeout_ms: float | None) -> Iterator[Figure]:
             sums = {key: float(value) for key, value in (line.rsplit(" ", 1) for line in page if line[0] != "#")}
             for part, text in (
                 ("", "in the sidecar, request read to done"),
-                ("_books", "books"),
+                ("_database", "database"),
                 ("_backend", "nftables"),
             ):
                 key = f"portkin_block{part}_seconds"

@@ -28,21 +28,21 @@ from prometheus_client import CollectorRegistry
 from portkin.config.schema import RatesConfig
 from portkin.bundles.forecast import Forecaster
 from portkin.zeek.messages import Count, RatesReport, RatesScores
-from portkin.rates.scorer import Keeper
-from portkin.rates.factory import make_window
+from portkin.rates.scorer import RateScorer
+from portkin.rates.factory import make_store
 from portkin.rates.metrics import RatesMetrics
 def rss(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 models_path, nodes = Path(sys.argv[1]), int(sys.argv[2])
 base = rss()
 models = Forecaster.load(models_path)
 loaded = rss()
-window, _ = make_window(RatesConfig(books=models_path.parent / "w.sqlite"), models, now=0.0)
+window, _ = make_store(RatesConfig(database=models_path.parent / "w.sqlite"), models, now=0.0)
 rng = np.random.default_rng(0)
 width, ports = models.rules.width, models.ports
 begin = 1_700_000_000 - 1_700_000_000 % width
 starts = begin - width * np.arange(models.history, 0, -1)
 window.fill(starts, ports, rng.poisson(20, (models.history, len(ports))).astype(float))
-keeper = Keeper(window, models, metrics=RatesMetrics(CollectorRegistry()), log=None)
+keeper = RateScorer(window, models, metrics=RatesMetrics(CollectorRegistry()), log=None)
 taken, closed, computing = [], [], []
 for hour in range(3):
     for minute in range(0, 60, int(sys.argv[3])):

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from portkin.blocking.backends.nftables import Nftables, Place
-from portkin.blocking.block import Pair, number_of, pair_of
+from portkin.blocking.block import BlockKey, key_of
 from portkin.errors import BackendError
-from portkin.net.addresses import Nets
+from portkin.net.addresses import Nets, number_of
 from portkin.net.ports import Port
 from support.netns import private_network
 from support.sidecar_process import SidecarProcess, until
@@ -33,7 +33,7 @@ ROUNDS = 200
 LONGEST = 7.0
 """Seconds: the longest block that is asked for, and a little."""
 LOOSE = 2.1
-"""Seconds by which kernel and books may differ, as in `align`."""
+"""Seconds by which kernel and books may differ, as in `reconcile`."""
 
 
 class Tables:
@@ -59,7 +59,7 @@ class Tables:
             self.never += bool(re.search(re.escape(b"\x0c\x00\x01\x00" + forbidden), data))
 
 
-def rows(path: Path) -> list[tuple[Pair, float, str | None, float | None]]:
+def rows(path: Path) -> list[tuple[BlockKey, float, str | None, float | None]]:
     """(pair, until, outcome, ended) of all rows of the books."""
     books = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
     query = "SELECT src, port, proto, until, outcome, ended FROM blocks"
@@ -67,7 +67,7 @@ def rows(path: Path) -> list[tuple[Pair, float, str | None, float | None]]:
         found = books.execute(query).fetchall()
     finally:
         books.close()
-    return [(Pair(number_of(src), Port(port, proto)), *rest) for src, port, proto, *rest in found]
+    return [(BlockKey(number_of(src), Port(port, proto)), *rest) for src, port, proto, *rest in found]
 
 
 def check_kernel(books: Path) -> int:
@@ -80,7 +80,7 @@ def check_kernel(books: Path) -> int:
         return 0  # not set up yet
     finally:
         kernel.close()
-    ends: dict[Pair, float] = {}
+    ends: dict[BlockKey, float] = {}
     for pair, until_, outcome, ended in rows(books):
         if outcome is None or ended >= before - LOOSE:
             ends[pair] = max(until_, ends.get(pair, 0.0))
@@ -108,7 +108,7 @@ def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp
                 "table": {"path": str(tmp_path / "table")},
                 "metrics": {"enabled": False},
                 "enforce": {
-                    "books": str(tmp_path / name / "books.sqlite"),
+                    "database": str(tmp_path / name / "blocks.sqlite"),
                     "check": 0.5,
                     "count": 0.5,
                     "limits": {"never_nets": ["198.51.100.0/24"], "grace": 2.0},
@@ -129,7 +129,7 @@ def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp
         bit_side = SidecarProcess(
             tmp_path / "bits", settings("bits", backend="suricata", suricata={"socket": str(inside.socket)})
         )
-        books = {side: tmp_path / side / "books.sqlite" for side in ("kernel", "bits")}
+        books = {side: tmp_path / side / "blocks.sqlite" for side in ("kernel", "bits")}
         tables, killed, most = Tables(), Counter(), 0
         running = {"sidecar": kernel_side, "bits": bit_side, "zeek": asking, "suricata": inside}
         try:
@@ -157,7 +157,7 @@ def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp
             check_kernel(books["kernel"])
             # All of what Zeek was told is in the books of the one or the other.
             told = Counter(
-                pair_of(ip_address(src), Port.parse(text))
+                key_of(ip_address(src), Port.parse(text))
                 for src, text in re.findall(r"^added (\S+) (\S+)", asking.out, re.MULTILINE)
             )
             written = Counter(pair for side in books.values() for pair, *_ in rows(side))

@@ -108,13 +108,13 @@ def test_junk_and_hostile_arguments_change_nothing_but_counters(root, tmp_path):
                 "zeek": {"url": peer.url},
                 "table": {"path": str(tmp_path / "table")},
                 "metrics": {"port": 0},
-                "enforce": {"backend": "nftables", "books": str(tmp_path / "books.sqlite")},
+                "enforce": {"backend": "nftables", "database": str(tmp_path / "blocks.sqlite")},
             }
             with SidecarProcess(tmp_path, settings) as sidecar:
                 await asyncio.wait_for(peer.subscribed.wait(), 60)
                 await peer.say(block("203.0.113.5", "80", 3600))
                 assert "added" == (await asyncio.wait_for(peer.hear(BlockResponse), 30)).outcome
-                before, rows = ruleset(), written(tmp_path / "books.sqlite")
+                before, rows = ruleset(), written(tmp_path / "blocks.sqlite")
                 assert "203.0.113.5 . 80" in before
                 for frames in (
                     (junk(dice) for _ in range(JUNK_FRAMES)),
@@ -135,9 +135,9 @@ def test_junk_and_hostile_arguments_change_nothing_but_counters(root, tmp_path):
                         break
                     assert "vetoed" == answer.outcome
                 assert "exists" == answer.outcome
-                assert (before, rows) == (ruleset(), written(tmp_path / "books.sqlite"))
+                assert (before, rows) == (ruleset(), written(tmp_path / "blocks.sqlite"))
                 metrics = await asyncio.to_thread(sidecar.metrics)
-                counted = sum(value for name, value in metrics.items() if name.startswith("portkin_junk_total"))
+                counted = sum(value for name, value in metrics.items() if name.startswith("portkin_invalid_messages_"))
                 vetoed = sum(value for name, value in metrics.items() if name.startswith("portkin_block_vetoes_total"))
                 print(f"{counted:.0f} junk, {vetoed:.0f} vetoed")
                 assert JUNK_FRAMES + HOSTILE == counted + vetoed

@@ -27,7 +27,7 @@ def running(zeek, tmp_path):
         "zeek": {"url": f"ws://127.0.0.1:{port}/v1/messages/json", "backoff": {"first": 0.05, "cap": 0.2}},
         "table": {"path": str(tmp_path / "table")},
         "metrics": {"enabled": False},
-        "enforce": {"books": str(tmp_path / "books.sqlite")},
+        "enforce": {"database": str(tmp_path / "blocks.sqlite")},
     }
     scripts = (SCRIPTS / "netcontrol.zeek", SCRIPTS / "websocket.zeek", RULING)
     with (
@@ -88,7 +88,7 @@ def test_without_an_answer_the_rule_is_an_error(zeek, tmp_path):
         "zeek": {"url": f"ws://127.0.0.1:{port}/v1/messages/json"},
         "table": {"path": str(tmp_path / "table")},
         "metrics": {"enabled": False},
-        "enforce": {"books": str(tmp_path / "books.sqlite")},
+        "enforce": {"database": str(tmp_path / "blocks.sqlite")},
     }
     scripts = (SCRIPTS / "netcontrol.zeek", SCRIPTS / "websocket.zeek", RULING, slow)
     with (

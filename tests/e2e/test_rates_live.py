@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from portkin.errors import TransportError
-from portkin.timeseries.windows import HOUR
+from portkin.timeseries.bins import HOUR
 from portkin.zeek.transport.broker import find_bindings
 from support.sidecar_process import SidecarProcess
 from support.telescope import BEGIN, HTTP, PORTS, TELNET, hours, write_capture, write_means
@@ -41,8 +41,8 @@ class Site:
                     "backoff": {"first": 0.1, "cap": 0.3},
                 },
                 "metrics": {"port": 0},
-                "enforce": {"books": str(folder / "books.sqlite")},
-                "rates": {"model": str(self.models), "books": str(folder / "rates.sqlite")},
+                "enforce": {"database": str(folder / "blocks.sqlite")},
+                "rates": {"model": str(self.models), "database": str(folder / "rates.sqlite")},
             },
         )
 
@@ -228,7 +228,7 @@ def test_a_recording_fills_the_window(site):
     from portkin_training.commands.rates import rates
 
     first, second = two_captures(site.folder)
-    window = ["--model", str(site.models), "--books", str(site.folder / "rates.sqlite"), "--absent", "unknown"]
+    window = ["--model", str(site.models), "--database", str(site.folder / "rates.sqlite"), "--absent", "unknown"]
     probes = str(site.folder / "probes")
     assert 0 == CliRunner().invoke(ingest, [str(first), "-o", probes]).exit_code
     warmed = CliRunner().invoke(rates, ["warm", probes, *window], catch_exceptions=False)

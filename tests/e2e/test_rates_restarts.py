@@ -43,7 +43,7 @@ def test_a_killed_sidecar_misses_no_report(zeek, root, probe, tmp_path):
     settings = {
         "zeek": {"url": f"ws://127.0.0.1:{port}/v1/messages/json", "backoff": {"first": 0.1, "cap": 0.3}},
         "metrics": {"port": 0},
-        "rates": {"model": str(write_means(tmp_path / "models", [DISCARD], width=60)), "books": str(books)},
+        "rates": {"model": str(write_means(tmp_path / "models", [DISCARD], width=60)), "database": str(books)},
     }
 
     def held() -> int:

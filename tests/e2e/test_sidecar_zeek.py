@@ -60,7 +60,7 @@ def test_zeek_is_greeted_and_answered(pair, table):
         zeek.wait_for("nearest_response 20 ")
         metrics = sidecar.metrics()
         assert metrics["portkin_requests_total"] >= 20
-        assert 0 == metrics["portkin_drops_total"]
+        assert 0 == metrics["portkin_messages_dropped_total"]
 
 
 def test_a_killed_sidecar_that_is_back_answers_again(pair):
@@ -175,7 +175,7 @@ def test_another_client_that_publishes_junk_ends_nobody(zeek, tmp_path, table):
         running.wait_for(f"nearest_response {answered + 10} ")
         metrics = sidecar.metrics()
         assert (60, 60) == (
-            metrics['portkin_junk_total{reason="unexpected"}'],
-            metrics['portkin_junk_total{reason="wrong-type"}'],
+            metrics['portkin_invalid_messages_total{reason="unexpected"}'],
+            metrics['portkin_invalid_messages_total{reason="wrong-type"}'],
         )
         assert sidecar.process.poll() is None

@@ -12,6 +12,7 @@ from portkin.errors import RulesError
 from portkin_rules.build import write_port_rules
 from portkin_rules.plan import Detector, Plan
 from portkin_rules.suricata import check_rules
+from support.suricata import write_config
 
 pytestmark = pytest.mark.suricata
 
@@ -40,6 +41,25 @@ def test_check_before_writing(suricata, tmp_path, monkeypatch):
     (tmp_path / "suricata.yaml").write_text("%YAML 1.1\n---\nvars: {}\n")
     with pytest.raises(RulesError, match="does not accept"):
         check_rules(SHIPPED, program=suricata, config=tmp_path / "suricata.yaml")
+
+
+@pytest.mark.parametrize("console", ["yes", "no"])
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ("flowbits:isset,never; sid:1;", "flowbit 'never' is checked but not set"),
+        ("nonsense:1; sid:1;", "unknown rule keyword 'nonsense'"),
+    ],
+)
+def test_complaints(suricata, tmp_path, console, rules, says):
+    """Errors and warnings about rules are reported, wherever the settings send them; other warnings are not."""
+    config = write_config(tmp_path, console=console)
+    path = tmp_path / "x.rules"
+    path.write_text(f'alert tcp any any -> any any (msg:"x"; {rules})\n')
+    with pytest.raises(RulesError, match=says):
+        check_rules(path, program=suricata, config=config)
+    path.write_text('alert tcp any any -> any any (msg:"x"; sid:1;)\n')
+    check_rules(path, program=suricata, config=config)
 
 
 @pytest.mark.slow

@@ -1,19 +1,20 @@
-"""An enforcer whose clocks and dice a test holds in its hands."""
+"""An enforcer whose clocks and random numbers a test controls."""
 
 from __future__ import annotations
 
 import itertools
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from portkin.blocking.backends.backend import Backend
 from portkin.blocking.backends.shadow import Shadow
-from portkin.blocking.enforcer import Enforcer, Pace
-from portkin.blocking.limits import Limits, Surroundings
-from portkin.blocking.metrics import EnforceMetrics
+from portkin.blocking.enforcer import Enforcer, Intervals
+from portkin.blocking.limits import Limits
+from portkin.blocking.metrics import BlockingMetrics
+from portkin.blocking.protected import ProtectedAddresses
 from portkin.net.ports import Port
 from portkin.zeek.messages import BlockRequest, Count, UnblockRequest
 
@@ -22,15 +23,15 @@ _ids = itertools.count()
 
 
 class Clock:
-    """Wall and steady time of a test; begins at 1,000,000 s after 1970."""
+    """Wall-clock and monotonic time of a test; begins at 1,000,000 s after 1970."""
 
     def __init__(self) -> None:
         self.wall = 1_000_000.0
-        self.steady = 50.0
+        self.monotonic = 50.0
 
     def pass_(self, seconds: float) -> None:
         self.wall += seconds
-        self.steady += seconds
+        self.monotonic += seconds
 
 
 class Lines:
@@ -50,22 +51,23 @@ class Bench:
     """An enforcer with everything around it."""
 
     def __init__(self, folder: Path, backend: Backend | None = None, limits: Limits | None = None, **more) -> None:
-        self.path = folder / "books.sqlite"
+        self.path = folder / "blocks.sqlite"
         self.clock = more.pop("clock", None) or Clock()
         self.log = Lines()
         self.registry = CollectorRegistry()
-        self.around = more.pop("around", Surroundings())
+        self.metrics = BlockingMetrics(self.registry)
+        self.addresses = more.pop("addresses", ProtectedAddresses())
         self.enforcer = Enforcer(
             self.path,
             backend or Shadow(),
             limits=limits or Limits(),
-            surroundings=lambda: self.around,
-            metrics=EnforceMetrics(self.registry),
+            addresses=lambda: self.addresses,
+            metrics=self.metrics,
             log=self.log,
             **{
-                "pace": Pace(check=0.0, count=0.0),
-                "wall": lambda: self.clock.wall,
-                "steady": lambda: self.clock.steady,
+                "intervals": Intervals(check=0.0, count=0.0),
+                "wall_clock": lambda: self.clock.wall,
+                "monotonic": lambda: self.clock.monotonic,
                 **more,
             },
         )
@@ -76,6 +78,11 @@ class Bench:
 
     def metric(self, name: str, **labels) -> float | None:
         return self.registry.get_sample_value(name, labels)
+
+
+def nets(*texts: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks, for the limits."""
+    return tuple(map(ip_network, texts))
 
 
 def block(src: str, port: str, seconds: float = 60.0, *, rank: int = 0, probed: str = "", why: str = PROVEN):

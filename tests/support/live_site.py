@@ -49,7 +49,7 @@ class Site:
         settings = {
             "zeek": {"backoff": {"first": 0.1, "cap": 0.5}},
             "table": {"path": str(folder / "table")},
-            "enforce": {"backend": backend, "books": str(folder / "books.sqlite"), "count": 1.0, **enforce},
+            "enforce": {"backend": backend, "database": str(folder / "blocks.sqlite"), "count": 1.0, **enforce},
         }
         self.sidecar = SidecarProcess(folder / "sidecar", settings)
         self.zeek.prefix = net.inside("sensor")

@@ -46,6 +46,7 @@ stats:
 logging:
   default-log-level: notice
   outputs:
+    - console: {{enabled: {console}}}
     - file: {{enabled: yes, filename: suricata.log}}
 app-layer:
   error-policy: ignore
@@ -55,11 +56,21 @@ unix-command:
 """
 
 
-def write_config(folder: Path, *, home: str = "any", external: str = "any", more: str = "", socket: str = "no") -> Path:
+def write_config(
+    folder: Path,
+    *,
+    home: str = "any",
+    external: str = "any",
+    more: str = "",
+    socket: str = "no",
+    console: str = "yes",
+) -> Path:
     """A suricata.yaml in ``folder`` that logs alerts, drops and statistics there, and nothing else."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "suricata.yaml"
-    path.write_text(CONFIG.format(home=home, external=external, more=more, socket=socket), encoding="utf-8")
+    path.write_text(
+        CONFIG.format(home=home, external=external, more=more, socket=socket, console=console), encoding="utf-8"
+    )
     return path
 
 

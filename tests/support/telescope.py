@@ -9,7 +9,8 @@ import numpy as np
 
 from portkin.bundles.forecast import Model, Rules
 from portkin.net.ports import Port
-from portkin.timeseries.windows import HOUR, Scaling
+from portkin.timeseries.bins import HOUR
+from portkin.timeseries.scaling import Scaling
 from support.captures import ipv4, pcap, tcp, udp
 
 BEGIN = 1_700_000_000 - 1_700_000_000 % HOUR

@@ -1,5 +1,6 @@
-"""Blocking: what Zeek asks for becomes rules of the kernel or bits of Suricata, within limits, and into the books.
+"""Blocking: what Zeek requests becomes nftables elements or Suricata host bits, within limits, and is recorded.
 
-Zeek decides; nothing here blocks on its own. `enforcer` joins the parts: `limits` says whether, `books` keep
-what was done, a `backend` does it (`nftables`, `suricata`, or `shadow`, which only pretends).
+Zeek decides; nothing here blocks on its own. `service` takes requests to `enforcer`; `policy` decides within `limits`
+and `protected`; `active` has the state of all blocks, `records` and `database` make it durable, `reconcile` carries it
+out in one of the `backends`, and `failures` says what happens where one of them cannot be used.
 """

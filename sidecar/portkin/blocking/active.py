@@ -1,65 +1,111 @@
-"""What holds right now, as the deciding needs it: by pair, by source, and by what ends first."""
+"""The state of all blocks in memory: what is active, and what has ended but still has to be recorded or released.
+
+A block ends in one place, `ActiveBlocks.end`, whatever the cause. It is gone from here at once, and depends on nothing
+for that: the database learns of it when it can be written (`unrecorded`), the backend when it can be reached
+(`unreleased`).
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from portkin.blocking.block import Block, Mode, Pair
-from portkin.blocking.limits import Tally
+from portkin.blocking.block import Block, BlockKey, Mode, Outcome
+from portkin.blocking.limits import BlockCounts
 
 
-class Memory:
-    """The blocks that hold, and the pairs that are left alone. Times are seconds since 1970."""
+class Ended(NamedTuple):
+    """A block that ended, how and when (seconds since 1970)."""
 
-    def __init__(self) -> None:
-        self.live: dict[Pair, Block] = {}
-        self.grace: dict[Pair, float] = {}
-        self.tally = Tally()
-        self._ends: list[tuple[float, Pair]] = []  # a heap; a block that was extended is in it twice
+    block: Block
+    outcome: Outcome
+    at: float
 
-    def load(self, blocks: Iterable[Block], grace: dict[Pair, float]) -> None:
-        """Forget everything, and hold these."""
-        self.live, self.grace, self.tally, self._ends = {}, grace, Tally(), []
+
+class ActiveBlocks:
+    """Active blocks by key, and the grace of keys that were unblocked. Times are seconds since 1970.
+
+    ``count_ended`` is called with mode, outcome and number of the blocks that ended.
+    """
+
+    def __init__(self, count_ended: Callable[[Mode, Outcome, int], None] = lambda mode, outcome, count: None) -> None:
+        self._count_ended = count_ended
+        self.by_key: dict[BlockKey, Block] = {}
+        self.grace: dict[BlockKey, float] = {}
+        """Until when keys that were unblocked are not blocked again."""
+        self.counts = BlockCounts()
+        self.unrecorded: list[Ended] = []
+        """What has ended, and the database still has as active."""
+        self.unreleased: set[BlockKey] = set()
+        """What the backend may still block, and must not. May hold keys that are active again: see `to_release`."""
+        self._ends: list[tuple[float, BlockKey]] = []  # a heap; a block that was extended is in it twice
+
+    def load(self, blocks: Iterable[Block], grace: dict[BlockKey, float]) -> None:
+        """Replace the active blocks and graces by these, without those that have ended meanwhile."""
+        ended = {ended.block.row for ended in self.unrecorded}
+        self.by_key, self.grace, self.counts, self._ends = {}, grace, BlockCounts(), []
         for block in blocks:
-            self.keep(block)
+            if block.row not in ended:
+                self.add(block)
 
-    def keep(self, block: Block) -> None:
+    def add(self, block: Block) -> None:
         """A block begins."""
-        self.live[block.pair] = block
-        self.tally.add(block.pair.src)
-        heapq.heappush(self._ends, (block.until, block.pair))
+        self.by_key[block.key] = block
+        self.counts.add(block.key.src)
+        heapq.heappush(self._ends, (block.until, block.key))
 
-    def drop(self, block: Block) -> None:
-        """A block has ended."""
-        del self.live[block.pair]
-        self.tally.drop(block.pair.src)
+    def end(self, blocks: Sequence[Block], outcome: Outcome, now: float, *, release: bool) -> None:
+        """Blocks end, at once, whatever becomes of database and backend.
 
-    def move(self, block: Block, until: float) -> None:
-        """A block ends at another time."""
-        block.until = until
-        heapq.heappush(self._ends, (until, block.pair))
+        ``release`` says whether the backend may still hold them; it does not where their time is over.
+        """
+        for block in blocks:
+            if self.by_key.get(block.key) is block:
+                del self.by_key[block.key]
+                self.counts.remove(block.key.src)
+            self.unrecorded.append(Ended(block, outcome, now))
+            if release and block.mode != "holdout":
+                self.unreleased.add(block.key)
+        for mode, count in Counter(block.mode for block in blocks).items():
+            self._count_ended(mode, outcome, count)
 
-    def take_over(self, now: float) -> list[Block]:
-        """Drop the blocks whose time is over; gives them."""
-        over = []
+    def expire(self, now: float) -> list[Block]:
+        """End the blocks whose time is over, and return them; the backend has released them by itself."""
+        over: dict[BlockKey, Block] = {}
         while self._ends and self._ends[0][0] <= now:
-            _, pair = heapq.heappop(self._ends)
-            block = self.live.get(pair)
+            _, key = heapq.heappop(self._ends)
+            block = self.by_key.get(key)
             if block is not None and block.until <= now:
-                self.drop(block)
-                over.append(block)
-        return over
+                over[key] = block
+        ended = list(over.values())
+        self.end(ended, "expired", now, release=False)
+        return ended
+
+    def undo_end(self, blocks: Iterable[Block]) -> None:
+        """Blocks did not end after all: the next `load` brings them back."""
+        rows = {block.row for block in blocks}
+        self.unrecorded = [ended for ended in self.unrecorded if ended.block.row not in rows]
+
+    def to_release(self, mode: Mode) -> list[BlockKey]:
+        """The keys that the backend of this mode must release."""
+        return [key for key in self.unreleased if key not in self.by_key or self.by_key[key].mode != mode]
+
+    def set_end(self, block: Block, until: float) -> None:
+        """A block ends at another time than before."""
+        block.until = until
+        heapq.heappush(self._ends, (until, block.key))
 
     def shift(self, seconds: float) -> None:
-        """The clock was set anew: all times move with it."""
-        for block in self.live.values():
+        """The wall clock was changed by so many seconds: all times move with it."""
+        for block in self.by_key.values():
             block.since += seconds
             block.until += seconds
-        self._ends = [(block.until, block.pair) for block in self.live.values()]
+        self._ends = [(block.until, block.key) for block in self.by_key.values()]
         heapq.heapify(self._ends)
-        self.grace = {pair: until + seconds for pair, until in self.grace.items()}
+        self.grace = {key: until + seconds for key, until in self.grace.items()}
 
-    def held_by(self, mode: Mode) -> dict[Pair, Block]:
-        """The blocks of one mode."""
-        return {pair: block for pair, block in self.live.items() if block.mode == mode}
+    def of_mode(self, mode: Mode) -> dict[BlockKey, Block]:
+        """The active blocks of one mode."""
+        return {key: block for key, block in self.by_key.items() if block.mode == mode}

@@ -1,8 +1,8 @@
-"""The books: every block with its reason and its end, in one SQLite file (WAL) that survives being killed.
+"""The block database: every block with its reason and its end, in one SQLite file (WAL) that survives kill -9.
 
 One row is one block, from its beginning to its end however often it was extended; ``outcome`` is null while
-it holds. Others may read and write the file meanwhile (``portkin blocks``): whoever changes both the books
-and what blocks does so under `Books.lock`, and `Books.changed` tells that somebody else wrote.
+it is active. Other processes may read and write the file meanwhile (``portkin blocks``): a change of both database and
+backend is made under `BlockDatabase.lock`, and `BlockDatabase.changed` reports that another process wrote.
 """
 
 from __future__ import annotations
@@ -15,28 +15,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from portkin.blocking.block import MOST_WHY, Block, Mode, Outcome, Pair, number_of, text_of
-from portkin.errors import BooksError
-from portkin.net.ports import Port
+from portkin.blocking.active import Ended
+from portkin.blocking.block import MAX_REASON, Block, BlockKey, Mode
+from portkin.errors import StorageError
+from portkin.net.addresses import number_of, text_of
+from portkin.net.ports import Port, Proto
 from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 
-SCHEMA = 1
-MOST_ROWS = 2_000_000
-"""Blocks that are kept, whatever the retention: some 500 MB."""
+SCHEMA = 2
+"""1 had `why` in the place of `reason`."""
+MAX_ROWS = 2_000_000
+"""Rows kept, whatever the retention: some 500 MB."""
 _APPLICATION = 0x706B696E
-"""``pkin``: the mark of our files (PRAGMA application_id)."""
+"""``pkin``: marks our files (PRAGMA application_id)."""
 _TABLES = """
 CREATE TABLE blocks (
     id INTEGER PRIMARY KEY,
     src TEXT NOT NULL, port INTEGER NOT NULL, proto TEXT NOT NULL,
-    rank INTEGER NOT NULL, probed TEXT NOT NULL, table_id TEXT NOT NULL, why TEXT NOT NULL,
+    rank INTEGER NOT NULL, probed TEXT NOT NULL, table_id TEXT NOT NULL, reason TEXT NOT NULL,
     since REAL NOT NULL, until REAL NOT NULL, extensions INTEGER NOT NULL DEFAULT 0,
     mode TEXT NOT NULL, hit INTEGER NOT NULL DEFAULT 0,
     packets INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
     outcome TEXT, ended REAL
 );
-CREATE UNIQUE INDEX live ON blocks (src, port, proto) WHERE outcome IS NULL;
-CREATE INDEX pairs ON blocks (src, port, proto);
+CREATE UNIQUE INDEX active ON blocks (src, port, proto) WHERE outcome IS NULL;
+CREATE INDEX keys ON blocks (src, port, proto);
 CREATE INDEX ended ON blocks (ended) WHERE outcome IS NOT NULL;
 CREATE TABLE grace (
     src TEXT NOT NULL, port INTEGER NOT NULL, proto TEXT NOT NULL, until REAL NOT NULL,
@@ -44,35 +47,35 @@ CREATE TABLE grace (
 ) WITHOUT ROWID;
 CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), latest REAL NOT NULL);
 """
-_CLASH = 5.0
-"""Seconds that a clock may be behind the books before that is called a clash."""
+_CLOCK_TOLERANCE = 5.0
+"""Seconds that the clock may be behind the latest time in the database without being reported."""
 _LOCK_WAIT = 10.0
-"""Seconds that a process waits for another to let go of the books."""
+"""Seconds that a process waits for the lock."""
 _LOCK_POLL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the books say of a block beyond what is kept in memory."""
+    """A block to be recorded, with what is kept of it in the database alone."""
 
     block: Block
     probed: str = ""
     table_id: str = ""
-    why: str = ""
+    reason: str = ""
 
 
-class Books:
-    """An open file of books. For one thread at a time. Every method may raise sqlite3.Error."""
+class BlockDatabase:
+    """The open file. For one thread at a time. Every method may raise sqlite3.Error."""
 
     def __init__(self, path: Path) -> None:
-        """Open or begin the file; see `open_books`, which deals with damaged ones."""
+        """Open or create the file; `open_database` deals with damaged ones."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = path.with_name(path.name + ".lock").open("a")
         self._db = connect(path)
         try:
             with self.lock():
-                prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="books of blocks")
+                prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a block database")
         except BaseException:
             self.close()
             raise
@@ -84,9 +87,9 @@ class Books:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from changing the books and what blocks; killed, we let go.
+        """Keep other processes from changing database and backend; the kernel releases the lock of a killed process.
 
-        Raises BooksError where another does not let go, as one that was stopped.
+        Raises StorageError where another process keeps the lock too long, as one that was stopped.
         """
         end = time.monotonic() + _LOCK_WAIT
         while True:
@@ -95,7 +98,7 @@ class Books:
                 break
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    raise BooksError(
+                    raise StorageError(
                         f"{self._lock.name}: another process has held this lock for {_LOCK_WAIT:g} s; "
                         f"`fuser {self._lock.name}` shows which"
                     ) from None
@@ -110,46 +113,48 @@ class Books:
         return transaction(self._db)
 
     def _data_version(self) -> int:
-        return self._db.execute("PRAGMA data_version").fetchone()[0]
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     def changed(self) -> bool:
-        """Whether somebody else has written since this was last asked."""
+        """Whether another process has written since this was last called."""
         before, self._version = self._version, self._data_version()
         return before != self._version
 
     # Reading.
 
-    def live(self) -> list[Block]:
-        """The blocks that hold, or held when somebody was last here."""
+    def active(self) -> list[Block]:
+        """The blocks that have no outcome yet."""
         rows = self._db.execute(
             "SELECT src, port, proto, mode, rank, since, until, id, hit FROM blocks WHERE outcome IS NULL"
         )
         return [
-            Block(_pair(src, port, proto), mode, rank, since, until, row, bool(hit))
+            Block(_key(src, port, proto), mode, rank, since, until, row, bool(hit))
             for src, port, proto, mode, rank, since, until, row, hit in rows
         ]
 
-    def grace(self, now: float) -> dict[Pair, float]:
-        """Until when pairs that were unblocked are left alone."""
+    def grace(self, now: float) -> dict[BlockKey, float]:
+        """Until when keys that were unblocked are not blocked again."""
         rows = self._db.execute("SELECT src, port, proto, until FROM grace WHERE until > ?", (now,))
-        return {_pair(src, port, proto): until for src, port, proto, until in rows}
+        return {_key(src, port, proto): until for src, port, proto, until in rows}
 
-    def cut_short(self, mode: Mode, now: float) -> list[Pair]:
-        """The pairs with a block of this mode that has ended though its time is not over."""
+    def ended_early(self, mode: Mode, now: float) -> list[BlockKey]:
+        """The keys with a block of this mode that ended before its time was over."""
         query = "SELECT DISTINCT src, port, proto FROM blocks WHERE outcome IS NOT NULL AND mode = ? AND until > ?"
-        return [_pair(*row) for row in self._db.execute(query, (mode, now))]
+        return [_key(*row) for row in self._db.execute(query, (mode, now))]
 
-    def known(self, pair: Pair) -> bool:
-        """Whether there is any row of the pair."""
+    def known(self, key: BlockKey) -> bool:
+        """Whether there is any row of the key."""
         query = "SELECT 1 FROM blocks WHERE src = ? AND port = ? AND proto = ? LIMIT 1"
-        return self._db.execute(query, _key(pair)).fetchone() is not None
+        return self._db.execute(query, _values(key)).fetchone() is not None
 
     def rows(
-        self, *, live: bool, src: str | None = None, port: Port | None = None, limit: int = -1
+        self, *, active: bool, src: str | None = None, port: Port | None = None, limit: int = -1
     ) -> list[dict[str, Any]]:
-        """Rows for people, the latest first: the live ones or all; of one source or port."""
-        where, values = ["1"], []
-        if live:
+        """Rows for display, the latest first: the active ones or all; of one source or port."""
+        where: list[str] = ["1"]
+        values: list[object] = []
+        if active:
             where.append("outcome IS NULL")
         if src is not None:
             where.append("src = ?")
@@ -162,20 +167,20 @@ class Books:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    def clash(self, now: float) -> float:
-        """How many seconds the clock is behind the latest time in the books; 0 where that is nothing to mention."""
+    def clock_behind(self, now: float) -> float:
+        """How many seconds the clock is behind the latest time in the database; 0 within a tolerance."""
         row = self._db.execute("SELECT latest FROM clock").fetchone()
         behind = row[0] - now if row else 0.0
-        return behind if behind > _CLASH else 0.0
+        return behind if behind > _CLOCK_TOLERANCE else 0.0
 
     # Writing, within a transaction.
 
     def stamp(self, now: float) -> None:
-        """Note the time, for `clash`."""
+        """Record the time, for `clock_behind`."""
         self._db.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (now,))
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Begin blocks; sets their ``row``."""
+        """Record new blocks; sets their ``row``."""
         if not entries:
             return
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM blocks").fetchone()
@@ -186,11 +191,11 @@ class Books:
             values.append(
                 (
                     row,
-                    *_key(block.pair),
+                    *_values(block.key),
                     block.rank,
                     entry.probed,
                     _clean(entry.table_id),
-                    _clean(entry.why),
+                    _clean(entry.reason),
                     block.since,
                     block.until,
                     block.mode,
@@ -198,70 +203,70 @@ class Books:
                 )
             )
         self._db.executemany(
-            "INSERT INTO blocks (id, src, port, proto, rank, probed, table_id, why, since, until, mode, hit) "
+            "INSERT INTO blocks (id, src, port, proto, rank, probed, table_id, reason, since, until, mode, hit) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values,
         )
 
     def extend(self, blocks: Iterable[Block]) -> None:
-        """Write down the blocks' new ends."""
+        """Record the blocks' new ends."""
         self._db.executemany(
             "UPDATE blocks SET until = ?, hit = ?, extensions = extensions + 1 WHERE id = ?",
             [(block.until, block.hit, block.row) for block in blocks],
         )
 
     def correct(self, blocks: Iterable[Block]) -> None:
-        """Write down the blocks' ends and hits without calling it an extension."""
+        """Record the blocks' ends and hits without counting an extension."""
         self._db.executemany(
             "UPDATE blocks SET until = ?, hit = ? WHERE id = ?",
             [(block.until, block.hit, block.row) for block in blocks],
         )
 
     def count(self, counted: Iterable[tuple[Block, int, int]]) -> None:
-        """Write down how many packets and bytes each block has kept away."""
+        """Record how many packets and bytes each block has dropped."""
         self._db.executemany(
             "UPDATE blocks SET packets = ?, bytes = ?, hit = ? WHERE id = ?",
             [(packets, octets, block.hit, block.row) for block, packets, octets in counted],
         )
 
-    def end(self, blocks: Iterable[Block], outcome: Outcome, now: float) -> None:
-        """Write down that blocks have ended."""
+    def end(self, ended: Iterable[Ended]) -> None:
+        """Record that blocks have ended."""
         self._db.executemany(
             "UPDATE blocks SET outcome = ?, ended = ?, hit = ? WHERE id = ?",
-            [(outcome, now, block.hit, block.row) for block in blocks],
+            [(outcome, at, block.hit, block.row) for block, outcome, at in ended],
         )
 
-    def spare(self, pairs: Iterable[Pair], until: float) -> None:
-        """Leave pairs alone until then."""
+    def add_grace(self, keys: Iterable[BlockKey], until: float) -> None:
+        """The keys are not blocked again until then."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO grace VALUES (?, ?, ?, ?)", [(*_key(pair), until) for pair in pairs]
+            "INSERT OR REPLACE INTO grace VALUES (?, ?, ?, ?)", [(*_values(key), until) for key in keys]
         )
 
-    def forget_grace(self, pairs: Iterable[Pair]) -> None:
-        """The pairs may be blocked again."""
-        self._db.executemany("DELETE FROM grace WHERE src = ? AND port = ? AND proto = ?", map(_key, pairs))
+    def remove_grace(self, keys: Iterable[BlockKey]) -> None:
+        """The keys may be blocked again."""
+        self._db.executemany("DELETE FROM grace WHERE src = ? AND port = ? AND proto = ?", map(_values, keys))
 
     def prune(self, before: float, now: float) -> int:
-        """Forget blocks that ended before then or are too many, and graces that are over; gives how many blocks."""
+        """Delete blocks that ended before then or are too many, and graces that are over; returns how many blocks."""
         self._db.execute("DELETE FROM grace WHERE until <= ?", (now,))
         query = "DELETE FROM blocks WHERE outcome IS NOT NULL AND (ended < ? OR id <= (SELECT max(id) FROM blocks) - ?)"
-        return self._db.execute(query, (before, MOST_ROWS)).rowcount
+        return self._db.execute(query, (before, MAX_ROWS)).rowcount
 
 
-def open_books(path: Path, now: float) -> tuple[Books, str]:
-    """The books at ``path``, and what was wrong with them; see `portkin.sqlite.open_or_set_aside`."""
-    refused = "the books of blocks cannot be opened ({}); set enforce.books to a file that can be written"
-    return open_or_set_aside(path, now, lambda: Books(path), refused)
+def open_database(path: Path, now: float) -> tuple[BlockDatabase, str]:
+    """The database at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
+    refused = "the block database cannot be opened ({}); set enforce.database to a file that can be written"
+    return open_or_set_aside(path, now, lambda: BlockDatabase(path), refused)
 
 
 def _clean(text: str) -> str:
-    """The text as it can be stored: not endless, and without the halves of characters that JSON may hold."""
-    return text[:MOST_WHY].encode(errors="replace").decode()
+    """The text as it can be stored: limited in length, and without the halves of characters that JSON may hold."""
+    return text[:MAX_REASON].encode(errors="replace").decode()
 
 
-def _key(pair: Pair) -> tuple[str, int, str]:
-    return text_of(pair.src), pair.port.number, pair.port.proto
+def _values(key: BlockKey) -> tuple[str, int, str]:
+    return text_of(key.src), key.port.number, key.port.proto
 
 
-def _pair(src: str, port: int, proto: Any) -> Pair:
-    return Pair(number_of(src), Port(port, proto))
+def _key(src: str, port: int, proto: Proto) -> BlockKey:
+    return BlockKey(number_of(src), Port(port, proto))

@@ -1,7 +1,8 @@
-"""From settings to an enforcer: which backend, whose addresses."""
+"""Builds the enforcer and its service from the settings."""
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -15,20 +16,20 @@ from portkin.blocking.backends.libnftables import LIBRARY
 from portkin.blocking.backends.nftables import Nftables
 from portkin.blocking.backends.shadow import Shadow
 from portkin.blocking.backends.suricata import Suricata
-from portkin.blocking.config import EnforceConfig, books_path, limits_of, pace_of, place_of
+from portkin.blocking.config import EnforceConfig, database_path, intervals_of, place_of
 from portkin.blocking.enforcer import Enforcer
-from portkin.blocking.limits import Surroundings
-from portkin.blocking.metrics import EnforceMetrics
-from portkin.blocking.service import Enforcement
+from portkin.blocking.metrics import BlockingMetrics
+from portkin.blocking.protected import ProtectedAddresses
+from portkin.blocking.service import BlockingService
 from portkin.logs import Log
-from portkin.net.addresses import address_of
+from portkin.net.addresses import number_of
 from portkin.net.interfaces import gateways, own_addresses
 
-_AROUND_EVERY = 5.0
-"""Seconds for which the machine's addresses are believed."""
+_CACHED = 5.0
+"""Seconds for which the addresses of this machine are cached."""
 
 
-def make_enforcer(config: EnforceConfig, *, peers: Iterable[str], metrics: EnforceMetrics, log: Log) -> Enforcer:
+def make_enforcer(config: EnforceConfig, *, peers: Iterable[str], metrics: BlockingMetrics, log: Log) -> Enforcer:
     """The enforcer that the settings name. ``peers`` are hosts never blocked, as Zeek's.
 
     Raises BackendError or ConfigError for settings that can never work here.
@@ -36,33 +37,33 @@ def make_enforcer(config: EnforceConfig, *, peers: Iterable[str], metrics: Enfor
     backend = make_backend(config)
     if isinstance(backend, Nftables) and backend.runner != LIBRARY:
         log.warning(
-            f"{LIBRARY} is not here; {backend.runner} is started for each batch, which takes some milliseconds more"
+            f"{LIBRARY} is not installed; {backend.runner} is started for each batch, which takes milliseconds more"
         )
     return Enforcer(
-        books_path(config),
+        database_path(config),
         backend,
-        limits=limits_of(config.limits),
-        pace=pace_of(config),
-        surroundings=surroundings_of(peers),
+        limits=config.limits,
+        intervals=intervals_of(config),
+        addresses=protected_addresses(peers),
         metrics=metrics,
         log=log,
     )
 
 
-def make_enforcement(
+def make_blocking_service(
     config: EnforceConfig,
     *,
     peers: Iterable[str],
     registry: CollectorRegistry,
     log: Log,
     clock: Callable[[], float] = time.monotonic,
-) -> Enforcement:
+) -> BlockingService:
     """The part of the service that blocks."""
-    metrics = EnforceMetrics(registry)
+    metrics = BlockingMetrics(registry)
     enforcer = make_enforcer(config, peers=peers, metrics=metrics, log=log)
-    # A shadow with nothing in its books leaves the disk alone until somebody asks it.
-    lazily = config.backend == "shadow" and not books_path(config).exists()
-    return Enforcement(enforcer, queue=config.queue, metrics=metrics, log=log, clock=clock, lazily=lazily)
+    # A shadow without a database writes nothing until the first request.
+    lazy = config.backend == "shadow" and not database_path(config).exists()
+    return BlockingService(enforcer, queue=config.queue, metrics=metrics, log=log, clock=clock, lazy=lazy)
 
 
 def make_backend(config: EnforceConfig) -> Backend:
@@ -74,16 +75,19 @@ def make_backend(config: EnforceConfig) -> Backend:
     return Shadow()
 
 
-def surroundings_of(peers: Iterable[str], clock: Callable[[], float] = time.monotonic) -> Callable[[], Surroundings]:
-    """What tells the addresses that must stay reachable: the machine's, its gateways', and those of the peers."""
+def protected_addresses(
+    peers: Iterable[str], clock: Callable[[], float] = time.monotonic
+) -> Callable[[], ProtectedAddresses]:
+    """A function that returns the addresses that must stay reachable: this machine's, its gateways', the peers'."""
     others = frozenset(_addresses(peers))
-    known = Surroundings(), -_AROUND_EVERY
+    known = ProtectedAddresses()
+    read = -math.inf
 
-    def look() -> Surroundings:
-        nonlocal known
-        if clock() - known[1] >= _AROUND_EVERY:
-            known = Surroundings(own_addresses() | others, gateways()), clock()
-        return known[0]
+    def look() -> ProtectedAddresses:
+        nonlocal known, read
+        if clock() - read >= _CACHED:
+            known, read = ProtectedAddresses(own_addresses() | others, gateways()), clock()
+        return known
 
     return look
 
@@ -98,5 +102,5 @@ def _addresses(hosts: Iterable[str]) -> set[int]:
     for host in filter(None, hosts):
         with suppress(OSError):
             for *_, peer in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
-                found.add(address_of(str(peer[0]).partition("%")[0]))
+                found.add(number_of(str(peer[0]).partition("%")[0]))
     return found

@@ -1,130 +1,93 @@
-"""Whether a pair may be blocked: what wins over every decision of Zeek's. Pure: times come in, verdicts go out."""
+"""Limits of blocking: the settings, and what follows from them. Pure: times come in, verdicts go out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
-from portkin.blocking.block import Pair, Why
+from portkin.blocking.block import BlockKey, Evidence
+from portkin.config.loading import Networks, setting
 from portkin.net.addresses import Nets
 from portkin.net.ports import Port
 
-Veto = Literal[
-    "never-net",
-    "never-port",
-    "own-address",
-    "gateway",
-    "special-address",
-    "duration",
-    "grace",
-    "unproven",
-    "source-cap",
-    "total-cap",
-    "rate-cap",
-    "holdout",
-]
-"""Why a pair is not blocked; few and fixed, for it labels a metric."""
+Cap = Literal["source-cap", "total-cap"]
 
-SPECIAL = Nets(
-    (
-        "0.0.0.0/8",  # this network (RFC 791)
-        "127.0.0.0/8",  # loopback
-        "169.254.0.0/16",  # link-local (RFC 3927)
-        "224.0.0.0/4",  # multicast
-        "255.255.255.255/32",  # limited broadcast
-        "::/127",  # unspecified and loopback
-        "fe80::/10",  # link-local: routers speak from there
-        "ff00::/8",  # multicast
-    )
-)
-"""Addresses that are nobody's in particular: what comes from them is forged, or needed."""
-
-UNQUESTIONED = ("OPERATOR", "NETCONTROL")
-"""Orders, not verdicts: they need no evidence, and are not held out."""
+ORDERS = ("OPERATOR", "NETCONTROL")
+"""Kinds of evidence that are orders: they need no proof, and are not held out."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an operator sets. Durations in seconds."""
+    """The section ``enforce.limits``: what overrides every decision to block. Reloaded when the file changes."""
 
-    never_nets: Nets = Nets()  # noqa: RUF009  (immutable)
-    never_ports: frozenset[Port] = frozenset()
-    max_ports: int = 1024
-    """Ports blocked for one source at a time."""
-    max_per_second: int = 1000
-    """New blocks per second, of all sources."""
-    max_blocks: int = 100_000
-    """Blocks at a time."""
-    max_duration: float = 604_800.0
-    """A longer block is shortened to this."""
-    grace: float = 3600.0
-    """A pair that was unblocked is left alone for so long."""
-    holdout: float = 0.0
-    """The share of predictions that is not blocked, from 0 to 1."""
+    never_nets: tuple[Networks, ...] = ()
+    """Sources never blocked."""
+    never_ports: tuple[Port, ...] = ()
+    """Destination ports never blocked: ``22/tcp`` or ``53/udp``."""
+    max_ports: int = setting(1024, low=1, high=65_536)
+    """Ports blocked for one source at a time: what a sweep over all ports can add."""
+    max_per_second: int = setting(1000, low=1, high=1_000_000)
+    """New blocks per second, of all sources: a tenth of what one core can do."""
+    max_blocks: int = setting(100_000, low=1, high=1_000_000)
+    """Blocks at a time: about 20 MB in the kernel, and as much here."""
+    max_duration: float = setting(604_800.0, low=1.0, high=31_536_000.0)
+    """Seconds; a longer block is shortened to this week."""
+    grace: float = setting(3600.0, low=0.0, high=31_536_000.0)
+    """Seconds after an unblock during which the same source and port is not blocked again."""
+    holdout: float = setting(0.0, low=0.0, high=0.9)
+    """The share of predictions that is not blocked, to measure their usefulness; 0.02 is much already."""
     block_unproven: bool = False
-    """Whether sources are blocked that a forger could have made up."""
-    darknet_destinations: int = 3
-    """Distinct addresses of nets without hosts that prove a scan."""
+    """Whether to block sources known from nothing but single unanswered SYNs, which anybody can forge."""
+    darknet_destinations: int = setting(3, low=0, high=65_536)
+    """Distinct addresses without a host that prove a scan; 0: they prove nothing."""
 
+    @cached_property
+    def nets(self) -> Nets:
+        """``never_nets``, to look addresses up in."""
+        return Nets(map(str, self.never_nets))
 
-@dataclass(frozen=True)
-class Surroundings:
-    """Addresses that must stay reachable, as 128-bit numbers."""
-
-    own: frozenset[int] = frozenset()
-    """The machine's, Zeek's, the sidecar's."""
-    gateways: frozenset[int] = frozenset()
-
-
-def never(pair: Pair, limits: Limits, around: Surroundings) -> Veto | None:
-    """Why this pair may not be blocked by anybody for any reason; None where it may."""
-    if pair.src in SPECIAL:
-        return "special-address"
-    if pair.src in around.own:
-        return "own-address"
-    if pair.src in around.gateways:
-        return "gateway"
-    if pair.src in limits.never_nets:
-        return "never-net"
-    if pair.port in limits.never_ports:
-        return "never-port"
-    return None
+    @cached_property
+    def ports(self) -> frozenset[Port]:
+        """``never_ports``, to look ports up in."""
+        return frozenset(self.never_ports)
 
 
 def duration(seconds: float, limits: Limits) -> float | None:
-    """How long a block asked for so long may last; None where that is no time at all."""
+    """How many seconds a block of the requested duration lasts; None where that is not a positive number."""
     if not (math.isfinite(seconds) and seconds > 0):
         return None
     return min(seconds, limits.max_duration)
 
 
-def proven(why: Why, limits: Limits) -> bool:
+def proven(evidence: Evidence, limits: Limits) -> bool:
     """Whether more is known against a source than single unanswered SYNs to live hosts.
 
     Those anybody can send in anybody's name. That a host answered or refused, that a SYN was sent again, or that
     a net without hosts was searched, a forger brings about less easily.
     """
-    if limits.block_unproven or why.evidence in UNQUESTIONED:
+    if limits.block_unproven or evidence.kind in ORDERS:
         return True
-    return bool(why.answered or why.refused or why.repeated) or 0 < limits.darknet_destinations <= why.darknet
+    contacted = evidence.answered or evidence.refused or evidence.repeated
+    return bool(contacted) or 0 < limits.darknet_destinations <= evidence.darknet
 
 
-def held_out(why: Why, rank: int, limits: Limits, draw: float) -> bool:
+def held_out(evidence: Evidence, rank: int, limits: Limits, draw: float) -> bool:
     """Whether this prediction is among those not blocked; ``draw`` is uniform in [0, 1)."""
-    return rank > 0 and why.evidence not in UNQUESTIONED and draw < limits.holdout
+    return rank > 0 and evidence.kind not in ORDERS and draw < limits.holdout
 
 
 @dataclass(slots=True)
-class Rate:
-    """A bucket of as many tokens as a second allows, filled at that rate."""
+class TokenBucket:
+    """Limits new blocks per second: a second's worth of tokens, refilled at that rate."""
 
     tokens: float = math.inf
     at: float = -math.inf
 
     def take(self, per_second: int, now: float) -> bool:
-        """Take one; False where there is none. ``now`` is of a steady clock, in seconds."""
+        """Take one; False where there is none. ``now`` is in seconds, of a monotonic clock."""
         self.tokens = min(per_second, self.tokens + max(0.0, now - self.at) * per_second)
         self.at = now
         if self.tokens < 1:
@@ -134,17 +97,19 @@ class Rate:
 
 
 @dataclass(slots=True)
-class Tally:
-    """How many blocks there are, in all and per source; holdouts count, so that they change nothing else."""
+class BlockCounts:
+    """How many blocks are active, in total and per source. Holdouts count, so that they change nothing else."""
 
     total: int = 0
     by_source: dict[int, int] = field(default_factory=dict)
 
     def add(self, src: int) -> None:
+        """A block of this source begins."""
         self.total += 1
         self.by_source[src] = self.by_source.get(src, 0) + 1
 
-    def drop(self, src: int) -> None:
+    def remove(self, src: int) -> None:
+        """A block of this source ends."""
         self.total -= 1
         left = self.by_source[src] - 1
         if left:
@@ -153,15 +118,15 @@ class Tally:
             del self.by_source[src]
 
 
-def capped(pair: Pair, tally: Tally, limits: Limits) -> Veto | None:
-    """Which cap a new block of this pair would break; None for none."""
-    if tally.by_source.get(pair.src, 0) >= limits.max_ports:
+def capped(key: BlockKey, counts: BlockCounts, limits: Limits) -> Cap | None:
+    """Which cap a new block of this key would exceed; None for none."""
+    if counts.by_source.get(key.src, 0) >= limits.max_ports:
         return "source-cap"
-    if tally.total >= limits.max_blocks:
+    if counts.total >= limits.max_blocks:
         return "total-cap"
     return None
 
 
-def in_grace(pair: Pair, grace: Mapping[Pair, float], now: float) -> bool:
-    """Whether the pair was unblocked not long ago; ``grace`` says until when it is left alone."""
-    return now < grace.get(pair, -math.inf)
+def in_grace(key: BlockKey, grace: Mapping[BlockKey, float], now: float) -> bool:
+    """Whether the key was unblocked recently; ``grace`` has the end of each period of grace."""
+    return now < grace.get(key, -math.inf)

@@ -1,4 +1,4 @@
-"""What Prometheus can read about blocking."""
+"""Prometheus metrics of blocking."""
 
 from __future__ import annotations
 
@@ -9,80 +9,86 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from portkin.blocking.backends.backend import Dropped
-from portkin.blocking.stats import Figures
+from portkin.blocking.stats import BlockingStats
 
 BUCKETS = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 4e-3, 6e-3, 8e-3, 15e-3, 40e-3, 0.1, 0.5, 2.0)
 """Seconds; a block should be in place within 8 ms of its probe."""
 
 
-class EnforceMetrics:
-    """The counters of blocking, in a registry that may hold others too."""
+class BlockingMetrics:
+    """The metrics of blocking, in a registry that may have others too."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        known = {"registry": registry}
-        self._blocks = Counter("portkin_blocks", "What came of blocks", ["mode", "outcome"], **known)
-        self._vetoes = Counter("portkin_block_vetoes", "Blocks refused", ["reason"], **known)
-        self._requests = Counter("portkin_block_requests", "Requests from Zeek", ["kind"], **known)
-        self._errors = Counter("portkin_block_errors", "Failures of backend or books", ["part"], **known)
-        self._backend = Histogram("portkin_block_backend_seconds", "One batch in the backend", buckets=BUCKETS, **known)
-        self._books = Histogram("portkin_block_books_seconds", "One batch in the books", buckets=BUCKETS, **known)
-        self._whole = Histogram(
-            "portkin_block_seconds", "From request read to block in place", buckets=BUCKETS, **known
+        def seconds(name: str, what: str) -> Histogram:
+            return Histogram(f"portkin_block{name}_seconds", what, buckets=BUCKETS, registry=registry)
+
+        self._blocks = Counter("portkin_blocks", "Blocks by outcome", ["mode", "outcome"], registry=registry)
+        self._vetoes = Counter("portkin_block_vetoes", "Blocks refused", ["reason"], registry=registry)
+        self._requests = Counter("portkin_block_requests", "Requests from Zeek", ["kind"], registry=registry)
+        self._errors = Counter(
+            "portkin_block_errors", "Failures of backend, database or queue", ["component"], registry=registry
         )
+        self._backend = seconds("_backend", "One batch in the backend")
+        self._database = seconds("_database", "One batch in the database")
+        self._whole = seconds("", "From request read to block in place")
         self._collected: Callable[[], Iterable[Metric]] = tuple
-        registry.register(self)  # type: ignore[arg-type]
+        registry.register(self)
 
     def collect(self) -> Iterable[Metric]:
-        """For the registry: what is asked for when it is read."""
+        """For the registry: metrics that are read when Prometheus asks."""
         return self._collected()
 
-    def watch(self, active: Callable[[], dict[str, int]], figures: Figures, dropped: Callable[[], Dropped]) -> None:
-        """Read these when Prometheus asks. ``active`` gives blocks per mode."""
-        self._collected = lambda: _families(active(), figures, dropped())
+    def watch(self, active: Callable[[], dict[str, int]], stats: BlockingStats, dropped: Callable[[], Dropped]) -> None:
+        """Read these when Prometheus asks. ``active`` returns the active blocks per mode."""
+        self._collected = lambda: _families(active(), stats, dropped())
 
     def requested(self, kind: str) -> None:
-        """A message came: ``block`` or ``unblock``."""
+        """A request came: ``block`` or ``unblock``."""
         self._requests.labels(kind).inc()
 
-    def ended(self, mode: str, outcome: str, count: int = 1) -> None:
+    def counted(self, mode: str, outcome: str, count: int = 1) -> None:
         """``added``, ``extended``, ``exists``, ``restored``, ``adopted``, or how a block ended."""
         if count:
             self._blocks.labels(mode, outcome).inc(count)
 
     def vetoed(self, reason: str, count: int = 1) -> None:
+        """So many requests were refused for this reason."""
         self._vetoes.labels(reason).inc(count)
 
-    def failed(self, part: str) -> None:
-        """``backend``, ``books`` or ``defect``."""
-        self._errors.labels(part).inc()
+    def failed(self, component: str) -> None:
+        """``backend``, ``database``, ``queue`` or ``defect``."""
+        self._errors.labels(component).inc()
 
     def applied(self, seconds: float) -> None:
+        """The backend took a batch in that many seconds."""
         self._backend.observe(seconds)
 
     def written(self, seconds: float) -> None:
-        self._books.observe(seconds)
+        """The database took a batch in that many seconds."""
+        self._database.observe(seconds)
 
     def done(self, seconds: float) -> None:
+        """A request was answered after that many seconds."""
         self._whole.observe(seconds)
 
 
-def _families(active: dict[str, int], figures: Figures, dropped: Dropped) -> list[Metric]:
-    holding = GaugeMetricFamily("portkin_blocks_active", "Blocks that hold", labels=["mode"])
+def _families(active: dict[str, int], stats: BlockingStats, dropped: Dropped) -> list[Metric]:
+    active_blocks = GaugeMetricFamily("portkin_blocks_active", "Active blocks", labels=["mode"])
     for mode, count in active.items():
-        holding.add_metric([mode], count)
+        active_blocks.add_metric([mode], count)
     families: list[Any] = [
-        holding,
-        CounterMetricFamily("portkin_dropped_packets", "Packets that blocks kept away", value=dropped.packets),
-        CounterMetricFamily("portkin_dropped_bytes", "Bytes that blocks kept away", value=dropped.bytes),
+        active_blocks,
+        CounterMetricFamily("portkin_dropped_packets", "Packets that blocks dropped", value=dropped.packets),
+        CounterMetricFamily("portkin_dropped_bytes", "Bytes that blocks dropped", value=dropped.bytes),
     ]
     for name, text in (
         ("blocking_ratio", "Probes that met a block / probes"),
-        ("usefulness", "Blocks whose port was tried again / blocks"),
-        ("predicted_usefulness", "The same of predicted ports alone"),
+        ("usefulness", "Blocks whose port was tried / blocks"),
+        ("predicted_usefulness", "The same, of predicted ports only"),
         ("new_port_recall", "Of probes of ports new to a known source, the share blocked before"),
     ):
         family = GaugeMetricFamily(f"portkin_{name}", text, labels=["mode"])
-        for mode, counts in figures.counts.items():
+        for mode, counts in stats.by_mode.items():
             family.add_metric([mode], getattr(counts, name))
         families.append(family)
     return families

@@ -1,167 +1,186 @@
-"""From a request to what is done about it. No books, no backend, no clock here."""
+"""From a request to what is done about it. No database, no backend, no clock here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
-from portkin.blocking import limits as rules
-from portkin.blocking.active import Memory
-from portkin.blocking.block import Block, Mode, Outcome, Pair, Why, address_of, pair_of
+from portkin.blocking.active import ActiveBlocks
+from portkin.blocking.block import Block, BlockKey, Evidence, Mode, key_of
 from portkin.blocking.database import Entry
-from portkin.blocking.limits import Limits, Surroundings
-from portkin.blocking.stats import Figures
+from portkin.blocking.limits import ORDERS, Cap, Limits, TokenBucket, capped, duration, held_out, in_grace, proven
+from portkin.blocking.protected import ProtectedAddresses, Protection, protection
+from portkin.blocking.stats import BlockingStats
 from portkin.zeek.messages import BlockRequest, BlockResponse, UnblockRequest
 
 Request = BlockRequest | UnblockRequest
+Veto = Protection | Cap | Literal["duration", "grace", "unproven", "rate-cap", "holdout"]
+"""Why a key is not blocked; few and fixed, for it labels a metric."""
 
-LARGEST_RANK = 65_535
+MAX_RANK = 65_535
 
 
 @dataclass
 class Plan:
-    """What some requests come to; memory has it already, books and backend have not."""
+    """What some requests amount to. The active blocks have it already, database and backend do not."""
 
-    adds: dict[Pair, Entry] = field(default_factory=dict)
-    extends: dict[Pair, tuple[Block, float]] = field(default_factory=dict)
+    adds: dict[BlockKey, Entry] = field(default_factory=dict)
+    extends: dict[BlockKey, tuple[Block, float]] = field(default_factory=dict)
     """With the end as it was before."""
-    ends: dict[Pair, tuple[Block, Outcome]] = field(default_factory=dict)
-    lifts: set[Pair] = field(default_factory=set)
-    """What the backend must let go of, whether or not a block of it was known here."""
-    spared: list[Pair] = field(default_factory=list)
-    unspared: list[Pair] = field(default_factory=list)
+    replaced: dict[BlockKey, Block] = field(default_factory=dict)
+    """What the block of the same key in ``adds`` replaces."""
+    released: set[BlockKey] = field(default_factory=set)
+    """What was unblocked, whether or not it was known to be blocked."""
+    grace_begins: list[BlockKey] = field(default_factory=list)
+    grace_ends: list[BlockKey] = field(default_factory=list)
     responses: list[BlockResponse] = field(default_factory=list)
 
     def changes(self) -> bool:
-        """Whether there is anything for the books."""
-        return bool(self.adds or self.extends or self.ends or self.lifts or self.spared or self.unspared)
+        """Whether there is anything to record or carry out."""
+        return bool(self.adds or self.extends or self.released or self.grace_begins or self.grace_ends)
 
 
-class Decider:
-    """Decides, request by request, within the limits."""
+class Policy:
+    """Decides, request by request, within the limits. ``draw`` returns uniform numbers in [0, 1)."""
 
-    def __init__(self, mode: Mode, limits: Limits, memory: Memory, figures: Figures, draw: Callable[[], float]) -> None:
+    def __init__(
+        self, mode: Mode, limits: Limits, active: ActiveBlocks, stats: BlockingStats, draw: Callable[[], float]
+    ) -> None:
         self._mode = mode
-        self._memory = memory
-        self._figures = figures
+        self._active = active
+        self._stats = stats
         self._draw = draw
-        self._rate = rules.Rate()
+        self._bucket = TokenBucket()
         self.limits = limits
-        self.around = Surroundings()
+        self.addresses = ProtectedAddresses()
 
-    def settles_first(self, request: Request, plan: Plan) -> bool:
+    def protection(self, key: BlockKey) -> Protection | None:
+        """Why this key is never blocked; None where it may be."""
+        return protection(key, self.limits, self.addresses)
+
+    def needs_new_plan(self, request: Request, plan: Plan) -> bool:
         """Whether the plan must be carried out before this request can be decided.
 
-        So it is where a block would begin and end within it, or a pair be let go and blocked again.
+        So it is where a block would begin and end within one plan, or a key be unblocked and blocked again.
         """
-        pair = pair_of(request.src, request.p)
-        if pair in plan.ends or pair in plan.lifts:
+        key = key_of(request.src, request.p)
+        if key in plan.replaced or key in plan.released:
             return True
-        entry = plan.adds.get(pair)
+        entry = plan.adds.get(key)
         return entry is not None and (isinstance(request, UnblockRequest) or entry.block.mode == "holdout")
 
-    def decide(self, request: Request, now: float, steady: float, plan: Plan) -> None:
-        """Add to the plan what comes of a request. ``now`` is the time, ``steady`` that of a clock nobody sets."""
+    def decide(self, request: Request, now: float, monotonic: float, plan: Plan) -> None:
+        """Add to the plan what follows from a request. ``now`` is the wall-clock time, ``monotonic`` a clock nobody
+        sets."""
         if isinstance(request, UnblockRequest):
             self._unblock(request, now, plan)
         else:
-            self._block(request, now, steady, plan)
+            self._block(request, now, monotonic, plan)
 
-    def _block(self, request: BlockRequest, now: float, steady: float, plan: Plan) -> None:
-        pair, rank = pair_of(request.src, request.p), min(request.rank, LARGEST_RANK)
-        why = Why.parse(request.why)
-        if why.evidence not in rules.UNQUESTIONED and (why.probe or rank == 0):
-            probed = Pair(pair.src, request.probed)
-            self._figures.probed(probed, self._memory.live.get(probed))
-        seconds = rules.duration(request.duration.total_seconds(), self.limits)
-        veto = rules.never(pair, self.limits, self.around)
-        if veto is not None or seconds is None:
-            plan.responses.append(answer(request, "vetoed", veto or "duration"))
+    def unblock(self, key: BlockKey, now: float) -> Block | None:
+        """End the block of the key, and have the backend release the key; returns the block that was active.
+
+        The backend may hold more than we know of. But only what may be blocked can be in its sets at all.
+        """
+        block = self._active.by_key.get(key)
+        if block is not None:
+            self._active.end([block], "removed", now, release=True)
+        if block is not None or self.protection(key) is None:
+            self._active.unreleased.add(key)
+        return block
+
+    def _block(self, request: BlockRequest, now: float, monotonic: float, plan: Plan) -> None:
+        active, key, rank = self._active, key_of(request.src, request.p), min(request.rank, MAX_RANK)
+        evidence = Evidence.parse(request.why)
+        if evidence.kind not in ORDERS and (evidence.probe or rank == 0):
+            probed = BlockKey(key.src, request.probed)
+            self._stats.probed(probed, active.by_key.get(probed))
+        seconds = duration(request.duration.total_seconds(), self.limits)
+        protected = self.protection(key)
+        if protected is not None or seconds is None:
+            plan.responses.append(response_to(request, "vetoed", protected or "duration"))
             return
-        block = self._memory.live.get(pair)
+        block = active.by_key.get(key)
         if block is not None and (block.mode == self._mode or (block.mode == "holdout" and rank > 0)):
             self._extend(request, block, now + seconds, plan)
             return
-        veto = self._veto(pair, why, block, now, steady)
+        veto = self._veto(key, evidence, block, now, monotonic)
         if veto is not None:
-            plan.responses.append(answer(request, "vetoed", veto))
+            plan.responses.append(response_to(request, "vetoed", veto))
             return
         if block is not None:
-            # It was held out, and the source came: from now on it is a block as any other. Or it was begun with
-            # another backend's settings, and is nothing to ours.
-            self._memory.drop(block)
-            plan.ends[pair] = (block, "replaced")
-            plan.extends.pop(pair, None)
-        if self._memory.grace.pop(pair, None) is not None:
-            plan.unspared.append(pair)
-        held_out = rules.held_out(why, rank, self.limits, self._draw())
-        fresh = Block(pair, "holdout" if held_out else self._mode, rank, now, now + seconds)
-        self._memory.keep(fresh)
-        self._figures.began(fresh)
-        plan.adds[pair] = Entry(fresh, str(request.probed), request.table_id, request.why)
-        plan.responses.append(answer(request, *(("vetoed", "holdout") if held_out else ("added", ""))))
+            # It was held out, and the source came: from now on it is a block like any other. Or it was added with the
+            # settings of another backend, and ours does not hold it.
+            active.end([block], "replaced", now, release=False)
+            plan.replaced[key] = block
+            plan.extends.pop(key, None)
+        if active.grace.pop(key, None) is not None:
+            plan.grace_ends.append(key)
+        held = held_out(evidence, rank, self.limits, self._draw())
+        added = Block(key, "holdout" if held else self._mode, rank, now, now + seconds)
+        active.add(added)
+        self._stats.added(added)
+        plan.adds[key] = Entry(added, str(request.probed), request.table_id, request.why)
+        plan.responses.append(response_to(request, *(("vetoed", "holdout") if held else ("added", ""))))
 
-    def _veto(self, pair: Pair, why: Why, block: Block | None, now: float, steady: float) -> rules.Veto | None:
-        """Why a new block may not be, though the pair may."""
-        if why.evidence == "OPERATOR":
-            return rules.capped(pair, self._memory.tally, self.limits) if block is None else None
-        if rules.in_grace(pair, self._memory.grace, now):
+    def _veto(
+        self, key: BlockKey, evidence: Evidence, block: Block | None, now: float, monotonic: float
+    ) -> Veto | None:
+        """Why there may be no new block of a key that is not protected."""
+        if evidence.kind == "OPERATOR":
+            return capped(key, self._active.counts, self.limits) if block is None else None
+        if in_grace(key, self._active.grace, now):
             return "grace"
-        if not rules.proven(why, self.limits):
+        if not proven(evidence, self.limits):
             return "unproven"
         if block is None:
-            veto = rules.capped(pair, self._memory.tally, self.limits)
-            if veto is not None:
-                return veto
-            if not self._rate.take(self.limits.max_per_second, steady):
+            cap = capped(key, self._active.counts, self.limits)
+            if cap is not None:
+                return cap
+            if not self._bucket.take(self.limits.max_per_second, monotonic):
                 return "rate-cap"
         return None
 
     def _extend(self, request: BlockRequest, block: Block, until: float, plan: Plan) -> None:
-        pair = block.pair
-        # A scanner's every packet need not move every end.
+        key = block.key
+        # Not every packet of a scanner need move every end.
         enough = min(60.0, max(0.05, 0.01 * (block.until - block.since)))
         outcome = "exists" if until - block.until < enough else "extended"
         if outcome == "extended":
-            if pair not in plan.adds:
-                plan.extends.setdefault(pair, (block, block.until))
-            self._memory.move(block, until)
+            if key not in plan.adds:
+                plan.extends.setdefault(key, (block, block.until))
+            self._active.set_end(block, until)
         if block.mode == "holdout":
-            plan.responses.append(answer(request, "vetoed", "holdout"))
+            plan.responses.append(response_to(request, "vetoed", "holdout"))
         else:
-            plan.responses.append(answer(request, outcome, ""))
+            plan.responses.append(response_to(request, outcome, ""))
 
     def _unblock(self, request: UnblockRequest, now: float, plan: Plan) -> None:
-        pair = pair_of(request.src, request.p)
-        block = self._memory.live.get(pair)
-        # What the backend holds may be more than we know of. But letting go passes through its sets, where what may
-        # never be blocked has no place.
-        if block is not None or rules.never(pair, self.limits, self.around) is None:
-            plan.lifts.add(pair)
-        if self.limits.grace > 0:
-            self._memory.grace[pair] = now + self.limits.grace
-            plan.spared.append(pair)
+        key = key_of(request.src, request.p)
+        block = self.unblock(key, now)
+        plan.released.add(key)
         if block is not None:
-            self._memory.drop(block)
-            plan.extends.pop(pair, None)
-            plan.ends[pair] = (block, "removed")
-        plan.responses.append(
-            answer(request, "removed", elsewhere(block, self._mode) if block else "it was not blocked")
-        )
+            plan.extends.pop(key, None)
+        if self.limits.grace > 0:
+            self._active.grace[key] = now + self.limits.grace
+            plan.grace_begins.append(key)
+        detail = detail_of_removal(block, self._mode) if block else "it was not blocked"
+        plan.responses.append(response_to(request, "removed", detail))
 
 
-def elsewhere(block: Block, mode: Mode) -> str:
-    """What there is to say of the removal of a block that another backend than ``mode`` holds; else nothing."""
+def detail_of_removal(block: Block, mode: Mode) -> str:
+    """What to report on the removal of a block that another backend than ``mode`` holds; else nothing."""
     if block.mode in (mode, "holdout"):
         return ""
-    return f"from the books; {block.mode} lets go when its sidecar runs, or with that one's settings"
+    return f"from the database; {block.mode} releases it once its sidecar runs, or with the settings of that sidecar"
 
 
-def answer(request: Request, outcome: str, detail: str) -> BlockResponse:
+def response_to(request: Request, outcome: str, detail: str) -> BlockResponse:
     """The response to a request."""
     return BlockResponse(request.reqid, request.src, request.p, outcome, detail)
 
 
-def said(block: Block, outcome: str, detail: str = "") -> BlockResponse:
-    """What is said of a block though nobody asked."""
-    return BlockResponse("", address_of(block.pair), block.pair.port, outcome, detail)
+def notice_of(block: Block, outcome: str, detail: str = "") -> BlockResponse:
+    """A response about a block that no request asked for."""
+    return BlockResponse("", block.key.address, block.key.port, outcome, detail)

@@ -1,85 +1,235 @@
-"""What a backend must be told so that it holds what the books hold, and no more."""
+"""Reconciliation: what to change in a backend so that it holds the active blocks, and no more; and making it so."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from portkin.blocking.active import Memory
-from portkin.blocking.backends.backend import Batch, Held, Timed
-from portkin.blocking.block import Block, Mode, Pair
+from portkin.blocking.active import ActiveBlocks
+from portkin.blocking.backends.backend import Backend, Batch, Dropped, HeldBlock, TimedKey
+from portkin.blocking.block import Block, BlockKey, Mode
+from portkin.blocking.failures import Failures
+from portkin.blocking.metrics import BlockingMetrics
+from portkin.blocking.policy import Plan, Policy
+from portkin.blocking.records import BlockRecords
+from portkin.errors import BackendError
+from portkin.logs import Log
 
 T = TypeVar("T")
 
-LOOSE = 2.0
-"""Seconds by which books and backend may differ about an end without anything being done."""
-CHUNK = 20_000
+TOLERANCE = 2.0
+"""Seconds by which database and backend may differ about an end without anything being done."""
+BATCH_SIZE = 20_000
 """Changes in one batch where there are many."""
 
 
 @dataclass
 class Differences:
-    """Between the books and a backend."""
+    """Between the active blocks and a backend."""
 
-    adds: list[Timed] = field(default_factory=list)
-    moves: list[Timed] = field(default_factory=list)
-    removes: list[Pair] = field(default_factory=list)
-    strangers: list[Block] = field(default_factory=list)
-    """What the books never heard of, to be entered there."""
+    adds: list[TimedKey] = field(default_factory=list)
+    extends: list[TimedKey] = field(default_factory=list)
+    removes: list[BlockKey] = field(default_factory=list)
+    unknown: list[Block] = field(default_factory=list)
+    """What the database has never heard of, to be recorded there."""
 
     def batches(self) -> Iterator[Batch]:
         """The changes, in portions."""
-        yield from (Batch(remove=part) for part in parts(self.removes))
-        yield from (Batch(extend=part) for part in parts(self.moves))
-        yield from (Batch(add=part) for part in parts(self.adds))
+        yield from (Batch(remove=part) for part in portions(self.removes))
+        yield from (Batch(extend=part) for part in portions(self.extends))
+        yield from (Batch(add=part) for part in portions(self.adds))
 
 
 def differences(
-    memory: Memory,
+    active: ActiveBlocks,
     mode: Mode,
-    held: Mapping[Pair, Held] | None,
+    held: Mapping[BlockKey, HeldBlock] | None,
     *,
-    gone: Collection[Pair] = (),
     now: float,
-    longest: float,
-    unwanted: Callable[[Pair], bool],
+    max_duration: float,
+    unwanted: Callable[[BlockKey], bool],
 ) -> Differences:
-    """What to change in a backend that holds ``held`` (None: it cannot say, so all is sent to it again).
+    """What to change in a backend that holds ``held`` (None: it cannot say, so everything is sent to it again).
 
-    ``gone`` are pairs that it may still block though their blocks have ended.
-
-    A pair of the backend that is not in memory goes where it is ``unwanted``, as when the books know that it has
-    ended; else the books were lost, and it is taken over for what is left of it, ``longest`` at most.
+    A key of the backend that is not active is removed where it is to be released or ``unwanted``, as when the database
+    knows that it has ended; else the database was lost, and the block is adopted for what is left of it,
+    ``max_duration`` seconds at most.
     """
-    ours = {pair: block.until - now for pair, block in memory.held_by(mode).items()}
+    ours = {key: block.until - now for key, block in active.of_mode(mode).items()}
     found = Differences()
     if held is None:
-        found.moves = [Timed(pair, left) for pair, left in ours.items() if left > 0]
-        found.removes = [pair for pair in gone if pair not in ours]
+        found.extends = [TimedKey(key, left) for key, left in ours.items() if left > 0]
+        found.removes = [key for key in active.unreleased if key not in ours]
         return found
-    for pair, left in ours.items():
-        there = held.get(pair)
+    for key, left in ours.items():
+        there = held.get(key)
         if left <= 0:
             if there is not None:
-                found.removes.append(pair)
+                found.removes.append(key)
         elif there is None:
-            found.adds.append(Timed(pair, left))
-        elif abs(there.seconds - left) > LOOSE:
-            found.moves.append(Timed(pair, left))
-    for pair, there in held.items():
-        if pair in ours:
+            found.adds.append(TimedKey(key, left))
+        elif abs(there.seconds - left) > TOLERANCE:
+            found.extends.append(TimedKey(key, left))
+    for key, there in held.items():
+        if key in ours:
             continue
-        if pair in memory.live or pair in gone or unwanted(pair):
-            found.removes.append(pair)
+        if key in active.by_key or key in active.unreleased or unwanted(key):
+            found.removes.append(key)
             continue
-        left = min(there.seconds, longest)
+        left = min(there.seconds, max_duration)
         if left < there.seconds:
-            found.moves.append(Timed(pair, left))
-        found.strangers.append(Block(pair, mode, 0, now, now + left))
+            found.extends.append(TimedKey(key, left))
+        found.unknown.append(Block(key, mode, 0, now, now + left))
     return found
 
 
-def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The items in portions of `CHUNK`."""
-    return (items[at : at + CHUNK] for at in range(0, len(items), CHUNK))
+def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items in portions of `BATCH_SIZE`."""
+    return (items[at : at + BATCH_SIZE] for at in range(0, len(items), BATCH_SIZE))
+
+
+class Reconciler:
+    """The backend, and what it has been given. What fails is caught up on when the backend is back."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        records: BlockRecords,
+        policy: Policy,
+        *,
+        failures: Failures,
+        metrics: BlockingMetrics,
+        log: Log,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._backend = backend
+        self._records = records
+        self._active = records.active
+        self._policy = policy
+        self._failures = failures
+        self._metrics = metrics
+        self._log = log
+        self._wall_clock = wall_clock
+        self.ready = False
+        """Whether the backend has taken everything that it was given."""
+
+    @property
+    def mode(self) -> Mode:
+        """The backend's."""
+        return self._backend.mode
+
+    def lost_blocks(self) -> bool:
+        """Whether the backend may have lost what it was given. Raises BackendError."""
+        return self._backend.lost_blocks()
+
+    def carry_out(self, plan: Plan, now: float) -> set[BlockKey]:
+        """Have the backend carry out a plan, and release what is to be released; returns the keys it cannot block.
+
+        Raises BackendError, with nothing of the plan to be relied on.
+        """
+        wall = self._wall_clock()
+
+        def timed(blocks: Sequence[Block]) -> list[TimedKey]:
+            return [TimedKey(block.key, block.until - wall) for block in blocks if block.mode == self.mode]
+
+        adds = [entry.block for entry in plan.adds.values()]
+        batch = Batch(
+            timed([block for block in adds if block.key not in plan.replaced]),
+            # In the place of another block, of which the backend may hold something.
+            timed(
+                [
+                    *(block for block in adds if block.key in plan.replaced),
+                    *(block for block, _ in plan.extends.values()),
+                ]
+            ),
+            self._active.to_release(self.mode),
+        )
+        if not batch or not (self.ready or batch.add or batch.extend or plan.released & self._active.unreleased):
+            return set()
+        if not self.ready:
+            raise BackendError(f"{self.mode} is not ready")
+        try:
+            refused = set(self._apply(batch))
+        except BackendError as error:
+            # Perhaps somebody deleted the table: set it up and send everything again, with what is in this batch.
+            self._log.warning("the backend refused a batch; setting it up again", reason=str(error))
+            return self.reconcile(now)
+        self._active.unreleased.clear()
+        return refused
+
+    def release(self) -> None:
+        """Have the backend release what it must; where it cannot be reached, `reconcile` does when it is back."""
+        if not self.ready:
+            return
+        try:
+            for keys in portions(self._active.to_release(self.mode)):
+                self._apply(Batch(remove=keys))
+        except BackendError as error:
+            self.failed(error)
+        else:
+            self._active.unreleased.clear()
+
+    def release_all(self, now: float) -> None:
+        """Have the backend release everything. Raises BackendError where it cannot be read."""
+        held = self._backend.held()
+        self._active.unreleased.update(self._records.database.ended_early(self.mode, now) if held is None else held)
+        self.release()
+
+    def reconcile(self, now: float) -> set[BlockKey]:
+        """Make the backend hold the active blocks, and no more; returns the keys that it cannot block.
+
+        Raises BackendError.
+        """
+        self.ready = False
+        self._backend.setup()
+        found = differences(
+            self._active,
+            self.mode,
+            self._backend.held(),
+            now=self._wall_clock(),
+            max_duration=self._policy.limits.max_duration,
+            unwanted=lambda key: self._policy.protection(key) is not None or self._records.database.known(key),
+        )
+        if found.unknown:
+            self._records.adopt(found.unknown, "found in the backend")
+            self._log.warning("blocks found in the backend are added to the database", blocks=len(found.unknown))
+        refused = {key for batch in found.batches() for key in self._apply(batch)}
+        self._active.unreleased.clear()
+        self._active.end([self._active.by_key[key] for key in refused], "error", now, release=False)
+        self._failures.record_ended()
+        self._metrics.counted(self.mode, "adopted", len(found.unknown))
+        self._metrics.counted(self.mode, "restored", len(found.adds))
+        self.ready = True
+        return refused
+
+    def try_reconcile(self, now: float) -> None:
+        """`reconcile`; where the backend cannot be reached, that is logged, and tried again later."""
+        try:
+            self.reconcile(now)
+        except BackendError as error:
+            self.failed(error)
+
+    def failed(self, error: BackendError) -> None:
+        """The backend cannot be relied on until it is reconciled."""
+        self.ready = False
+        self._failures.backend(error)
+
+    def dropped(self) -> Dropped | None:
+        """What all blocks have dropped; None where the backend is not ready or does not count. Raises BackendError."""
+        return self._backend.dropped() if self.ready else None
+
+    def held(self) -> Mapping[BlockKey, HeldBlock]:
+        """What the backend holds, as far as it can say. Raises BackendError."""
+        return self._backend.held() or {}
+
+    def close(self) -> None:
+        """Close the backend; blocks stay until their time is over."""
+        self._backend.close()
+
+    def _apply(self, batch: Batch) -> Collection[BlockKey]:
+        began = time.perf_counter()
+        refused = self._backend.apply(batch)
+        self._metrics.applied(time.perf_counter() - began)
+        return refused

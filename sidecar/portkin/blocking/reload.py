@@ -1,11 +1,10 @@
-"""Limits follow the settings file while the sidecar runs."""
+"""Reloads the limits when the settings file changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from portkin.blocking.config import LimitsConfig, limits_of
 from portkin.blocking.limits import Limits
 from portkin.errors import ConfigError
 from portkin.logs import Log
@@ -13,26 +12,27 @@ from portkin.watch import Watch
 
 
 class LimitsFile(Watch):
-    """Reads the limits again when the file has changed, or when told to look."""
+    """Reads the limits again when the file has changed, or on `look`."""
 
     def __init__(
         self,
         path: Path,
-        load: Callable[[], LimitsConfig],
+        load: Callable[[], Limits],
         apply: Callable[[Limits], None],
         log: Log,
     ) -> None:
         self._load = load
         self._apply = apply
         self._log = log
-        self._limits = limits_of(load())
+        self._limits = load()
         super().__init__(path)
 
     async def changed(self) -> None:
+        """Read the limits; those in force stay where the file is wrong."""
         try:
-            limits = limits_of(self._load())
+            limits = self._load()
         except ConfigError as error:
-            self._log.error("new settings refused, the old limits stay", reason=str(error))
+            self._log.error("new settings rejected, the old limits stay", reason=str(error))
             return
         if limits != self._limits:
             self._limits = limits

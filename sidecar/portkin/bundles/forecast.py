@@ -1,4 +1,4 @@
-"""Forecasts of probing rates by the models of a bundle, and the scores made of them.
+"""Forecasts of probing rates by the models of a bundle, and the scores computed from them.
 
 `Forecaster` reads a model bundle and needs numpy and onnxruntime only; training and the live service score
 with it, so a score has one meaning. A bundle holds ``models.json`` and one ONNX file per target port, which
@@ -24,7 +24,8 @@ from portkin.bundles.manifest import Bundle, open_bundle
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin.timeseries.indicators import FLOOR, SIGMAS, TREND, early_warning, linear_trend, prediction_error
-from portkin.timeseries.windows import Floats, Scaling, model_input, usable, windows
+from portkin.timeseries.scaling import Floats, Scaling
+from portkin.timeseries.windows import model_input, usable, windows
 
 KIND = "portkin-rates"
 SCHEMA = 2
@@ -51,7 +52,7 @@ class Model:
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Model:
-        """From its entry in models.json; KeyError, TypeError, ValueError for a damaged one."""
+        """From its entry in models.json. Raises KeyError, TypeError or ValueError for a damaged one."""
         model = cls(
             Port.parse(fields["port"]),
             str(fields["kind"]),
@@ -94,7 +95,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for all models of a bundle: bins, trend window, and the guards of the indicators."""
+    """Common to all models of a bundle: bins, trend window, and the guards of the indicators."""
 
     width: int
     tz: str
@@ -106,7 +107,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Score:
-    """One port at one closed bin. NaN where the history was too unknown to say.
+    """One port at one closed bin. NaN where too much of the history is unknown.
 
     `observed` and `forecast` are the closed bin's, `e` (equation 20) is of these; `ahead` and `trend` are the
     next bin's, `w` (equation 21) is of those.
@@ -146,7 +147,7 @@ class Forecaster:
 
     @classmethod
     def load(cls, path: Path) -> Forecaster:
-        """Read the bundle at `path`; BundleError where it is missing, damaged, foreign or at odds with itself."""
+        """Read the bundle at `path`. Raises BundleError where it is missing, damaged, foreign or inconsistent."""
         bundle = open_bundle(Path(path), kind=KIND, schema=SCHEMA)
         try:
             fields = json.loads(bytes(bundle.files[MODELS]))
@@ -174,11 +175,11 @@ class Forecaster:
 
     @property
     def history(self) -> int:
-        """How many closed bins `score` needs to say all it can."""
+        """How many closed bins `score` reads."""
         return max([self.rules.trend, *(model.length for model in self.models)]) + 1
 
     def columns(self, ports: Sequence[Port]) -> list[NDArray[np.intp]]:
-        """Where each model's features are among `ports`; BundleError, naming them, where some are lacking."""
+        """Where each model's features are among `ports`: intp (features,) each. Raises BundleError for missing ones."""
         place = {port: column for column, port in enumerate(ports)}
         lacking = [port for port in self.ports if port not in place]
         if lacking:
@@ -248,7 +249,7 @@ class Forecaster:
         return scores
 
     def score_all(self, ports: Sequence[Port], counts: Floats) -> tuple[Floats, Floats, Floats]:
-        """E and W of every bin of whole series (n, p), as `score` gives them bin by bin.
+        """E and W of every bin of whole series (n, p), as `score` computes them bin by bin.
 
         Returns forecasts (n + 1, targets), E (n, targets), W (n, targets; row t is the warning given at the
         close of bin t about bin t + 1).
@@ -270,14 +271,14 @@ def _limit(value: float | None) -> float:
 
 
 def _flag(value: Any) -> bool:
-    """A truth as models.json has it; TypeError for anything else, which would scale rates otherwise than meant."""
+    """A boolean of models.json. Raises TypeError for anything else, which would scale rates wrongly."""
     if not isinstance(value, bool):
         raise TypeError(f"logarithm is {value!r}, not true or false")
     return value
 
 
 def _trim() -> None:
-    """Hand back to the system what loading used and freed, which glibc would keep: some 0.5 MB per LSTM."""
+    """Return freed memory to the system, which glibc would keep: some 0.5 MB per LSTM."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -289,7 +290,7 @@ def _session(bundle: Bundle, model: Model) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     # Windows are small and models many: an arena per model would only hold memory back. Weights stay prepacked: the
-    # originals are let go of, and an LSTM runs three times as fast.
+    # originals are freed, and an LSTM runs three times as fast.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     options.log_severity_level = 3
@@ -301,7 +302,7 @@ def _session(bundle: Bundle, model: Model) -> onnxruntime.InferenceSession:
         raise BundleError(
             f"{bundle.path / model.file}: onnxruntime cannot load it ({error}); train the models again"
         ) from None
-    # onnxruntime's Python shell keeps the file's bytes to begin anew on other hardware: here, as much memory again.
+    # onnxruntime's Python wrapper keeps the file's bytes to reload on other hardware: twice the memory here.
     session._model_bytes = None
     inputs, outputs = session.get_inputs(), session.get_outputs()
     expected = [model.length, len(model.features)]

@@ -1,10 +1,10 @@
-"""Bundles: folders whose manifest says what they are, and is believed only when every byte agrees.
+"""Bundles: folders with a manifest, which are verified byte by byte before they are used.
 
 A bundle is a folder of flat files and a ``manifest.json`` with its kind, schema number, the size and sha256
-of each file, when it was made and, under ``about``, whatever its kind records (input, options, counts,
-versions). It is written aside, synced to disk and renamed, so a reader sees the old bundle or the new one,
-never half of one. A reader opens the folder once and its files relative to that, so a rename meanwhile changes nothing
-for it; where the writer removes the old folder under it, it starts again with the new one.
+of each file, when it was created and, under ``about``, whatever its kind records (input, options, counts,
+versions). It is written under another name, synced to disk and renamed, so a reader sees the old bundle or the new
+one, never half of one. A reader opens the folder once and its files relative to that, so a rename meanwhile changes
+nothing for it; where the writer removes the old folder meanwhile, it starts again with the new one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from portkin.files import aside, sync_folder
 MANIFEST = "manifest.json"
 ID_DIGITS = 12
 PACKED = ".gz"
-"""What the name of a file that holds an array compressed ends with."""
+"""The suffix of files that hold a compressed array."""
 _LARGEST = 1 << 28  # bytes an array may unpack to: a few kilobytes can hold a gigabyte of nothing
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _AT_FDCWD = -100
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FileEntry:
-    """What the manifest says of one file."""
+    """One file, as the manifest has it."""
 
     bytes: int
     sha256: str
@@ -57,7 +57,7 @@ class Manifest:
     """The manifest of one bundle.
 
     ``id`` is the first 12 hex digits of the sha256 of the lines ``<sha256>  <name>`` of all files in order of
-    name: two bundles with equal content have equal ids, whenever they were made.
+    name: two bundles with equal content have equal ids, whenever they were created.
     """
 
     kind: str
@@ -310,9 +310,9 @@ def _verified(path: Path, folder: int, kind: str, schema: int) -> Bundle:
 
 
 def refuse_foreign(path: Path, kind: str) -> None:
-    """BundleError where a bundle of the kind may not be written, because something else is at ``path``.
+    """Raise BundleError where something else than a bundle of the kind is at ``path``.
 
-    `write_bundle` asks this itself; who computes for long before it asks early.
+    `write_bundle` checks this itself; call it early before a long computation.
     """
     if not path.exists():
         return
@@ -330,7 +330,7 @@ def refuse_foreign(path: Path, kind: str) -> None:
 
 
 def put_folder(written: Path, path: Path) -> None:
-    """Give the folder ``written`` the name ``path``; what had that name ends up at ``written``."""
+    """Rename the folder ``written`` to ``path``; a folder that had that name is then at ``written``."""
     try:
         written.rename(path)
         return
@@ -352,4 +352,4 @@ def _exchange(one: Path, other: Path) -> bool:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError):
         return False
-    return renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0
+    return bool(renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0)

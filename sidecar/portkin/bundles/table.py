@@ -26,7 +26,7 @@ from portkin.net.ports import PORTS, PROTOS, Port, Proto
 KIND = "portkin-table"
 SCHEMA = 2
 DEFAULT_K = 16
-"""Neighbors stored per port where nothing else is asked: more than any sensible number of ports to block."""
+"""Neighbors stored per port by default: more than any sensible number of ports to block."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,8 @@ class Rows:
     def __post_init__(self) -> None:
         """Raise ValueError, naming what is wrong, for arrays that are no such rows."""
         n = len(self.ports)
-        if (self.ports.dtype, self.neighbors.dtype, self.distances.dtype) != (
-            np.uint16,
-            np.uint16,
-            np.float32,
-        ):
+        wanted = np.dtype(np.uint16), np.dtype(np.uint16), np.dtype(np.float32)
+        if (self.ports.dtype, self.neighbors.dtype, self.distances.dtype) != wanted:
             raise ValueError(
                 f"dtypes {self.ports.dtype}, {self.neighbors.dtype}, {self.distances.dtype} "
                 "are not uint16, uint16, float32"
@@ -96,19 +93,19 @@ class Rows:
     @property
     def k(self) -> int:
         """Neighbors per port at most."""
-        return self.neighbors.shape[1]
+        return int(self.neighbors.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A loaded table. Loading another one elsewhere does not disturb it."""
+    """A loaded table. It is in memory: replacing the bundle does not affect it."""
 
     manifest: Manifest
     rows: Mapping[Proto, Rows]
 
     @classmethod
     def load(cls, path: Path | str) -> Table:
-        """Verify and map the table bundle at ``path``; BundleError says what is wrong and what to do."""
+        """Read and verify the table bundle at ``path``. Raises BundleError, which says what is wrong and what to do."""
         bundle = open_bundle(Path(path), kind=KIND, schema=SCHEMA)
         rows: dict[Proto, Rows] = {}
         for proto in PROTOS:

@@ -1,4 +1,4 @@
-"""``portkin blocks``: look at what is blocked, and change it by hand."""
+"""``portkin blocks``: list blocks, and change them by hand."""
 
 from __future__ import annotations
 
@@ -23,28 +23,30 @@ _LONGEST = 31_536_000.0
 
 
 def _finite(context: click.Context, option: click.Parameter, seconds: float) -> float:
-    """What is longer than any block can be is as good as the longest; infinity and NaN are mistakes."""
+    """Longer than any block can be is the same as the longest; infinity and NaN are mistakes."""
     import math
 
     if not math.isfinite(seconds):
-        raise click.BadParameter(f"{seconds} is no time; write seconds such as 3600")
+        raise click.BadParameter(f"{seconds} is not a duration; write seconds such as 3600")
     return min(seconds, _LONGEST)
 
 
 @click.group()
 def blocks() -> None:
-    """What is blocked for whom, why and until when; and changing that by hand.
+    """List what is blocked, why and until when, and change it by hand.
 
-    Works whether or not `portkin serve` runs, with the same settings file: both keep the same books. A source
+    Works whether or not `portkin serve` runs, with the same settings file: both use the same block database. A source
     and a port are written as 203.0.113.5 and 443/tcp.
     """
 
 
 @blocks.command("list")
-@click.option("--all", "ended", is_flag=True, help="Those that have ended too.")
-@click.option("--src", metavar="ADDRESS", help="Only those of this source.")
-@click.option("--port", metavar="PORT", help="Only those of this port.")
-@click.option("-n", "--limit", type=click.IntRange(1), default=1000, show_default=True, help="The latest so many.")
+@click.option("--all", "ended", is_flag=True, help="Include blocks that have ended.")
+@click.option("--src", metavar="ADDRESS", help="Only blocks of this source.")
+@click.option("--port", metavar="PORT", help="Only blocks of this port.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many, the latest."
+)
 @_json
 @_file
 def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: bool, file: Path | None) -> None:
@@ -52,23 +54,25 @@ def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: b
     import sqlite3
     import time
 
-    from portkin.blocking.config import books_path
-    from portkin.blocking.database import Books
-    from portkin.errors import BooksError
+    from portkin.blocking.config import database_path
+    from portkin.blocking.database import BlockDatabase
+    from portkin.errors import StorageError
     from portkin.net.ports import Port
 
-    path = books_path(_settings(file).enforce)
+    path = database_path(_settings(file).enforce)
     if not path.exists():
         rows: list[dict[str, Any]] = []
     else:
         chosen = Port.parse(port) if port else None
         source = str(_address(src)) if src else None
         try:
-            books = Books(path)
-            rows = books.rows(live=not ended, src=source, port=chosen, limit=limit)
-            books.close()
+            database = BlockDatabase(path)
+            rows = database.rows(active=not ended, src=source, port=chosen, limit=limit)
+            database.close()
         except (OSError, sqlite3.Error) as error:
-            raise BooksError(f"{path}: the books cannot be read ({error}); see the log of `portkin serve`") from None
+            raise StorageError(
+                f"{path}: the block database cannot be read ({error}); see the log of `portkin serve`"
+            ) from None
     if as_json:
         _print_json(map(_described, rows))
     elif rows:
@@ -89,30 +93,30 @@ def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: b
     show_default=True,
     metavar="SECONDS",
 )
-@click.option("--why", default="", help="A note for the books.")
+@click.option("--reason", default="", help="A note for the block database.")
 @_json
 @_file
-def add(src: str, ports: tuple[str, ...], seconds: float, why: str, as_json: bool, file: Path | None) -> None:
-    """Block PORTS for the source SRC, or prolong that. What may never be blocked is refused."""
+def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: bool, file: Path | None) -> None:
+    """Block PORTS for the source SRC, or extend that. Protected addresses and ports are refused."""
     from datetime import timedelta
 
     from portkin.net.ports import Port
     from portkin.zeek.messages import BlockRequest, Count
 
     parsed = [Port.parse(port) for port in ports]
-    reason = f"evidence=OPERATOR {why}".strip()
+    evidence = f"evidence=OPERATOR {reason}".strip()
     requests = [
-        BlockRequest("by hand", _address(src), port, timedelta(seconds=seconds), "", port, Count(0), reason)
+        BlockRequest("by hand", _address(src), port, timedelta(seconds=seconds), "", port, Count(0), evidence)
         for port in parsed
     ]
 
     def order(enforcer: Enforcer) -> list[BlockResponse]:
-        held = enforcer.held_elsewhere()
-        if enforcer.mode == "shadow" and held:
-            # In the place of a block that holds, a shadow would open what was closed.
+        others = enforcer.modes_of_other_backends()
+        if enforcer.mode == "shadow" and others:
+            # A shadow in the place of a real block would unblock.
             raise click.UsageError(
-                f"the books hold blocks of {' and '.join(sorted(held))}, and these settings only a shadow of one; "
-                "name the settings of that sidecar with -c"
+                f"the database has blocks of {' and '.join(sorted(others))}, and these settings are those of a shadow; "
+                "give the settings of that sidecar with -c"
             )
         return enforcer.handle(requests)
 
@@ -125,7 +129,7 @@ def add(src: str, ports: tuple[str, ...], seconds: float, why: str, as_json: boo
 @_json
 @_file
 def remove(src: str, ports: tuple[str, ...], as_json: bool, file: Path | None) -> None:
-    """Let the source SRC reach PORTS again, and leave it alone there for `enforce.limits.grace` seconds."""
+    """Unblock PORTS for the source SRC, and do not block them again for `enforce.limits.grace` seconds."""
     from portkin.net.ports import Port
     from portkin.zeek.messages import UnblockRequest
 
@@ -151,29 +155,29 @@ def _settings(file: Path | None) -> Any:
 
 
 def _address(text: str) -> Any:
-    """The address of a text; an IPv4-mapped one is IPv4, as in the books."""
+    """The address; an IPv4-mapped one as IPv4, as in the database."""
     from ipaddress import ip_address
 
     try:
         address = ip_address(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no address; write one such as 203.0.113.5 or 2001:db8::5") from None
+        raise click.BadParameter(f"{text!r} is not an address; write one such as 203.0.113.5 or 2001:db8::5") from None
     return getattr(address, "ipv4_mapped", None) or address
 
 
 def _ordered(file: Path | None, as_json: bool, order: Any) -> None:
-    """Carry out an order with an enforcer of our own, and show what came of it; status 1 where something failed."""
+    """Carry out an order with an enforcer of its own, and print the responses; status 1 where something failed."""
     from prometheus_client import CollectorRegistry
 
     from portkin.blocking.factory import host_of, make_enforcer
-    from portkin.blocking.metrics import EnforceMetrics
+    from portkin.blocking.metrics import BlockingMetrics
     from portkin.logs import make_log
 
     config = _settings(file)
     enforcer: Enforcer = make_enforcer(
         config.enforce,
         peers=[host_of(config.zeek.url), host_of(config.zeek.broker)],
-        metrics=EnforceMetrics(CollectorRegistry()),
+        metrics=BlockingMetrics(CollectorRegistry()),
         log=make_log("warning", "text"),
     )
     try:
@@ -181,14 +185,14 @@ def _ordered(file: Path | None, as_json: bool, order: Any) -> None:
         responses: list[BlockResponse] = order(enforcer)
     finally:
         enforcer.close()
-    told = [{"src": str(r.src), "port": str(r.p), "outcome": r.outcome, "detail": r.detail} for r in responses]
+    shown = [{"src": str(r.src), "port": str(r.p), "outcome": r.outcome, "detail": r.detail} for r in responses]
     if as_json:
-        _print_json(told)
+        _print_json(shown)
     else:
-        for line in told:
+        for line in shown:
             detail = f" ({line['detail']})" if line["detail"] else ""
             click.echo(f"{line['src']} {line['port']} {line['outcome']}{detail}")
-    if not enforcer.ready or any(line["outcome"] in ("error", "vetoed") for line in told):
+    if not enforcer.ready or any(line["outcome"] in ("error", "vetoed") for line in shown):
         raise SystemExit(1)
 
 
@@ -218,7 +222,7 @@ def _print_table(rows: list[dict[str, Any]], now: float) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("source", "port", "rank", "probed", "by", "state", "left", "packets", "why"):
+    for heading in ("source", "port", "rank", "probed", "by", "state", "left", "packets", "reason"):
         whole = heading in ("source", "port")
         table.add_column(
             heading,
@@ -234,14 +238,14 @@ def _print_table(rows: list[dict[str, Any]], now: float) -> None:
             str(row["rank"]),
             row["probed"],
             row["mode"],
-            row["outcome"] or "holds",
+            row["outcome"] or "active",
             left,
             str(row["packets"]),
-            row["why"],
+            row["reason"],
         )
         table.add_row(*map(Text, cells))  # Text: what Zeek sent is not markup
     console = Console()
     if not console.is_terminal:
-        # A program reads it: a line a block, whatever its length.
+        # For a program: one line a block, whatever its length.
         console.width = _WIDE
     console.print(table)

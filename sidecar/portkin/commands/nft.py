@@ -1,4 +1,4 @@
-"""``portkin nft``: our table in nftables, by hand."""
+"""``portkin nft``: portkin's table in nftables, by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from portkin.blocking.backends.nftables import Nftables
+    from portkin.blocking.backends.nftables import Nftables, Place
 
 _file = click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
@@ -24,7 +24,7 @@ def nft() -> None:
 @click.option("--print", "only", is_flag=True, help="Print the nft commands and do nothing.")
 @_file
 def setup(only: bool, file: Path | None) -> None:
-    """Make the table, or put its chain where the settings say; what is blocked stays blocked.
+    """Create the table, or move its chain where the settings say; what is blocked stays blocked.
 
     `portkin serve` does this by itself when it starts.
     """
@@ -41,7 +41,7 @@ def setup(only: bool, file: Path | None) -> None:
 @nft.command()
 @_file
 def teardown(file: Path | None) -> None:
-    """Take the table away, and every block in it. A running `portkin serve` makes it again: end that first."""
+    """Delete the table, and every block in it. A running `portkin serve` recreates it: stop that first."""
     backend = _backend(file)
     backend.teardown()
     backend.close()
@@ -51,10 +51,8 @@ def teardown(file: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON, an object a line: the totals, then the blocks.")
 @_file
 def show(as_json: bool, file: Path | None) -> None:
-    """Show what the kernel holds: each block, what is left of it, and what it has kept away."""
+    """Show what is in the kernel: each block, the time left, and what it has dropped."""
     import json
-
-    from portkin.blocking.block import address_of
 
     backend = _backend(file)
     dropped, held = backend.dropped(), backend.held()
@@ -62,17 +60,17 @@ def show(as_json: bool, file: Path | None) -> None:
     rows = sorted(held.items(), key=lambda item: (item[0].src, item[0].port))
     if as_json:
         click.echo(json.dumps({"blocks": len(held), "packets": dropped.packets, "bytes": dropped.bytes}))
-        for pair, (seconds, packets, octets) in rows:
+        for key, (seconds, packets, octets) in rows:
             left = None if seconds == float("inf") else round(seconds, 3)
-            described = {"src": str(address_of(pair)), "port": str(pair.port), "seconds": left}
+            described = {"src": str(key.address), "port": str(key.port), "seconds": left}
             click.echo(json.dumps({**described, "packets": packets, "bytes": octets}))
         return
     click.echo(f"{len(held)} blocks; {dropped.packets} packets, {dropped.bytes} bytes dropped")
-    for pair, (seconds, packets, octets) in rows:
-        click.echo(f"{pair}  {seconds:.0f} s left  {packets} packets, {octets} bytes")
+    for key, (seconds, packets, octets) in rows:
+        click.echo(f"{key}  {seconds:.0f} s left  {packets} packets, {octets} bytes")
 
 
-def _place(file: Path | None):
+def _place(file: Path | None) -> Place:
     from portkin.blocking.config import place_of
     from portkin.config.schema import load_config
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     import ssl
 
-    from portkin.blocking.config import LimitsConfig
+    from portkin.blocking.limits import Limits
     from portkin.config.schema import Checks, Config, ZeekConfig
     from portkin.zeek.transport import Transport
 
@@ -67,7 +67,7 @@ async def run(config: Config, file: Path | None = None) -> None:
     import signal
     import time
 
-    from portkin.blocking.factory import host_of, make_enforcement
+    from portkin.blocking.factory import host_of, make_blocking_service
     from portkin.blocking.reload import LimitsFile
     from portkin.bundles.table import Table, default_path
     from portkin.logs import make_log
@@ -83,7 +83,7 @@ async def run(config: Config, file: Path | None = None) -> None:
     hello = Hello(nearest, new_id=lambda: f"hello-{secrets.token_hex(4)}")
     metrics = Metrics(lambda: nearest.table, time.time)
     peers = [host_of(config.zeek.url), host_of(config.zeek.broker)]
-    blocking = make_enforcement(config.enforce, peers=peers, registry=metrics.registry, log=log)
+    blocking = make_blocking_service(config.enforce, peers=peers, registry=metrics.registry, log=log)
     rates, models = make_rates(config.rates, registry=metrics.registry, log=log)
     service = Service(hello, nearest, blocking, rates)
     sidecar = Sidecar(service, make_transport(config.zeek), hello=hello, metrics=metrics, log=log)
@@ -103,10 +103,15 @@ async def run(config: Config, file: Path | None = None) -> None:
         if models is not None:
             watches.append((models, EVERY))
         if file is not None:
-            limits = LimitsFile(file, limits_in(file, config), blocking.limit, log)
+            limits = LimitsFile(file, limits_in(file, config), blocking.set_limits, log)
             limits.look()
             watches.append((limits, EVERY))
-        loop.add_signal_handler(signal.SIGHUP, lambda: [watch.look() for watch, _ in watches])
+
+        def look() -> None:
+            for watch, _ in watches:
+                watch.look()
+
+        loop.add_signal_handler(signal.SIGHUP, look)
         log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), metrics=address)
         work = [
             asyncio.create_task(sidecar.run()),
@@ -130,7 +135,7 @@ def make_transport(zeek: ZeekConfig) -> Transport:
 
     from portkin.zeek.transport.backoff import backoff
 
-    def delays():
+    def delays() -> Iterator[float]:
         return backoff(zeek.backoff.first, zeek.backoff.cap, random.SystemRandom())
 
     if zeek.transport == "broker":
@@ -152,7 +157,7 @@ def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
 
 def checks() -> Checks:
     """What is not seen of a setting until it is used, looked at before anything is begun."""
-    from portkin.blocking.config import limits_of, place_of
+    from portkin.blocking.config import place_of
     from portkin.zeek.transport.broker import peer_of
     from portkin.zeek.transport.websocket import uri_of
 
@@ -161,12 +166,11 @@ def checks() -> Checks:
         "zeek.url": lambda config: uri_of(config.zeek.url),
         "zeek.broker": lambda config: peer_of(config.zeek.broker),
         "zeek.tls": lambda config: tls_of(config.zeek),
-        "enforce.limits.never_ports": lambda config: limits_of(config.enforce.limits),
         "enforce.nftables.table": lambda config: place_of(config.enforce),
     }
 
 
-def limits_in(file: Path, config: Config) -> Callable[[], LimitsConfig]:
+def limits_in(file: Path, config: Config) -> Callable[[], Limits]:
     """Gives the limits that are in force since the start, then, each time, those that the file has.
 
     Between that reading and now a table and models were loaded: an edit in the meantime must be seen as one.

@@ -1,8 +1,8 @@
-"""Settings in frozen dataclasses, from YAML and flags, with an error that names the line where one is wrong.
+"""Settings in frozen dataclasses, from YAML and flags, with errors that name the line.
 
 A dataclass is a section, its fields are the keys; a field that is such a dataclass is a section within.
-Defaults are the fields' own. `setting` gives a default the range it must keep to. Understood are ``str``,
-``int``, ``float``, ``bool``, ``Path``, IP networks and addresses, ``Literal[...]``, ``X | None`` and
+Defaults are the fields' own. `setting` adds the allowed range to a default. Understood are ``str``,
+``int``, ``float``, ``bool``, ``Path``, ports, IP networks and addresses, ``Literal[...]``, ``X | None`` and
 ``tuple[X, ...]`` of these.
 """
 
@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from portkin.errors import ConfigError
+from portkin.net.ports import Port
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ _LIST = f"{_OURS}seq"
 
 
 class _WrongElementError(ValueError):
-    """An element of a list that is not as wanted: which, and what was."""
+    """A wrong element of a list: which one, its value, and the type it should have."""
 
     def __init__(self, number: int, value: Any, hint: Any) -> None:
         super().__init__(number, value, hint)
@@ -40,7 +41,7 @@ class _WrongElementError(ValueError):
 
 @dataclass(frozen=True)
 class Given:
-    """A value that somebody gave, and where: ``portkin.yaml:12`` or ``--url``."""
+    """A given value, and where: ``portkin.yaml:12`` or ``--url``."""
 
     value: Any
     where: str
@@ -50,7 +51,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Section:
-    """Keys that somebody gave values for, and where the section begins."""
+    """Keys with given values, and where the section begins."""
 
     items: Mapping[str, Given | Section]
     where: str
@@ -65,7 +66,7 @@ class Section:
 
 
 def setting(default: Any, *, low: float | None = None, high: float | None = None) -> Any:
-    """A field of a section with this default, and for a number the range it must keep to, ends included."""
+    """A field of a section with this default, and for a number the allowed range, ends included."""
     return field(default=default, metadata={"low": low, "high": high})
 
 
@@ -83,7 +84,7 @@ def read_yaml(text: str, source: str) -> Section:
     if node is None:
         return Section({}, f"{source}:1")
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{source}:{_line(node)}: the file is no mapping; write sections such as 'zeek:'")
+        raise ConfigError(f"{source}:{_line(node)}: the file is not a mapping; write sections such as 'zeek:'")
     try:
         return _section(node, source)
     except RecursionError:  # an alias within its own anchor
@@ -113,7 +114,7 @@ def _section(node: yaml.MappingNode, source: str) -> Section:
 
 
 def _plain(node: yaml.Node, source: str) -> Any:
-    """The Python value of a scalar or a list. ConfigError where it looks like a date, or a number, that is none."""
+    """The Python value of a scalar or a list. ConfigError for an invalid date or number."""
     if isinstance(node, yaml.SequenceNode) and node.tag == _LIST:
         return [_plain(element, source) for element in node.value]
     try:
@@ -126,7 +127,7 @@ def _plain(node: yaml.Node, source: str) -> Any:
             raise ConfigError(
                 f"{source}:{_line(node)}: {written} cannot be read as {kind!r}; correct it, or put text in quotes"
             ) from None
-        raise ConfigError(f"{source}:{_line(node)}: {kind!r} is no tag known here; leave it out") from None
+        raise ConfigError(f"{source}:{_line(node)}: {kind!r} is not a known tag; leave it out") from None
 
 
 def overlay(below: Section, flags: Mapping[str, Any]) -> Section:
@@ -154,7 +155,7 @@ def build(cls: type[T], given: Section, name: str = "") -> T:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             advice = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-            raise ConfigError(f"{item.where}: no setting is called {dotted!r}; {advice}")
+            raise ConfigError(f"{item.where}: there is no setting {dotted!r}; {advice}")
         hint = hints[key]
         if is_dataclass(hint):
             if isinstance(item, Given) and item.value is None:
@@ -188,7 +189,7 @@ def _convert(hint: Any, given: Given, dotted: str, limits: Mapping[str, Any]) ->
 
 
 def _value(hint: Any, value: Any) -> Any:
-    """The value as the hint wants it; ValueError where it is something else."""
+    """The value as the type hint wants it; ValueError where it is something else."""
     origin = get_origin(hint)
     if hint in (Networks, Addresses):
         if not isinstance(value, str):
@@ -241,12 +242,19 @@ def _path(value: Any) -> Path:
         raise ValueError(f"there is no account {value.partition('/')[0][1:]!r} here") from None
 
 
+def _port(value: Any) -> Port:
+    if not isinstance(value, str | Port):
+        raise ValueError
+    return value if isinstance(value, Port) else Port.parse(value)
+
+
 _SCALARS: dict[Any, Callable[[Any], Any]] = {
     str: _only(str),
     int: _only(int),
     float: lambda value: float(_only(int, float)(value)),
     bool: _only(bool),
     Path: _path,
+    Port: _port,
 }
 
 _WORDS: dict[Any, str] = {
@@ -255,6 +263,7 @@ _WORDS: dict[Any, str] = {
     float: "a number",
     bool: "true or false",
     Path: "the path of a file or folder",
+    Port: "a port such as 22/tcp or 53/udp",
     Networks: "a network such as 192.0.2.0/24",
     Addresses: "an address such as 192.0.2.1",
 }
@@ -273,11 +282,13 @@ def _wanted(hint: Any) -> str:
 
 
 def to_yaml(settings: Any) -> str:
-    """The settings in force, as YAML that `read_yaml` and `build` give back equal."""
+    """The settings in force, as YAML that `read_yaml` and `build` read back equal."""
 
     def plain(value: Any) -> Any:
         if is_dataclass(value):
             return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+        if isinstance(value, Port):
+            return str(value)
         if isinstance(value, tuple):
             return [plain(item) for item in value]
         return value if value is None or isinstance(value, str | int | float) else str(value)

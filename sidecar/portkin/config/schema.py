@@ -1,4 +1,4 @@
-"""What the sidecar can be told: defaults, then the file (``-c``), then flags; the later one wins."""
+"""All settings of the sidecar: defaults, then the file (``-c``), then flags; the later one wins."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class TlsConfig:
     """Files (PEM) for a ``wss`` URL."""
 
     ca: Path | None = None
-    """Whom to trust; the system's authorities where null."""
+    """Trusted certificate authorities; the system's where null."""
     certificate: Path | None = None
-    """Who we are, for a Zeek that asks (``enable_peer_verification``)."""
+    """Client certificate, for a Zeek that verifies it (``enable_peer_verification``)."""
     key: Path | None = None
     """The certificate's private key, where it is not in the same file."""
 
@@ -38,7 +38,7 @@ class BackoffConfig:
 
 @dataclass(frozen=True)
 class ZeekConfig:
-    """The way to Zeek."""
+    """The connection to Zeek."""
 
     transport: Literal["websocket", "broker"] = "websocket"
     """Zeek's WebSocket; or Broker, for which the Python bindings of that Zeek must be found."""
@@ -59,7 +59,7 @@ class TableConfig:
     path: Path | None = None
     """Its folder; the table that ships with the package where null."""
     poll: float = setting(2.0, low=0.05, high=86_400.0)
-    """Seconds between looks whether the folder has a new table."""
+    """Seconds between checks for a new table."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class MetricsConfig:
 
     enabled: bool = True
     host: str = "127.0.0.1"
-    """Only this machine, for there is no password."""
+    """Only this machine, since there is no password."""
     port: int = setting(9477, low=0, high=65535)
     """0 takes a free port; the log says which."""
 
@@ -79,7 +79,7 @@ class LogConfig:
 
     level: Level = "info"
     format: Format = "auto"
-    """key=value on a terminal and JSON elsewhere, unless told."""
+    """auto is key=value on a terminal and JSON elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def load_config(
         try:
             check(config)
         except PortkinError as error:
-            said = str(error)
-            named = said if said.startswith(name) else f"{name}: {said}"
+            message = str(error)
+            named = message if message.startswith(name) else f"{name}: {message}"
             raise ConfigError(f"{section.place(name)}: {named}") from None
     return config

@@ -1,44 +1,64 @@
-"""Sets of networks over 128-bit addresses."""
+"""Addresses as 128-bit numbers, their text, and sets of networks over them."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from socket import AF_INET, AF_INET6, inet_ntoa, inet_pton
 
 from portkin.errors import ConfigError
 
+Address = IPv4Address | IPv6Address
 MAPPED = 0xFFFF << 32
 """The prefix of IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2)."""
 
 
-def address_of(text: str) -> int:
-    """The 128-bit form of an address as text; IPv4 as IPv4-mapped IPv6."""
-    address = ipaddress.ip_address(text)
+def number_of(text: str) -> int:
+    """The 128-bit form of an address written as text; IPv4 as IPv4-mapped IPv6. Raises ValueError for no address.
+
+    The zone of ``fe80::1%eth0`` is left out.
+    """
+    try:
+        # The C library first: a start may read 100,000 of them.
+        if ":" in text:
+            return int.from_bytes(inet_pton(AF_INET6, text), "big")
+        return int.from_bytes(inet_pton(AF_INET, text), "big") | MAPPED
+    except (OSError, ValueError):
+        return number_of_address(ip_address(text))
+
+
+def number_of_address(address: Address) -> int:
+    """The 128-bit form of an address; the zone of ``fe80::1%eth0``, which may be any text, is left out."""
     return int(address) | MAPPED if address.version == 4 else int(address)
 
 
-def text_of(address: int) -> str:
-    """The text of a 128-bit address."""
-    if address >> 32 == 0xFFFF:
-        return str(ipaddress.IPv4Address(address & 0xFFFFFFFF))
-    return str(ipaddress.IPv6Address(address))
+def text_of(number: int) -> str:
+    """The text of a 128-bit address; of IPv4, by far the most frequent, by the C library."""
+    if number >> 32 == 0xFFFF:
+        return inet_ntoa((number & 0xFFFFFFFF).to_bytes(4, "big"))
+    return str(IPv6Address(number))
+
+
+def ip_of(number: int) -> Address:
+    """The address of a 128-bit number."""
+    return IPv4Address(number & 0xFFFFFFFF) if number >> 32 == 0xFFFF else IPv6Address(number)
 
 
 class Nets:
-    """An immutable set of networks; ``address in nets`` asks for a 128-bit address."""
+    """An immutable set of networks; ``number in nets`` takes a 128-bit address."""
 
     __slots__ = ("_by_mask", "_text")
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
-        """Raises ConfigError, naming the text, for what is no network."""
+        """Raises ConfigError, which quotes the text, where one is not a network."""
         by_mask: dict[int, set[int]] = {}
         self._text = tuple(networks)
         for text in self._text:
             try:
-                net = ipaddress.ip_network(text, strict=False)
+                net = ip_network(text, strict=False)
             except ValueError as error:
                 raise ConfigError(
-                    f"{text!r} is no network ({error}); write it as 192.0.2.0/24 or 2001:db8::/32"
+                    f"{text!r} is not a network ({error}); write it as 192.0.2.0/24 or 2001:db8::/32"
                 ) from None
             bits, first = (net.prefixlen, int(net.network_address))
             if net.version == 4:

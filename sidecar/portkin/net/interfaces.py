@@ -1,9 +1,13 @@
-"""The addresses that must never be blocked because they are this machine's, or its way out: rtnetlink(7)."""
+"""This machine's addresses and default gateways, which must never be blocked: rtnetlink(7).
+
+By hand: pyroute2 0.9.7 takes 0.3 s and 24 MB to import, and raises in a thread with a running event loop.
+"""
 
 from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Callable
 
 from portkin.net.addresses import MAPPED
 from portkin.net.netlink import Interrupted, attributes, dump, sequence
@@ -18,7 +22,7 @@ _ROUNDS = 5
 
 
 def own_addresses() -> frozenset[int]:
-    """The 128-bit addresses of all interfaces here. Raises OSError."""
+    """The 128-bit addresses of all interfaces of this machine. Raises OSError."""
     return frozenset(_complete(_addresses))
 
 
@@ -27,8 +31,8 @@ def gateways() -> frozenset[int]:
     return frozenset(_complete(_gateways))
 
 
-def _complete(read):
-    """What ``read`` gives, read again where the tables changed meanwhile."""
+def _complete(read: Callable[[], set[int]]) -> set[int]:
+    """What ``read`` returns; read again where the tables changed meanwhile."""
     for _ in range(_ROUNDS - 1):
         try:
             return read()

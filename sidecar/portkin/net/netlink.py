@@ -1,4 +1,4 @@
-"""Reading the kernel's tables by netlink: dumps of messages, and the attributes in them. Nothing is written here.
+"""Netlink: dumps of the kernel's tables, and the attributes in their messages. Nothing is written here.
 
 netlink(7); the layouts are those of linux/netlink.h, part of the kernel's stable interface.
 """
@@ -26,14 +26,14 @@ class NetlinkError(OSError):
 
 
 class Interrupted(NetlinkError):
-    """What was dumped changed meanwhile, so the dump may lack something: ask again."""
+    """What was dumped changed meanwhile, so the dump may be incomplete: read it again."""
 
 
 def dump(protocol: int, kind: int, payload: bytes) -> Iterator[tuple[int, memoryview]]:
     """All messages of the answer to a dump request: (type, what follows the header).
 
     ``protocol`` is a ``NETLINK_*`` number, ``payload`` what follows the header of the request. Raises
-    NetlinkError; Interrupted, after the last message, where the dump is not consistent.
+    NetlinkError; Interrupted, after the last message, where the dump is inconsistent.
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as opened:
         opened.settimeout(_TIMEOUT)

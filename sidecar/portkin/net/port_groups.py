@@ -1,9 +1,9 @@
-"""Ranges of ports: by them Suricata finds the rules of a SYN, and by them a source's new ports are told apart.
+"""Ranges of ports: Suricata finds the rules of a SYN by them, and counts a source's distinct ports by them.
 
-The rules are made with them, and the replay of the rules' detector counts with them: both must be the same.
+The rules are built with them, and the replay of the rules' detector counts with them: both must be the same.
 
 Suricata keeps at most 25 groups of ports (``detect.profile: medium``, the default) and puts all other ports into one
-more, whose rules a SYN meets one after the other. Rules that each name their port alone nearly all end up there. So
+more, whose rules are tried on a SYN one after the other. Rules that each name a single port nearly all end up there. So
 they name one of 24 ranges that hold equally many of the ports, and look for the port in the header.
 """
 

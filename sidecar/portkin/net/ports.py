@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple, get_args
 
 from portkin.errors import PortError
 
@@ -26,21 +26,21 @@ class Port(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, *, proto: Proto = "tcp") -> Port:
-        """Read ``"80"`` or ``"53/udp"``; ``proto`` holds where the text names none.
+        """Read ``"80"`` or ``"53/udp"``; ``proto`` is used where the text names none.
 
-        Raises PortError, naming the text, for anything else.
+        Raises PortError, which quotes the text, for anything else.
         """
         number, slash, named = text.strip().partition("/")
         chosen = named.lower() if slash else proto
         if chosen not in PROTOS:
-            raise PortError(f"{text[:80]!r} names no protocol that is tcp or udp; {_WRITTEN}")
+            raise PortError(f"{text[:80]!r} names no protocol tcp or udp; {_WRITTEN}")
         if not (number.isascii() and number.isdigit() and len(number) <= 5) or int(number) >= PORTS:
             raise PortError(f"{text[:80]!r} is not a port from 0 to 65535; {_WRITTEN}")
-        return cls(int(number), cast(Proto, chosen))
+        return cls(int(number), chosen)
 
 
 def service_name(port: Port) -> str | None:
-    """The service that the system's services file gives the port, as ``"https"``; None where it gives none."""
+    """The port's service in the system's services file, as ``"https"``; None where it has none."""
     try:
         return socket.getservbyport(port.number, port.proto)
     except OSError:

@@ -1,1 +1,1 @@
-"""Probing rates, live: reports of Zeek's nodes become bins, closed bins become scores, scores become notices."""
+"""Live probing rates: reports of Zeek's nodes become bins, closed bins become scores, scores become notices."""

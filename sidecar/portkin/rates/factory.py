@@ -1,4 +1,4 @@
-"""From settings to live rates: which models, which file."""
+"""Builds the rates service from the settings."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from portkin.logs import Log
-from portkin.rates.config import RatesConfig, closing_of, window_path
+from portkin.rates.config import RatesConfig, closing_of, rates_database_path
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.reload import ModelFolder
-from portkin.rates.scorer import AHEAD, Keeper
-from portkin.rates.service import LiveRates
-from portkin.rates.store import Window, open_window
-from portkin.timeseries.windows import label
+from portkin.rates.scorer import MAX_AHEAD, RateScorer
+from portkin.rates.service import RatesService
+from portkin.rates.store import RateStore, open_store
+from portkin.timeseries.bins import label
 
 if TYPE_CHECKING:
     from portkin.bundles.forecast import Forecaster
 
-SPARE = 48
-"""Bins kept beyond what the models read, for reports that come late."""
+LATE_BINS = 48
+"""Bins kept beyond those the models read, for reports that come late."""
 
 
-def make_window(config: RatesConfig, models: Forecaster, *, now: float) -> tuple[Window, str]:
-    """The window of these models, and what was wrong with its file. Raises BooksError."""
-    return open_window(
-        window_path(config),
+def make_store(config: RatesConfig, models: Forecaster, *, now: float) -> tuple[RateStore, str]:
+    """The rates database of these models, and what was wrong with the file. Raises StorageError."""
+    return open_store(
+        rates_database_path(config),
         now,
         width=models.rules.width,
         tz=models.rules.tz,
         ports=models.ports,
-        bins=models.history + SPARE,
+        bins=models.history + LATE_BINS,
         closing=closing_of(config),
     )
 
@@ -43,36 +43,36 @@ def make_rates(
     registry: CollectorRegistry,
     log: Log,
     clock: Callable[[], float] = time.monotonic,
-    wall: Callable[[], float] = time.time,
-) -> tuple[LiveRates, ModelFolder | None]:
-    """The part of the service that scores rates, and what follows the folder of its models, if one is set.
+    wall_clock: Callable[[], float] = time.time,
+) -> tuple[RatesService, ModelFolder | None]:
+    """The part of the service that scores rates, and the watch of its models' folder, if one is set.
 
     Raises BundleError for models that cannot be used.
     """
     metrics = RatesMetrics(registry)
 
-    def make(models: Forecaster, before: Keeper | None) -> Keeper:
-        window, wrong = make_window(config, models, now=wall())
+    def make(models: Forecaster, before: RateScorer | None) -> RateScorer:
+        store, wrong = make_store(config, models, now=wall_clock())
         if wrong:
-            log.error("the window of rates begins anew", reason=wrong)
-        opened = window.open
-        if opened is not None and opened > wall() + AHEAD:
-            # Not put right here: it may be our clock that is wrong, and then the window is worth keeping.
+            log.error("the rates database is recreated", reason=wrong)
+        opened = store.open
+        if opened is not None and opened > wall_clock() + MAX_AHEAD:
+            # Not deleted here: it may be our clock that is wrong, and then the file is worth keeping.
             log.error(
-                "nothing is scored before the bin at which the window of rates is; set the clock, "
-                "or, where it is right, move this file away while portkin is ended",
-                file=str(window.path),
-                bin=label(opened, window.width, window.tz),
+                "nothing is scored before the open bin of the rates database; set the clock, "
+                "or, where it is right, move this file away while portkin is stopped",
+                file=str(store.path),
+                bin=label(opened, store.width, store.tz),
             )
         if before is None:
-            return Keeper(window, models, metrics=metrics, log=log, wall=wall)
-        before.replace(window, models)
+            return RateScorer(store, models, metrics=metrics, log=log, wall_clock=wall_clock)
+        before.replace(store, models)
         return before
 
     if config.model is None:
-        return LiveRates(None, make, queue=config.queue, metrics=metrics, log=log, clock=clock), None
+        return RatesService(None, make, queue=config.queue, metrics=metrics, log=log, clock=clock), None
     from portkin.bundles.forecast import Forecaster  # onnxruntime is not small
 
     models = Forecaster.load(config.model)
-    rates = LiveRates(models, make, queue=config.queue, metrics=metrics, log=log, clock=clock)
-    return rates, ModelFolder(config.model, models, rates.replace, metrics=metrics, log=log)
+    rates = RatesService(models, make, queue=config.queue, metrics=metrics, log=log, clock=clock)
+    return rates, ModelFolder(config.model, models, rates.set_models, metrics=metrics, log=log)

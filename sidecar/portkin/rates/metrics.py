@@ -1,4 +1,4 @@
-"""What Prometheus can read about live rates."""
+"""Prometheus metrics of live rates."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ BUCKETS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
 
 
 class RatesMetrics:
-    """The counters of live rates, in a registry that may hold others too."""
+    """The metrics of live rates, in a registry that may have others too."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._reports = Counter("portkin_rates_reports", "Reports of Zeek's nodes", ["outcome"], registry=registry)
         self._bins = Counter("portkin_rates_bins", "Bins closed", ["state"], registry=registry)
-        self._alarms = Counter("portkin_rates_alarms", "What Zeek was told of", ["kind"], registry=registry)
+        self._alarms = Counter(
+            "portkin_rates_alarms", "Anomalies, warnings and outages reported to Zeek", ["kind"], registry=registry
+        )
         self._scores = Counter("portkin_rates_scores", "Ports scored at closed bins", registry=registry)
         self._errors = Counter("portkin_rates_errors", "Reports whose handling failed", registry=registry)
         self._reloads = Counter(
             "portkin_rates_reloads", "Attempts to reload the models", ["outcome"], registry=registry
         )
         self._model = Info("portkin_rates_model", "The models that score now", registry=registry)
-        self._waiting = Gauge("portkin_rates_bins_wanting", "Closed bins still lacking to score", registry=registry)
+        self._missing = Gauge(
+            "portkin_rates_bins_missing", "Closed bins missing before the first score", registry=registry
+        )
         self._latest = Gauge("portkin_rates_latest_bin_seconds", "When the latest closed bin began", registry=registry)
         self._seconds = Histogram("portkin_rates_score_seconds", "One closed bin", buckets=BUCKETS, registry=registry)
 
@@ -42,7 +46,7 @@ class RatesMetrics:
         self._seconds.observe(seconds)
 
     def alarmed(self, kind: Literal["anomaly", "warning", "outage"]) -> None:
-        """Zeek is told of something."""
+        """Something is reported to Zeek."""
         self._alarms.labels(kind).inc()
 
     def serving(self, id: str, ports: int) -> None:
@@ -53,10 +57,10 @@ class RatesMetrics:
         """A reload of the models ended."""
         self._reloads.labels(outcome).inc()
 
-    def waiting(self, bins: int) -> None:
-        """So many closed bins are still lacking."""
-        self._waiting.set(bins)
+    def missing(self, bins: int) -> None:
+        """So many closed bins are missing before the first score."""
+        self._missing.set(bins)
 
     def failed(self) -> None:
-        """A report could not be dealt with."""
+        """A report could not be handled."""
         self._errors.inc()

@@ -1,4 +1,4 @@
-"""The models follow their folder while the sidecar runs."""
+"""Reloads the models when their folder changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ModelFolder(Watch):
-    """Reloads the models when their folder holds others, or when told to look, and gives them to ``replace``."""
+    """Reloads the models when their folder holds others, or on `look`, and passes them to ``replace``."""
 
     def __init__(
         self,
@@ -38,19 +38,19 @@ class ModelFolder(Watch):
         self._serve("scoring rates")
 
     async def changed(self) -> None:
-        """Load aside, in a thread; bins are scored all the while, each by the old models or by the new."""
+        """Load in a thread; bins are scored meanwhile, each by the old models or by the new."""
         try:
             models = await asyncio.to_thread(type(self._models).load, self._path)
         except BundleError as error:
             self._metrics.reloaded("refused")
-            self._log.error("new models refused, the old ones stay", reason=str(error), model=self._models.id)
+            self._log.error("new models rejected, the old ones stay", reason=str(error), model=self._models.id)
             return
         if models.id == self._models.id:
             self._metrics.reloaded("same")
             return
         rules, before = models.rules, self._models.rules
         if (rules.width, rules.tz) != (before.width, before.tz):
-            self._log.warning("the new models read other bins: the window of rates begins anew", width=rules.width)
+            self._log.warning("the new models read other bins: the rates database is emptied", width=rules.width)
         self._models = models
         self._replace(models)
         self._metrics.reloaded("changed")

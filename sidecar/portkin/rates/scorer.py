@@ -1,11 +1,11 @@
-"""The core of the live rates: a report and the time in, messages out.
+"""Scoring of live rates: a report and the time in, messages out. No socket.
 
-What Zeek's nodes say decides what time it is: a bin closes when all nodes have reported beyond its end, or one of
-them has and the grace is over. So a capture is scored as fast as it is read, and every run is the same. Only where
-the reports stop does our steady clock go on in their place.
+The time is that of the reports: a bin closes when all nodes have reported beyond its end, or one of them has and the
+grace is over. So a capture is scored as fast as it is read, and every run is the same. Only where the reports stop
+does our monotonic clock continue in their place.
 
-A report from the future is refused: bins closed are never open again, so one clock a day ahead would end the scores
-of a day, one ten years ahead those of all. What is live is as old as our clock, and a capture older.
+A report from the future is rejected: closed bins never open again, so a clock that is a day ahead would prevent the
+scores of a day, one ten years ahead all of them. A live report is as old as our clock, and a capture older.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portkin.logs import Limiter, Log
+from portkin.net.ports import Port
 from portkin.rates.metrics import RatesMetrics
-from portkin.rates.store import Closed, Window
-from portkin.timeseries.windows import label, next_start
+from portkin.rates.store import Closed, RateStore
+from portkin.timeseries.bins import label, next_start
 from portkin.zeek.messages import (
     Count,
     Message,
@@ -36,151 +37,152 @@ from portkin.zeek.messages import (
 if TYPE_CHECKING:
     from portkin.bundles.forecast import Forecaster, Score
 
-PORTION = 256
+SCORES_PER_MESSAGE = 256
 """Scores in one message."""
 UNKNOWN = -1.0
-AHEAD = 3600.0
-"""Seconds by which a node's clock may be ahead of ours: far more than clocks differ that somebody sets. So long at most
-does one report keep what comes after it from being scored."""
+MAX_AHEAD = 3600.0
+"""Seconds by which a node's clock may be ahead of ours: far more than synchronised clocks differ. One report delays the
+scores of later ones by this much at most."""
 
 
-class Keeper:
+class RateScorer:
     """Sums reports, closes bins, scores them. For one thread at a time. Methods may raise sqlite3.Error.
 
-    ``now`` is always seconds of one steady clock; ``wall`` gives seconds since 1970.
+    ``now`` is always seconds of one monotonic clock; ``wall_clock`` returns seconds since 1970.
     """
 
     def __init__(
         self,
-        window: Window,
+        store: RateStore,
         models: Forecaster,
         *,
         metrics: RatesMetrics,
         log: Log,
         clock: Callable[[], float] = time.perf_counter,
-        wall: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._window = window
+        self._store = store
         self._models = models
         self._metrics = metrics
         self._log = log
         self._clock = clock
-        self._wall = wall
+        self._wall_clock = wall_clock
         self._limiter = Limiter(60.0, clock)
         self._latest: tuple[float, float] | None = None
-        self._heard = False
-        self._waiting: list[Message] = []
+        self._reporting = False
+        self._unsent: list[Message] = []
 
     @property
     def path(self) -> Path:
-        """The file of the window."""
-        return self._window.path
+        """The file of the rates database."""
+        return self._store.path
 
     @property
     def models(self) -> Forecaster:
         """The models that score."""
         return self._models
 
-    def replace(self, window: Window, models: Forecaster) -> None:
-        """From the next bin on score with these, from a window of their ports; the window so far is closed."""
-        before, self._window, self._models = self._window, window, models
-        before.close_file()
+    def replace(self, store: RateStore, models: Forecaster) -> None:
+        """From the next bin on score with these, from a database of their ports; the former one is closed."""
+        before, self._store, self._models = self._store, store, models
+        before.close()
 
     def connected(self) -> None:
-        """The way to Zeek is open anew. What is found while nobody reports is said to the first who does."""
-        self._heard = False
+        """Connected to Zeek again. What is found while no node reports is sent after the first report."""
+        self._reporting = False
 
     def receive(self, report: RatesReport, now: float) -> list[Message]:
-        """Take a report in; what it let us find, and the response last."""
-        self._heard = True
-        said, self._waiting = self._waiting, []
+        """Take a report in; returns what follows from it, and the response last."""
+        self._reporting = True
+        messages, self._unsent = self._unsent, []
         start = report.start.timestamp()
         until = start + report.width.total_seconds()
         if len(report.ports) != len(report.counts):
-            return [*said, self._refused(report, f"{len(report.ports)} ports, but {len(report.counts)} counts")]
-        if until > self._wall() + AHEAD:
-            return [*said, self._too_early(report, until)]
-        counts: dict = {}
+            return [*messages, self._rejected(report, f"{len(report.ports)} ports, but {len(report.counts)} counts")]
+        if until > self._wall_clock() + MAX_AHEAD:
+            return [*messages, self._too_early(report, until)]
+        counts: dict[Port, int] = {}
         for port, count in zip(report.ports, report.counts, strict=True):
             counts[port] = counts.get(port, 0) + count
         try:
-            outcome = self._window.take(report.node, start, until, counts)
+            outcome = self._store.take(report.node, start, until, counts)
         except (ValueError, OverflowError) as error:
-            return [*said, self._refused(report, str(error))]
+            return [*messages, self._rejected(report, str(error))]
         self._metrics.reported(outcome)
         if outcome == "new" and (self._latest is None or until > self._latest[0]):
             self._latest = until, now
-        said += self._close(now)
-        accepted = sum(port in self._window.columns for port in counts) if outcome == "new" else 0
-        return [*said, RatesResponse(report.reqid, Count(accepted), "")]
+        messages += self._close(now)
+        accepted = sum(port in self._store.columns for port in counts) if outcome == "new" else 0
+        return [*messages, RatesResponse(report.reqid, Count(accepted), "")]
 
     def tick(self, now: float) -> list[Message]:
         """Close what time alone closes."""
-        self._waiting += self._close(now)
-        if not self._heard:
+        self._unsent += self._close(now)
+        if not self._reporting:
             return []
-        said, self._waiting = self._waiting, []
-        return said
+        messages, self._unsent = self._unsent, []
+        return messages
 
-    def close_file(self) -> None:
-        self._window.close_file()
+    def close(self) -> None:
+        """Close the rates database."""
+        self._store.close()
 
     def _too_early(self, report: RatesReport, until: float) -> RatesResponse:
-        ahead = f"{until - self._wall():.0f} s"
-        held = self._limiter.passes("ahead")
-        if held is not None:
+        ahead = f"{until - self._wall_clock():.0f} s"
+        suppressed = self._limiter.passes("ahead")
+        if suppressed is not None:
             self._log.error(
-                "a report of rates from the future refused: set the clock of this node, or the sidecar's",
+                "a report of rates from the future rejected: set the clock of this node, or the sidecar's",
                 node=report.node,
                 ahead=ahead,
-                not_shown=held,
+                not_shown=suppressed,
             )
-        return self._refused(report, f"it ends {ahead} ahead of the sidecar's clock; set the one that is wrong")
+        return self._rejected(report, f"it ends {ahead} ahead of the sidecar's clock; set the one that is wrong")
 
-    def _refused(self, report: RatesReport, reason: str) -> RatesResponse:
+    def _rejected(self, report: RatesReport, reason: str) -> RatesResponse:
         self._metrics.reported("refused")
-        return RatesResponse(report.reqid, Count(0), f"report of {report.node} refused: {reason}")
+        return RatesResponse(report.reqid, Count(0), f"report of {report.node} rejected: {reason}")
 
     def _close(self, now: float) -> list[Message]:
         if self._latest is None:
             return []
         reached, since = self._latest
-        there = reached + now - since
-        said: list[Message] = []
-        while self._window.due(there) is not None:
-            closed = self._window.close(there)
+        reached_now = reached + now - since
+        messages: list[Message] = []
+        while self._store.due(reached_now) is not None:
+            closed = self._store.close_bin(reached_now)
             self._metrics.closed(closed.start, known=closed.known)
-            said += self._outage(closed)
-            said += self._score(closed)
-        return said
+            messages += self._outage(closed)
+            messages += self._score(closed)
+        return messages
 
     def _outage(self, closed: Closed) -> Iterator[Message]:
         if not closed.outage:
             return
-        window = self._window
+        store = self._store
         self._metrics.alarmed("outage")
         self._log.warning(
-            "probing rates are unknown", bin=label(closed.start, window.width, window.tz), missed=list(closed.missed)
+            "probing rates are unknown", bin=label(closed.start, store.width, store.tz), missed=list(closed.missed)
         )
-        yield RatesOutage(_time(closed.start), timedelta(seconds=window.width), closed.missed)
+        yield RatesOutage(_time(closed.start), timedelta(seconds=store.width), closed.missed)
 
     def _score(self, closed: Closed) -> Iterator[Message]:
-        window, models = self._window, self._models
+        store, models = self._store, self._models
         began = self._clock()
-        counts = window.counts(closed.start, models.history)
+        counts = store.counts(closed.start, models.history)
         if len(counts) < models.history:
-            self._metrics.waiting(models.history - len(counts))
+            self._metrics.missing(models.history - len(counts))
             return
-        self._metrics.waiting(0)
-        scores = models.score(window.ports, counts)
+        self._metrics.missing(0)
+        scores = models.score(store.ports, counts)
         self._metrics.scored(len(scores), self._clock() - began)
-        width = timedelta(seconds=window.width)
-        for first in range(0, len(scores), PORTION):
-            yield _told(scores[first : first + PORTION], closed.start, width, models.id)
-        # Of a bin that nobody watched there is nothing to say but that.
+        width = timedelta(seconds=store.width)
+        for first in range(0, len(scores), SCORES_PER_MESSAGE):
+            yield _scores(scores[first : first + SCORES_PER_MESSAGE], closed.start, width, models.id)
+        # A bin that no node watched is reported as an outage only.
         if not closed.known:
             return
-        ahead = next_start(closed.start, window.width, window.tz)
+        ahead = next_start(closed.start, store.width, store.tz)
         for score in scores:
             if score.anomalous:
                 self._metrics.alarmed("anomaly")
@@ -206,7 +208,7 @@ class Keeper:
                 )
 
 
-def _told(scores: Sequence[Score], start: int, width: timedelta, model_id: str) -> RatesScores:
+def _scores(scores: Sequence[Score], start: int, width: timedelta, model_id: str) -> RatesScores:
     def each(name: str) -> tuple[float, ...]:
         return tuple(_finite(getattr(score, name)) for score in scores)
 
@@ -217,7 +219,7 @@ def _told(scores: Sequence[Score], start: int, width: timedelta, model_id: str) 
 
 
 def _finite(number: float) -> float:
-    """As JSON can carry it: -1 for what is not known, the largest number for what is infinite."""
+    """As JSON has it: -1 for what is unknown, the largest number for what is infinite."""
     return UNKNOWN if math.isnan(number) else min(number, sys.float_info.max)
 
 

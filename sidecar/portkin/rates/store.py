@@ -1,10 +1,10 @@
-"""The window: what was counted in the latest bins, by which nodes, in one SQLite file that survives a restart.
+"""The rates database: what was counted in the latest bins, by which nodes, in one SQLite file that survives a restart.
 
-Reports of all nodes are summed. A report is known by its node and its start, so one that comes again changes
-nothing, and one that comes late still counts. A bin is known when every node that was there watched nearly all
-of it; what was counted in an unknown bin is not a rate, and reads as NaN.
+Reports of all nodes are summed. A report is identified by its node and its start, so a repeated one changes nothing,
+and a late one still counts. A bin is known when every active node watched nearly all of it; what was counted in an
+unknown bin is not a rate, and reads as NaN.
 
-There is no clock and no socket here. Times are seconds since the epoch, as Zeek's nodes tell them.
+There is no clock and no socket here. Times are seconds since the epoch, as Zeek's nodes report them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from portkin.net.ports import Port
 from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
-from portkin.timeseries.windows import Floats, bin_start, next_start
+from portkin.timeseries.bins import bin_start, next_start
+from portkin.timeseries.scaling import Floats
 
 SCHEMA = 1
 _APPLICATION = 0x706B7274
-"""``pkrt``: the mark of our files (PRAGMA application_id)."""
+"""``pkrt``: marks our files (PRAGMA application_id)."""
 _TABLES = """
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -55,13 +56,13 @@ class Closing:
     """When a bin is closed, and when it is known."""
 
     grace: float = 120.0
-    """Seconds after a bin's end for which reports that are missing are waited for."""
+    """Seconds to wait for missing reports after a bin's end."""
     coverage: float = 0.9
     """The share of a bin that each node must have watched."""
     memory: float = 86_400.0
-    """Seconds for which a node that is silent is still missed."""
+    """Seconds for which reports of a silent node are expected."""
     absent: Literal["unknown", "zero"] = "unknown"
-    """What a bin is in which nobody saw any probe, on any port."""
+    """How to count a bin without any probe on any port."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,14 @@ class Closed:
     outage: bool
 
 
-class Window:
+class RateStore:
     """The open file. For one thread at a time. Every method may raise sqlite3.Error."""
 
     def __init__(self, path: Path, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing) -> None:
-        """Open or begin the file at ``path``, which holds the latest ``bins`` bins of these ports.
+        """Open or create the file at ``path``, which holds the latest ``bins`` bins of these ports.
 
         A file with bins of another width or zone is emptied. Raises sqlite3.DatabaseError for a file that is
-        damaged or something else; see `open_window`.
+        damaged or something else; see `open_store`.
         """
         self.path = path
         self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
@@ -92,22 +93,22 @@ class Window:
         self.columns = {port: column for column, port in enumerate(ports)}
         self._db = connect(path)
         try:
-            self._begin()
+            self._create()
         except BaseException:
             self._db.close()
             raise
 
-    def _begin(self) -> None:
-        prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a window of rates")
+    def _create(self) -> None:
+        prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a rates database")
         with transaction(self._db):
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
                 for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608
                 self._db.execute("INSERT INTO state (one, width, tz) VALUES (1, ?, ?)", (self.width, self.tz))
-            self._count_these()
+            self._record_counted()
 
-    def _count_these(self) -> None:
-        """Note since which bin each port is counted: what was not counted before is unknown then, not zero."""
+    def _record_counted(self) -> None:
+        """Record since which bin each port is counted: before it, the port is unknown, not zero."""
         latest = self._one("SELECT max(start) FROM bins")
         since = 0 if latest is None else next_start(latest, self.width, self.tz)
         held = {(proto, number) for proto, number in self._db.execute("SELECT proto, port FROM counted")}
@@ -115,7 +116,8 @@ class Window:
         self._db.executemany("DELETE FROM counted WHERE proto = ? AND port = ?", held - wanted)
         self._db.executemany("INSERT INTO counted VALUES (?, ?, ?)", [(*key, since) for key in wanted - held])
 
-    def close_file(self) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._db.close()
 
     def _one(self, query: str, *values: object) -> int | None:
@@ -129,7 +131,7 @@ class Window:
 
     @property
     def reached(self) -> float | None:
-        """Until when the node that is furthest has reported."""
+        """Until when the node that is furthest ahead has reported."""
         return self._one("SELECT max(reached) FROM nodes")
 
     def starts(self, last: int, number: int) -> list[int]:
@@ -142,7 +144,7 @@ class Window:
     # Counting.
 
     def take(self, node: str, start: float, until: float, counts: Mapping[Port, int]) -> Taken:
-        """Take a report in. ValueError, with the reason, for one that cannot be."""
+        """Take a report in. Raises ValueError, with the reason, for one that cannot be used."""
         if not 0 <= start < until < 2**40:
             raise ValueError(f"its interval is from {start} to {until}")
         if until - start > WIDEST:
@@ -175,7 +177,7 @@ class Window:
                 "ON CONFLICT (bin, proto, port) DO UPDATE SET n = n + excluded.n",
                 [(bin_, port.proto, port.number, n) for port, n in counts.items() if port in self.columns],
             )
-            # What comes late makes a closed bin whole.
+            # A late report completes a closed bin.
             while bin_ < min(open_, until):
                 self._mark(bin_)
                 bin_ = next_start(bin_, self.width, self.tz)
@@ -207,7 +209,7 @@ class Window:
     # Closing.
 
     def due(self, now: float) -> int | None:
-        """The start of the earliest open bin, if it can be closed: all is there, or has been waited for."""
+        """The start of the earliest open bin, if it can be closed: all reports are in, or the grace is over."""
         start = self.open
         if start is None:
             return None
@@ -220,8 +222,8 @@ class Window:
         whole = all(self._covered(node, start, end) > end - max(start, since) - 1.0 for node, since, _ in nodes)
         return start if nodes and whole else None
 
-    def close(self, now: float) -> Closed:
-        """Close the earliest open bin; after a long silence those go with it that no window will reach."""
+    def close_bin(self, now: float) -> Closed:
+        """Close the earliest open bin; after a long silence also those that no model will read."""
         start = self.open
         if start is None:
             raise ValueError("no bin is open")
@@ -240,14 +242,14 @@ class Window:
         return Closed(start, known, missed, watching and not known)
 
     def _mark(self, start: int) -> tuple[str, ...]:
-        """Note whether a bin is known; the nodes that watched too little of it."""
+        """Record whether a bin is known; returns the nodes that watched too little of it."""
         end = next_start(start, self.width, self.tz)
-        # One that joined within the bin is not missed before: the others saw what there was to see.
+        # A node that joined within the bin is not expected before: the others saw what there was to see.
         nodes = [node for node, since, _ in self._nodes(start, end) if since <= start + _SLACK]
         enough = self.closing.coverage * (end - start)
         missed = tuple(node for node in nodes if self._covered(node, start, end) < enough)
         if not nodes:
-            # Nobody has watched from its beginning: whoever came nearly then may do.
+            # No node has watched from the beginning: one that came shortly after will do.
             newcomers = [node for node, _, _ in self._nodes(start, end)]
             missed = tuple(node for node in newcomers if self._covered(node, start, end) < enough)
             nodes = newcomers
@@ -287,9 +289,9 @@ class Window:
         return found
 
     def fill(self, starts: NDArray[np.int64], ports: Sequence[Port], counts: Floats) -> int:
-        """Take bins from a recording: counts (n, p), NaN where unknown. Gives how many were taken.
+        """Take bins from a recording: counts (n, p), NaN where unknown. Returns how many were taken.
 
-        Bins that Zeek's nodes watched, or are watching, stay as they are.
+        Bins that Zeek's nodes watched, or are watching, stay as they are. Raises ValueError where a port is missing.
         """
         if lacking := set(self.ports) - set(ports):
             raise ValueError(f"it has no counts of {', '.join(sorted(map(str, lacking))[:5])}")
@@ -299,7 +301,7 @@ class Window:
             for start, row in list(zip(starts.tolist(), counts, strict=True))[-self._bins :]:
                 if open_ is not None and start >= open_:
                     break
-                # A bin in which not all of today's ports were counted is better had from the recording.
+                # A bin in which not all of today's ports were counted is better taken from the recording.
                 if start >= latest and self._one("SELECT known FROM bins WHERE start = ?", start):
                     continue
                 self._db.execute("DELETE FROM counts WHERE bin = ?", (start,))
@@ -321,14 +323,14 @@ def _ends(starts: Sequence[int]) -> tuple[int, int]:
     return (starts[0], starts[-1]) if starts else (0, -1)
 
 
-def open_window(
+def open_store(
     path: Path, now: float, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing
-) -> tuple[Window, str]:
-    """The window at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
+) -> tuple[RateStore, str]:
+    """The database at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
 
-    def opened() -> Window:
+    def opened() -> RateStore:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Window(path, width=width, tz=tz, ports=ports, bins=bins, closing=closing)
+        return RateStore(path, width=width, tz=tz, ports=ports, bins=bins, closing=closing)
 
-    refused = "the window of rates cannot be opened ({}); set rates.books to a file that can be written"
+    refused = "the rates database cannot be opened ({}); set rates.database to a file that can be written"
     return open_or_set_aside(path, now, opened, refused)

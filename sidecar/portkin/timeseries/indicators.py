@@ -1,15 +1,16 @@
-"""The indicators made of probing rates and their forecasts (Zakroum et al. 2022, VII).
+"""The indicators of probing rates and their forecasts (Zakroum et al. 2022, VII).
 
-They divide by a forecast. Where that is near zero the printed equations cry wolf at the first probe, so they take two
-guards, both off at 0: `floor` is the least rate that is divided by, and an excess within `sigmas` standard deviations
-of Poisson counting noise around that rate is none.
+They divide by a forecast. Where that is near zero the printed equations raise a false alarm at the first probe, so
+there are two guards, both off at 0: `floor` is the least rate that is divided by, and an excess within `sigmas`
+standard deviations of Poisson counting noise around that rate counts as none.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from portkin.timeseries.windows import Floats, windows
+from portkin.timeseries.scaling import Floats
+from portkin.timeseries.windows import windows
 
 FLOOR = 1.0
 """Probes per bin below which a forecast is not divided by: one."""
@@ -20,7 +21,7 @@ TREND = 7
 
 
 def excess(value: Floats, base: Floats, floor: float, sigmas: float) -> Floats:
-    """max(0, (value - base) / base), with the guards described above; NaN where either is unknown."""
+    """max(0, (value - base) / base), with the guards above, for arrays of one shape; NaN where one is unknown."""
     least = np.maximum(base, floor)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(value > base, (value - base) / least, 0.0)

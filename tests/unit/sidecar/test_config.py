@@ -65,9 +65,9 @@ def test_an_empty_file_is_the_defaults(load):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("zeek:\n  ur1: x\n", "portkin.yaml:2: no setting is called 'zeek.ur1'; did you mean 'url'?"),
-        ("zeke: {}\n", "portkin.yaml:1: no setting is called 'zeke'; did you mean 'zeek'?"),
-        ("x: 1\n", "portkin.yaml:1: no setting is called 'x'; known here: zeek, table, metrics, log"),
+        ("zeek:\n  ur1: x\n", "portkin.yaml:2: there is no setting 'zeek.ur1'; did you mean 'url'?"),
+        ("zeke: {}\n", "portkin.yaml:1: there is no setting 'zeke'; did you mean 'zeek'?"),
+        ("x: 1\n", "portkin.yaml:1: there is no setting 'x'; known here: zeek, table, metrics, log"),
         ("\nzeek:\n\n  outbox: many\n", "portkin.yaml:4: zeek.outbox is 'many'; write a whole number"),
         ("zeek:\n  outbox: 0\n", "portkin.yaml:2: zeek.outbox is 0; write a number from 1 to 10000000"),
         ("zeek:\n  outbox: 2.5\n", "portkin.yaml:2: zeek.outbox is 2.5; write a whole number"),
@@ -82,14 +82,14 @@ def test_an_empty_file_is_the_defaults(load):
         ("metrics:\n  enabled: maybe\n", "portkin.yaml:2: metrics.enabled is 'maybe'; write true or false"),
         ("log: {level: info}\nlog: {level: debug}\n", "portkin.yaml:2: 'log' is given a second time"),
         ("zeek:\n  url: [\n", "portkin.yaml:3: not YAML"),
-        ("- a\n", "portkin.yaml:1: the file is no mapping"),
+        ("- a\n", "portkin.yaml:1: the file is not a mapping"),
         ("? [a]\n: b\n", "portkin.yaml:1: a key must be a plain word"),
         ("zeek:\n  url: 2024-02-30\n", "portkin.yaml:2: '2024-02-30' cannot be read as 'timestamp'; correct it"),
         ("metrics:\n  port: 0x_\n", "portkin.yaml:2: '0x_' cannot be read as 'int'; correct it"),
         ("metrics:\n  port: !!int ''\n", "portkin.yaml:2: '' cannot be read as 'int'; correct it"),
-        ("log:\n  level: !x info\n", "portkin.yaml:2: '!x' is no tag known here; leave it out"),
-        ("rates:\n  books: ~nosuchuser/x.sqlite\n",
-         "portkin.yaml:2: rates.books is '~nosuchuser/x.sqlite' (there is no account 'nosuchuser' here); write the"),
+        ("log:\n  level: !x info\n", "portkin.yaml:2: '!x' is not a known tag; leave it out"),
+        ("rates:\n  database: ~nosuchuser/x.sqlite\n",
+         "portkin.yaml:2: rates.database is '~nosuchuser/x.sqlite' (there is no account 'nosuchuser' here); write the"),
         ("rates:\n  grace: 1" + 400 * "0" + "\n", "portkin.yaml:2: rates.grace is 1000"),
         ("zeek: &a\n  tls: *a\n", "portkin.yaml:1: something lies within itself; write it without & and *"),
         ("zeek: " + 5000 * "[", "portkin.yaml: not YAML that can be read: nested too deeply"),
@@ -110,7 +110,7 @@ def test_a_wrong_flag_is_refused_by_its_name(load):
 
 
 def test_a_check_that_fails_is_named_with_its_setting_and_place(load, monkeypatch):
-    """What a check refuses is told with the setting and where it stands: a line, or a flag over it."""
+    """What a check refuses is reported with the setting and where it stands: a line, or a flag over it."""
 
     def refuse(config):
         raise TransportError(f"{config.zeek.url!r} is no address")
@@ -149,7 +149,7 @@ def test_lists_of_networks_are_read():
         ("never: [192.0.2.1/24]\n", "f:1: never has '192.0.2.1/24' in it; write a network such as"),
         ("never:\n- 192.0.2.0/24\n- 192.0.2.1/24\n", "f:3: never has '192.0.2.1/24' in it; write a network such as"),
         ("never:\n- 192.0.2.0/24\n- 2024-02-30\n", "f:3: '2024-02-30' cannot be read as 'timestamp'"),
-        ("never: !x [192.0.2.0/24]\n", "f:1: '!x' is no tag known here; leave it out"),
+        ("never: !x [192.0.2.0/24]\n", "f:1: '!x' is not a known tag; leave it out"),
         ("never: 192.0.2.0/24\n", "f:1: never is '192.0.2.0/24'; write a list"),
         ("share: -1\n", "f:1: share is -1; write a number of 0.0 or more"),
     ],

@@ -43,7 +43,7 @@ def test_a_wrong_file_is_an_error(tmp_path):
     [
         (
             "enforce:\n  limits:\n    never_ports: [22/tpc]\n",
-            "3: enforce.limits.never_ports: '22/tpc' names no protocol",
+            "3: enforce.limits.never_ports has '22/tpc' in it; write a port such as 22/tcp",
         ),
         ("enforce:\n  nftables: {table: a-b}\n", "2: enforce.nftables.table is 'a-b'; write letters, digits and _"),
         ("zeek:\n  url: htp:/x\n", "2: zeek.url: 'htp:/x' is no address of a WebSocket; write ws://"),

@@ -12,7 +12,8 @@ from portkin.bundles.forecast import Forecaster, Model, Rules
 from portkin.bundles.manifest import write_bundle
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
-from portkin.timeseries.windows import HOUR, Scaling
+from portkin.timeseries.bins import HOUR
+from portkin.timeseries.scaling import Scaling
 
 NAN = float("nan")
 PORTS = (Port(22, "tcp"), Port(23, "tcp"), Port(53, "udp"))

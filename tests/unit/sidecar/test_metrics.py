@@ -58,7 +58,9 @@ def test_junk_is_counted_by_reason(metrics):
     metrics.junk(Junk("not-json", "x"))
     metrics.junk(Junk("not-json", "y"))
     metrics.junk(Junk("wrong-type", "z"))
-    assert [2, 1] == [value(metrics, "portkin_junk_total", reason=reason) for reason in ("not-json", "wrong-type")]
+    assert [2, 1] == [
+        value(metrics, "portkin_invalid_messages_total", reason=reason) for reason in ("not-json", "wrong-type")
+    ]
 
 
 def test_the_table_and_its_age_can_be_read(metrics, tmp_path):
@@ -75,7 +77,7 @@ def test_the_exporter_serves_the_registry(metrics):
     metrics.dropped(3)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics", timeout=10) as page:
-            assert "portkin_drops_total 3.0" in page.read().decode()
+            assert "portkin_messages_dropped_total 3.0" in page.read().decode()
     finally:
         exporter.close()
     with pytest.raises(ConnectionRefusedError):

@@ -124,7 +124,7 @@ def test_junk_is_counted_and_logged_once_in_a_while(setting, item, reason):
         setting.sidecar.received(item)
 
     in_loop(flood)
-    assert 1001 == setting.count("portkin_junk_total", reason=reason)
+    assert 1001 == setting.count("portkin_invalid_messages_total", reason=reason)
     assert [("junk received", reason, 0), ("junk received", reason, 999)] == [
         (entry["event"], entry["reason"], entry["not_shown"]) for entry in setting.logged()
     ]
@@ -200,7 +200,9 @@ def test_connections_and_drops_are_counted_and_logged(setting):
         setting.sidecar.dropped(7)
 
     in_loop(story)
-    assert [1, 1, 7] == [setting.count(f"portkin_{name}") for name in ("connected", "reconnects_total", "drops_total")]
+    assert [1, 1, 7] == [
+        setting.count(f"portkin_{name}") for name in ("connected", "reconnects_total", "messages_dropped_total")
+    ]
     assert [
         "no connection to Zeek",
         "connected to Zeek",

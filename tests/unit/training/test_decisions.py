@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from portkin.bundles.table import Rows, Table, write_table
-from portkin.net.addresses import Nets, address_of
+from portkin.net.addresses import Nets, number_of
 from portkin.net.ports import Port
 from portkin_training.core.protocols import TCP
 from portkin_training.twin.decisions import DecisionConfig, ProbeDecider
 from portkin_training.twin.detector import US, Evidence, Probe
 
-SCANNER, HOST = address_of("198.51.100.7"), address_of("192.0.2.10")
+SCANNER, HOST = number_of("198.51.100.7"), number_of("192.0.2.10")
 
 
 def tcp(*numbers: int) -> tuple[Port, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from portkin.net.addresses import Nets, address_of
+from portkin.net.addresses import Nets, number_of
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.twin.detector import US, DetectorConfig, Evidence, Probe, ScannerDetector
 
-SCANNER, CLIENT = address_of("198.51.100.7"), address_of("198.51.100.8")
-HOST = address_of("192.0.2.10")
-DARK = address_of("203.0.113.5")
+SCANNER, CLIENT = number_of("198.51.100.7"), number_of("198.51.100.8")
+HOST = number_of("192.0.2.10")
+DARK = number_of("203.0.113.5")
 
 
 class Heard:

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from portkin.bundles.forecast import Forecaster, Rules
 from portkin.bundles.manifest import read_manifest
-from portkin.timeseries.windows import HOUR
+from portkin.timeseries.bins import HOUR
 from portkin_training.commands.rates import rates as command
 from portkin_training.rates import calibrate, evaluate, report, results, ship
 from portkin_training.rates.affinity import affinity, clusters

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.timeseries.windows import DAY, HOUR
+from portkin.timeseries.bins import DAY, HOUR
 from portkin_training.rates.models import baselines, lstm, var
 from portkin_training.rates.models.export import rounded_down, to_onnx
 from portkin_training.rates.models.task import Split, Task, folds, judge

@@ -12,7 +12,7 @@ import pytest
 
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
-from portkin.timeseries.windows import DAY, HOUR
+from portkin.timeseries.bins import DAY, HOUR
 from portkin_training.core.probes import SCHEMA
 from portkin_training.rates.series import rate_series as series
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from portkin.errors import InputError
-from portkin.net.addresses import address_of, text_of
+from portkin.net.addresses import number_of, text_of
 from portkin_training.evaluation.label_files import labels_for
 from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
@@ -20,7 +20,7 @@ V1_1 = "anomalyID, srcIP, srcPort, dstIP, dstPort, taxonomy, heuristic, distance
 def packets(*rows: tuple[str, int, str, int], ts=0, proto=6, flags=SYN, seq=0) -> Packets:
     """Packets (source, port, destination, port)."""
     made = Packets.empty(len(rows))
-    halves = [[(address_of(row[at]) >> 64, address_of(row[at]) & (1 << 64) - 1) for row in rows] for at in (0, 2)]
+    halves = [[(number_of(row[at]) >> 64, number_of(row[at]) & (1 << 64) - 1) for row in rows] for at in (0, 2)]
     made.src[:], made.dst[:] = (np.array(part, np.uint64).astype(np.int64) for part in halves)
     made.sport[:], made.dport[:] = [row[1] for row in rows], [row[3] for row in rows]
     for name, value in (("ts", ts), ("proto", proto), ("flags", flags), ("seq", seq)):
@@ -79,7 +79,7 @@ class TestFiles:
         assert ("0", 445, 10, 100_000_005, 200_000_000) == (
             scan.anomaly, scan.dport, scan.heuristic, scan.first, scan.last,
         )  # fmt: skip
-        assert address_of("2001:db8::1") == other.dst
+        assert number_of("2001:db8::1") == other.dst
 
     def test_damaged_rows(self, tmp_path):
         """Rows that make no sense are named by line and left out; the rest is kept."""

@@ -35,6 +35,6 @@ event zeek_init()
 
 event zeek_done()
 	{
-	for ( reqid, open in open_blocks )
-		print "asked to block", open$info$src, open$info$p;
+	for ( reqid, asked in open_blocks )
+		print "asked to block", asked$info$src, asked$info$p;
 	}

@@ -26,7 +26,7 @@
 metrics:
   enabled: false
 enforce:
-  books: books.sqlite
+  database: blocks.sqlite
 # @TEST-END-FILE
 
 # @TEST-START-FILE cluster-layout.zeek

@@ -33,7 +33,7 @@ metrics:
   enabled: false
 rates:
   model: models
-  books: rates.sqlite
+  database: rates.sqlite
   grace: 10.0
 # @TEST-END-FILE
 

@@ -66,7 +66,7 @@ def counted_sequential(
 
 def summary_of(made: Rates) -> str:
     """Ports, bins and gaps in a line."""
-    from portkin.timeseries.windows import label
+    from portkin.timeseries.bins import label
 
     ends = [label(int(made.starts[at]), made.width, made.tz) for at in (0, -1)]
     gaps = int((made.counts != made.counts).all(axis=1).sum())

@@ -21,7 +21,7 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
     import numpy as np
 
     from portkin.bundles.forecast import Forecaster
-    from portkin.timeseries.windows import label
+    from portkin.timeseries.bins import label
     from portkin_training.rates.series import rate_series
 
     loaded, models = rate_series.load(series), Forecaster.load(bundle)

@@ -1,4 +1,4 @@
-"""``portkin rates warm``: the sidecar's window of rates, filled from a recording."""
+"""``portkin rates warm``: the sidecar's rates database, filled from a recording."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from portkin.errors import InputError
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("-c", "--config", "file", type=click.Path(path_type=Path),
-              help="The sidecar's settings: its rates.model and rates.books are used.")  # fmt: skip
+              help="The sidecar's settings: its rates.model and rates.database are used.")  # fmt: skip
 @click.option("--model", type=click.Path(path_type=Path), help="A bundle of models, over rates.model.")
-@click.option("--books", type=click.Path(path_type=Path), help="The sidecar's file of rates, over rates.books.")
+@click.option("--database", type=click.Path(path_type=Path), help="The sidecar's rates database, over rates.database.")
 @click.option("--absent", type=click.Choice(["unknown", "zero"]), required=True, help="What a bin means in which the "
               "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
-def warm(source: Path, file: Path | None, model: Path | None, books: Path | None, absent: Any) -> None:
+def warm(source: Path, file: Path | None, model: Path | None, database: Path | None, absent: Any) -> None:
     """Fill the sidecar's latest bins from SOURCE, so that it scores from the first bin on.
 
     SOURCE is a probes dataset, as `portkin ingest` writes it, of the nets that Zeek watches; its latest bins should
@@ -27,13 +27,13 @@ def warm(source: Path, file: Path | None, model: Path | None, books: Path | None
     """
     from portkin.bundles.forecast import Forecaster
     from portkin.config.schema import load_config
-    from portkin.rates.config import window_path
-    from portkin.rates.factory import make_window
-    from portkin.timeseries.windows import label
+    from portkin.rates.config import rates_database_path
+    from portkin.rates.factory import make_store
+    from portkin.timeseries.bins import label
     from portkin_training.core.probes import open_probes
     from portkin_training.rates.series import rate_series
 
-    settings = load_config(file, {"rates.model": model, "rates.books": books}).rates
+    settings = load_config(file, {"rates.model": model, "rates.database": database}).rates
     if settings.model is None:
         raise click.UsageError("which models? Give --model, or -c with a file that sets rates.model")
     models = Forecaster.load(settings.model)
@@ -41,14 +41,16 @@ def warm(source: Path, file: Path | None, model: Path | None, books: Path | None
     made = rate_series.from_probes(
         open_probes(source), width=rules.width, tz=rules.tz, ports=list(models.ports), absent=absent
     )
-    window, wrong = make_window(settings, models, now=time.time())
+    window, wrong = make_store(settings, models, now=time.time())
     try:
         taken = window.fill(made.starts, made.ports, made.counts)
     finally:
-        window.close_file()
+        window.close()
     if wrong:
         click.echo(wrong, err=True)
     ends = [label(int(made.starts[at]), rules.width, rules.tz) for at in (0, -1)]
     if not taken:
-        raise InputError(f"{source}: none of its bins, {ends[0]} to {ends[1]}, is wanted in {window_path(settings)}")
-    click.echo(f"{window_path(settings)}: {taken} bins up to {ends[1]}; the models read {models.history}")
+        raise InputError(
+            f"{source}: none of its bins, {ends[0]} to {ends[1]}, is wanted in {rates_database_path(settings)}"
+        )
+    click.echo(f"{rates_database_path(settings)}: {taken} bins up to {ends[1]}; the models read {models.history}")

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin.net.ports import Port
+from portkin.timeseries.bins import DAY
 from portkin.timeseries.indicators import moving_average_excess
-from portkin.timeseries.windows import DAY
 from portkin_training.rates.models.task import Floats
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from portkin.bundles.forecast import Forecaster, Model, Rules
 from portkin.net.ports import Port
-from portkin.timeseries.windows import Scaling
+from portkin.timeseries.scaling import Scaling
 from portkin_training.rates.calibrate import threshold
 from portkin_training.rates.models.export import write_models
 from portkin_training.rates.models.registry import KINDS

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin.net.ports import PROTOS, Proto
-from portkin.timeseries.windows import DAY
+from portkin.timeseries.bins import DAY
 from portkin_training.core.protocols import PROTO_NAMES, PROTO_NUMBERS
 from portkin_training.core.time_bins import bin_number
 

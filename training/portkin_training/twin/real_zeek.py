@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from portkin.errors import InputError
-from portkin.net.addresses import address_of
+from portkin.net.addresses import number_of
 from portkin.net.ports import Port
 from portkin_training.twin.decisions import ProbeDecision
 
@@ -159,7 +159,7 @@ def _taken_of(lines: list[dict[str, Any]]) -> list[DecisionRecord]:
         found.append(
             DecisionRecord(
                 ts=line["ts"],
-                src=address_of(line["src"]),
+                src=number_of(line["src"]),
                 probed=Port(line["probed"], line["proto"]),
                 evidence=line["evidence"].removeprefix("Portkin::"),
                 predicted=ports("predicted"),

@@ -1,4 +1,4 @@
-"""What a backend is: the one thing that differs between the kernel, Suricata and pretending."""
+"""The interface of a backend: what nftables, Suricata and shadow have in common."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from portkin.blocking.block import Mode, Pair
+from portkin.blocking.block import BlockKey, Mode
 
 
-class Timed(NamedTuple):
-    """A pair, to be blocked for so many seconds from now."""
+class TimedKey(NamedTuple):
+    """A key, to be blocked for so many seconds from now."""
 
-    pair: Pair
+    key: BlockKey
     seconds: float
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Changes made at once. No pair is in it twice."""
+    """Changes made at once. No key is in it twice."""
 
-    add: Sequence[Timed] = ()
-    """Pairs that are not blocked."""
-    extend: Sequence[Timed] = ()
-    """Pairs that are, or were a moment ago; from now on these seconds count."""
-    remove: Sequence[Pair] = ()
-    """Pairs that are, or were a moment ago."""
+    add: Sequence[TimedKey] = ()
+    """Keys that are not blocked."""
+    extend: Sequence[TimedKey] = ()
+    """Keys that are, or were a moment ago; from now on these seconds count."""
+    remove: Sequence[BlockKey] = ()
+    """Keys that are, or were a moment ago."""
 
     def __bool__(self) -> bool:
         return bool(self.add or self.extend or self.remove)
 
 
-class Held(NamedTuple):
-    """What a backend says of a pair: how long it is still blocked, and what that has kept away."""
+class HeldBlock(NamedTuple):
+    """A block as the backend has it: the time left, and what was dropped."""
 
     seconds: float
     packets: int
@@ -40,14 +40,14 @@ class Held(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """What was kept away by all blocks since the backend was set up."""
+    """What all blocks have dropped since the backend was set up."""
 
     packets: int
     bytes: int
 
 
 class Backend(Protocol):
-    """Blocks pairs, each until its time is over: by itself, even when nobody is here any more.
+    """Blocks keys, each until its time is over: by itself, even when the sidecar is dead.
 
     Every method raises BackendError where the backend cannot be reached or refuses.
     """
@@ -55,22 +55,22 @@ class Backend(Protocol):
     mode: Mode
 
     def setup(self) -> None:
-        """Make ready; keeps what is blocked already. May be called again at any time."""
+        """Make ready; keeps existing blocks. May be called again at any time."""
 
-    def apply(self, batch: Batch) -> Collection[Pair]:
-        """Carry out the batch; gives the pairs that this backend has no means to block.
+    def apply(self, batch: Batch) -> Collection[BlockKey]:
+        """Carry out the batch; returns the keys that this backend cannot block.
 
-        With BackendError nothing may be relied on, and `setup` and everything that holds must come again.
+        After BackendError nothing of it may be relied on; `setup` must be called, and all active blocks sent again.
         """
 
-    def held(self) -> Mapping[Pair, Held] | None:
-        """All that is blocked; None where the backend cannot say."""
+    def held(self) -> Mapping[BlockKey, HeldBlock] | None:
+        """All blocks; None where the backend cannot list them."""
 
     def dropped(self) -> Dropped | None:
-        """What was kept away; None where the backend does not count."""
+        """What was dropped; None where the backend does not count."""
 
-    def forgot(self) -> bool:
-        """Whether what was blocked may be lost, as when Suricata was started again; ``setup`` clears it."""
+    def lost_blocks(self) -> bool:
+        """Whether blocks may be lost, as when Suricata was restarted; ``setup`` clears it."""
 
     def close(self) -> None:
-        """Let go; what is blocked stays so."""
+        """Close the connection; blocks stay."""

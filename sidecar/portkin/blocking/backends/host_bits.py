@@ -1,11 +1,11 @@
-"""Names of Suricata's bits per port: what the rules test and the sidecar sets must be the same."""
+"""Names of Suricata's host bits per port, the same for the rules that test them and the sidecar that sets them."""
 
 from __future__ import annotations
 
 from portkin.net.ports import Port
 
 OUTSIDE = "pk"
-"""The prefix of bits that are set from outside, over Suricata's unix socket."""
+"""The prefix of bits that are set over Suricata's unix socket."""
 
 
 def bit_of(port: Port, prefix: str = OUTSIDE) -> str:

@@ -1,7 +1,6 @@
 """Running nft commands: in this process through libnftables, nftables' own library; else by the program nft.
 
-The library takes the text that nft takes, so there is one language for both. A process for each batch costs
-several milliseconds; the library has a block in the kernel in a tenth of one.
+Both take the same text. A process for each batch costs several milliseconds; the library needs a tenth of one.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _PROGRAM_TIMEOUT = 30.0
 
 
 class Runner(Protocol):
-    """Runs commands as one transaction: all of them, or none and BackendError with nft's words."""
+    """Runs commands as one transaction: all of them, or none and BackendError with nft's message."""
 
     name: str
 
@@ -34,7 +33,7 @@ class Library:
     name = LIBRARY
 
     def __init__(self) -> None:
-        """Raises OSError where the library is not here."""
+        """Raises OSError where the library is not installed."""
         library = ctypes.CDLL(LIBRARY)
         library.nft_ctx_new.restype = ctypes.c_void_p
         library.nft_ctx_new.argtypes = [ctypes.c_uint32]
@@ -52,7 +51,7 @@ class Library:
 
     def run(self, commands: str) -> None:
         if self._library.nft_run_cmd_from_buffer(self._context, commands.encode("ascii")):
-            raise BackendError(_words(self._library.nft_ctx_get_error_buffer(self._context).decode(errors="replace")))
+            raise BackendError(_message(self._library.nft_ctx_get_error_buffer(self._context).decode(errors="replace")))
 
     def close(self) -> None:
         if self._context:
@@ -61,7 +60,7 @@ class Library:
 
 
 class Program:
-    """The program nft, started for every batch."""
+    """The program nft, started for each batch."""
 
     def __init__(self, path: str) -> None:
         self.name = path
@@ -74,27 +73,27 @@ class Program:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BackendError(f"{self.name} does not run: {error}") from None
         if ended.returncode:
-            raise BackendError(_words(ended.stderr))
+            raise BackendError(_message(ended.stderr))
 
     def close(self) -> None:
         pass
 
 
 def find_runner() -> Runner:
-    """The library, or else the program; BackendError says what to install where neither is here."""
+    """The library, or else the program. Raises BackendError, which says what to install, where there is neither."""
     try:
         return Library()
     except OSError:
         path = shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin")
         if path is None:
             raise BackendError(
-                f"nftables: neither {LIBRARY} nor the program nft is here; install nftables (Debian: libnftables1)"
+                f"nftables: neither {LIBRARY} nor the program nft is installed; install nftables (Debian: libnftables1)"
             ) from None
         return Program(path)
 
 
-def _words(text: str) -> str:
-    """nft's first line of error."""
+def _message(text: str) -> str:
+    """The first line of nft's error."""
     for line in text.splitlines():
         if line.strip():
             return f"nftables: {line.strip()}"

@@ -6,29 +6,29 @@
             ip saddr . tcp dport @tcp4 counter name dropped drop                and so on }
     }
 
-The kernel takes an element away when its time is over, so nothing here outlives its time though we die.
-Writing goes through libnftables; reading does not, for that copies every element of every set, twice, to
-answer anything: 2 s and 180 MB with 100,000 elements. Reading is plain nfnetlink instead.
+The kernel removes an element when its timeout is over, so no block outlives its time even if the sidecar dies.
+Writing goes through libnftables; reading does not, since that copies every element of every set, twice, for any
+answer: 2 s and 180 MB with 100,000 elements. Reading is plain nfnetlink instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from portkin.blocking.backends.backend import Batch, Dropped, Held, Timed
+from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock, TimedKey
 from portkin.blocking.backends.libnftables import Runner, find_runner
 from portkin.blocking.backends.nfnetlink import counter, elements
-from portkin.blocking.block import Mode, Pair, text_of
+from portkin.blocking.block import BlockKey, Mode
 from portkin.errors import BackendError
-from portkin.net.addresses import MAPPED
+from portkin.net.addresses import MAPPED, text_of
 from portkin.net.ports import Port, Proto
 
 T = TypeVar("T")
 Hook = Literal["prerouting", "input", "forward"]
 SETS: dict[str, tuple[Proto, int]] = {"tcp4": ("tcp", 4), "tcp6": ("tcp", 6), "udp4": ("udp", 4), "udp6": ("udp", 6)}
-"""Each set: the protocol and the version of IP."""
+"""Each set: protocol and IP version."""
 COUNTER = "dropped"
 CHAIN = "scanners"
 
@@ -41,7 +41,7 @@ class Place:
     hook: Hook = "prerouting"
     priority: int = -310
     size: int = 200_000
-    """Elements that one set may have."""
+    """Elements that one set may hold."""
 
 
 class Nftables:
@@ -50,56 +50,56 @@ class Nftables:
     mode: Mode = "nftables"
 
     def __init__(self, place: Place, runner: Runner | None = None) -> None:
-        """Raises BackendError where there is no nftables. The table's name must be a word (ValueError)."""
+        """Raises BackendError where nftables is not installed, ValueError for a table name that is not a word."""
         if not (place.table.isascii() and place.table.isidentifier()):
-            raise ValueError(f"{place.table!r} is no name for a table; use letters, digits and _")
+            raise ValueError(f"{place.table!r} is not a table name; use letters, digits and _")
         self._place = place
         self._runner = runner or find_runner()
 
     @property
     def runner(self) -> str:
-        """What carries out our commands."""
+        """What runs the commands: the library or the program."""
         return self._runner.name
 
     def setup(self) -> None:
-        """Make the table, or put its chain in place; a table whose sets are others is made anew."""
+        """Create the table, or move its chain; a table with different sets is recreated."""
         try:
             self._runner.run(setup_commands(self._place))
         except BackendError:
-            # Its sets have another size, or something under our name is not ours.
+            # Its sets have another size, or another program uses the name.
             self._runner.run(teardown_commands(self._place) + setup_commands(self._place))
 
     def teardown(self) -> None:
-        """Take the table away, and every block with it; no error where there is none."""
+        """Delete the table, and every block with it; no error where there is none."""
         self._runner.run(teardown_commands(self._place))
 
-    def apply(self, batch: Batch) -> Collection[Pair]:
+    def apply(self, batch: Batch) -> Collection[BlockKey]:
         if batch:
             self._runner.run(batch_commands(self._place.table, batch))
         return ()
 
-    def held(self) -> Mapping[Pair, Held]:
-        found: dict[Pair, Held] = {}
+    def held(self) -> Mapping[BlockKey, HeldBlock]:
+        found: dict[BlockKey, HeldBlock] = {}
         for name, (proto, version) in SETS.items():
             width, mapped = (4, MAPPED) if version == 4 else (16, 0)
             ports: dict[int, Port] = {}
-            for key, *held in _read(elements, self._place.table, name):
+            for key, seconds, packets, octets in _read(elements, self._place.table, name):
                 # The address, then the port, padded to four bytes.
                 number = int.from_bytes(key[width : width + 2], "big")
                 port = ports.setdefault(number, Port(number, proto))
-                found[Pair(int.from_bytes(key[:width], "big") | mapped, port)] = Held(*held)
+                found[BlockKey(int.from_bytes(key[:width], "big") | mapped, port)] = HeldBlock(seconds, packets, octets)
         return found
 
     def dropped(self) -> Dropped:
-        """What the table's rules have dropped since the table was made."""
+        """What the table's rules have dropped since the table was created."""
         counted = _read(counter, self._place.table, COUNTER)
         if counted is None:
             raise BackendError(
-                f"nftables: table inet {self._place.table} is not there, or not ours; `portkin nft setup` makes it"
+                f"nftables: table inet {self._place.table} is missing, or not ours; `portkin nft setup` creates it"
             )
         return Dropped(*counted)
 
-    def forgot(self) -> bool:
+    def lost_blocks(self) -> bool:
         """Whether the table is gone, as after ``nft flush ruleset``."""
         try:
             self.dropped()
@@ -112,9 +112,9 @@ class Nftables:
 
 
 def setup_commands(place: Place) -> str:
-    """The nft commands that make the table, and leave what its sets hold.
+    """The nft commands that create the table, and keep what its sets hold.
 
-    The chain is made anew, since a chain's hook and priority cannot be changed.
+    The chain is recreated, since a chain's hook and priority cannot be changed.
     """
     table = f"inet {place.table}"
     lines = [f"add table {table}"]
@@ -136,18 +136,18 @@ def setup_commands(place: Place) -> str:
 
 
 def teardown_commands(place: Place) -> str:
-    """The nft commands that take the table away, whether or not it is there."""
+    """The nft commands that delete the table, whether or not it exists."""
     return f"add table inet {place.table}\ndelete table inet {place.table}\n"
 
 
 def batch_commands(table: str, batch: Batch) -> str:
-    """The nft commands of a batch; numbers and addresses only, so no text of anybody's gets in.
+    """The nft commands of a batch; numbers and addresses only, so that no foreign text gets in.
 
     Kernels before 6.12 leave the timeout of an element as it is when it is added again, and deleting one that
-    has just run out fails. Added, deleted and added, in one transaction, it is there with its new time whatever
-    was before, and no packet sees it absent.
+    has just expired fails. Added, deleted and added, in one transaction, it has its new timeout whatever was
+    before, and no packet sees it absent.
     """
-    extended = [pair for pair, _ in batch.extend]
+    extended = [key for key, _ in batch.extend]
     return "".join(
         [
             *_commands("add", table, batch.add),
@@ -160,22 +160,25 @@ def batch_commands(table: str, batch: Batch) -> str:
     )
 
 
-def _commands(verb: str, table: str, items: list[Timed] | list[Pair]) -> Iterator[str]:
+def _commands(verb: str, table: str, items: Sequence[TimedKey] | Sequence[BlockKey]) -> Iterator[str]:
     """One command per set that the items are in."""
     by_set: dict[str, list[str]] = {}
     for item in items:
-        pair, timeout = (item.pair, f" timeout {_time(item.seconds)}") if type(item) is Timed else (item, "")
-        name, element = _element(pair)
+        if isinstance(item, TimedKey):
+            key, timeout = item.key, f" timeout {_time(item.seconds)}"
+        else:
+            key, timeout = item, ""
+        name, element = _element(key)
         by_set.setdefault(name, []).append(element + timeout)
     for name, texts in by_set.items():
         yield f"{verb} element inet {table} {name} {{ {', '.join(texts)} }}\n"
 
 
-def _element(pair: Pair) -> tuple[str, str]:
-    """The set of a pair, and the element's text, made of numbers."""
-    number, proto = pair.port
-    version = 4 if pair.src >> 32 == 0xFFFF else 6
-    return f"{proto}{version}", f"{text_of(pair.src)} . {number:d}"
+def _element(key: BlockKey) -> tuple[str, str]:
+    """The set of a key, and the element's text, made of numbers."""
+    number, proto = key.port
+    version = 4 if key.src >> 32 == 0xFFFF else 6
+    return f"{proto}{version}", f"{text_of(key.src)} . {number:d}"
 
 
 def _time(seconds: float) -> str:

@@ -1,31 +1,31 @@
-"""Blocks nothing: the same limits, the same books, and no packet is touched."""
+"""Blocks nothing: the same limits, the same database, and no packet is dropped."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from portkin.blocking.backends.backend import Batch, Dropped, Held
-from portkin.blocking.block import Mode, Pair
+from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
+from portkin.blocking.block import BlockKey, Mode
 
 
 class Shadow:
-    """A `Backend` that does nothing, at once and without fail."""
+    """A `Backend` that does nothing, and never fails."""
 
     mode: Mode = "shadow"
 
     def setup(self) -> None:
         pass
 
-    def apply(self, batch: Batch) -> Collection[Pair]:
+    def apply(self, batch: Batch) -> Collection[BlockKey]:
         return ()
 
-    def held(self) -> Mapping[Pair, Held] | None:
+    def held(self) -> Mapping[BlockKey, HeldBlock] | None:
         return None
 
     def dropped(self) -> Dropped | None:
         return None
 
-    def forgot(self) -> bool:
+    def lost_blocks(self) -> bool:
         return False
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""Blocks in Suricata: a bit per source and port, which static rules ask for; no rule is ever reloaded.
+"""Blocks in Suricata: a host bit per source and port, which static rules test; no rule is ever reloaded.
 
 Bits are ``pk<port>`` for TCP and ``pk<port>u`` for UDP, set by ``add-hostbit`` over Suricata's unix socket
-(one JSON object per line, https://docs.suricata.io/en/suricata-7.0.10/unix-socket.html). Suricata lets go of a
-bit when its time is over, and of all bits when it ends: then `forgot` tells, and all are sent again.
+(one JSON object per line, https://docs.suricata.io/en/suricata-7.0.10/unix-socket.html). Suricata removes a
+bit when its time is over, and all bits when it stops: then `lost_blocks` is true, and all are sent again.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from portkin.blocking.backends.backend import Batch, Dropped, Held
+from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
 from portkin.blocking.backends.host_bits import bit_of
-from portkin.blocking.block import Mode, Pair, text_of
+from portkin.blocking.block import BlockKey, Mode
 from portkin.errors import BackendError
+from portkin.net.addresses import text_of
 
 PROTOCOL = "0.2"
 _MOST = 1 << 20
@@ -25,7 +26,7 @@ _MOST = 1 << 20
 
 
 class Suricata:
-    """A `Backend`: one connection, opened anew by `setup`. For one thread at a time."""
+    """A `Backend`: one connection, reopened by `setup`. For one thread at a time."""
 
     mode: Mode = "suricata"
 
@@ -50,34 +51,34 @@ class Suricata:
         self._socket = opened
         if self.ask({"version": PROTOCOL}).get("return") != "OK":
             self.close()
-            raise BackendError(f"{self._path} is not Suricata's socket, or speaks no version {PROTOCOL}")
+            raise BackendError(f"{self._path} is not Suricata's socket, or does not speak version {PROTOCOL}")
 
-    def apply(self, batch: Batch) -> Collection[Pair]:
-        """Gives the pairs whose bit no rule asks for."""
+    def apply(self, batch: Batch) -> Collection[BlockKey]:
+        """Carry out the batch; returns the keys whose bit no rule tests."""
         without_rule = []
-        for pair, seconds in batch.extend:
-            # Setting a bit that is set leaves its time as it is.
-            self._command("remove-hostbit", pair)
-            if not self._add(pair, seconds):
-                without_rule.append(pair)
-        without_rule += [pair for pair, seconds in batch.add if not self._add(pair, seconds)]
-        for pair in batch.remove:
-            self._command("remove-hostbit", pair)
+        for key, seconds in batch.extend:
+            # Setting a bit again does not change its time.
+            self._command("remove-hostbit", key)
+            if not self._add(key, seconds):
+                without_rule.append(key)
+        without_rule += [key for key, seconds in batch.add if not self._add(key, seconds)]
+        for key in batch.remove:
+            self._command("remove-hostbit", key)
         return without_rule
 
-    def held(self) -> Mapping[Pair, Held] | None:
+    def held(self) -> Mapping[BlockKey, HeldBlock] | None:
         return None
 
     def dropped(self) -> Dropped | None:
         return None
 
-    def forgot(self) -> bool:
-        """Whether the connection has ended: Suricata did, and its bits with it."""
+    def lost_blocks(self) -> bool:
+        """Whether the connection has closed: Suricata stopped, and its bits are gone."""
         if self._socket is None:
             return True
         readable, _, _ = select.select([self._socket], [], [], 0)
         if readable:
-            # Nothing is asked, so nothing but the end can come.
+            # No request is open, so only the end of the connection can be read.
             self.close()
         return self._socket is None
 
@@ -86,24 +87,24 @@ class Suricata:
             self._socket.close()
             self._socket = None
 
-    def _add(self, pair: Pair, seconds: float) -> bool:
-        """Set a bit; False where Suricata knows no rule that asks for it."""
-        # Whole seconds; a fraction less is better than a block that outlives its time.
+    def _add(self, key: BlockKey, seconds: float) -> bool:
+        """Set a bit; False where no rule of Suricata tests it."""
+        # Whole seconds, rounded down: a block must not outlive its time.
         if int(seconds) < 1:
             return True
-        reply = self._command("add-hostbit", pair, expire=int(seconds))
+        reply = self._command("add-hostbit", key, expire=int(seconds))
         if reply.get("message") == "hostbit not found":
             return False
         if reply.get("return") != "OK":
-            raise BackendError(f"Suricata refused the bit {bit_of(pair.port)}: {reply.get('message')}")
+            raise BackendError(f"Suricata refused the bit {bit_of(key.port)}: {reply.get('message')}")
         return True
 
-    def _command(self, command: str, pair: Pair, **more: int) -> dict[str, Any]:
-        arguments = {"ipaddress": text_of(pair.src), "hostbit": bit_of(pair.port), **more}
+    def _command(self, command: str, key: BlockKey, **more: int) -> dict[str, Any]:
+        arguments = {"ipaddress": text_of(key.src), "hostbit": bit_of(key.port), **more}
         return self.ask({"command": command, "arguments": arguments})
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send one message and read its answer: Suricata takes no second one before. BackendError where none comes."""
+        """Send one message and read its answer, since Suricata takes no second one before. Raises BackendError."""
         opened = self._socket
         if opened is None:
             raise BackendError("Suricata is not connected")

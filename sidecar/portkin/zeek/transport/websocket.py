@@ -157,5 +157,5 @@ def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl
 def _words(error: Exception) -> str:
     """An error in one line, never an empty one, with what to do where that is known."""
     if isinstance(error, ConnectionRefusedError):
-        return f"nothing listens there ({error.strerror}); is Zeek running, with portkin/websocket loaded?"
+        return "nothing listens there; is Zeek running, with portkin/websocket loaded?"
     return str(error).strip() or type(error).__name__

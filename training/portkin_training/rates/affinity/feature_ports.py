@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.timeseries.windows import DAY, HOUR
+from portkin.timeseries.bins import DAY, HOUR
 from portkin_training.rates.affinity import affinity, clusters, ranking
 from portkin_training.rates.models import baselines
 from portkin_training.rates.models.registry import Reads

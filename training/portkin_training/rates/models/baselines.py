@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from statsforecast.models import AutoETS
 
-from portkin.timeseries.windows import DAY
+from portkin.timeseries.bins import DAY
 from portkin_training.rates.models.task import Floats, Task, folds, mae, r2
 
 AVERAGES = (2, 3, 6, 12, 24, 48, 168)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from portkin.timeseries.windows import DAY
+from portkin.timeseries.bins import DAY
 from portkin_training.rates.models.task import Floats, Task, folds, r2
 
 STOP = 0.1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from portkin.timeseries.windows import DAY
+from portkin.timeseries.bins import DAY
 from portkin_training.rates.models import baselines, lstm, var
 from portkin_training.rates.models.lstm import LstmConfig
 from portkin_training.rates.models.task import Floats, Predictor, Task

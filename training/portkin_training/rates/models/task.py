@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import TimeSeriesSplit
 
-from portkin.timeseries.windows import DAY, Scaling, model_input, usable, windows
+from portkin.timeseries.bins import DAY
+from portkin.timeseries.scaling import Scaling
+from portkin.timeseries.windows import model_input, usable, windows
 
 Floats = NDArray[np.floating]
 TEST = 0.25

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
-from portkin.timeseries.windows import DAY
+from portkin.timeseries.bins import DAY
 from portkin_training.core.time_bins import bin_number, seconds
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from portkin.bundles.manifest import open_bundle, write_bundle
 from portkin.errors import InputError
 from portkin.net.ports import Port
-from portkin.timeseries.windows import DAY, bin_start, bin_starts, zone
+from portkin.timeseries.bins import DAY, bin_start, bin_starts, zone
 from portkin_training.core.protocols import PROTO_NUMBERS, port_of
 from portkin_training.rates.series.queries import bin_counts, port_totals, watched_bins
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.net.ports import Port
-from portkin.timeseries.windows import HOUR
+from portkin.timeseries.bins import HOUR
 from portkin_training.rates.series.rate_series import Rates
 
 MONTH = 720

@@ -21,7 +21,7 @@ import numba
 import numpy as np
 
 from portkin.errors import InputError
-from portkin.net.addresses import address_of
+from portkin.net.addresses import number_of
 from portkin_training.core.hashing import SEED, mixed
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
 from portkin_training.replay.mawi.scan_labels import is_scan
@@ -198,7 +198,7 @@ def _address(text: str) -> int | None:
     if text.lower() in ANYTHING:
         return None
     try:
-        return address_of(text)
+        return number_of(text)
     except (ValueError, ipaddress.AddressValueError):
         raise ValueError(f"{text!r} is no address") from None
 

@@ -5,30 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from ipaddress import ip_network
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from portkin.blocking.config import EnforceConfig, LimitsConfig, books_path, limits_of, place_of
-from portkin.blocking.factory import host_of, make_enforcement, surroundings_of
+from portkin.blocking.config import EnforceConfig, database_path, place_of
+from portkin.blocking.factory import host_of, make_blocking_service, protected_addresses
 from portkin.blocking.limits import Limits
 from portkin.blocking.reload import LimitsFile
-from portkin.blocking.service import Enforcement
+from portkin.blocking.service import BlockingService
 from portkin.config.schema import load_config
 from portkin.errors import ConfigError
-from portkin.net.addresses import Nets
-from portkin.net.addresses import address_of as number_of
+from portkin.net.addresses import number_of
+from portkin.net.ports import Port
 from portkin.zeek.dispatcher import Service
 from portkin.zeek.messages import BlockResponse, Junk, parse, unparse
-from support.enforcing import Bench, Lines, block, unblock
+from support.enforcing import Bench, Lines, block, nets, unblock
 
 SRC = "203.0.113.5"
 
 
 @contextlib.asynccontextmanager
 async def running(part):
-    """The part at work; gives what it has published so far."""
+    """The service at work; yields what it has published so far."""
     said = []
     work = asyncio.create_task(part.run(said.extend))
     try:
@@ -47,8 +46,8 @@ async def answers(said, count):
 
 
 def part_of(bench, **more):
-    metrics = bench.enforcer._metrics
-    return Enforcement(
+    metrics = bench.metrics
+    return BlockingService(
         bench.enforcer, **{"queue": 100, "metrics": metrics, "log": bench.log, "clock": time.monotonic, **more}
     )
 
@@ -97,7 +96,7 @@ def test_blocks_that_ran_out_are_told(tmp_path):
     """Without anybody asking, the end of a block is published."""
 
     async def scenario():
-        bench = Bench(tmp_path, wall=time.time, steady=time.monotonic)
+        bench = Bench(tmp_path, wall_clock=time.time, monotonic=time.monotonic)
         part = part_of(bench)
         async with running(part) as said:
             Service(part).receive(block(SRC, "80", 0.2), 0.0)
@@ -115,7 +114,7 @@ def test_new_limits_hold_at_once(tmp_path):
         async with running(part) as said:
             Service(part).receive(block(SRC, "80"), 0.0)
             await answers(said, 1)
-            part.limit(Limits(never_nets=Nets([f"{SRC}/32"])))
+            part.set_limits(Limits(never_nets=nets(f"{SRC}/32")))
             await answers(said, 2)
         assert ["added", "vetoed"] == [message.outcome for message in said]
 
@@ -142,8 +141,8 @@ def test_a_defect_ends_neither_the_thread_nor_the_service(tmp_path):
     asyncio.run(scenario())
 
 
-def test_books_that_cannot_be_do_not_stop_detection(tmp_path):
-    """Where the books cannot be opened, requests are answered with error; nothing else happens."""
+def test_database_that_cannot_be_do_not_stop_detection(tmp_path):
+    """Where the database cannot be opened, requests are answered with error; nothing else happens."""
 
     async def scenario():
         (tmp_path / "file").write_text("")
@@ -152,18 +151,18 @@ def test_books_that_cannot_be_do_not_stop_detection(tmp_path):
         async with running(part) as said:
             Service(part).receive(block(SRC, "80"), 0.0)
             await answers(said, 1)
-        assert ("error", True) == (said[0].outcome, "books" in said[0].detail)
+        assert ("error", True) == (said[0].outcome, "database" in said[0].detail)
 
     asyncio.run(scenario())
 
 
 def test_a_shadow_that_nobody_asks_writes_nothing(tmp_path):
-    """By default no file is made until Zeek asks for the first block; then there are books."""
+    """By default no file is made until Zeek asks for the first block; then there is a database."""
 
     async def scenario():
-        path = tmp_path / "state" / "books.sqlite"
-        config = EnforceConfig(books=path)
-        part = make_enforcement(config, peers=[], registry=CollectorRegistry(), log=Lines())
+        path = tmp_path / "state" / "blocks.sqlite"
+        config = EnforceConfig(database=path)
+        part = make_blocking_service(config, peers=[], registry=CollectorRegistry(), log=Lines())
         async with running(part) as said:
             await asyncio.sleep(0.1)
             assert not path.parent.exists()
@@ -176,13 +175,15 @@ def test_a_shadow_that_nobody_asks_writes_nothing(tmp_path):
 
 
 def test_the_settings_become_limits(tmp_path):
-    """Nets and ports of the file become limits; a port that is none is named with its setting."""
-    config = LimitsConfig(never_nets=(ip_network("192.0.2.0/24"),), never_ports=("22/tcp", "53/udp"), holdout=0.02)
-    limits = limits_of(config)
-    assert (True, False) == (number_of("192.0.2.9") in limits.never_nets, number_of("192.0.3.9") in limits.never_nets)
-    assert (2, 0.02) == (len(limits.never_ports), limits.holdout)
-    with pytest.raises(ConfigError, match=r"enforce\.limits\.never_ports: '99999'"):
-        limits_of(LimitsConfig(never_ports=("99999",)))
+    """Nets and ports of the file become limits; what is not a port is named with its setting and line."""
+    file = tmp_path / "p.yaml"
+    file.write_text("enforce: {limits: {never_nets: [192.0.2.0/24], never_ports: [22/tcp, 53/udp], holdout: 0.02}}")
+    limits = load_config(file).enforce.limits
+    assert (True, False) == (number_of("192.0.2.9") in limits.nets, number_of("192.0.3.9") in limits.nets)
+    assert ({Port(22, "tcp"), Port(53, "udp")}, 0.02) == (limits.ports, limits.holdout)
+    file.write_text("enforce:\n  limits:\n    never_ports:\n      - 22/tcp\n      - 99999\n")
+    with pytest.raises(ConfigError, match=r"p\.yaml:5: enforce\.limits\.never_ports has 99999 in it; write a port"):
+        load_config(file)
 
 
 def test_a_table_name_is_checked(tmp_path):
@@ -192,26 +193,26 @@ def test_a_table_name_is_checked(tmp_path):
         place_of(load_config(tmp_path / "p.yaml").enforce)
 
 
-def test_where_the_books_are(monkeypatch, tmp_path):
-    """Root's books are in /var/lib, other people's under their state folder, and the setting wins."""
+def test_where_the_database_are(monkeypatch, tmp_path):
+    """Root's database is in /var/lib, other users' under their state folder, and the setting wins."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert "/var/lib/portkin/books.sqlite" == str(books_path(EnforceConfig()))
+    assert "/var/lib/portkin/blocks.sqlite" == str(database_path(EnforceConfig()))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert tmp_path / "portkin" / "books.sqlite" == books_path(EnforceConfig())
-    assert tmp_path / "b" == books_path(EnforceConfig(books=tmp_path / "b"))
+    assert tmp_path / "portkin" / "blocks.sqlite" == database_path(EnforceConfig())
+    assert tmp_path / "b" == database_path(EnforceConfig(database=tmp_path / "b"))
 
 
 def test_the_hosts_of_zeek_are_never_blocked():
     """The addresses of the peers are among our own, as are the machine's."""
-    around = surroundings_of(["192.0.2.7", "", "no-such-host.invalid"])()
-    assert {number_of("192.0.2.7"), number_of("127.0.0.1")} <= around.own
+    addresses = protected_addresses(["192.0.2.7", "", "no-such-host.invalid"])()
+    assert {number_of("192.0.2.7"), number_of("127.0.0.1")} <= addresses.own
     hosts = [host_of(text) for text in ("ws://[2001:db8::1]:27759/v1", "zeek.example:27760", "")]
     assert ["2001:db8::1", "zeek.example", ""] == hosts
 
 
 def test_limits_follow_the_file(tmp_path):
-    """A changed file brings new limits; a broken one is refused and the old stay; told to look, it looks at once."""
+    """A changed file brings new limits; a broken one is refused and the old stay; on `look` it checks at once."""
 
     async def scenario():
         path = tmp_path / "p.yaml"
@@ -234,7 +235,7 @@ def test_limits_follow_the_file(tmp_path):
 
 
 def test_a_start_that_fails_is_tried_again_at_its_pace(tmp_path):
-    """Without books it tries about once a second, not without pause; when it can, it starts by itself."""
+    """Without a database it tries about once a second, not without pause; when it can, it starts by itself."""
 
     async def scenario():
         (tmp_path / "file").write_text("")
@@ -254,14 +255,14 @@ def test_a_start_that_fails_is_tried_again_at_its_pace(tmp_path):
 
 
 def test_limits_given_before_it_could_start_hold(tmp_path):
-    """New limits that come while there are no books are not lost: when it starts, they win."""
+    """New limits that come while there is no database are not lost: when it starts, they win."""
 
     async def scenario():
         (tmp_path / "file").write_text("")
         bench = Bench(tmp_path / "file")
         part = part_of(bench)
         async with running(part) as said:
-            part.limit(Limits(never_nets=Nets([f"{SRC}/32"])))
+            part.set_limits(Limits(never_nets=nets(f"{SRC}/32")))
             await asyncio.sleep(0.1)
             (tmp_path / "file").unlink()
             async with asyncio.timeout(20):
@@ -275,10 +276,10 @@ def test_limits_given_before_it_could_start_hold(tmp_path):
 
 
 def test_a_flood_does_not_keep_it_from_looking(tmp_path):
-    """While requests never cease, the regular look at backend and books goes on."""
+    """While requests never cease, the regular check of backend and database goes on."""
 
     async def scenario():
-        bench = Bench(tmp_path, wall=time.time, steady=time.monotonic)
+        bench = Bench(tmp_path, wall_clock=time.time, monotonic=time.monotonic)
         ticks = []
         tick = bench.enforcer.tick
         bench.enforcer.tick = lambda: ticks.append(1) or tick()

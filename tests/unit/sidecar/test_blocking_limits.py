@@ -9,21 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.blocking.block import Why, address_of, pair_of
-from portkin.blocking.limits import Limits, Rate, Surroundings, duration, held_out, never, proven
-from portkin.net.addresses import Nets
-from portkin.net.addresses import address_of as number_of
+from portkin.blocking.block import Evidence, key_of
+from portkin.blocking.limits import Limits, TokenBucket, duration, held_out, proven
+from portkin.blocking.protected import ProtectedAddresses, protection
+from portkin.net.addresses import number_of
 from portkin.net.ports import Port
+from support.enforcing import nets
 
 
-def pair(src, port="80/tcp"):
-    return pair_of(ip_address(src), Port.parse(port))
+def key(src, port="80/tcp"):
+    return key_of(ip_address(src), Port.parse(port))
 
 
-AROUND = Surroundings(
+ADDRESSES = ProtectedAddresses(
     own=frozenset({number_of("192.0.2.1"), number_of("2001:db8::1")}), gateways=frozenset({number_of("192.0.2.254")})
 )
-LIMITS = Limits(never_nets=Nets(["198.51.100.0/24", "2001:db8:5::/48"]), never_ports=frozenset({Port(53, "udp")}))
+LIMITS = Limits(never_nets=nets("198.51.100.0/24", "2001:db8:5::/48"), never_ports=(Port(53, "udp"),))
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,9 @@ LIMITS = Limits(never_nets=Nets(["198.51.100.0/24", "2001:db8:5::/48"]), never_p
         ("ff02::1", "80/tcp", "special-address"),
     ],
 )
-def test_some_pairs_may_never_be_blocked(src, port, veto):
+def test_some_keys_may_never_be_blocked(src, port, veto):
     """Listed nets and ports, our own addresses, gateways, and addresses that are nobody's are never blocked."""
-    assert veto == never(pair(src, port), LIMITS, AROUND)
+    assert veto == protection(key(src, port), LIMITS, ADDRESSES)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_some_pairs_may_never_be_blocked(src, port, veto):
     [(60.0, 60.0), (1e12, 604_800.0), (0.0, None), (-1.0, None), (math.nan, None), (math.inf, None)],
 )
 def test_a_duration_is_positive_and_not_endless(asked, given_):
-    """A block lasts a week at most; one of no time, or of no number, is none."""
+    """A block lasts a week at most; one of no time, or not a number, is refused."""
     assert given_ == duration(asked, Limits())
 
 
@@ -82,48 +83,48 @@ def test_a_duration_is_positive_and_not_endless(asked, given_):
 )
 def test_what_a_forger_could_have_sent_proves_nothing(why, blocked):
     """Single unanswered SYNs to live hosts are no reason to block; answers, repetition and darknets are."""
-    assert blocked == proven(Why.parse(why), Limits())
-    assert proven(Why.parse(why), Limits(block_unproven=True))
+    assert blocked == proven(Evidence.parse(why), Limits())
+    assert proven(Evidence.parse(why), Limits(block_unproven=True))
 
 
 def test_only_predictions_are_held_out():
     """A probed port and an order are never held out; of predictions, the share that was set."""
     half = Limits(holdout=0.5)
-    scan = Why.parse("evidence=TRW")
+    scan = Evidence.parse("evidence=TRW")
     assert [True, False, False, False] == [
         held_out(scan, 1, half, 0.49),
         held_out(scan, 1, half, 0.5),
         held_out(scan, 0, half, 0.0),
-        held_out(Why.parse("evidence=OPERATOR"), 1, half, 0.0),
+        held_out(Evidence.parse("evidence=OPERATOR"), 1, half, 0.0),
     ]
     assert not held_out(scan, 1, Limits(), 0.0)
 
 
 def test_the_rate_is_that_of_a_bucket():
     """Three at once with three per second; the fourth waits for a third of a second."""
-    rate = Rate()
-    assert [True, True, True, False] == [rate.take(3, 10.0) for _ in range(4)]
-    assert not rate.take(3, 10.3)
-    assert rate.take(3, 10.34)
+    bucket = TokenBucket()
+    assert [True, True, True, False] == [bucket.take(3, 10.0) for _ in range(4)]
+    assert not bucket.take(3, 10.3)
+    assert bucket.take(3, 10.34)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text())
 def test_any_reason_can_be_read(text):
     """Whatever text comes as a reason, it is read as something, and proves nothing by accident."""
-    why = Why.parse(text)
+    why = Evidence.parse(text)
     assert all(0 <= count < 10**9 for count in (why.answered, why.refused, why.repeated, why.darknet))
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.ip_addresses())
 def test_an_address_and_its_pair_are_the_same(address):
-    """The number of a pair gives the address back; mapped ones as the IPv4 they are."""
+    """The number of a key is the address; mapped ones as the IPv4 they are."""
     mapped = address.version == 6 and address.ipv4_mapped
-    assert (mapped or address) == address_of(pair_of(address, Port(1, "tcp")))
+    assert (mapped or address) == key_of(address, Port(1, "tcp")).address
 
 
 def test_the_zone_of_an_address_is_left_behind():
     """Text that hides behind the % of an IPv6 address goes no further."""
-    hidden = pair_of(ip_address("2001:db8::1%; flush ruleset"), Port(1, "tcp"))
+    hidden = key_of(ip_address("2001:db8::1%; flush ruleset"), Port(1, "tcp"))
     assert "2001:db8::1 1/tcp" == str(hidden)

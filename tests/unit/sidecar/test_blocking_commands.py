@@ -21,7 +21,7 @@ def portkin(request, tmp_path):
     config = tmp_path / "portkin.yaml"
     settings = {
         "backend": request.param,
-        "books": str(tmp_path / "books.sqlite"),
+        "database": str(tmp_path / "blocks.sqlite"),
         "limits": {"never_nets": ["192.0.2.0/24"]},
     }
     config.write_text(json.dumps({"enforce": settings}))
@@ -44,26 +44,26 @@ def rows(portkin, *arguments):
 
 def test_blocks_are_added_listed_and_removed(portkin):
     """What is added by hand is listed with its reason; removed, it is listed only with --all."""
-    added = portkin(blocks, "add", SRC, "80", "53/udp", "--for", "600", "--why", "too curious")
+    added = portkin(blocks, "add", SRC, "80", "53/udp", "--for", "600", "--reason", "too curious")
     assert (0, f"{SRC} 80/tcp added\n{SRC} 53/udp added\n") == (added.exit_code, added.output)
     listed = rows(portkin)
     assert ["53/udp", "80/tcp"] == [row["port"] for row in listed]
-    assert {"evidence=OPERATOR too curious"} == {row["why"] for row in listed}
+    assert {"evidence=OPERATOR too curious"} == {row["reason"] for row in listed}
     assert ["80/tcp"] == [row["port"] for row in rows(portkin, "--port", "80")]
     assert [] == rows(portkin, "--src", "203.0.113.6")
     assert f"{SRC} 80/tcp removed\n" == portkin(blocks, "remove", SRC, "80").output
     assert ["53/udp"] == [row["port"] for row in rows(portkin)]
     assert {"80/tcp": "removed", "53/udp": None} == {row["port"]: row["outcome"] for row in rows(portkin, "--all")}
     table = portkin(blocks, "list").output
-    assert ("53/udp" in table, "holds" in table, "80/tcp" in table) == (True, True, False)
+    assert ("53/udp" in table, "active" in table, "80/tcp" in table) == (True, True, False)
 
 
 def test_no_shadow_among_real_blocks(portkin, tmp_path):
-    """Without the sidecar's settings nothing is added to books of real blocks: it would open what is closed."""
+    """Without the sidecar's settings nothing is added to a database of real blocks: it would unblock."""
     portkin(blocks, "add", SRC, "80")
     real = "nftables" in (tmp_path / "portkin.yaml").read_text()
     shadow = tmp_path / "shadow.yaml"
-    shadow.write_text(json.dumps({"enforce": {"books": str(tmp_path / "books.sqlite")}}))
+    shadow.write_text(json.dumps({"enforce": {"database": str(tmp_path / "blocks.sqlite")}}))
 
     added = CliRunner().invoke(blocks, ["add", SRC, "80", "-c", str(shadow)])
 
@@ -74,7 +74,7 @@ def test_no_shadow_among_real_blocks(portkin, tmp_path):
 def test_a_program_reads_whole_addresses(portkin):
     """Without a terminal a block is one line, its address whole and its reason too, however long."""
     source, why = "2001:db8:1111:2222:3333:4444:5555:6666", "why " * 40
-    portkin(blocks, "add", source, "80", "--why", why)
+    portkin(blocks, "add", source, "80", "--reason", why)
     _, line = portkin(blocks, "list").output.splitlines()
     assert (True, True) == (line.startswith(f"{source}  80/tcp "), why.strip() in line)
 
@@ -114,7 +114,7 @@ def test_all_blocks_are_flushed_when_confirmed(portkin):
 def test_text_that_is_no_address_or_port_is_refused(portkin):
     """A wrong address is a usage error that names it; a wrong port names itself."""
     wrong = portkin(blocks, "add", "1.2.3.4; flush ruleset", "80")
-    assert (2, True) == (wrong.exit_code, "is no address" in wrong.output)
+    assert (2, True) == (wrong.exit_code, "is not an address" in wrong.output)
     with pytest.raises(PortError, match="80; drop"):
         portkin(blocks, "add", SRC, "80; drop")
 
@@ -130,7 +130,7 @@ def test_the_table_can_be_printed_without_touching_anything(tmp_path):
 def test_the_kernel_is_shown_and_torn_down(root, tmp_path):
     """`nft show` lists what the kernel holds, as text and JSON; after a teardown the table is gone."""
     config = tmp_path / "p.yaml"
-    config.write_text(json.dumps({"enforce": {"backend": "nftables", "books": str(tmp_path / "b")}}))
+    config.write_text(json.dumps({"enforce": {"backend": "nftables", "database": str(tmp_path / "b")}}))
 
     def run(group, *arguments):
         return CliRunner().invoke(group, [*arguments, "-c", str(config)])

@@ -1,4 +1,4 @@
-"""The enforcer: requests in, responses out, with books; the backend only pretends here."""
+"""The enforcer: requests in, responses out, with a block database; the backend is simulated."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.blocking.backends.backend import Batch, Dropped, Held
-from portkin.blocking.block import Pair, pair_of
-from portkin.blocking.enforcer import Pace
-from portkin.blocking.limits import Limits, Surroundings
-from portkin.errors import BackendError, BooksError
-from portkin.net.addresses import Nets
-from portkin.net.addresses import address_of as number_of
+from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
+from portkin.blocking.block import Block, BlockKey, key_of
+from portkin.blocking.database import BlockDatabase, Entry
+from portkin.blocking.enforcer import Intervals
+from portkin.blocking.limits import Limits
+from portkin.blocking.protected import ProtectedAddresses
+from portkin.errors import BackendError, StorageError
+from portkin.net.addresses import number_of
 from portkin.net.ports import Port
 from portkin.zeek.messages import BlockResponse
-from support.enforcing import PROVEN, Bench, Clock, block, unblock
+from support.enforcing import PROVEN, Bench, Clock, block, nets, unblock
 
 SRC, OTHER = "203.0.113.5", "203.0.113.6"
 
 
-EVERY_TICK = Pace(check=0.0, count=0.0)
-NO_COUNT = Pace(check=0.0, count=1e9)
+EVERY_TICK = Intervals(check=0.0, count=0.0)
+NO_COUNT = Intervals(check=0.0, count=1e9)
 
 
 class Kernel:
-    """A backend with a memory and a clock, that fails when told; what nftables does, without it."""
+    """A simulated nftables, with a clock, that fails on demand."""
 
     mode = "nftables"
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.ends: dict[Pair, float] = {}
-        self.packets: dict[Pair, int] = {}
+        self.ends: dict[BlockKey, float] = {}
+        self.packets: dict[BlockKey, int] = {}
         self.broken = 0
         self.no_means: set[Port] = set()
         self.there = True
@@ -47,29 +48,29 @@ class Kernel:
         self._fail()
         self.there = True
 
-    def apply(self, batch: Batch) -> list[Pair]:
+    def apply(self, batch: Batch) -> list[BlockKey]:
         self._fail()
         if not self.there:
             raise BackendError("no such table")
         self.batches.append(batch)
-        for pair, seconds in (*batch.add, *batch.extend):
-            self.ends[pair] = self.clock.steady + seconds
-        for pair in batch.remove:
-            self.ends.pop(pair, None)
-        refused = [pair for pair in self.ends if pair.port in self.no_means]
-        for pair in refused:
-            del self.ends[pair]
+        for key, seconds in (*batch.add, *batch.extend):
+            self.ends[key] = self.clock.monotonic + seconds
+        for key in batch.remove:
+            self.ends.pop(key, None)
+        refused = [key for key in self.ends if key.port in self.no_means]
+        for key in refused:
+            del self.ends[key]
         return refused
 
-    def held(self) -> Mapping[Pair, Held]:
+    def held(self) -> Mapping[BlockKey, HeldBlock]:
         self._fail()
-        left = {pair: end - self.clock.steady for pair, end in self.ends.items()}
-        return {pair: Held(seconds, self.packets.get(pair, 0), 0) for pair, seconds in left.items() if seconds > 0}
+        left = {key: end - self.clock.monotonic for key, end in self.ends.items()}
+        return {key: HeldBlock(seconds, self.packets.get(key, 0), 0) for key, seconds in left.items() if seconds > 0}
 
     def dropped(self) -> Dropped:
         return Dropped(sum(self.packets.values()), 0)
 
-    def forgot(self) -> bool:
+    def lost_blocks(self) -> bool:
         return not self.there
 
     def close(self) -> None:
@@ -78,7 +79,7 @@ class Kernel:
     def _fail(self) -> None:
         if self.broken:
             self.broken -= 1
-            raise BackendError("told to fail")
+            raise BackendError("failing on demand")
 
 
 class Deaf(Kernel):
@@ -88,17 +89,22 @@ class Deaf(Kernel):
         return None
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _impatient():
+    """A writer does not wait for another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("portkin.sqlite.BUSY", 0.01)
+        yield
+
+
 @contextmanager
-def full_disk(bench):
-    """Meanwhile nothing can be written into the books."""
-
-    def full():
-        raise sqlite3.OperationalError("database or disk is full")
-
-    books = bench.enforcer._ledger.books
-    books.transaction, kept = full, books.transaction
+def unwritable(path):
+    """Meanwhile nothing can be written into the database: somebody else is writing, without end."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
     yield
-    books.transaction = kept
+    other.execute("ROLLBACK")
+    other.close()
 
 
 @pytest.fixture
@@ -120,16 +126,16 @@ def kernel_bench(tmp_path, kernel):
     return made
 
 
-def again(bench: Bench, backend=None, limits=None, clock=None, pace=EVERY_TICK) -> Bench:
-    """The sidecar started again over the same books."""
+def again(bench: Bench, backend=None, limits=None, clock=None, intervals=EVERY_TICK) -> Bench:
+    """The sidecar started again over the same database."""
     bench.enforcer.close()
-    made = Bench(bench.path.parent, backend, limits, clock=clock or bench.clock, pace=pace)
+    made = Bench(bench.path.parent, backend, limits, clock=clock or bench.clock, intervals=intervals)
     made.started = made.enforcer.start()
     return made
 
 
-def pair(src, port):
-    return pair_of(ip_address(src), Port.parse(port))
+def key(src, port):
+    return key_of(ip_address(src), Port.parse(port))
 
 
 def test_a_block_is_added_then_exists_then_is_extended(bench):
@@ -161,8 +167,8 @@ def test_responses_name_their_requests_in_order(bench):
     assert ["added", "added", "removed"] == [answer.outcome for answer in answers]
 
 
-def test_a_removed_pair_is_left_alone_for_a_while(bench):
-    """After an unblock the same pair is not blocked again within the grace, others are; then it is."""
+def test_a_removed_key_is_left_alone_for_a_while(bench):
+    """After an unblock the same key is not blocked again within the grace, others are; then it is."""
     bench.ask(block(SRC, "80"))
     assert [("removed", "")] == bench.ask(unblock(SRC, "80"))
     assert [("vetoed", "grace"), ("added", "")] == bench.ask(block(SRC, "80"), block(SRC, "81", 9999))
@@ -171,7 +177,7 @@ def test_a_removed_pair_is_left_alone_for_a_while(bench):
 
 
 def test_grace_outlives_the_sidecar(bench):
-    """Started again, the sidecar still leaves the pair alone; an operator's order ends the grace."""
+    """After a restart the grace still holds; an operator's order ends the grace."""
     bench.ask(block(SRC, "80"), unblock(SRC, "80"))
     bench = again(bench)
     assert [("vetoed", "grace")] == bench.ask(block(SRC, "80"))
@@ -179,7 +185,7 @@ def test_grace_outlives_the_sidecar(bench):
     assert [("exists", "")] == bench.ask(block(SRC, "80"))
 
 
-def test_everything_of_one_batch_is_in_the_books(bench):
+def test_everything_of_one_batch_is_in_the_database(bench):
     """A block that begins and ends within one batch has its row too."""
     bench.ask(block(SRC, "80"), unblock(SRC, "80"), block(SRC, "80", why="evidence=OPERATOR"))
     rows = sqlite3.connect(bench.path).execute("SELECT outcome FROM blocks ORDER BY id").fetchall()
@@ -187,17 +193,17 @@ def test_everything_of_one_batch_is_in_the_books(bench):
 
 
 @pytest.mark.parametrize(
-    ("limits", "around", "reason"),
+    ("limits", "addresses", "reason"),
     [
-        (Limits(never_nets=Nets(["203.0.113.0/24"])), Surroundings(), "never-net"),
-        (Limits(never_ports=frozenset({Port(80, "tcp")})), Surroundings(), "never-port"),
-        (Limits(), Surroundings(own=frozenset({number_of(SRC)})), "own-address"),
-        (Limits(), Surroundings(gateways=frozenset({number_of(SRC)})), "gateway"),
+        (Limits(never_nets=nets("203.0.113.0/24")), ProtectedAddresses(), "never-net"),
+        (Limits(never_ports=(Port(80, "tcp"),)), ProtectedAddresses(), "never-port"),
+        (Limits(), ProtectedAddresses(own=frozenset({number_of(SRC)})), "own-address"),
+        (Limits(), ProtectedAddresses(gateways=frozenset({number_of(SRC)})), "gateway"),
     ],
 )
-def test_what_may_never_be_blocked_is_vetoed_and_counted(tmp_path, limits, around, reason):
-    """Never wins over every order, an operator's too; the books hold nothing of it, the metrics count it."""
-    bench = Bench(tmp_path, limits=limits, around=around)
+def test_what_may_never_be_blocked_is_vetoed_and_counted(tmp_path, limits, addresses, reason):
+    """Never-block wins over every order, an operator's too; nothing is recorded, and the metrics count it."""
+    bench = Bench(tmp_path, limits=limits, addresses=addresses)
     bench.enforcer.start()
     assert [("vetoed", reason)] * 2 == bench.ask(block(SRC, "80"), block(SRC, "80", why="evidence=OPERATOR"))
     assert 2.0 == bench.metric("portkin_block_vetoes_total", reason=reason)
@@ -205,18 +211,18 @@ def test_what_may_never_be_blocked_is_vetoed_and_counted(tmp_path, limits, aroun
 
 
 def test_a_longer_never_list_ends_blocks_at_once(kernel_bench, kernel):
-    """When the list grows while we run, blocks that it now forbids end in books and backend, and Zeek is told."""
+    """When the list grows, blocks that it now forbids end in database and backend, and Zeek is notified."""
     kernel_bench.ask(block(SRC, "80"), block(OTHER, "80"))
-    said = kernel_bench.enforcer.replace(Limits(never_nets=Nets([f"{SRC}/32"])))
+    said = kernel_bench.enforcer.set_limits(Limits(never_nets=nets(f"{SRC}/32")))
     assert [BlockResponse("", ip_address(SRC), Port(80, "tcp"), "vetoed", "never-net")] == said
-    assert [pair(OTHER, "80")] == list(kernel.held())
+    assert [key(OTHER, "80")] == list(kernel.held())
     assert [("vetoed", "never-net")] == kernel_bench.ask(block(SRC, "80"))
 
 
-def test_an_address_that_becomes_ours_is_let_go(kernel_bench, kernel):
+def test_an_address_that_becomes_ours_is_released(kernel_bench, kernel):
     """A block of an address that the machine is given later ends when that is seen."""
     kernel_bench.ask(block(SRC, "80"))
-    kernel_bench.around = Surroundings(own=frozenset({number_of(SRC)}))
+    kernel_bench.addresses = ProtectedAddresses(own=frozenset({number_of(SRC)}))
     assert [("vetoed", "own-address")] == [(said.outcome, said.detail) for said in kernel_bench.enforcer.tick()]
     assert {} == kernel.held()
 
@@ -250,17 +256,17 @@ def test_extending_is_not_capped(tmp_path):
     assert [("extended", "")] == bench.ask(block(SRC, "1"))
 
 
-def test_holdouts_are_in_the_books_and_nowhere_else(tmp_path, kernel):
-    """A prediction held out is not in the backend; once its port is probed, the pair is blocked like any other."""
+def test_holdouts_are_in_the_database_and_nowhere_else(tmp_path, kernel):
+    """A prediction held out is not in the backend; once its port is probed, the key is blocked like any other."""
     bench = Bench(tmp_path, kernel, Limits(holdout=0.5), clock=kernel.clock, draw=lambda: 0.2)
     bench.enforcer.start()
     assert [("added", ""), ("vetoed", "holdout")] == bench.ask(
         block(SRC, "22"), block(SRC, "23", rank=1, probed="22", why="evidence=TRW answered=1")
     )
-    assert [pair(SRC, "22")] == list(kernel.held())
+    assert [key(SRC, "22")] == list(kernel.held())
     assert [("vetoed", "holdout")] == bench.ask(block(SRC, "23", rank=1, probed="22", why="evidence=TRW answered=1"))
     assert [("added", "")] == bench.ask(block(SRC, "23"))
-    assert {pair(SRC, "22"), pair(SRC, "23")} == set(kernel.held())
+    assert {key(SRC, "22"), key(SRC, "23")} == set(kernel.held())
     rows = sqlite3.connect(bench.path).execute("SELECT port, mode, outcome, hit FROM blocks ORDER BY id").fetchall()
     assert [(22, "nftables", None, 0), (23, "holdout", "replaced", 1), (23, "nftables", None, 0)] == rows
 
@@ -268,7 +274,7 @@ def test_holdouts_are_in_the_books_and_nowhere_else(tmp_path, kernel):
 def test_figures_are_counted_while_blocking(tmp_path):
     """Blocking ratio, usefulness and new-port recall of a short scan, by hand.
 
-    Probes of 22, 23, 80, 23 again, while 22 foretells 23 and 2222: of four probes two met a block (23 twice);
+    Probes of 22, 23, 80, 23 again, while 22 predicts 23 and 2222: of four probes two met a block (23 twice);
     of the blocks 22, 23, 2222 and 80 one was useful; of the two new ports 23 was blocked before, 80 was not.
     """
     bench = Bench(tmp_path)
@@ -285,44 +291,44 @@ def test_figures_are_counted_while_blocking(tmp_path):
 
 
 def test_what_the_backend_counted_shows_a_hit_that_no_probe_did(kernel_bench, kernel):
-    """Behind a sensor that no longer sees blocked packets, the element's counter tells that the source came."""
+    """Behind a sensor that no longer sees blocked packets, the element's counter shows that the source came."""
     kernel_bench.ask(block(SRC, "22"), block(SRC, "23", rank=1, probed="22", why="evidence=TRW answered=1"))
-    kernel.packets[pair(SRC, "23")] = 7
+    kernel.packets[key(SRC, "23")] = 7
     kernel_bench.enforcer.tick()
     assert 1.0 == kernel_bench.metric("portkin_predicted_usefulness", mode="nftables")
     assert 7.0 == kernel_bench.metric("portkin_dropped_packets_total")
 
 
-def test_after_a_restart_books_and_backend_agree(kernel_bench, kernel):
+def test_after_a_restart_database_and_backend_agree(kernel_bench, kernel):
     """What ran out meanwhile has ended; what the backend lost is restored; what it holds of ended blocks goes."""
     kernel_bench.ask(block(SRC, "1", 10), block(SRC, "2", 100), block(SRC, "3", 100), block(SRC, "4", 100))
     kernel_bench.ask(unblock(SRC, "4"))
-    del kernel.ends[pair(SRC, "2")]  # killed before it got there
-    kernel.ends[pair(SRC, "4")] = kernel.clock.steady + 100  # killed before it was taken away
+    del kernel.ends[key(SRC, "2")]  # killed before it got there
+    kernel.ends[key(SRC, "4")] = kernel.clock.monotonic + 100  # killed before it was taken away
     kernel.clock.pass_(20)
     bench = again(kernel_bench, kernel)
     assert [("expired", 1)] == [(said.outcome, said.p.number) for said in bench.started]
-    assert {pair(SRC, "2"): 80.0, pair(SRC, "3"): 80.0} == {p: round(h.seconds) for p, h in kernel.held().items()}
+    assert {key(SRC, "2"): 80.0, key(SRC, "3"): 80.0} == {p: round(h.seconds) for p, h in kernel.held().items()}
 
 
 def test_an_extension_that_did_not_arrive_is_made_good(kernel_bench, kernel):
-    """Where books and backend differ about an end, the books win, in both directions."""
+    """Where database and backend differ about an end, the database wins, in both directions."""
     kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100))
-    kernel.ends[pair(SRC, "1")] = kernel.clock.steady + 30
-    kernel.ends[pair(SRC, "2")] = kernel.clock.steady + 3000
+    kernel.ends[key(SRC, "1")] = kernel.clock.monotonic + 30
+    kernel.ends[key(SRC, "2")] = kernel.clock.monotonic + 3000
     again(kernel_bench, kernel)
     assert [100, 100] == [round(held.seconds) for held in kernel.held().values()]
 
 
-def test_lost_books_take_over_what_the_backend_holds(kernel_bench, kernel):
-    """With the books gone, blocks in the backend are kept and entered anew, never-block ones taken away."""
+def test_lost_database_take_over_what_the_backend_holds(kernel_bench, kernel):
+    """With the database gone, blocks in the backend are kept and recorded again, protected ones removed."""
     kernel_bench.ask(block(SRC, "1", 100), block(OTHER, "1", 100))
     kernel_bench.enforcer.close()
     for file in kernel_bench.path.parent.iterdir():
         file.unlink()
-    bench = Bench(kernel_bench.path.parent, kernel, Limits(never_nets=Nets([f"{OTHER}/32"])), clock=kernel_bench.clock)
+    bench = Bench(kernel_bench.path.parent, kernel, Limits(never_nets=nets(f"{OTHER}/32")), clock=kernel_bench.clock)
     bench.enforcer.start()
-    assert [pair(SRC, "1")] == list(kernel.held())
+    assert [key(SRC, "1")] == list(kernel.held())
     kernel.clock.pass_(101)
     assert [("expired", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
 
@@ -340,10 +346,10 @@ def test_a_table_taken_away_is_restored(kernel_bench, kernel):
     kernel_bench.ask(block(SRC, "1"))
     kernel.there, kernel.ends = False, {}
     assert [("added", "")] == kernel_bench.ask(block(SRC, "2"))
-    assert {pair(SRC, "1"), pair(SRC, "2")} == set(kernel.held())
+    assert {key(SRC, "1"), key(SRC, "2")} == set(kernel.held())
     kernel.there, kernel.ends = False, {}
     kernel_bench.enforcer.tick()
-    assert {pair(SRC, "1"), pair(SRC, "2")} == set(kernel.held())
+    assert {key(SRC, "1"), key(SRC, "2")} == set(kernel.held())
 
 
 def test_a_broken_backend_is_an_error_and_then_works_again(kernel_bench, kernel):
@@ -353,17 +359,17 @@ def test_a_broken_backend_is_an_error_and_then_works_again(kernel_bench, kernel)
     kernel.broken = 2
     asked = kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100))
     assert ["error", "error"] == [outcome for outcome, _ in asked]
-    assert {pair(SRC, "1"): 50.0} == {p: held.seconds for p, held in kernel.held().items()}
+    assert {key(SRC, "1"): 50.0} == {p: held.seconds for p, held in kernel.held().items()}
     kernel_bench.enforcer.tick()
     assert [("extended", ""), ("added", "")] == kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100))
     assert {100.0} == {held.seconds for held in kernel.held().values()}
 
 
-def test_what_a_backend_has_no_means_for_is_an_error_of_that_pair_alone(kernel_bench, kernel):
-    """A port that Suricata has no rule for is answered with error and ended in the books; others are blocked."""
+def test_what_a_backend_cannot_block_is_an_error_of_that_key_alone(kernel_bench, kernel):
+    """A port that Suricata has no rule for is answered with error and ended in the database; others are blocked."""
     kernel.no_means = {Port(2, "tcp")}
     assert ["added", "error"] == [outcome for outcome, _ in kernel_bench.ask(block(SRC, "1"), block(SRC, "2"))]
-    assert [pair(SRC, "1")] == list(kernel.held())
+    assert [key(SRC, "1")] == list(kernel.held())
     kernel.there = False
     assert ["error", "added"] == [outcome for outcome, _ in kernel_bench.ask(block(SRC, "2"), block(SRC, "3"))]
     rows = sqlite3.connect(kernel_bench.path).execute("SELECT port, outcome FROM blocks ORDER BY id").fetchall()
@@ -381,7 +387,7 @@ def test_a_backend_missing_at_the_start_is_tried_again(tmp_path, kernel):
 
 
 @pytest.mark.parametrize("jump", [-7200.0, 7200.0])
-def test_a_clock_set_anew_moves_the_ends_along(kernel_bench, kernel, jump):
+def test_a_clock_changed_moves_the_ends_along(kernel_bench, kernel, jump):
     """When the wall clock jumps, blocks last as long as they were meant to, and it is reported."""
     kernel_bench.ask(block(SRC, "1", 100))
     kernel.clock.wall += jump
@@ -389,41 +395,41 @@ def test_a_clock_set_anew_moves_the_ends_along(kernel_bench, kernel, jump):
     assert [] == kernel_bench.enforcer.tick()
     kernel.clock.pass_(51)
     assert ["expired"] == [said.outcome for said in kernel_bench.enforcer.tick()]
-    assert any("clock was set anew" in event for event in kernel_bench.log.events("error"))
+    assert any("clock was changed" in event for event in kernel_bench.log.events("error"))
 
 
 def test_a_clock_set_back_while_we_were_away_lengthens_nothing(kernel_bench, kernel):
-    """Started with a clock behind the books, no block lasts longer from now than it was to last in all."""
+    """Started with a clock behind the database, no block lasts longer from now than it was to last in all."""
     kernel_bench.ask(block(SRC, "1", 100))
     kernel_bench.enforcer.tick()
     kernel.clock.wall -= 86_400
     bench = again(kernel_bench, kernel)
-    assert any("behind the books" in event for event in bench.log.events("error"))
+    assert any("behind the block database" in event for event in bench.log.events("error"))
     kernel.clock.pass_(101)
     assert ["expired"] == [said.outcome for said in bench.enforcer.tick()]
 
 
-def test_damaged_books_do_not_stop_blocking(kernel_bench, kernel):
-    """Books that break while in use are set aside; what held is in the new ones, and the next block works."""
+def test_a_damaged_database_does_not_stop_blocking(kernel_bench, kernel, monkeypatch):
+    """A database that breaks while in use is set aside; active blocks are in the new one, and the next block works."""
     kernel_bench.ask(block(SRC, "1", 100))
 
     def broken(*_):
+        monkeypatch.undo()
         raise sqlite3.DatabaseError("database disk image is malformed")
 
-    kernel_bench.enforcer._ledger.books.add = broken
+    monkeypatch.setattr("portkin.blocking.database.BlockDatabase.add", broken)
     kernel_bench.path.write_bytes(b"\xee" * 8192)
     assert "error" == kernel_bench.ask(block(SRC, "2", 100))[0][0]
     assert [("added", "")] == kernel_bench.ask(block(SRC, "2", 100))
-    assert {pair(SRC, "1"), pair(SRC, "2")} == set(kernel.held())
-    assert any("books" in event for event in kernel_bench.log.events("error"))
+    assert {key(SRC, "1"), key(SRC, "2")} == set(kernel.held())
+    assert any("block database" in event for event in kernel_bench.log.events("error"))
 
 
 def test_what_another_process_writes_is_taken_over(bench):
-    """A block removed in the books by somebody else is gone here too, in grace, and Zeek is told."""
+    """A block removed by another process is gone here too, in grace, and Zeek is notified."""
     bench.ask(block(SRC, "1"), block(SRC, "2"))
     other = Bench(bench.path.parent, clock=bench.clock)
-    other.enforcer.open()
-    other.enforcer.ready = True
+    other.enforcer.join()
     other.ask(unblock(SRC, "1"))
     other.enforcer.close()
     assert [("removed", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
@@ -431,7 +437,7 @@ def test_what_another_process_writes_is_taken_over(bench):
 
 
 def test_flushing_ends_everything_without_grace(kernel_bench, kernel):
-    """All blocks end in books and backend; the next request blocks again."""
+    """All blocks end in database and backend; the next request blocks again."""
     kernel_bench.ask(block(SRC, "1"), block(OTHER, "2"))
     assert ["removed", "removed"] == [said.outcome for said in kernel_bench.enforcer.flush()]
     assert {} == kernel.held()
@@ -439,52 +445,52 @@ def test_flushing_ends_everything_without_grace(kernel_bench, kernel):
 
 
 def outcomes(bench):
-    """Port and outcome of every row of the books."""
+    """Port and outcome of every row of the database."""
     return sqlite3.connect(bench.path).execute("SELECT port, outcome FROM blocks ORDER BY id").fetchall()
 
 
 def joined(bench, backend=None, limits=None) -> Bench:
-    """Another enforcer with the same books, as of ``portkin blocks``; a shadow if nothing else is said."""
+    """Another enforcer with the same database, as of ``portkin blocks``; a shadow if nothing else is said."""
     other = Bench(bench.path.parent, backend, limits, clock=bench.clock)
     other.enforcer.join()
     return other
 
 
 def test_an_unblock_reaches_the_backend_whatever_is_known(kernel_bench, kernel):
-    """A pair that only the backend knows of is let go by an unblock, and by a flush."""
+    """A key that only the backend has is released by an unblock, and by a flush."""
     for let_go in (lambda: kernel_bench.ask(unblock(SRC, "80")), kernel_bench.enforcer.flush):
-        kernel.ends[pair(SRC, "80")] = kernel.clock.steady + 600
+        kernel.ends[key(SRC, "80")] = kernel.clock.monotonic + 600
         let_go()
         assert {} == kernel.held()
 
 
 @pytest.mark.parametrize("order", [lambda other: other.ask(unblock(SRC, "80")), lambda other: other.enforcer.flush()])
 @pytest.mark.parametrize("kind", [Kernel, Deaf])
-def test_what_is_removed_with_other_settings_is_let_go(tmp_path, order, kind):
-    """A shadow that ends our block says whose it is; we let go of it when we look, or start again."""
+def test_what_is_removed_with_other_settings_is_released(tmp_path, order, kind):
+    """A shadow that ends our block says whose it is; ours releases it at the next check, or start."""
     kernel = kind(Clock())
     bench = Bench(tmp_path, kernel, clock=kernel.clock)
     bench.enforcer.start()
     for look in (lambda: bench.enforcer.tick(), lambda: again(bench, kernel)):
         bench.ask(block(SRC, "80", 600, why="evidence=OPERATOR"))
         (said,) = order(joined(bench))
-        assert "nftables lets go" in str(said)
-        assert {pair(SRC, "80")} == kernel.ends.keys()
+        assert "nftables releases it" in str(said)
+        assert {key(SRC, "80")} == kernel.ends.keys()
         look()
         assert {} == kernel.ends
 
 
 def test_a_block_begun_with_other_settings_is_replaced(kernel_bench, kernel):
     """A live block of a shadow does not stand in the way of ours; nor does an order at a cap."""
-    kernel_bench.enforcer.replace(Limits(max_ports=1))
+    kernel_bench.enforcer.set_limits(Limits(max_ports=1))
     joined(kernel_bench).ask(block(SRC, "80", 600))
     assert [("added", "")] == kernel_bench.ask(block(SRC, "80", 60, why="evidence=OPERATOR"))
     assert {60.0} == {held.seconds for held in kernel.held().values()}
     assert [(80, "replaced"), (80, None)] == outcomes(kernel_bench)
 
 
-def test_ours_replaced_with_other_settings_is_let_go(kernel_bench, kernel):
-    """Where a shadow has begun a block in the place of ours, the books no longer say that we block."""
+def test_ours_replaced_with_other_settings_is_released(kernel_bench, kernel):
+    """Where a shadow has begun a block in the place of ours, the database no longer says that we block."""
     kernel_bench.ask(block(SRC, "80", 600))
     joined(kernel_bench).ask(block(SRC, "80", 60))
     assert [("removed", 80)] == [(said.outcome, said.p.number) for said in kernel_bench.enforcer.tick()]
@@ -498,72 +504,80 @@ def test_never_wins_at_the_start_in_a_backend_that_cannot_say(tmp_path):
     bench.enforcer.start()
     bench.ask(block(SRC, "80", 600), block(OTHER, "80", 600))
     kernel.broken = 1
-    bench = again(bench, kernel, Limits(never_nets=Nets([f"{SRC}/32"])))
+    bench = again(bench, kernel, Limits(never_nets=nets(f"{SRC}/32")))
     assert [("vetoed", "never-net")] == [(said.outcome, said.detail) for said in bench.started]
     bench.enforcer.tick()
-    assert {pair(OTHER, "80")} == kernel.ends.keys()
+    assert {key(OTHER, "80")} == kernel.ends.keys()
 
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_an_unblock_that_the_backend_missed_is_made_good(tmp_path, restarted):
-    """What was unblocked while the backend was away is let go when it is back, by whoever is there then."""
+    """What was unblocked while the backend was away is released when it is back, after a restart too."""
     kernel = Deaf(Clock())
     bench = Bench(tmp_path, kernel, clock=kernel.clock)
     bench.enforcer.start()
     bench.ask(block(SRC, "80", 600), block(OTHER, "80", 600))
     kernel.broken = 2
     ((outcome, detail),) = bench.ask(unblock(SRC, "80"))
-    assert ("removed", True) == (outcome, "lets go when it is back" in detail)
+    assert ("removed", True) == (outcome, "releases it when it is back" in detail)
     bench = again(bench, kernel) if restarted else bench
     bench.enforcer.tick()
-    assert {pair(OTHER, "80")} == kernel.ends.keys()
+    assert {key(OTHER, "80")} == kernel.ends.keys()
 
 
-def test_letting_go_needs_no_books(kernel_bench, kernel):
-    """With a full disk, vetoes and unblocks reach the backend and ends are told; the books follow when they can."""
+def test_ending_a_block_needs_no_database(kernel_bench, kernel):
+    """Without a writable database, vetoes and unblocks reach the backend and ends are reported; it follows later."""
     kernel_bench.ask(block(SRC, "1", 600), block(SRC, "2", 600), block(SRC, "3", 10), block(OTHER, "4", 600))
-    with full_disk(kernel_bench):
+    with unwritable(kernel_bench.path):
         assert ["error"] == [outcome for outcome, _ in kernel_bench.ask(unblock(SRC, "1"))]
-        said = kernel_bench.enforcer.replace(Limits(never_nets=Nets([f"{OTHER}/32"])))
+        said = kernel_bench.enforcer.set_limits(Limits(never_nets=nets(f"{OTHER}/32")))
         assert [("vetoed", 4)] == [(each.outcome, each.p.number) for each in said]
         assert "error" == kernel_bench.ask(block(SRC, "5"))[0][0]
         kernel.clock.pass_(11)
         assert ["expired"] == [each.outcome for each in kernel_bench.enforcer.tick()]
-        assert {pair(SRC, "2")} == kernel.held().keys()
+        assert {key(SRC, "2")} == kernel.held().keys()
         kernel.there, kernel.ends = False, {}
         kernel_bench.enforcer.tick()
-        assert {pair(SRC, "2")} == kernel.held().keys()
+        assert {key(SRC, "2")} == kernel.held().keys()
     asked = kernel_bench.ask(block(SRC, "3"), block(SRC, "1", why="evidence=OPERATOR"))
     assert ["added", "added"] == [outcome for outcome, _ in asked]
     ended = [(1, "removed"), (2, None), (3, "expired"), (4, "vetoed")]
     assert [*ended, (3, None), (1, None)] == outcomes(kernel_bench)
 
 
-def test_a_flush_that_the_books_miss_is_an_error(kernel_bench, kernel):
-    """All is let go, but what calls it done must not say so."""
+def test_a_flush_that_the_database_miss_is_an_error(kernel_bench, kernel):
+    """Everything is released, but the order must not report success."""
     kernel_bench.ask(block(SRC, "1"))
-    with full_disk(kernel_bench), pytest.raises(BooksError, match="full"):
+    with unwritable(kernel_bench.path), pytest.raises(StorageError, match="locked"):
         kernel_bench.enforcer.flush()
     assert {} == kernel.held()
 
 
-def test_a_row_that_is_there_already_is_no_damage(kernel_bench, kernel):
-    """Where memory lacks a block that the books have, that request fails, the books stay, and the next is answered."""
-    kernel_bench.ask(block(SRC, "1", 600))
-    memory = kernel_bench.enforcer._ledger.memory
-    memory.drop(memory.live[pair(SRC, "1")])
-    assert "error" == kernel_bench.ask(block(SRC, "1"))[0][0]
-    assert [("exists", "")] == kernel_bench.ask(block(SRC, "1"))
-    assert [(1, None)] == outcomes(kernel_bench)
+def test_a_row_that_exists_already_is_no_damage(tmp_path, kernel):
+    """Where another process adds the same block at the last moment, that request fails; the database stays, and the
+    next request is answered."""
+    bench = Bench(tmp_path, kernel, clock=kernel.clock, draw=lambda: add_first() or 0.9)
+    bench.enforcer.start()
+    other = BlockDatabase(bench.path)
+    others = [Block(key(SRC, "1"), "nftables", 0, kernel.clock.wall, kernel.clock.wall + 600)]
+
+    def add_first():
+        while others:
+            with other.transaction():
+                other.add([Entry(others.pop())])
+
+    assert "error" == bench.ask(block(SRC, "1"))[0][0]
+    assert [("exists", "")] == bench.ask(block(SRC, "1"))
+    assert [(1, None)] == outcomes(bench)
 
 
 def test_what_others_block_is_held_against_our_limits(tmp_path, kernel):
     """A block written by another with other limits ends when we see it, if ours say never."""
-    bench = Bench(tmp_path, kernel, Limits(never_nets=Nets([f"{SRC}/32"])), clock=kernel.clock)
+    bench = Bench(tmp_path, kernel, Limits(never_nets=nets(f"{SRC}/32")), clock=kernel.clock)
     bench.enforcer.start()
     joined(bench, kernel).ask(block(SRC, "80"), block(OTHER, "80"))
     assert [("vetoed", "never-net")] == [(said.outcome, said.detail) for said in bench.enforcer.tick()]
-    assert {pair(OTHER, "80")} == kernel.held().keys()
+    assert {key(OTHER, "80")} == kernel.held().keys()
 
 
 ports = st.integers(1, 4).map(str)
@@ -575,20 +589,26 @@ steps = st.lists(
         st.tuples(st.just("pass"), sources, ports, st.floats(0, 40)),
         st.tuples(st.just("die"), sources, ports, st.floats(0, 40)),
         st.tuples(st.just("fail"), sources, ports, st.just(0.0)),
-        st.tuples(st.just("full"), sources, ports, st.just(0.0)),
+        st.tuples(st.just("unwritable"), sources, ports, st.just(0.0)),
     ),
     max_size=30,
 )
 
 
+def active_rows(path):
+    """(key, until) of every active row."""
+    found = sqlite3.connect(path).execute("SELECT src, port, proto, until FROM blocks WHERE outcome IS NULL").fetchall()
+    return [(BlockKey(number_of(src), Port(port, proto)), until) for src, port, proto, until in found]
+
+
 @settings(max_examples=60, deadline=None)
 @given(steps)
-def test_books_and_backend_never_part(tmp_path_factory, steps):
-    """Whatever is asked, fails, passes and dies: all the backend holds is in the books, and ends when they say."""
+def test_database_and_backend_never_part(tmp_path_factory, steps):
+    """Whatever is asked, fails, passes and dies: all the backend holds is recorded, and ends as recorded."""
     folder = tmp_path_factory.mktemp("books")
     kernel = Kernel(Clock())
-    limits = Limits(never_nets=Nets(["198.51.100.0/24"]), max_ports=3, grace=20.0)
-    bench = Bench(folder, kernel, limits, clock=kernel.clock, pace=NO_COUNT)
+    limits = Limits(never_nets=nets("198.51.100.0/24"), max_ports=3, grace=20.0)
+    bench = Bench(folder, kernel, limits, clock=kernel.clock, intervals=NO_COUNT)
     bench.enforcer.start()
     for what, src, port, seconds in steps:
         if what == "block":
@@ -600,20 +620,20 @@ def test_books_and_backend_never_part(tmp_path_factory, steps):
             bench.enforcer.tick()
         elif what == "fail":
             kernel.broken = 1
-        elif what == "full":
-            with full_disk(bench):
+        elif what == "unwritable":
+            with unwritable(bench.path):
                 bench.ask(unblock(src, port), block(src, port, 60, why=PROVEN))
-            assert kernel.ends.get(pair(src, port), 0.0) <= kernel.clock.steady or not bench.enforcer.ready
+            assert kernel.ends.get(key(src, port), 0.0) <= kernel.clock.monotonic or not bench.enforcer.ready
             bench.enforcer.tick()  # there is space again
         else:
-            bench = again(bench, kernel, limits, pace=NO_COUNT)
+            bench = again(bench, kernel, limits, intervals=NO_COUNT)
         if not bench.enforcer.ready:
             bench.enforcer.tick()  # the next look, after a failure
-        live = {b.pair: b.until for b in bench.enforcer._ledger.books.live()}
-        offset = kernel.clock.wall - kernel.clock.steady
-        for held_pair, end in kernel.ends.items():
-            if end > kernel.clock.steady:
-                assert held_pair in live
-                assert end + offset <= live[held_pair] + 2.001
-                assert held_pair.src != number_of("198.51.100.1")
+        active = dict(active_rows(bench.path))
+        offset = kernel.clock.wall - kernel.clock.monotonic
+        for held_key, end in kernel.ends.items():
+            if end > kernel.clock.monotonic:
+                assert held_key in active
+                assert end + offset <= active[held_key] + 2.001
+                assert held_key.src != number_of("198.51.100.1")
     bench.enforcer.close()

@@ -9,10 +9,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from portkin.blocking.backends.backend import Batch, Timed
+from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.host_bits import bit_of
 from portkin.blocking.backends.suricata import Suricata
-from portkin.blocking.block import pair_of
+from portkin.blocking.block import key_of
 from portkin.errors import BackendError
 from portkin.net.ports import Port
 from support.enforcing import Bench, block, unblock
@@ -21,8 +21,8 @@ from support.suricata_socket import Inside
 SRC = "203.0.113.5"
 
 
-def pair(src, port):
-    return pair_of(ip_address(src), Port.parse(port))
+def key(src, port):
+    return key_of(ip_address(src), Port.parse(port))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def backend(real):
 
 def test_bits_are_named_as_the_rules_ask():
     """TCP bits carry the number alone, UDP bits a u."""
-    assert ["pk443", "pk53u"] == [bit_of(pair(SRC, "443").port), bit_of(pair(SRC, "53/udp").port)]
+    assert ["pk443", "pk53u"] == [bit_of(key(SRC, "443").port), bit_of(key(SRC, "53/udp").port)]
 
 
 def test_without_suricata_the_error_names_the_setting(tmp_path):
@@ -57,17 +57,17 @@ def test_without_suricata_the_error_names_the_setting(tmp_path):
 @pytest.mark.suricata
 def test_bits_are_set_extended_and_removed(real, backend):
     """A bit has its seconds; an extension counts from now, longer or shorter; what is removed is gone."""
-    assert [] == backend.apply(Batch(add=[Timed(pair(SRC, "23"), 60.9), Timed(pair(SRC, "53/udp"), 60)]))
+    assert [] == backend.apply(Batch(add=[TimedKey(key(SRC, "23"), 60.9), TimedKey(key(SRC, "53/udp"), 60)]))
     assert {"pk23": 60, "pk53u": 60} == real.bits(SRC)
-    backend.apply(Batch(extend=[Timed(pair(SRC, "23"), 600)], remove=[pair(SRC, "53/udp"), pair(SRC, "80")]))
+    backend.apply(Batch(extend=[TimedKey(key(SRC, "23"), 600)], remove=[key(SRC, "53/udp"), key(SRC, "80")]))
     assert {"pk23": 600} == real.bits(SRC)
 
 
 @pytest.mark.root
 @pytest.mark.suricata
 def test_a_port_without_a_rule_is_told(real, backend):
-    """A bit that no rule asks for cannot be set: that pair is given back, the others are set."""
-    assert [pair(SRC, "99")] == backend.apply(Batch(add=[Timed(pair(SRC, "99"), 60), Timed(pair(SRC, "80"), 60)]))
+    """A bit that no rule asks for cannot be set: that key is returned, the others are set."""
+    assert [key(SRC, "99")] == backend.apply(Batch(add=[TimedKey(key(SRC, "99"), 60), TimedKey(key(SRC, "80"), 60)]))
     assert {"pk80": 60} == real.bits(SRC)
 
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portkin.blocking.backends import libnftables
-from portkin.blocking.backends.backend import Batch, Timed
+from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.libnftables import Program, find_runner
 from portkin.blocking.backends.nftables import Nftables, Place, batch_commands, setup_commands
-from portkin.blocking.block import pair_of
+from portkin.blocking.block import key_of
 from portkin.errors import BackendError
 from portkin.net.addresses import text_of
 from portkin.net.interfaces import gateways, own_addresses
@@ -24,16 +24,16 @@ from support.enforcing import Bench, block, unblock
 from support.netns import private_network
 
 
-def pair(src, port):
-    return pair_of(ip_address(src), Port.parse(port))
+def key(src, port):
+    return key_of(ip_address(src), Port.parse(port))
 
 
 def test_a_batch_is_a_few_commands():
     """Adds go in one command per set; an extension is added, deleted and added with its new time."""
     batch = Batch(
-        [Timed(pair("192.0.2.1", "80"), 60.0), Timed(pair("192.0.2.2", "81"), 0.0005)],
-        [Timed(pair("2001:db8::1", "53/udp"), 1.5)],
-        [pair("192.0.2.3", "22")],
+        [TimedKey(key("192.0.2.1", "80"), 60.0), TimedKey(key("192.0.2.2", "81"), 0.0005)],
+        [TimedKey(key("2001:db8::1", "53/udp"), 1.5)],
+        [key("192.0.2.3", "22")],
     )
     expected = [
         "add element inet portkin tcp4 { 192.0.2.1 . 80 timeout 60000ms, 192.0.2.2 . 81 timeout 1ms }",
@@ -50,14 +50,14 @@ def test_a_batch_is_a_few_commands():
 @given(st.ip_addresses(), st.integers(0, 65535), st.sampled_from(["tcp", "udp"]), st.floats(0, 1e9))
 def test_nothing_but_numbers_gets_into_a_command(address, number, proto, seconds):
     """Of any address, port and time, the text of a command has digits, hex, dots and colons only."""
-    text = batch_commands("portkin", Batch(add=[Timed(pair_of(address, Port(number, proto)), seconds)]))
+    text = batch_commands("portkin", Batch(add=[TimedKey(key_of(address, Port(number, proto)), seconds)]))
     element = text.split("{")[1].split("}")[0]
     assert set(re.sub(r"timeout|m?s$", "", element.strip())) <= set("0123456789abcdef.: ")
 
 
 def test_a_table_has_a_plain_name():
     """A name that is more than a word is refused before nft sees it."""
-    with pytest.raises(ValueError, match="is no name for a table"):
+    with pytest.raises(ValueError, match="is not a table name"):
         Nftables(Place(table="x; flush ruleset"), runner=Program("/bin/true"))
 
 
@@ -84,21 +84,21 @@ def nft(root):
 
 @pytest.mark.root
 def test_what_is_added_is_held_with_its_time(nft):
-    """The kernel holds each pair, IPv4 and IPv6, TCP and UDP, with what is left of its time, up to a year."""
-    wanted = {pair("192.0.2.1", "80"): 60, pair("2001:db8::1", "65535/udp"): 7200, pair("192.0.2.1", "0/udp"): 5}
-    wanted |= {pair("192.0.2.1", "81"): 100_000, pair("192.0.2.1", "82"): 31_536_000}
-    nft.apply(Batch(add=[Timed(p, s) for p, s in wanted.items()]))
+    """The kernel holds each key, IPv4 and IPv6, TCP and UDP, with what is left of its time, up to a year."""
+    wanted = {key("192.0.2.1", "80"): 60, key("2001:db8::1", "65535/udp"): 7200, key("192.0.2.1", "0/udp"): 5}
+    wanted |= {key("192.0.2.1", "81"): 100_000, key("192.0.2.1", "82"): 31_536_000}
+    nft.apply(Batch(add=[TimedKey(p, s) for p, s in wanted.items()]))
     assert wanted == {p: round(held.seconds + 0.4) for p, held in nft.held().items()}
 
 
 @pytest.mark.root
 def test_extending_refreshes_and_removing_removes(nft):
-    """An extension counts from now, for a pair that has run out too; removing one that has is no error."""
-    one, other = pair("192.0.2.1", "80"), pair("192.0.2.1", "81")
-    nft.apply(Batch(add=[Timed(one, 60)]))
-    nft.apply(Batch(extend=[Timed(one, 600), Timed(other, 600)]))
+    """An extension counts from now, for a key that has expired too; removing one that has is no error."""
+    one, other = key("192.0.2.1", "80"), key("192.0.2.1", "81")
+    nft.apply(Batch(add=[TimedKey(one, 60)]))
+    nft.apply(Batch(extend=[TimedKey(one, 600), TimedKey(other, 600)]))
     assert [600, 600] == [round(held.seconds + 0.4) for held in nft.held().values()]
-    nft.apply(Batch(extend=[Timed(one, 30)], remove=[other, pair("192.0.2.9", "9")]))
+    nft.apply(Batch(extend=[TimedKey(one, 30)], remove=[other, key("192.0.2.9", "9")]))
     assert {one: 30} == {p: round(held.seconds + 0.4) for p, held in nft.held().items()}
 
 
@@ -108,7 +108,7 @@ def test_a_batch_is_all_or_nothing(nft):
     small = Nftables(Place(table="small", size=3))
     small.setup()
     with pytest.raises(BackendError):
-        small.apply(Batch(add=[Timed(pair("192.0.2.1", str(port)), 60) for port in range(1, 9)]))
+        small.apply(Batch(add=[TimedKey(key("192.0.2.1", str(port)), 60) for port in range(1, 9)]))
     assert {} == small.held()
     small.close()
 
@@ -116,39 +116,39 @@ def test_a_batch_is_all_or_nothing(nft):
 @pytest.mark.root
 def test_setting_up_again_keeps_what_is_held_and_moves_the_chain(nft):
     """A second setup, with another hook and priority, loses no block; the rules are there once."""
-    nft.apply(Batch(add=[Timed(pair("192.0.2.1", "80"), 60)]))
+    nft.apply(Batch(add=[TimedKey(key("192.0.2.1", "80"), 60)]))
     again = Nftables(Place(hook="forward", priority=5))
     again.setup()
     listed = json.loads(subprocess.check_output(["nft", "-j", "list", "table", "inet", "portkin"]))["nftables"]
     chains = [item["chain"] for item in listed if "chain" in item]
     assert [("forward", 5)] == [(chain["hook"], chain["prio"]) for chain in chains]
     assert 4 == sum("rule" in item for item in listed)
-    assert [pair("192.0.2.1", "80")] == list(again.held())
+    assert [key("192.0.2.1", "80")] == list(again.held())
     again.close()
 
 
 @pytest.mark.root
 def test_a_table_that_is_gone_is_noticed(nft):
     """Without its table the backend says that it forgot, and every use is an error until it is set up again."""
-    assert not nft.forgot()
+    assert not nft.lost_blocks()
     nft.teardown()
-    assert nft.forgot()
-    for use in (nft.held, nft.dropped, lambda: nft.apply(Batch(add=[Timed(pair("192.0.2.1", "1"), 1)]))):
+    assert nft.lost_blocks()
+    for use in (nft.held, nft.dropped, lambda: nft.apply(Batch(add=[TimedKey(key("192.0.2.1", "1"), 1)]))):
         with pytest.raises(BackendError, match="nftables"):
             use()
     nft.teardown()
     nft.setup()
-    assert ({}, False) == (nft.held(), nft.forgot())
+    assert ({}, False) == (nft.held(), nft.lost_blocks())
 
 
 @pytest.mark.root
 def test_many_elements_are_read_as_they_were_written(nft):
     """Thousands of elements, with different times and some without end, are read back exactly once each."""
-    wanted = {pair_of(ip_address(f"10.{n >> 8}.{n & 255}.1"), Port(n, "tcp")): 100 + n % 7000 for n in range(1, 9000)}
-    nft.apply(Batch(add=[Timed(p, s) for p, s in wanted.items()]))
+    wanted = {key_of(ip_address(f"10.{n >> 8}.{n & 255}.1"), Port(n, "tcp")): 100 + n % 7000 for n in range(1, 9000)}
+    nft.apply(Batch(add=[TimedKey(p, s) for p, s in wanted.items()]))
     subprocess.run(["nft", "add element inet portkin tcp4 { 192.0.2.77 . 77 }"], check=True)
     held = nft.held()
-    assert float("inf") == held.pop(pair("192.0.2.77", "77")).seconds
+    assert float("inf") == held.pop(key("192.0.2.77", "77")).seconds
     assert wanted.keys() == held.keys()
     assert all(0 <= wanted[p] - held[p].seconds < 30 for p in wanted)
 
@@ -170,14 +170,14 @@ def test_packets_are_dropped_and_counted(nft):
     port = receiver.getsockname()[1]
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.bind(("192.0.2.1", 0))
-    blocked = pair("192.0.2.1", f"{port}/udp")
-    nft.apply(Batch(add=[Timed(blocked, 60)]))
+    blocked = key("192.0.2.1", f"{port}/udp")
+    nft.apply(Batch(add=[TimedKey(blocked, 60)]))
     sender.sendto(b"12345", ("192.0.2.1", port))
     nft.apply(Batch(remove=[blocked]))
     sender.sendto(b"here", ("192.0.2.1", port))
     assert b"here" == receiver.recv(99)
     assert (1, 33) == nft.dropped()  # 20 bytes of IP, 8 of UDP and 5
-    nft.apply(Batch(add=[Timed(blocked, 60)]))
+    nft.apply(Batch(add=[TimedKey(blocked, 60)]))
     sender.sendto(b"", ("192.0.2.1", port))
     assert [(1, 28)] == [(held.packets, held.bytes) for held in nft.held().values()]
     assert (2, 61) == nft.dropped()
@@ -187,8 +187,8 @@ def test_packets_are_dropped_and_counted(nft):
 def test_the_program_does_what_the_library_does(nft):
     """Without the library, nft itself is started for each batch, with the same result."""
     slow = Nftables(Place(), runner=Program("nft"))
-    slow.apply(Batch(add=[Timed(pair("192.0.2.1", "80"), 60)]))
-    assert [pair("192.0.2.1", "80")] == list(nft.held())
+    slow.apply(Batch(add=[TimedKey(key("192.0.2.1", "80"), 60)]))
+    assert [key("192.0.2.1", "80")] == list(nft.held())
     with pytest.raises(BackendError, match="Could not process rule"):
         slow._runner.run("delete element inet portkin tcp4 { 192.0.2.2 . 80 }")
 
@@ -220,7 +220,7 @@ def test_the_enforcer_and_the_kernel(nft, tmp_path):
     import time
 
     def bench():
-        made = Bench(tmp_path, Nftables(Place()), wall=time.time, steady=time.monotonic)
+        made = Bench(tmp_path, Nftables(Place()), wall_clock=time.time, monotonic=time.monotonic)
         made.enforcer.start()
         return made
 
@@ -228,7 +228,7 @@ def test_the_enforcer_and_the_kernel(nft, tmp_path):
     asked = first.ask(block("203.0.113.5", "80", 60), block("203.0.113.5", "443", 60), block("2001:db8::1", "80", 60))
     assert [("added", "")] * 3 == asked
     first.ask(unblock("203.0.113.5", "443"), block("203.0.113.5", "80", 600))
-    expected = {pair("203.0.113.5", "80"): 600, pair("2001:db8::1", "80"): 60}
+    expected = {key("203.0.113.5", "80"): 600, key("2001:db8::1", "80"): 60}
     assert expected == {p: round(held.seconds + 0.4) for p, held in nft.held().items()}
     subprocess.run(["nft", "flush", "ruleset"], check=True)
     first.enforcer.tick()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -17,10 +19,10 @@ from portkin.net.ports import Port
 from portkin.rates.config import RatesConfig
 from portkin.rates.factory import make_rates
 from portkin.rates.metrics import RatesMetrics
-from portkin.rates.scorer import Keeper
+from portkin.rates.scorer import RateScorer
 from portkin.rates.service import NO_MODELS
-from portkin.rates.store import Closing, Window
-from portkin.timeseries.windows import HOUR
+from portkin.rates.store import Closing, RateStore
+from portkin.timeseries.bins import HOUR
 from portkin.zeek.messages import (
     Count,
     RateAnomaly,
@@ -51,19 +53,28 @@ def report(start: float, counts=None, *, node: str = "zeek", width: float = 60.0
 
 
 class Desk:
-    """A keeper with a steady clock that a test moves; reports come with Zeek's time."""
+    """A scorer with clocks that a test controls; reports come with Zeek's time."""
 
     def __init__(self, folder, **closing) -> None:
         self.models = Forecaster.load(write_means(folder / "models"))
         self.registry = CollectorRegistry()
-        window = Window(
+        store = RateStore(
             folder / "w.sqlite", width=HOUR, tz="UTC", ports=self.models.ports, bins=20, closing=Closing(**closing)
         )
-        self.keeper = Keeper(window, self.models, metrics=RatesMetrics(self.registry), log=Lines())
+        self.log = Lines()
+        self.wall_clock = time.time
+        """The sidecar's; today, years after the reports, unless `at` sets it."""
+        self.scorer = RateScorer(
+            store,
+            self.models,
+            metrics=RatesMetrics(self.registry),
+            log=self.log,
+            wall_clock=lambda: self.wall_clock(),
+        )
 
-    def at(self, wall: float) -> None:
-        """The sidecar's clock says this; otherwise it is today, years after the reports."""
-        self.keeper._wall = lambda: wall
+    def at(self, now: float) -> None:
+        """The sidecar's clock shows this time."""
+        self.wall_clock = lambda: now
 
     def hour(self, number: int, changes=None, node: str = "zeek") -> list:
         """What is said to the reports of a whole hour, but for the responses."""
@@ -71,7 +82,7 @@ class Desk:
         begin = BEGIN + number * HOUR
         reports = [report(begin, counts, node=node, width=60)]
         reports += [report(begin + minute * 60, node=node) for minute in range(1, 60)]
-        said = [message for one in reports for message in self.keeper.receive(one, one.start.timestamp() + 60)]
+        said = [message for one in reports for message in self.scorer.receive(one, one.start.timestamp() + 60)]
         return [message for message in said if not isinstance(message, RatesResponse)]
 
 
@@ -132,39 +143,39 @@ def test_live_scores_are_the_offline_scores(tmp_path):
 
 
 def test_reports_that_stop_are_one_outage_said_when_somebody_is_there(tmp_path):
-    """Three hours of silence: told once, and, where the way to Zeek broke, after the next report."""
+    """Three hours of silence: reported once, and, after a reconnect, with the next report."""
     desk = Desk(tmp_path)
     for number in range(5):
         desk.hour(number)
     end = BEGIN + 5 * HOUR
-    assert [] == desk.keeper.tick(end + HOUR)
-    said = desk.keeper.tick(end + HOUR + 130)
+    assert [] == desk.scorer.tick(end + HOUR)
+    said = desk.scorer.tick(end + HOUR + 130)
     assert [RatesOutage, RatesScores] == kinds(said)
     assert (datetime.fromtimestamp(end, UTC), ("zeek",)) == (said[0].start, said[0].nodes)
     assert (-1, -1) == (said[1].observed[0], said[1].e[0])
-    assert [RatesScores, RatesScores] == kinds(desk.keeper.tick(end + 3 * HOUR + 130))
+    assert [RatesScores, RatesScores] == kinds(desk.scorer.tick(end + 3 * HOUR + 130))
     assert [] == [m for m in desk.hour(9) if isinstance(m, RatesOutage | RateAnomaly | RateWarning)]
-    desk.keeper.connected()
-    assert [] == desk.keeper.tick(BEGIN + 12 * HOUR)
-    assert RatesOutage in kinds(desk.keeper.receive(report(BEGIN + 12 * HOUR), BEGIN + 12 * HOUR + 60))
+    desk.scorer.connected()
+    assert [] == desk.scorer.tick(BEGIN + 12 * HOUR)
+    assert RatesOutage in kinds(desk.scorer.receive(report(BEGIN + 12 * HOUR), BEGIN + 12 * HOUR + 60))
 
 
 def test_a_repeated_report_is_answered_and_counts_once(tmp_path):
     """The second answer accepts nothing, without an error; ports that no model reads are not taken."""
-    keeper = Desk(tmp_path).keeper
+    scorer = Desk(tmp_path).scorer
     once = report(BEGIN, {SSH: 5, Port(9, "udp"): 1}, reqid="a")
-    said = [keeper.receive(once, 0.0), keeper.receive(once, 1.0)]
+    said = [scorer.receive(once, 0.0), scorer.receive(once, 1.0)]
     assert [[RatesResponse("a", Count(1), "")], [RatesResponse("a", Count(0), "")]] == said
 
 
 def test_reports_at_odds_with_themselves_are_refused(tmp_path):
     """More ports than counts, or an interval over two bins: an answer that says so."""
-    keeper = Desk(tmp_path).keeper
+    scorer = Desk(tmp_path).scorer
     odd = RatesReport("a", "w", datetime.fromtimestamp(BEGIN, UTC), timedelta(minutes=1), (SSH,), ())
-    assert "1 ports, but 0 counts" in keeper.receive(odd, 0.0)[0].error
-    wide = keeper.receive(report(BEGIN, {SSH: 1}, width=2 * HOUR), 0.0)
+    assert "1 ports, but 0 counts" in scorer.receive(odd, 0.0)[0].error
+    wide = scorer.receive(report(BEGIN, {SSH: 1}, width=2 * HOUR), 0.0)
     assert "beyond the end of its bin" in wide[0].error
-    silent = keeper.receive(report(BEGIN, width=40 * 24 * HOUR), 0.0)
+    silent = scorer.receive(report(BEGIN, width=40 * 24 * HOUR), 0.0)
     assert "3456000 s wide, more than 2678400" in silent[0].error
     assert parse(unparse(odd)) == odd
 
@@ -182,22 +193,22 @@ YEAR = 365 * 24 * HOUR
     ],
 )
 def test_a_report_from_the_future_is_refused_and_alarms_go_on(tmp_path, jump, counts, width, node):
-    """A clock far ahead closes no bin: the next hours are scored, a burst is told, and the log says which node."""
+    """A clock far ahead closes no bin: the next hours are scored, a burst is reported, and the log says which node."""
     desk = Desk(tmp_path)
     for number in range(6):
         desk.at(BEGIN + (number + 1) * HOUR)
         desk.hour(number)
     for _ in range(3):
-        (answer,) = desk.keeper.receive(report(BEGIN + 6 * HOUR + jump, counts, width=width, node=node), 0.0)
+        (answer,) = desk.scorer.receive(report(BEGIN + 6 * HOUR + jump, counts, width=width, node=node), 0.0)
         assert re.fullmatch(
-            rf"report of {node} refused: it ends \d+ s ahead of the sidecar's clock; set .*", answer.error
+            rf"report of {node} rejected: it ends \d+ s ahead of the sidecar's clock; set .*", answer.error
         )
     said = []
     for number in range(6, 9):
         desk.at(BEGIN + (number + 1) * HOUR)
         said.append(kinds(desk.hour(number, {TELNET: 2000} if number == 8 else None)))
     assert [[RatesScores], [RatesScores], [RatesScores, RateAnomaly]] == said
-    lines = [(level, pairs["node"]) for level, _, pairs in desk.keeper._log.lines]
+    lines = [(level, pairs["node"]) for level, _, pairs in desk.log.lines]
     assert [("error", node)] == lines
     assert 3 == desk.registry.get_sample_value("portkin_rates_reports_total", {"outcome": "refused"})
 
@@ -206,18 +217,17 @@ def test_a_clock_that_differs_a_little_is_believed(tmp_path):
     """A node half an hour ahead is counted: clocks differ, and that loses a bin at most."""
     desk = Desk(tmp_path)
     desk.at(BEGIN)
-    assert [RatesResponse("r", Count(1), "")] == desk.keeper.receive(report(BEGIN + HOUR // 2, {SSH: 5}), 0.0)
+    assert [RatesResponse("r", Count(1), "")] == desk.scorer.receive(report(BEGIN + HOUR // 2, {SSH: 5}), 0.0)
 
 
 def test_a_window_that_is_in_the_future_is_told(tmp_path):
     """Where an earlier version, or a wrong clock, left the window years ahead, the log says so at the start."""
-    config = RatesConfig(model=write_means(tmp_path / "m"), books=tmp_path / "w.sqlite")
+    config = RatesConfig(model=write_means(tmp_path / "m"), database=tmp_path / "w.sqlite")
     told = []
     for wall in (BEGIN + HOUR, BEGIN - 24 * HOUR):
         log = Lines()
-        part, _ = make_rates(config, registry=CollectorRegistry(), log=log, wall=lambda wall=wall: wall)
-        part._work([(0.0, report(BEGIN, {SSH: 1}))], False)
-        part._keeper.close_file()
+        part, _ = make_rates(config, registry=CollectorRegistry(), log=log, wall_clock=lambda wall=wall: wall)
+        drive(part, [report(BEGIN, {SSH: 1})])
         told.append([pairs["file"] for level, _, pairs in log.lines if level == "error" and "file" in pairs])
     assert [[], [str(tmp_path / "w.sqlite")]] == told
 
@@ -249,7 +259,7 @@ def made(config: RatesConfig):
 
 def test_the_part_answers_from_its_thread(tmp_path):
     """Reports handed to the part are answered in order, and the window is in its file."""
-    config = RatesConfig(model=write_means(tmp_path / "m").absolute(), books=tmp_path / "state" / "w.sqlite")
+    config = RatesConfig(model=write_means(tmp_path / "m").absolute(), database=tmp_path / "state" / "w.sqlite")
     said = drive(made(config), [report(BEGIN + 60 * n, {SSH: 1}, reqid=str(n)) for n in range(5)])
     assert [RatesResponse(str(n), Count(1), "") for n in range(5)] == said
     assert (tmp_path / "state" / "w.sqlite").exists()
@@ -257,7 +267,7 @@ def test_the_part_answers_from_its_thread(tmp_path):
 
 def test_without_models_reports_are_answered_with_what_to_do(tmp_path):
     """Zeek hears that rates.model is not set; nothing is written."""
-    config = RatesConfig(books=tmp_path / "w.sqlite")
+    config = RatesConfig(database=tmp_path / "w.sqlite")
     assert [RatesResponse("r", Count(0), NO_MODELS)] == drive(made(config), [report(BEGIN, {SSH: 1})])
     assert not (tmp_path / "w.sqlite").exists()
 
@@ -266,30 +276,46 @@ def test_a_file_that_cannot_be_written_ends_nothing(tmp_path):
     """The error is logged, with the setting to change; reports stay unanswered, so Zeek keeps them."""
     log = Lines()
     (tmp_path / "file").write_text("")
-    config = RatesConfig(model=write_means(tmp_path / "m"), books=tmp_path / "file" / "w.sqlite")
+    config = RatesConfig(model=write_means(tmp_path / "m"), database=tmp_path / "file" / "w.sqlite")
     part, _ = make_rates(config, registry=CollectorRegistry(), log=log)
     with pytest.raises(TimeoutError):
         asyncio.run(_briefly(part))
-    assert [True] == ["rates.books" in pairs["reason"] for level, _, pairs in log.lines if level == "error"]
+    assert [True] == ["rates.database" in pairs["reason"] for level, _, pairs in log.lines if level == "error"]
 
 
-def test_a_full_disk_is_no_defect(tmp_path):
-    """The log names the file and rates.books, without a traceback; the report stays unanswered, so Zeek keeps it."""
-    log = Lines()
-    config = RatesConfig(model=write_means(tmp_path / "m"), books=tmp_path / "w.sqlite")
+def test_a_full_disk_is_no_defect(tmp_path, monkeypatch):
+    """The log names the file and rates.database, without a traceback; the report stays unanswered, so Zeek keeps it."""
+    opened, connect = [], sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **more: opened.append(connect(*args, **more)) or opened[-1])
+    log, said = Lines(), []
+    config = RatesConfig(model=write_means(tmp_path / "m"), database=tmp_path / "w.sqlite")
     part, _ = make_rates(config, registry=CollectorRegistry(), log=log, clock=lambda: 0.0)
-    assert [RatesResponse] == kinds(part._work([(0.0, report(BEGIN, {SSH: 1}))], False))
-    database = part._keeper._window._db
-    (pages,) = database.execute("PRAGMA page_count").fetchone()
-    database.execute(f"PRAGMA max_page_count = {pages}")
-    many = [(0.0, report(BEGIN + 1 + n, {SSH: 1}, node=f"{n}" * 500)) for n in range(50)]
-    assert len(many) > len(part._work(many, False))
+    many = [report(BEGIN + 1 + n, {SSH: 1}, node=f"{n}" * 500) for n in range(50)]
+
+    async def scenario() -> None:
+        (handler,) = part.handlers().values()
+        work = asyncio.create_task(part.run(said.extend))
+        async with asyncio.timeout(20):
+            list(handler(report(BEGIN, {SSH: 1}), 0.0))
+            while not said:
+                await asyncio.sleep(0.01)
+            (pages,) = opened[-1].execute("PRAGMA page_count").fetchone()
+            opened[-1].execute(f"PRAGMA max_page_count = {pages}")
+            for one in many:
+                list(handler(one, 0.0))
+            while not log.events("error"):
+                await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert [RatesResponse] == kinds(said[:1])
+    assert len(said) < 1 + len(many)
     (reason,) = [pairs["reason"] for level, _, pairs in log.lines if level == "error"]
     assert reason.startswith(
-        f"{tmp_path / 'w.sqlite'}: the window of rates cannot be written (database or disk is full)"
+        f"{tmp_path / 'w.sqlite'}: the rates database cannot be written (database or disk is full)"
     )
-    assert "rates.books" in reason
-    part._keeper.close_file()
+    assert "rates.database" in reason
 
 
 async def _briefly(part) -> None:
@@ -333,7 +359,7 @@ class Reloading:
 
     def __init__(self, tmp_path) -> None:
         self.path, self.log, self.registry = write_means(tmp_path / "m"), Lines(), CollectorRegistry()
-        config = RatesConfig(model=self.path, books=tmp_path / "w.sqlite")
+        config = RatesConfig(model=self.path, database=tmp_path / "w.sqlite")
         self.part, self.folder = make_rates(config, registry=self.registry, log=self.log)
         self.said: list = []
         self.hours = 0
@@ -390,7 +416,7 @@ def test_a_port_that_new_models_add_is_unknown_before_them(tmp_path):
     live = Reloading(tmp_path)
     write_means(live.path, [SSH])
     live.part, live.folder = make_rates(
-        RatesConfig(model=live.path, books=tmp_path / "w.sqlite"), registry=CollectorRegistry(), log=live.log
+        RatesConfig(model=live.path, database=tmp_path / "w.sqlite"), registry=CollectorRegistry(), log=live.log
     )
 
     async def scenario() -> None:

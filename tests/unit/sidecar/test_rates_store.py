@@ -1,4 +1,4 @@
-"""The window of rates: reports in, bins closed, restarts survived."""
+"""The rates database: reports in, bins closed, restarts survived."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import sqlite3
 import numpy as np
 import pytest
 
-from portkin.errors import BooksError
+from portkin.errors import StorageError
 from portkin.net.ports import Port
-from portkin.rates.store import Closing, Window, open_window
-from portkin.timeseries.windows import HOUR
+from portkin.rates.store import Closing, RateStore, open_store
+from portkin.timeseries.bins import HOUR
 
 SSH, TELNET, OTHER = Port(22, "tcp"), Port(23, "tcp"), Port(7, "udp")
 NAN = float("nan")
 
 
-def window(path, ports=(SSH, TELNET), **closing) -> Window:
-    return Window(path / "w.sqlite", width=HOUR, tz="UTC", ports=ports, bins=10, closing=Closing(**closing))
+def window(path, ports=(SSH, TELNET), **closing) -> RateStore:
+    return RateStore(path / "w.sqlite", width=HOUR, tz="UTC", ports=ports, bins=10, closing=Closing(**closing))
 
 
-def watch(held: Window, node: str, first: float, last: float, counts=None) -> None:
+def watch(held: RateStore, node: str, first: float, last: float, counts=None) -> None:
     """Reports of every minute of [first, last) of a node; the counts are in the first."""
     for start in np.arange(first, last, 60.0):
         held.take(node, float(start), float(min(start + 60, last)), counts or {})
@@ -36,7 +36,7 @@ def test_nodes_are_summed_and_repetitions_are_not(tmp_path):
     watch(held, "w1", 60, HOUR)
     watch(held, "w2", 60, HOUR)
     assert 0 == held.due(HOUR)
-    closed = held.close(HOUR)
+    closed = held.close_bin(HOUR)
     assert (True, (), False) == (closed.known, closed.missed, closed.outage)
     np.testing.assert_array_equal([[7, 0]], held.counts(0, 5))
 
@@ -49,7 +49,7 @@ def test_a_bin_waits_for_the_missing_but_not_for_ever(tmp_path):
     assert (None, None, 0) == (held.due(HOUR), held.due(HOUR + 119), held.due(HOUR + 120))
     held.take("w2", HOUR - 60, HOUR, {SSH: 1})
     assert 0 == held.due(HOUR)
-    held.close(HOUR)
+    held.close_bin(HOUR)
     np.testing.assert_array_equal([[6, 0]], held.counts(0, 1))
 
 
@@ -61,7 +61,7 @@ def test_a_bin_that_a_node_hardly_watched_is_unknown(tmp_path):
         begin = hour * HOUR
         watch(held, "w1", begin, begin + HOUR, {SSH: 5})
         watch(held, "w2", begin, begin + (HOUR if hour in (0, 3) else HOUR / 2), {TELNET: 1})
-        closed = held.close(begin + HOUR + 120)
+        closed = held.close_bin(begin + HOUR + 120)
         said.append((closed.known, closed.missed, closed.outage))
     assert [(True, (), False), (False, ("w2",), True), (False, ("w2",), False), (True, (), False)] == said
     np.testing.assert_array_equal([[5, 1], [NAN, NAN], [NAN, NAN], [5, 1]], held.counts(3 * HOUR, 4))
@@ -71,16 +71,16 @@ def test_what_comes_late_makes_a_closed_bin_whole(tmp_path):
     """A closed unknown bin becomes known when the other half of it arrives; older than the window is too late."""
     held = window(tmp_path)
     watch(held, "w1", 0, 2 * HOUR, {SSH: 5})
-    held.close(HOUR + 120)
+    held.close_bin(HOUR + 120)
     watch(held, "w1", 2 * HOUR, 2.5 * HOUR, {SSH: 2})
-    held.close(2 * HOUR + 120)
-    held.close(3 * HOUR + 120)
+    held.close_bin(2 * HOUR + 120)
+    held.close_bin(3 * HOUR + 120)
     assert np.isnan(held.counts(2 * HOUR, 1)).all()
     watch(held, "w1", 2.5 * HOUR, 3 * HOUR, {SSH: 4})
     np.testing.assert_array_equal([[6, 0]], held.counts(2 * HOUR, 1))
     held.take("w1", 40 * HOUR, 40 * HOUR + 60, {})
-    held.close(41 * HOUR)
-    held.close(41 * HOUR)
+    held.close_bin(41 * HOUR)
+    held.close_bin(41 * HOUR)
     assert "old" == held.take("w9", 0, 60, {SSH: 1})
 
 
@@ -89,11 +89,11 @@ def test_a_bin_without_any_probe_is_unknown_unless_told_otherwise(tmp_path):
     held = window(tmp_path)
     watch(held, "w1", 0, HOUR, {OTHER: 1})
     watch(held, "w1", HOUR, 2 * HOUR)
-    assert [(True, False), (False, True)] == [(c.known, c.outage) for c in (held.close(9e3), held.close(9e3))]
+    assert [(True, False), (False, True)] == [(c.known, c.outage) for c in (held.close_bin(9e3), held.close_bin(9e3))]
     (tmp_path / "zero").mkdir()
     held = window(tmp_path / "zero", absent="zero")
     watch(held, "w1", 0, HOUR)
-    held.close(HOUR)
+    held.close_bin(HOUR)
     np.testing.assert_array_equal([[0, 0]], held.counts(0, 1))
 
 
@@ -101,10 +101,10 @@ def test_a_node_that_joins_within_a_bin_is_no_outage(tmp_path):
     """The bin in which a second worker comes is known by the first."""
     held = window(tmp_path)
     watch(held, "w1", 0, HOUR, {SSH: 1})
-    held.close(HOUR)
+    held.close_bin(HOUR)
     watch(held, "w1", HOUR, 2 * HOUR, {SSH: 1})
     watch(held, "w2", 1.5 * HOUR, 2 * HOUR)
-    assert held.close(2 * HOUR).known
+    assert held.close_bin(2 * HOUR).known
 
 
 def test_a_node_that_was_taken_away_is_forgotten(tmp_path):
@@ -114,18 +114,18 @@ def test_a_node_that_was_taken_away_is_forgotten(tmp_path):
     watch(held, "w2", 0, HOUR)
     for hour in range(1, 6):
         held.take("w1", hour * HOUR + 0.5, hour * HOUR + 1, {SSH: 1})
-    assert [True, False, False, True, True, True] == [held.close(hour * HOUR + 3720).known for hour in range(6)]
+    assert [True, False, False, True, True, True] == [held.close_bin(hour * HOUR + 3720).known for hour in range(6)]
 
 
 def test_a_restart_changes_nothing(tmp_path):
-    """Reports before and after the file was opened anew make one bin; repetitions are still known."""
+    """Reports before and after the file was reopened make one bin; repetitions are still known."""
     held = window(tmp_path)
     watch(held, "w1", 0, HOUR / 2, {SSH: 2})
-    held.close_file()
+    held.close()
     held = window(tmp_path)
     assert "repeated" == held.take("w1", 0, 60, {SSH: 2})
     watch(held, "w1", HOUR / 2, HOUR, {SSH: 3})
-    assert held.close(HOUR).known
+    assert held.close_bin(HOUR).known
     np.testing.assert_array_equal([[5, 0]], held.counts(0, 1))
 
 
@@ -133,14 +133,14 @@ def test_a_port_that_new_models_read_is_unknown_before_them(tmp_path):
     """Not zero: it was not counted. A port they do not read is left out; another width empties the file."""
     held = window(tmp_path)
     watch(held, "w1", 0, HOUR, {SSH: 2, OTHER: 9})
-    held.close(HOUR)
-    held.close_file()
+    held.close_bin(HOUR)
+    held.close()
     held = window(tmp_path, ports=(OTHER, SSH))
     watch(held, "w1", HOUR, 2 * HOUR, {SSH: 2, OTHER: 9})
-    held.close(2 * HOUR)
+    held.close_bin(2 * HOUR)
     np.testing.assert_array_equal([[NAN, 2], [9, 2]], held.counts(HOUR, 2))
-    held.close_file()
-    held = Window(held.path, width=86_400, tz="UTC", ports=(SSH,), bins=10, closing=Closing())
+    held.close()
+    held = RateStore(held.path, width=86_400, tz="UTC", ports=(SSH,), bins=10, closing=Closing())
     assert (0, 1) == held.counts(0, 5).shape
 
 
@@ -148,7 +148,7 @@ def test_a_recording_fills_what_nobody_watched(tmp_path):
     """Bins before the first report come from the recording; what nodes watched stays."""
     held = window(tmp_path)
     watch(held, "w1", 2 * HOUR, 3 * HOUR, {SSH: 2})
-    held.close(3 * HOUR)
+    held.close_bin(3 * HOUR)
     starts = np.arange(4) * HOUR
     assert 1 == held.fill(starts, (TELNET, SSH), np.array([[1.0, 8], [NAN, NAN], [1, 9], [1, 9]]))
     np.testing.assert_array_equal([[8, 1], [NAN, NAN], [2, 0]], held.counts(2 * HOUR, 9))
@@ -160,10 +160,10 @@ def test_a_long_silence_is_passed_over(tmp_path):
     """After a year without reports the bins that no window reaches are not closed one by one."""
     held = window(tmp_path)
     watch(held, "w1", 0, HOUR, {SSH: 2})
-    held.close(HOUR)
+    held.close_bin(HOUR)
     now, closed = 9_000 * HOUR + 120, 0
     while held.due(now) is not None:
-        held.close(now)
+        held.close_bin(now)
         closed += 1
     assert 1 + 10 == closed
 
@@ -183,12 +183,12 @@ def test_a_damaged_file_is_set_aside(tmp_path):
     path = tmp_path / "w.sqlite"
     path.write_bytes(b"not a database, but long enough to be read as one" * 40)
     known = {"width": HOUR, "tz": "UTC", "ports": (SSH,), "bins": 4, "closing": Closing()}
-    held, wrong = open_window(path, 1_000, **known)
+    held, wrong = open_store(path, 1_000, **known)
     assert "w.sqlite.damaged-1000" in wrong
     assert "new" == held.take("w1", 0, 60, {SSH: 1})
     foreign = tmp_path / "foreign.sqlite"
     with sqlite3.connect(foreign) as made:
         made.execute("CREATE TABLE t (x)")
-    assert "foreign.sqlite.damaged" in open_window(foreign, 1_000, **known)[1]
-    with pytest.raises(BooksError, match=r"rates\.books"):
-        open_window(path / "below", 1_000, **known)
+    assert "foreign.sqlite.damaged" in open_store(foreign, 1_000, **known)[1]
+    with pytest.raises(StorageError, match=r"rates\.database"):
+        open_store(path / "below", 1_000, **known)

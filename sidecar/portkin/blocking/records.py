@@ -1,0 +1,204 @@
+"""Keeps the active blocks and the block database in step, whatever happens to file, clock or by other processes.
+
+What is written here is written by one thread, within `BlockRecords.changing`, which keeps other processes away.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from portkin.blocking.active import ActiveBlocks, Ended
+from portkin.blocking.block import Block, BlockKey, Mode
+from portkin.blocking.database import BlockDatabase, Entry, open_database
+from portkin.blocking.policy import Plan
+from portkin.errors import StorageError
+from portkin.logs import Log
+
+_JUMP = 2.0
+"""Seconds by which the wall clock may deviate from the monotonic one before that is called a jump."""
+
+
+class BlockRecords:
+    """The active blocks, and the file that has them. Methods that write may raise sqlite3.Error and StorageError."""
+
+    def __init__(
+        self,
+        path: Path,
+        active: ActiveBlocks,
+        log: Log,
+        wall_clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.path = path
+        self.active = active
+        self._log = log
+        self._wall_clock = wall_clock
+        self._monotonic = monotonic
+        self._offset = wall_clock() - monotonic()
+        self._opened: BlockDatabase | None = None
+
+    def open(self) -> bool:
+        """Open the file and load what is active; False where a damaged file had to be set aside.
+
+        Raises StorageError where there can be no file.
+        """
+        self._opened, problem = open_database(self.path, self._wall_clock())
+        self.active.unrecorded.clear()  # of rows of another file
+        if problem:
+            self._log.error("block database set aside, a new one created", reason=problem)
+        self._load(self._wall_clock())
+        return not problem
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    @property
+    def database(self) -> BlockDatabase:
+        """The open database. Raises StorageError where there is none."""
+        if self._opened is None:
+            raise StorageError(f"{self.path}: the block database is not open")
+        return self._opened
+
+    @contextmanager
+    def changing(self) -> Iterator[float]:
+        """Keep other processes from changing anything meanwhile; yields the time."""
+        with self.database.lock():
+            yield self._now()
+
+    def _now(self) -> float:
+        """The wall-clock time. Where the clock was changed, the ends of blocks move with it."""
+        now = self._wall_clock()
+        jump = now - self._monotonic() - self._offset
+        if abs(jump) > _JUMP:
+            self._offset += jump
+            self._log.error("the clock was changed; the ends of blocks move with it", seconds=round(jump, 1))
+            self.active.shift(jump)
+            self._correct(self.active.by_key.values())
+        return now
+
+    def check_clock(self, now: float) -> None:
+        """Where the clock is behind the database, limit each block to the duration it was meant to have."""
+        behind = self.database.clock_behind(now)
+        if not behind:
+            return
+        self._log.error(
+            "the clock is behind the block database; no block lasts longer than it was meant to",
+            seconds=round(behind),
+            database=str(self.path),
+        )
+        for block in list(self.active.by_key.values()):
+            self.active.set_end(block, min(block.until, now + block.until - block.since))
+        self._correct(self.active.by_key.values())
+        self.stamp(now)
+
+    def refresh(self, mode: Mode, now: float) -> list[Block] | None:
+        """Load what other processes wrote, as ``portkin blocks`` does; None where none did.
+
+        Returns the blocks that are gone, and those of ``mode`` that are of another mode now. The backend has to
+        release those whose time is not over.
+        """
+        if not self.database.changed():
+            return None
+        before = self.active.by_key
+        self._load(now)
+        after = self.active.by_key
+        for key in after.keys() & before.keys():
+            after[key].hit |= before[key].row == after[key].row and before[key].hit
+        gone = [block for key, block in before.items() if key not in after or block.mode == mode != after[key].mode]
+        self.active.unreleased.update(block.key for block in gone if block.until > now)
+        return gone
+
+    def record_ended(self) -> None:
+        """Record which blocks have ended; what fails now is recorded later."""
+        if self.active.unrecorded:
+            with self.database.transaction():
+                self.database.end(self.active.unrecorded)
+            self.active.unrecorded.clear()
+
+    def adopt(self, blocks: Sequence[Block], reason: str) -> None:
+        """Record blocks that the backend holds already; from now on they are active."""
+        with self.database.transaction():
+            self.database.add([Entry(block, reason=reason) for block in blocks])
+        for block in blocks:
+            self.active.add(block)
+
+    def write(self, plan: Plan, now: float, grace: float) -> None:
+        """Record a plan, and what has ended; where that fails, forget the plan. What was unblocked stays unblocked."""
+        database = self.database
+        try:
+            with database.transaction():
+                # First, for a key that is to be blocked may still be active there.
+                database.end(self.active.unrecorded)
+                database.add(list(plan.adds.values()))
+                database.extend(block for block, _ in plan.extends.values())
+                database.remove_grace(plan.grace_ends)
+                database.add_grace(plan.grace_begins, now + grace)
+            self.active.unrecorded.clear()
+        except sqlite3.Error:
+            self.active.undo_end(plan.replaced.values())
+            self._load(now)
+            raise
+
+    def take_back(self, plan: Plan, refused: set[BlockKey] | None, mode: Mode, now: float) -> set[BlockKey]:
+        """The backend has nothing of the plan (None), or not these keys; returns the keys affected.
+
+        Added blocks end as errors, extended ones keep their former end.
+        """
+        adds = [entry.block for entry in plan.adds.values() if entry.block.mode == mode]
+        failed = [block for block in adds if refused is None or block.key in refused]
+        extended = [former for key, former in plan.extends.items() if refused is None or key in refused]
+        self.active.end(failed, "error", now, release=refused is None)
+        for block, until in extended:
+            self.active.set_end(block, until)
+        with self.database.transaction():
+            self.database.end(self.active.unrecorded)
+            self.database.correct([block for block, _ in extended])
+        self.active.unrecorded.clear()
+        return {block.key for block in failed} | {block.key for block, _ in extended}
+
+    def count(self, counted: Iterable[tuple[Block, int, int]]) -> None:
+        """Record how many packets and bytes each block has dropped."""
+        with self.database.transaction():
+            self.database.count(counted)
+
+    def stamp(self, now: float) -> None:
+        """Record the time, for `check_clock`."""
+        with self.database.transaction():
+            self.database.stamp(now)
+
+    def prune(self, before: float, now: float) -> None:
+        """Delete blocks that ended before then."""
+        with self.database.transaction():
+            self.database.prune(before, now)
+
+    def repair(self, error: Exception) -> None:
+        """After an error: set a damaged file aside, and create a new one with the active blocks."""
+        # A row that exists already is no damage of the file.
+        sound = (sqlite3.OperationalError, sqlite3.IntegrityError)
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sound)
+        if not damaged and self._opened is not None:
+            return
+        active, grace = list(self.active.by_key.values()), self.active.grace
+        self.close()
+        try:
+            self.open()
+            with self.database.transaction():
+                now = self._wall_clock()
+                self.database.end(Ended(block, "replaced", now) for block in self.database.active())
+                self.database.add([Entry(block, reason="from the previous block database") for block in active])
+            self.active.load(active, grace)
+        except (sqlite3.Error, StorageError) as again:
+            self._log.error("there is no block database; nothing is blocked", reason=str(again))
+
+    def _correct(self, blocks: Iterable[Block]) -> None:
+        with self.database.transaction():
+            self.database.correct(blocks)
+
+    def _load(self, now: float) -> None:
+        self.active.load(self.database.active(), self.database.grace(now))

@@ -1,0 +1,72 @@
+"""Bins of time: equal intervals for which probes are counted. Times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.errors import ConfigError
+
+HOUR = 3_600
+DAY = 86_400
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of that name, as "Europe/Paris"; UTC needs no zone files. ConfigError for a name unknown here."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(
+            f"{name!r} is not a time zone known here; write one as Europe/Paris, or install the system's tzdata"
+        ) from None
+
+
+def bin_start(when: float, width: int, tz: str = "UTC") -> int:
+    """The start, in seconds since the epoch, of the bin of `width` seconds that holds `when`.
+
+    Days begin at local midnight in `tz`, so that they follow daylight saving; shorter bins are counted from
+    the epoch whatever the zone, so that every zone has the same ones.
+
+    >>> bin_start(7_199.5, HOUR)
+    3600
+    """
+    if width <= 0 or DAY % width:
+        raise ValueError(f"a bin of {width} s does not divide a day; use 3600 or 86400")
+    if width < DAY or tz == "UTC":
+        return int(when // width) * width
+    local = datetime.fromtimestamp(when, zone(tz))
+    return int(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp())
+
+
+def next_start(start: int, width: int, tz: str = "UTC") -> int:
+    """The start of the bin after the one that begins at `start`."""
+    if width < DAY or tz == "UTC":
+        return start + width
+    local = datetime.fromtimestamp(start, zone(tz)).replace(tzinfo=None) + timedelta(days=1)
+    return int(local.replace(tzinfo=zone(tz)).timestamp())
+
+
+def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArray[np.int64]:
+    """The starts, in seconds, of all bins from the one that holds `first` to that of `last`: int64 (n,)."""
+    start, end = bin_start(first, width, tz), bin_start(last, width, tz)
+    if width < DAY or tz == "UTC":
+        return np.arange(start, end + 1, width, dtype=np.int64)
+    starts = []
+    while start <= end:
+        starts.append(start)
+        start = next_start(start, width, tz)
+    return np.array(starts, dtype=np.int64)
+
+
+def label(start: int, width: int, tz: str = "UTC") -> str:
+    """A bin as people read it: ``2013-03-03`` for days, ``2013-03-03T21:00Z`` for hours in UTC."""
+    if width >= DAY:
+        return datetime.fromtimestamp(start, zone(tz)).strftime("%Y-%m-%d")
+    if tz == "UTC":
+        return datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    return datetime.fromtimestamp(start, zone(tz)).isoformat(timespec="minutes")
