@@ -51,7 +51,7 @@ def series(
         made = rate_series.from_csv(Path(source), width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
         made = made.select(ports) if ports else made
     else:
-        from portkin_training.core.probes import open_probes
+        from portkin_training.core.dataset import open_probes
 
         made = rate_series.from_probes(
             open_probes(source, engine=engine), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from portkin.errors import InputError
-from portkin_training.core.probes import open_probes
+from portkin_training.core.dataset import open_probes
 from portkin_training.evaluation.held_out import held_out
 from portkin_training.evaluation.options import LONGEST_FOR_ORACLE, ReplayOptions, Watch, settings_of
 from portkin_training.evaluation.results import ReplayResults

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from portkin.bundles.table import Table
+from portkin_training.core.dataset import open_probes
 from portkin_training.core.groups import By
 from portkin_training.core.history import History, read_history
-from portkin_training.core.probes import open_probes
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Sweep

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from portkin.errors import InputError
-from portkin_training.core.probes import Probes, ProbesWriter
+from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.probes import Probes
 from portkin_training.ingest import probe_definition as rules
 from portkin_training.ingest.captures.pcap import PCAP_MAGICS, read_capture
 from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC

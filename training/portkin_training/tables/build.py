@@ -16,8 +16,8 @@ import ibis.expr.types as ir
 from portkin.bundles.manifest import MANIFEST, refuse_foreign
 from portkin.bundles.table import KIND, Table, write_table
 from portkin.net.ports import Proto
+from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.core.engine import DUCKDB, Engine, Place, located
-from portkin_training.core.probes import manifest, open_probes
 from portkin_training.tables.daily.methods import METHODS as DAILY_METHODS
 from portkin_training.tables.daily.methods import weighted_days
 from portkin_training.tables.daily.store import Refreshed, refresh

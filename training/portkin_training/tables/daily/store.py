@@ -28,10 +28,10 @@ import pyarrow.parquet as pq
 
 from portkin.bundles.manifest import open_bundle, read_manifest, write_bundle
 from portkin.errors import BundleError, InputError
+from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.core.engine import DUCKDB, Engine, Place, listed, located
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
-from portkin_training.core.probes import manifest, open_probes
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.tables.daily.counts import Day, DayCounts, NextPortDay, count_each, empty_day, probes_of_days
 from portkin_training.tables.next_port.counts import KeyedCounts, Outcomes, PortCounts
