@@ -11,7 +11,8 @@ import numpy as np
 from portkin.errors import InputError
 from portkin_training.evaluation.options import InputReport, ReplayOptions
 from portkin_training.ingest.contacts import Contacts
-from portkin_training.replay.mawi.labels import Label, Matcher, read_labels
+from portkin_training.replay.mawi.labels import Label, read_labels
+from portkin_training.replay.mawi.matcher import Matcher
 
 
 def labels_for(captures: Sequence[Path], labels: Sequence[Path]) -> dict[Path, list[Path]]:
