@@ -20,7 +20,10 @@ def replay_held_out(
     options: ReplayOptions,
     watch: Watch = lambda name: None,
 ) -> ReplayResults:
-    """Learn the methods and every baseline from the first 80 % of probes datasets, and replay the rest."""
+    """Learn the methods and every baseline from the first 80 % of probes datasets, and replay the rest.
+
+    Raises InputError where an input is no probes dataset.
+    """
     if any(not path.is_dir() for path in inputs):
         raise InputError("what is learnt from must be probes datasets: make one with `portkin ingest`")
     found = held_out(

@@ -65,7 +65,10 @@ Watch = Callable[[str], None]
 
 
 def predictors_of(table: Table, learn: Sequence[Path], k: int) -> dict[str, Matrix]:
-    """The table and the baselines; those that learn do so from the datasets `learn`, if any."""
+    """The table and the baselines; those that learn do so from the datasets `learn`, if any.
+
+    Each is int32 (CODES, >= k), as `replay.blocking` reads it.
+    """
     history = read_history(open_probes(*learn)) if learn else NOTHING
     names = BASELINES if learn else UNLEARNT
     return {table.method: matrix_of_rows(table.rows, max(k, table.k))} | {

@@ -126,7 +126,7 @@ def difference(
     one: ReplayCounts, other: ReplayCounts, k: int, window: float, name: str, *, rounds: int = 1000, seed: int = 0
 ) -> Estimate:
     """One's figure minus the other's at one K and T, paired: both replayed the same rows, so each round draws the
-    same units."""
+    same units. Raises ValueError where they did not."""
     if not np.array_equal(one.units, other.units):
         raise ValueError("a paired difference needs two replays of the same rows")
     above, below = RATIOS[name]

@@ -246,7 +246,7 @@ class Sum:
             self._parts = [self.total()]
 
     def total(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The keys in order, and what came together of each."""
+        """The keys in order, int64 (m,), and the sum of each, float64 (m,)."""
         if not self._parts:
             return np.empty(0, np.int64), np.empty(0)
         keys, at = np.unique(np.concatenate([keys for keys, _ in self._parts]), return_inverse=True)

@@ -38,10 +38,12 @@ class Sinks:
         self._sinks = sinks
 
     def probe(self, probe: Probe) -> None:
+        """Pass a probe on to each."""
         for sink in self._sinks:
             sink.probe(probe)
 
     def service(self, ts: int, port: int, proto: int) -> None:
+        """Pass a service on to each."""
         for sink in self._sinks:
             sink.service(ts, port, proto)
 

@@ -102,7 +102,10 @@ class _Header:
             self._empty = values[0]
 
     def parse(self, block: bytes, first: int, reading: Reading) -> Iterator[Columns]:
-        """The rows of a block of lines: columns by name and line numbers, a chunk for each header."""
+        """The rows of a block of lines: columns by name and line numbers, a chunk for each header.
+
+        Raises InputError for lines without a header, or a header without the columns that are needed.
+        """
         at = 0
         while at < len(block):
             if block[at : at + 1] == b"#":

@@ -29,7 +29,10 @@ TREES_OPSET = 3
 
 
 def to_onnx(model: Predictor, features: int) -> bytes:
-    """The model as an ONNX file: `window` float32 (batch, length, features) -> `forecast` float32 (batch,)."""
+    """The model as an ONNX file: `window` float32 (batch, length, features) -> `forecast` float32 (batch,).
+
+    Raises TypeError for a model that reads more than one window.
+    """
     if isinstance(model, Lstm):
         made = _network(model, features)
     elif isinstance(model, Linear):

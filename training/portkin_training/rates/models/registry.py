@@ -74,6 +74,7 @@ def profile(name: str, width: int) -> Profile:
     """`small`: minutes on a laptop. `paper`: its network and the grid of Table III, days on a GPU.
 
     `network` is the paper's network with its best sequence length, without the grid.
+    Raises ValueError for any other name.
     """
     days = width >= DAY
     memory = 180 if days else 60 * DAY // width

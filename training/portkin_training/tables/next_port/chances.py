@@ -210,7 +210,8 @@ class Ranking:
 
 
 def rank(known: PortStatistics, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
-    """The k most likely next new ports of each port; ties to the lower port."""
+    """The k most likely next new ports of each port; ties to the lower port. `ports` int64 (n,), codes;
+    `weights` (`FEATURES`,); `at_once` ports are ranked at a time, which bounds the memory."""
     ports = np.unique(np.asarray(ports, np.int64))
     codes, chance = np.full((len(ports), k), -1, np.int64), np.zeros((len(ports), k))
     for start in range(0, len(ports), at_once):

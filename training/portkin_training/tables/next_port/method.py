@@ -69,7 +69,8 @@ def choose(
     useful blocks. Where no blocks are that useful, the pruning whose blocks come closest: what is predicted goes first,
     since useful blocks alone are had by predicting next to nothing.
 
-    `ranking`, `paper` and `rivals` are learnt from what came before. Everything is kept where nothing new is reached.
+    `paper` and `rivals` are int32 (CODES, >= max K); they and `ranking` are
+    learnt from what came before. Everything is kept where nothing new is reached.
     """
     events = darknet_events(later[:TRIAL_PROBES])
     ks = tuple(k for k in LEVELS if k <= ranking.codes.shape[1]) or (ranking.codes.shape[1],)
