@@ -84,7 +84,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
         if idle and not labels:
             raise click.UsageError(f"{name} is about labelled captures: give --labels")
     if options["by"] == "destination" and options["over"] == "sources":
-        raise click.UsageError("--over sources draws whoever is blocked as one; by destination these are pairs: "
+        raise click.UsageError("--over sources draws what is blocked as one; by destination these are pairs: "
                                "leave one of the two out")  # fmt: skip
     if options["held_out"] and options["learn"]:
         raise click.UsageError("--held-out learns from the first 80 % of INPUT: no --learn with it")

@@ -1,4 +1,4 @@
-"""The same capture through real Zeek and a real sidecar, for holding both against the twin."""
+"""The same capture through real Zeek and a real sidecar, for comparison with the twin."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from portkin.net.ports import Port
 from portkin_training.twin.decisions import ProbeDecision
 
 FOLDERS = "/opt/zeek/bin", "/usr/local/zeek/bin"
-"""Where Zeek lies that is not on PATH."""
+"""Where to look for Zeek outside of PATH."""
 LEAST = (8, 0)
 WAIT = 120.0
-"""Seconds after which a run of Zeek is given up."""
+"""Seconds after which a run of Zeek is aborted."""
 
 
 @dataclass(frozen=True, order=True)
@@ -44,7 +44,7 @@ class DecisionRecord:
 
 @dataclass(frozen=True)
 class ZeekRun:
-    """What came of a run: the decisions, and what Zeek and the sidecar said."""
+    """The decisions of a run, and what Zeek and the sidecar printed."""
 
     decisions: list[DecisionRecord]
     messages: str
@@ -95,7 +95,7 @@ def run_zeek(
         table: a table bundle; the default table where None.
         options: Zeek options by name, values as Zeek writes them.
 
-    Raises InputError with what Zeek said when it fails.
+    Raises InputError with the output of Zeek when it fails.
     """
     with tempfile.TemporaryDirectory(prefix="portkin-zeek-") as folder, _sidecar(table) as (port, log):
         try:

@@ -195,7 +195,7 @@ def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """For the ports asked for, `codes` int64 (n, k), the most likely next new ports, -1 where there is none, and
-    `chance` float64 (n, k), P, 0 there. `probed` bool (n,): whether anybody probed the port."""
+    `chance` float64 (n, k), P, 0 there. `probed` bool (n,): whether the port was probed at all."""
 
     ports: Ints
     codes: Ints
