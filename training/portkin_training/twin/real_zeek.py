@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from portkin.errors import InputError
-from portkin.net.addresses import number_of
+from portkin.net.addresses import number_of, text_of
 from portkin.net.ports import Port
 from portkin_training.twin.decisions import ProbeDecision
 
@@ -46,15 +47,50 @@ class DecisionRecord:
 class ZeekRun:
     """The decisions of a run, and what Zeek and the sidecar printed."""
 
+    version: str
     decisions: list[DecisionRecord]
     messages: str
+
+
+def version_of(zeek: str) -> str:
+    """The version that a program zeek states, as ``9.0.0-rc1``; empty where it states none."""
+    said = subprocess.run([zeek, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return said.strip().rpartition(" ")[2]
+
+
+def explain(theirs: list[DecisionRecord], ours: list[DecisionRecord]) -> Iterator[str]:
+    """Yield how real Zeek's decisions differ from the twin's, a sentence each, in order of time."""
+
+    def key(record: DecisionRecord) -> tuple[float, int, Port]:
+        return record.ts, record.src, record.probed
+
+    zeek, twin = {key(record): record for record in theirs}, {key(record): record for record in ours}
+    for one in sorted(zeek.keys() | twin.keys()):
+        ts, src, probed = one
+        when = datetime.fromtimestamp(ts, UTC).strftime("%H:%M:%S.%f")
+        subject = f"{when} {text_of(src)} probed {probed}:"
+        if one not in twin:
+            yield f"{subject} only Zeek took a decision"
+        elif one not in zeek:
+            yield f"{subject} only portkin replay took a decision"
+        elif zeek[one] != twin[one]:
+            names = [field.name for field in fields(DecisionRecord) if field.name not in ("ts", "src", "probed")]
+            told = (
+                f"{name} is {_words(getattr(zeek[one], name))} in Zeek, {_words(getattr(twin[one], name))} in replay"
+                for name in names
+                if getattr(zeek[one], name) != getattr(twin[one], name)
+            )
+            yield f"{subject} {'; '.join(told)}"
+
+
+def _words(value: Any) -> str:
+    return (" ".join(map(str, value)) or "nothing") if isinstance(value, tuple) else str(value)
 
 
 def find_zeek() -> str | None:
     """The path of a Zeek >= 8.0, from PATH or the usual places; None where there is none."""
     for path in filter(None, [shutil.which("zeek"), *(shutil.which("zeek", path=folder) for folder in FOLDERS)]):
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-        version = said.strip().rpartition(" ")[2].partition("-")[0].split(".")
+        version = version_of(path).partition("-")[0].split(".")
         if all(part.isdigit() for part in version[:2]) and tuple(map(int, version[:2])) >= LEAST:
             return path
     return None
@@ -120,7 +156,7 @@ def run_zeek(
             raise InputError(f"{zeek} ended with status {said.returncode} on {capture}:\n{messages}")
         written = Path(folder) / "portkin.log"
         lines = [json.loads(line) for line in written.read_text().splitlines()] if written.exists() else []
-    return ZeekRun(_taken_of(lines), messages)
+    return ZeekRun(version_of(zeek), _taken_of(lines), messages)
 
 
 @contextlib.contextmanager
