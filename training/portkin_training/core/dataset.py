@@ -202,7 +202,7 @@ class ProbesWriter:
         if self._gathered:
             self._flush()
         self._wait()
-        said = {
+        fields = {
             "kind": KIND,
             "schema": SCHEMA_NUMBER,
             "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -217,7 +217,7 @@ class ProbesWriter:
             for folder in self._aside.iterdir():
                 sync_folder(folder)
             with (self._aside / MANIFEST).open("w", encoding="utf-8") as opened:
-                opened.write(json.dumps(said, indent=2) + "\n")
+                opened.write(json.dumps(fields, indent=2) + "\n")
                 opened.flush()
                 os.fsync(opened.fileno())
             sync_folder(self._aside)

@@ -31,5 +31,7 @@ def replay_held_out(
     )
     k, window = options.sweep.headline
     oracle = hindsight(found.history, k, window) if k and len(found.history) <= LONGEST_FOR_ORACLE else None
-    said = settings_of(inputs, options, learnt="the first 80 % of the probes", tested="the rest, from nothing blocked")
-    return ReplayResults(said, found.counts, oracle)
+    settings = settings_of(
+        inputs, options, learnt="the first 80 % of the probes", tested="the rest, from nothing blocked"
+    )
+    return ReplayResults(settings, found.counts, oracle)

@@ -119,7 +119,7 @@ class ReplayResults:
         k, window = self.sweep.headline
         rows = self.at()
         best = self.best_table(rows)
-        said: dict[str, Any] = {
+        report: dict[str, Any] = {
             "portkin": __version__,
             "settings": dict(self.settings),
             "k": k,
@@ -130,7 +130,7 @@ class ReplayResults:
             "notes": list(self.notes),
         }
         if self.units:
-            said["table_ii"] = {
+            report["table_ii"] = {
                 name: [_plain(dict(zip(("tpr", "fpr", "usefulness"), day, strict=True))) for day in days]
                 for name, days in (
                     ("with the probed port", self.days(new_ports=False)),
@@ -138,15 +138,15 @@ class ReplayResults:
                 )
             }
         if len(self.sweep.windows) > 1:
-            said["windows"] = list(self.sweep.windows)
-            said["curves"] = {
+            report["windows"] = list(self.sweep.windows)
+            report["curves"] = {
                 name: {
                     figure: {str(k): [None if x != x else x for x in line] for k, line in lines.items()}
                     for figure, lines in self.curves(name).items()
                 }
                 for name in self.counts
             }
-        return said
+        return report
 
 
 def _plain(named: dict[str, float]) -> dict[str, float | None]:

@@ -145,8 +145,8 @@ def day_counts(probes: ir.Table, options: ScanOptions) -> ir.Table:
     totals = scan_totals(sizes)
     parts = [edges.mutate(what=ibis.literal("transitions"))]
     for name in ADDITIVE[:4]:
-        said = {"what": ibis.literal(name), "source_port": ibis.literal(-1), "target_port": ibis.literal(-1)}
-        parts.append(totals.mutate(**said, count=totals[name]))
+        labels = {"what": ibis.literal(name), "source_port": ibis.literal(-1), "target_port": ibis.literal(-1)}
+        parts.append(totals.mutate(**labels, count=totals[name]))
     # A union wants the same types, and whether a column may be null is part of them.
     parts = [part.select(*DAY_COUNTS).cast(DAY_COUNTS) for part in parts]
     return ibis.union(*parts)

@@ -54,8 +54,8 @@ class ZeekRun:
 
 def version_of(zeek: str) -> str:
     """The version that a program zeek states, as ``9.0.0-rc1``; empty where it states none."""
-    said = subprocess.run([zeek, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    return said.strip().rpartition(" ")[2]
+    output = subprocess.run([zeek, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return output.strip().rpartition(" ")[2]
 
 
 def explain(theirs: list[DecisionRecord], ours: list[DecisionRecord]) -> Iterator[str]:
@@ -135,7 +135,7 @@ def run_zeek(
     """
     with tempfile.TemporaryDirectory(prefix="portkin-zeek-") as folder, _sidecar(table) as (port, log):
         try:
-            said = subprocess.run(  # noqa: S603
+            finished = subprocess.run(  # noqa: S603
                 [
                     *(zeek, "-C", "-r", str(capture.resolve())),
                     *(str(scripts.resolve()), str(scripts.resolve() / "websocket.zeek")),
@@ -151,9 +151,9 @@ def run_zeek(
             )
         except subprocess.TimeoutExpired:
             raise InputError(f"{zeek} did not end within {WAIT} s on {capture}; try a shorter capture") from None
-        messages = said.stderr + log.read_text()
-        if said.returncode != 0:
-            raise InputError(f"{zeek} ended with status {said.returncode} on {capture}:\n{messages}")
+        messages = finished.stderr + log.read_text()
+        if finished.returncode != 0:
+            raise InputError(f"{zeek} ended with status {finished.returncode} on {capture}:\n{messages}")
         written = Path(folder) / "portkin.log"
         lines = [json.loads(line) for line in written.read_text().splitlines()] if written.exists() else []
     return ZeekRun(version_of(zeek), _taken_of(lines), messages)

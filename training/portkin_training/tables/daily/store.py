@@ -188,10 +188,12 @@ def _day(path: Path, day: date, rows: int) -> Day:
 
 
 def _scans(path: Path) -> Scans:
-    said = read_manifest(path, kind=KIND, schema=SCHEMA).about["scans"]
+    counts = read_manifest(path, kind=KIND, schema=SCHEMA).about["scans"]
     number, *edges = _get(path / "transitions.parquet")
-    transitions = {proto: Transitions(*(column[number == PROTO_NUMBERS[proto]] for column in edges)) for proto in said}
-    return Scans(transitions, {proto: ScanCounts(**found) for proto, found in said.items()})
+    transitions = {
+        proto: Transitions(*(column[number == PROTO_NUMBERS[proto]] for column in edges)) for proto in counts
+    }
+    return Scans(transitions, {proto: ScanCounts(**found) for proto, found in counts.items()})
 
 
 def _next_port(path: Path) -> NextPortDay:
