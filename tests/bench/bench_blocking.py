@@ -56,7 +56,7 @@ def requests(first: int, count: int, hours: int = 1) -> list[BlockRequest]:
 
 def enforcer(folder: Path) -> Bench:
     """An enforcer with real clocks and the kernel."""
-    made = Bench(folder, Nftables(Place()), OPEN, wall=time.time, steady=time.monotonic)
+    made = Bench(folder, Nftables(Place()), OPEN, wall_clock=time.time, monotonic=time.monotonic)
     made.enforcer.start()
     return made
 

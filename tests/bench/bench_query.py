@@ -71,7 +71,7 @@ def ask(zeek: str, transport: str, load: Load) -> Asked:
         ZeekProcess(
             zeek,
             Path(name) / "zeek",
-            *backend_loads(zeek, "websocket"),
+            *backend_loads(zeek, transport),
             SCRIPTS / "api.zeek",
             HERE / "query.zeek",
             **environment,

@@ -127,7 +127,7 @@ def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
     settings = {
         "zeek": {"backoff": {"first": 0.1, "cap": 0.5}},
         "metrics": {"enabled": False},
-        "enforce": {"backend": "shadow", "books": str(tmp_path / "books.sqlite"), "count": 1.0},
+        "enforce": {"backend": "shadow", "database": str(tmp_path / "blocks.sqlite"), "count": 1.0},
     }
     sidecar = SidecarProcess(tmp_path / "sidecar", settings)
     sidecar.prefix = net.inside("sensor")

@@ -101,7 +101,7 @@ class Site:
         return self.net.run("sensor", sys.executable, "-m", "portkin.cli", *arguments)
 
     def live(self) -> set[str]:
-        """The ports that the books have as blocked."""
+        """The ports that the block database holds as blocked."""
         lines = self.portkin("blocks", "list", "--json", "-c", str(self.config)).splitlines()
         return {json.loads(line)["port"] for line in lines}
 

@@ -14,7 +14,7 @@
 # @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r '$CAPTURES/scans.pcap' ../broker-backend.zeek ../run.zeek ../block.zeek"
 # @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
 # @TEST-EXEC: zeek-cut src outcome <manager/portkin_block.log | grep -c -E '^198.51.100.10.(added|unanswered)' | awk '{ print ($1 >= 10 ? "logged" : $1) }' >blocks
-# @TEST-EXEC: portkin blocks list --all --json --src 198.51.100.10 -c sidecar.yaml | grep -c refused= | awk '{ print ($1 >= 10 ? "in the books" : $1) }' >>blocks
+# @TEST-EXEC: portkin blocks list --all --json --src 198.51.100.10 -c sidecar.yaml | grep -c refused= | awk '{ print ($1 >= 10 ? "in the block database" : $1) }' >>blocks
 # @TEST-EXEC: btest-diff blocks
 
 # What is known against a source is told by its worker, asked for by its proxy, and written by the manager.
