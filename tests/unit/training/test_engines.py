@@ -14,8 +14,9 @@ import pytest
 
 from portkin.errors import InputError
 from portkin.net.ports import Port
+from portkin_training.core.dataset import ProbesWriter, open_probes
 from portkin_training.core.engine import DUCKDB, Engine
-from portkin_training.core.probes import Probes, ProbesWriter, open_probes
+from portkin_training.core.probes import Probes
 from portkin_training.ingest.run import IngestOptions, ingest
 from portkin_training.ingest.tables.columns import ColumnMap
 from portkin_training.rates.affinity.affinity import sequential_sources

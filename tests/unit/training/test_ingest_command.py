@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from portkin.errors import InputError
 from portkin_training.commands.ingest import ingest as command
-from portkin_training.core.probes import load, manifest
+from portkin_training.core.dataset import load, manifest
 from portkin_training.ingest.run import IngestOptions, detect, ingest
 from support import captures as by_hand
 from support.captures import BEGIN, ipv4, tcp, udp

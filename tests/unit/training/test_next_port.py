@@ -129,7 +129,7 @@ class TestKin:
         assert ((ranking.chance > 0) & (ranking.chance < 1)).all()
 
     def test_beats_the_baselines_held_out(self):
-        """On later walks of the same kind no baseline foretells more new ports."""
+        """On later walks of the same kind no baseline predicts more new ports."""
         earlier, later = walks(np.random.default_rng(2), 300).divided(0.7)
         events = darknet_events(later)
         ranking = chances.rank(learn(earlier), chances.learn_weights(earlier), np.unique(later.code), 3)

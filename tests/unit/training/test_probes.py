@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from portkin.errors import InputError, OutputError
-from portkin_training.core import probes as module
-from portkin_training.core.probes import SCHEMA, Probes, ProbesWriter, load, manifest, open_probes
+from portkin_training.core import dataset as module
+from portkin_training.core.dataset import ProbesWriter, load, manifest, open_probes
+from portkin_training.core.probes import SCHEMA, Probes
 
 DAY = 86_400_000_000
 BEGIN = 19_675 * DAY  # 2023-11-14
@@ -152,13 +153,13 @@ def test_killed_writer_leaves_no_dataset_and_the_next_one_cleans_up(tmp_path):
     program = """
         import sys, time
         import numpy as np
-        from portkin_training.core import probes
-        probes._ROWS = 1
+        from portkin_training.core import dataset
+        dataset._ROWS = 1
         zeros = np.zeros((1, 2), np.int64)
         one = lambda dtype: np.zeros(1, dtype)
-        with probes.ProbesWriter(sys.argv[1]) as writer:
+        with dataset.ProbesWriter(sys.argv[1]) as writer:
             for _ in range(3):
-                writer.write(probes.Probes(one(np.int64), one(np.int64), zeros, zeros, one(np.uint16),
+                writer.write(dataset.Probes(one(np.int64), one(np.int64), zeros, zeros, one(np.uint16),
                                            one(np.uint16), one(np.uint8), one(np.uint8)))
             print("written", flush=True)
             time.sleep(60)

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from portkin.net.ports import Port
 from portkin_training.commands.rates import rates as command
-from portkin_training.core.probes import Probes, ProbesWriter
+from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.probes import Probes
 from portkin_training.rates.series import rate_series as series
 
 BEGIN = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())

@@ -10,7 +10,8 @@ from portkin.net.addresses import number_of, text_of
 from portkin_training.evaluation.label_files import labels_for
 from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
-from portkin_training.replay.mawi.labels import Matcher, read_labels
+from portkin_training.replay.mawi.labels import read_labels
+from portkin_training.replay.mawi.matcher import Matcher
 from portkin_training.replay.mawi.scan_labels import is_scan
 from portkin_training.replay.mawi.traces import Duplicates
 

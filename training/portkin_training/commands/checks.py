@@ -25,6 +25,6 @@ def writable(context: click.Context, parameter: click.Parameter, value: Path | N
             with TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            said = f"{value}: nothing can be written in {folder} ({error.strerror})"
-            raise click.BadParameter(said, context, parameter) from None
+            message = f"{value}: nothing can be written in {folder} ({error.strerror})"
+            raise click.BadParameter(message, context, parameter) from None
     return value

@@ -11,7 +11,7 @@ import click
 
 
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command ``--engine``, ``--master``, ``--memory-limit`` and ``--spill``, as one argument, `engine`."""
+    """Add to a command ``--engine``, ``--master``, ``--memory-limit`` and ``--spill``, as one argument, `engine`."""
 
     @click.option("--engine", "name", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True,
                   help="What reads the probes: DuckDB here, or Spark (the spark extra, Java 17).")  # fmt: skip

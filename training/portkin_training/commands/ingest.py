@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     type=click.Choice(["s", "ms", "us", "ns"]),
     default="s",
     show_default=True,
-    help="CSV, Parquet: unit of numeric stamps.",
+    help="CSV, Parquet: unit of numeric timestamps.",
 )
 @click.option(
     "--window",

@@ -54,7 +54,7 @@ def counted_sequential(
         return sequences.load(sequential, loaded.ports)
     if probes is None:
         return None
-    from portkin_training.core.probes import open_probes
+    from portkin_training.core.dataset import open_probes
     from portkin_training.core.time_bins import seconds
     from portkin_training.rates.affinity.affinity import sequential_sources
 

@@ -51,7 +51,7 @@ def series(
         made = rate_series.from_csv(Path(source), width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
         made = made.select(ports) if ports else made
     else:
-        from portkin_training.core.probes import open_probes
+        from portkin_training.core.dataset import open_probes
 
         made = rate_series.from_probes(
             open_probes(source, engine=engine), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None,
@@ -64,8 +64,12 @@ def series(
 @click.command()
 @output_option
 @click.option("--hours", type=click.IntRange(200), default=6_000, show_default=True, help="How long.")
-@click.option("--groups", type=click.IntRange(1), default=8, show_default=True, help="Groups of affinities ports.")
-@click.option("--alone", type=click.IntRange(0), default=12, show_default=True, help="Ports without affinities.")
+@click.option(
+    "--groups", type=click.IntRange(1), default=8, show_default=True, help="Groups of ports that are probed alike."
+)
+@click.option(
+    "--alone", type=click.IntRange(0), default=12, show_default=True, help="Ports that are probed like no other."
+)
 @seed_option
 def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> None:
     """Make a SYNTHETIC telescope whose groups, lags, bursts and outages are known.

@@ -30,7 +30,7 @@ def warm(source: Path, file: Path | None, model: Path | None, database: Path | N
     from portkin.rates.config import rates_database_path
     from portkin.rates.factory import make_store
     from portkin.timeseries.bins import label
-    from portkin_training.core.probes import open_probes
+    from portkin_training.core.dataset import open_probes
     from portkin_training.rates.series import rate_series
 
     settings = load_config(file, {"rates.model": model, "rates.database": database}).rates

@@ -18,7 +18,9 @@ LONGEST = 315_360_000
 @click.command(context_settings={"show_default": True})
 @click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")
 @click.option("--table", type=click.Path(path_type=Path), help="A table bundle; the one that ships if not given.")
-@click.option("-k", "--ports", "k", default=3, type=click.IntRange(0, 64), help="K: ports blocked beside the probed.")
+@click.option(
+    "-k", "--ports", "k", default=3, type=click.IntRange(0, 64), help="K: ports blocked in addition to the probed one."
+)
 @click.option("-t", "--window", default=20_000.0, type=click.FloatRange(1e-6, LONGEST), callback=a_number,
               help="T: seconds a block holds.")  # fmt: skip
 @click.option("--detector", default="probe", type=click.Choice(["probe", "trw", "count", "zeek", "suricata"]),
@@ -71,8 +73,8 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
 
     labels, report = options["labels"], options["report"]
     if options["held_out"] and (labels or table or options["want_decisions"] or options["detector"] != "probe"):
-        raise click.UsageError("--held-out learns its own tables from a darknet: no --table, --labels, --decisions "
-                               "or --detector beside it")  # fmt: skip
+        raise click.UsageError("--held-out learns its own tables from a darknet: no --table, --labels, --decisions, "
+                               "or --detector with it")  # fmt: skip
     if options["detector"] == "suricata" and options["want_decisions"]:
         raise click.UsageError("--detector suricata has no decisions to print: rules block, they do not decide")
     if labels and options["want_decisions"] and options["detector"] == "probe":
@@ -82,10 +84,10 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
         if idle and not labels:
             raise click.UsageError(f"{name} is about labelled captures: give --labels")
     if options["by"] == "destination" and options["over"] == "sources":
-        raise click.UsageError("--over sources draws whoever is blocked as one; by destination these are pairs: "
+        raise click.UsageError("--over sources draws what is blocked as one; by destination these are pairs: "
                                "leave one of the two out")  # fmt: skip
     if options["held_out"] and options["learn"]:
-        raise click.UsageError("--held-out learns from the first 80 % of INPUT: no --learn beside it")
+        raise click.UsageError("--held-out learns from the first 80 % of INPUT: no --learn with it")
     how = ReplayOptions(
         sweep=sweep_of(k, window, whole=options["sweep"] or report is not None),
         detector=options["detector"],

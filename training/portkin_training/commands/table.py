@@ -237,14 +237,14 @@ def _recorded(made_from: Mapping[str, Any]) -> str:
 
 
 def _proof(found: Mapping[str, Any]) -> str:
-    """The share of new ports that each predictor foretold in the held-out part."""
+    """The share of new ports that each predictor predicted in the held-out part."""
 
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.1%}"
 
-    told = [f"{name} {share(part['new_port_recall']['value'])}" for name, part in found["predictors"].items()]
+    shares = [f"{name} {share(part['new_port_recall']['value'])}" for name, part in found["predictors"].items()]
     limit = f"best in hindsight {share(found['hindsight_oracle'])}"
-    return f"of {found['new_ports']:,} new ports: {', '.join([*told, limit])}"
+    return f"of {found['new_ports']:,} new ports: {', '.join([*shares, limit])}"
 
 
 def _flat(value: object, level: int = 0) -> str:

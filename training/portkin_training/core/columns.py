@@ -23,7 +23,7 @@ class Columns:
         return type(self)(*(column[rows] for column in self.columns()))
 
     def columns(self) -> tuple[NDArray[Any], ...]:
-        """The columns in the order of the fields."""
+        """The columns in the order of the fields, (n, ...) each."""
         return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
 
     @classmethod

@@ -50,7 +50,7 @@ class History:
 
     def spans(self, share: float) -> list[tuple[int, int]]:
         """Where the first `share` of the probes lies, as stamps [start, end); one span for each of the recordings
-        that lie `APART` or more from the next, so that each of them gives the same share."""
+        that lie `APART` or more from the next, so that each of them contributes the same share."""
         if not len(self):
             return []
         starts = np.concatenate([[0], np.flatnonzero(np.diff(self.ts) >= APART) + 1, [len(self)]]).tolist()

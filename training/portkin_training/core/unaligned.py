@@ -14,11 +14,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 kernel = njit(nogil=True, cache=True, error_model="numpy")
-"""What every compiled loop of this package is decorated with. Numba's cache knows only the file of the loop: after
+"""Decorates every compiled loop of this package. Numba's cache knows only the file of the loop: after
 a change to an `inlined` function elsewhere, delete ``__pycache__``."""
 
 inlined = njit(nogil=True, error_model="numpy", forceinline=True)
-"""What the functions are decorated with that such loops are made of."""
+"""Decorates the functions that such loops call; they are inlined."""
 
 
 def _loader(bits: int, *, big: bool) -> Any:

@@ -1,4 +1,4 @@
-"""A table's proof: learnt from the first part of its probes, tried on the rest, beside the baselines."""
+"""Held-out figures: methods and baselines learn from the first part of the probes and are replayed on the rest."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def held_out(
 def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dict[str, Any]:
     """What a manifest says of it: per K, each predictor's figures, the limit, and how far the first method leads."""
     first, *others = found.counts
-    said: dict[str, Any] = {"training_share": TRAINING, "window": window, "probes": len(found.history)}
+    entry: dict[str, Any] = {"training_share": TRAINING, "window": window, "probes": len(found.history)}
     for k in ks:
         at = found.figures(k, window)
         recall = {name: part.new_port_recall.value for name, part in at.items()}
         best = max(others, key=lambda name: np.nan_to_num(recall[name]))
         lead = difference(found.counts[first], found.counts[best], k, window, "new_port_recall")
-        said[f"k={k}"] = {
+        entry[f"k={k}"] = {
             "new_ports": at[first].new,
             "ceiling": at[first].as_dict()["ceiling"],
             "hindsight_oracle": json_number(hindsight(found.history, k, window)),
@@ -97,7 +97,7 @@ def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float =
                 for name, part in at.items()
             },
         }
-    return said
+    return entry
 
 
 def held_out_figures(probes: ir.Table, method: str, options: ScanOptions) -> dict[str, Any]:

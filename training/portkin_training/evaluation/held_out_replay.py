@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from portkin.errors import InputError
-from portkin_training.core.probes import open_probes
+from portkin_training.core.dataset import open_probes
 from portkin_training.evaluation.held_out import held_out
 from portkin_training.evaluation.options import LONGEST_FOR_ORACLE, ReplayOptions, Watch, settings_of
 from portkin_training.evaluation.results import ReplayResults
@@ -20,7 +20,10 @@ def replay_held_out(
     options: ReplayOptions,
     watch: Watch = lambda name: None,
 ) -> ReplayResults:
-    """Learn the methods and every baseline from the first 80 % of probes datasets, and replay the rest."""
+    """Learn the methods and every baseline from the first 80 % of probes datasets, and replay the rest.
+
+    Raises InputError where an input is no probes dataset.
+    """
     if any(not path.is_dir() for path in inputs):
         raise InputError("what is learnt from must be probes datasets: make one with `portkin ingest`")
     found = held_out(
@@ -28,5 +31,7 @@ def replay_held_out(
     )
     k, window = options.sweep.headline
     oracle = hindsight(found.history, k, window) if k and len(found.history) <= LONGEST_FOR_ORACLE else None
-    said = settings_of(inputs, options, learnt="the first 80 % of the probes", tested="the rest, from nothing blocked")
-    return ReplayResults(said, found.counts, oracle)
+    settings = settings_of(
+        inputs, options, learnt="the first 80 % of the probes", tested="the rest, from nothing blocked"
+    )
+    return ReplayResults(settings, found.counts, oracle)

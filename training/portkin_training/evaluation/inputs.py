@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from portkin.errors import InputError
-from portkin_training.core.probes import Probes, load
+from portkin_training.core.dataset import load
+from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import CONTACT, Contacts, contacts_from_packets
 from portkin_training.ingest.logs.conn_log import read_conn_log

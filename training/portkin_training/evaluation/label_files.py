@@ -11,12 +11,16 @@ import numpy as np
 from portkin.errors import InputError
 from portkin_training.evaluation.options import InputReport, ReplayOptions
 from portkin_training.ingest.contacts import Contacts
-from portkin_training.replay.mawi.labels import Label, Matcher, read_labels
+from portkin_training.replay.mawi.labels import Label, read_labels
+from portkin_training.replay.mawi.matcher import Matcher
 
 
 def labels_for(captures: Sequence[Path], labels: Sequence[Path]) -> dict[Path, list[Path]]:
     """The label files of each capture: all those whose names begin with its date (eight digits). A folder stands for
-    the files in it. What has no date in its name goes with whatever cannot be meant for another."""
+    the files in it. What has no date in its name goes with whatever cannot be meant for another.
+
+    Raises InputError for a capture without labels.
+    """
     files = [
         file
         for path in labels
@@ -67,7 +71,8 @@ def nothing_labelled(labels: Sequence[Label], options: ReplayOptions) -> str:
 def truth_of_contacts(
     parts: Mapping[Path, Contacts], labels: Sequence[Path], options: ReplayOptions, report: InputReport
 ) -> tuple[np.ndarray, list[Label]]:
-    """What the contacts of each recording are by its own labels, one after the other; and all the labels."""
+    """What the contacts of each recording are by its own labels, uint8 (n,), recording after recording; and all
+    labels."""
     truth, every = [], []
     for path, files in labels_for(list(parts), labels).items():
         part, read = parts[path], read_label_files(files, report)

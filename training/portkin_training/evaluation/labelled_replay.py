@@ -27,7 +27,8 @@ from portkin_training.evaluation.options import (
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.blocking import Replay
-from portkin_training.replay.mawi.labels import Label, Matcher
+from portkin_training.replay.mawi.labels import Label
+from portkin_training.replay.mawi.matcher import Matcher
 from portkin_training.replay.mawi.traces import Duplicates, Trace
 
 

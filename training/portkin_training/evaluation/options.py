@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from portkin.bundles.table import Table
+from portkin_training.core.dataset import open_probes
 from portkin_training.core.groups import By
 from portkin_training.core.history import History, read_history
-from portkin_training.core.probes import open_probes
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Sweep
@@ -61,10 +61,14 @@ class InputReport:
 
 
 Watch = Callable[[str], None]
+"""Called with the name of each predictor or capture before its turn."""
 
 
 def predictors_of(table: Table, learn: Sequence[Path], k: int) -> dict[str, Matrix]:
-    """The table and the baselines; those that learn do so from the datasets `learn`, if any."""
+    """The table and the baselines; those that learn do so from the datasets `learn`, if any.
+
+    Each is int32 (CODES, >= k), as `replay.blocking` reads it.
+    """
     history = read_history(open_probes(*learn)) if learn else NOTHING
     names = BASELINES if learn else UNLEARNT
     return {table.method: matrix_of_rows(table.rows, max(k, table.k))} | {
@@ -73,6 +77,7 @@ def predictors_of(table: Table, learn: Sequence[Path], k: int) -> dict[str, Matr
 
 
 def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) -> dict[str, object]:
+    """What a report prints of how it was made."""
     return {
         "input": ", ".join(path.name for path in inputs),
         "detector": options.detector,
@@ -83,12 +88,13 @@ def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) 
 
 
 def oracle_of(events: Events, options: ReplayOptions) -> float | None:
+    """The hindsight oracle at the headline; None for too many probes, none, or K = 0."""
     k, window = options.sweep.headline
     probes = probes_of(events)
     return hindsight(probes, k, window) if 0 < len(probes) <= LONGEST_FOR_ORACLE and k else None
 
 
 def out_of_order(late: int, rows: int) -> str:
-    """A note on rows whose stamps lay before an earlier one."""
-    said = f"{late:,} of {rows:,} stamps lay before an earlier one and count as that moment."
-    return said if late < rows / 100 else f"{said} With so many, the figures mean nothing: mend the stamps."
+    """A note on rows whose timestamps run backwards."""
+    note = f"{late:,} of {rows:,} timestamps are out of order; each counts as the latest one before it."
+    return note if late < rows / 100 else f"{note} With so many, the figures are meaningless: fix the timestamps."

@@ -19,7 +19,7 @@ CURVE_WINDOWS = (15.0, 60.0, 300.0, 900.0, 3600.0, 20_000.0, 86_400.0, 172_800.0
 
 
 def sweep_of(k: int, window: float, *, whole: bool) -> Sweep:
-    """The K and T to replay for: one of each beside MySelf, or the `whole` sweep as well."""
+    """The K and T to replay for: one of each and MySelf, or the `whole` sweep as well."""
     ks, windows = {0, k}, {window}
     if whole:
         ks, windows = ks | set(CURVE_KS), windows | set(CURVE_WINDOWS)
@@ -37,7 +37,7 @@ class ReplayResults:
     units: Mapping[int, str] = field(default_factory=dict)  # what the units are called, where they are traces
 
     def best_table(self, rows: Mapping[str, ReplayFigures]) -> float | None:
-        """What the best table foretells at the headline, of which `rows` are the figures, as far as is known: the
+        """What the best table predicts at the headline, of which `rows` are the figures, as far as is known: the
         hindsight oracle, which credits a port to the latest ports before it alone, or a predictor that does better."""
         if self.oracle is None:
             return None
@@ -119,7 +119,7 @@ class ReplayResults:
         k, window = self.sweep.headline
         rows = self.at()
         best = self.best_table(rows)
-        said: dict[str, Any] = {
+        report: dict[str, Any] = {
             "portkin": __version__,
             "settings": dict(self.settings),
             "k": k,
@@ -130,7 +130,7 @@ class ReplayResults:
             "notes": list(self.notes),
         }
         if self.units:
-            said["table_ii"] = {
+            report["table_ii"] = {
                 name: [_plain(dict(zip(("tpr", "fpr", "usefulness"), day, strict=True))) for day in days]
                 for name, days in (
                     ("with the probed port", self.days(new_ports=False)),
@@ -138,15 +138,15 @@ class ReplayResults:
                 )
             }
         if len(self.sweep.windows) > 1:
-            said["windows"] = list(self.sweep.windows)
-            said["curves"] = {
+            report["windows"] = list(self.sweep.windows)
+            report["curves"] = {
                 name: {
                     figure: {str(k): [None if x != x else x for x in line] for k, line in lines.items()}
                     for figure, lines in self.curves(name).items()
                 }
                 for name in self.counts
             }
-        return said
+        return report
 
 
 def _plain(named: dict[str, float]) -> dict[str, float | None]:

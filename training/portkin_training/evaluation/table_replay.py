@@ -69,7 +69,7 @@ def replay_table(
         detected = detect(contacts, configure(options.detector), decider)
         decider.close()
         report.decisions = decider.decisions
-    if truth is not None and options.detector == "probe":  # the labels say who is known for a scanner
+    if truth is not None and options.detector == "probe":  # the labels say which sources are scanners
         detected = replace(detected, acted=detected.acted & (truth == SCAN))
     events = events_of(detected, Grouper(options.by), options.over, truth)
     counts = {
@@ -84,7 +84,7 @@ def replay_table(
         notes.append(nothing_labelled(read, options))
     if any(_learnt_from(table, path) for path in inputs):
         notes.append(
-            "The table was learnt from these very probes: what it foretells of them says nothing about others. "
+            "The table was learnt from these very probes: what it predicts of them says nothing about other probes. "
             "--held-out tries the method on probes it has not seen."
         )
     if truth is None and options.detector != "probe":
@@ -98,6 +98,6 @@ def replay_table(
 
 
 def _learnt_from(table: Table, path: Path) -> bool:
-    """Whether a dataset is one that the table was made of."""
+    """Whether the table was learnt from this dataset."""
     made = {part.get("manifest_sha256") for part in table.manifest.about.get("inputs", ())}
     return path.is_dir() and hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest() in made

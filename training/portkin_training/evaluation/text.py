@@ -154,8 +154,10 @@ def pages(results: ReplayResults) -> Iterator[Grid | str]:
     k, window = results.sweep.headline
     rows = results.at()
     under_study = next(iter(rows.values()))
-    said, best = results.settings, results.best_table(rows)
-    yield summary(rows, f"K = {k}, T = {span(window)}, detector {said['detector']}, blocked by {said['blocked by']}")
+    settings, best = results.settings, results.best_table(rows)
+    yield summary(
+        rows, f"K = {k}, T = {span(window)}, detector {settings['detector']}, blocked by {settings['blocked by']}"
+    )
     yield traffic(results, under_study)
     if under_study.new:
         yield (

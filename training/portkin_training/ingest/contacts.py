@@ -183,7 +183,7 @@ def contacts_from_packets(
     """The contact events of packets in capture order; a chunk of events for each chunk of packets.
 
     Args:
-        packets: one value, or a stream of them as `read_capture` gives it.
+        packets: one value, or a stream of them as `read_capture` yields it.
         udp_server_ports: source ports of datagrams that are answers; empty for Zeek without its base scripts.
         memory: bytes that the flow memory may take, 32 a slot; see `FlowTable`.
     """

@@ -68,7 +68,7 @@ REASONS = (
 
 @kernel
 def _classify(packets, keys, start, slots, used, limit, servers, window, given, codes):
-    """Codes of packets [start:]; gives the first one not looked at: that is len(ts), or the table needs room.
+    """Fill in the codes of packets [start:]. Returns the first one not looked at: len(ts), or the table needs room.
 
     ``given``: the rows are probes already and only repetitions are to be found.
     """

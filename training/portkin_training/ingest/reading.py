@@ -1,4 +1,4 @@
-"""What reading one input came to: how much was used, what was left out and why, where it broke."""
+"""The report on reading one input: how much was used, what was left out and why, where it broke."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ NAMED = 5
 
 @dataclass
 class Reading:
-    """The account of one input; the reader fills it while it hands chunks over.
+    """The report on one input; the reader fills it while it yields chunks.
 
     Attributes:
         path: the input as the user named it.
         kind: "pcap", "pcapng", "zeek-tsv", "zeek-json", "csv", "parquet"; "" until it is known.
-        read: packets or rows met.
+        read: packets or rows read.
         probes: probes found in them.
-        skipped: reason -> packets or rows that gave nothing.
-        bad: rows that make no sense; the first `NAMED` are in ``problems``.
-        problems: what was broken, each a sentence with file and offset or line; the rest is kept.
-        position: how many bytes of the file (compressed, if it is) have been taken so far.
+        skipped: reason -> packets or rows that are no probe.
+        bad: invalid rows; the first `NAMED` are in ``problems``.
+        problems: what was broken, each a sentence with file and offset or line; everything else is kept.
+        position: how many bytes of the file (compressed, if it is) have been read so far.
     """
 
     path: str
@@ -35,11 +35,11 @@ class Reading:
     position: Callable[[], int] = field(default=lambda: 0, repr=False)
 
     def problem(self, where: str, what: str) -> None:
-        """Note one thing that was broken."""
+        """Add a problem."""
         self.problems.append(f"{self.path}: {where}: {what}")
 
     def bad_row(self, where: str, what: str) -> None:
-        """Count a row that makes no sense, and name it if it is among the first."""
+        """Count an invalid row, and name it if it is among the first."""
         self.bad += 1
         if self.bad <= NAMED:
             self.problem(where, what)

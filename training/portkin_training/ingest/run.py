@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from portkin.errors import InputError
-from portkin_training.core.probes import Probes, ProbesWriter
-from portkin_training.ingest import probe_definition as rules
+from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.probes import Probes
+from portkin_training.ingest import probe_definition
 from portkin_training.ingest.captures.pcap import PCAP_MAGICS, read_capture
 from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC
 from portkin_training.ingest.logs.conn_log import read_conn_log
@@ -34,9 +35,9 @@ class IngestOptions:
     Attributes:
         kind: one of `KINDS` for every input; None: each as its first bytes say.
         columns: map for CSV and Parquet.
-        window: seconds within which a repetition is the same probe (`rules.WINDOW`); None: that for captures,
-            no such rule for what is no capture.
-        any_state: see `rules.flow_reasons`.
+        window: seconds within which a repetition is the same probe; None: `probe_definition.WINDOW` for captures,
+            no such rule for other inputs.
+        any_state: see `probe_definition.flow_reasons`.
     """
 
     kind: str | None = None
@@ -132,8 +133,8 @@ def ingest(
     begun = time.perf_counter()
     inputs = [Path(path) for path in inputs]
     kinds = [options.kind or detect(path) for path in inputs]
-    window = rules.WINDOW if options.window is None else round(options.window * 1_000_000)
-    first = rules.FirstPackets(window=window)
+    window = probe_definition.WINDOW if options.window is None else round(options.window * 1_000_000)
+    first = probe_definition.FirstPackets(window=window)
     summary = Summary()
     done = 0
     adding = ProbesWriter(output, force=force, append=append and Path(output).exists())
@@ -163,7 +164,7 @@ def ingest(
 
 
 def _probes(
-    path: Path, kind: str, options: IngestOptions, first: rules.FirstPackets, reading: Reading
+    path: Path, kind: str, options: IngestOptions, first: probe_definition.FirstPackets, reading: Reading
 ) -> Iterator[Probes]:
     if kind == "pcap":
         before = first.skipped.copy()
@@ -193,10 +194,10 @@ def _digest(path: Path) -> str:
 
 
 def _about(summary: Summary, options: IngestOptions, window: int, digests: list[str]) -> dict[str, Any]:
-    """What the manifest says of where the probes came from."""
+    """The manifest's account of where the probes came from."""
     return {
         "rules": {
-            "version": rules.VERSION,
+            "version": probe_definition.VERSION,
             "window_s": window / 1_000_000,
             "any_state": options.any_state,
         },

@@ -30,7 +30,7 @@ def compression(head: bytes) -> str:
 
 
 def open_stream(path: Path, reading: Reading | None = None) -> io.RawIOBase:
-    """The file's bytes, decompressed; the caller closes it. ``reading`` is given the position in the file.
+    """Open a file and decompress it; the caller closes it. ``reading`` follows the position in the file.
 
     Raises:
         InputError: there is no such file, or it cannot be opened.
@@ -70,7 +70,7 @@ class _Owning(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        # What one step of decompression gives, so that a cut file loses nothing that came before the cut.
+        # What one step of decompression yields, so that a cut file loses nothing that came before the cut.
         data = self._stream.read1(len(buffer))
         buffer[: len(data)] = data
         return len(data)

@@ -48,6 +48,7 @@ def read_nvd(path: Path) -> Iterator[Vulnerability]:
 
     The CVSS 3 score and attack vector are taken, those of CVSS 2 where there are none (entries before 2016).
     Entries without any score, which are rejected or not yet analysed, are left out.
+    Raises InputError for a file that is neither.
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as opened:
@@ -105,7 +106,10 @@ def _seconds(text: str) -> int:
 
 
 def services(path: Path | None = None) -> dict[Port, re.Pattern[str]]:
-    """Port -> expression over descriptions, from a YAML file like the one that ships (`services.yaml`)."""
+    """Port -> expression over descriptions, from a YAML file like the one that ships (`services.yaml`).
+
+    Raises InputError for a file of another form.
+    """
     source = path or files("portkin_training.rates") / "services.yaml"
     fields = yaml.safe_load(source.read_text(encoding="utf-8"))
     if not isinstance(fields, dict):

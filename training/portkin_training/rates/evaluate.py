@@ -144,9 +144,9 @@ def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu
     task = _task(rates, job)
     split = task.split
     try:
-        made, told = fit(job.kind, task, used, seed, device)
+        made, chosen = fit(job.kind, task, used, seed, device)
     except Unfit as error:
-        made, told = np.full(split.end, np.nan), {"unfit": str(error)}
+        made, chosen = np.full(split.end, np.nan), {"unfit": str(error)}
     if isinstance(made, np.ndarray):
         forecast, onnx, length = made, b"", 0
     else:
@@ -157,7 +157,7 @@ def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu
     took = time.perf_counter() - began
     read = tuple(rates.ports[column] for column in job.columns)
     return [
-        Result(read[0], name, forecast, choosing, reported, took, read, length, onnx, {**about, **told})
+        Result(read[0], name, forecast, choosing, reported, took, read, length, onnx, {**about, **chosen})
         for name, about in job.models.items()
     ]
 

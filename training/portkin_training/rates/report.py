@@ -1,4 +1,4 @@
-"""An evaluation as tables: Tables IV and V with more figures beside R2, for people and for machines."""
+"""An evaluation as tables: Tables IV and V with more figures than R2, for people and for programs."""
 
 from __future__ import annotations
 

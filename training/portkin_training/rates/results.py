@@ -95,6 +95,7 @@ def shipping(results: Sequence[Result], tolerance: float = TOLERANCE) -> Result:
     """Of one port's results the one that ships: the cheapest whose error on the choosing part is close to the least.
 
     Never looks at the reported part. Of equally cheap ones the better is taken.
+    Raises ValueError where no model that can ship was evaluated.
     """
     able = [result for result in results if result.model not in UNSHIPPABLE and "unfit" not in result.about]
     if not able:

@@ -86,7 +86,7 @@ def ship(
     """
     chosen = {port: shipping(found, tolerance) for port, found in results.items()}
     models = with_thresholds(rates, list(chosen.values()), rules, alarms_per_month, abnormal)
-    told = {
+    details = {
         str(port): {
             "model": result.model,
             "cost": KINDS[result.model].cost,
@@ -111,7 +111,7 @@ def ship(
             "alarms_per_port_and_month": alarms_per_month,
             "tolerance": tolerance,
             "versions": versions | {"python": platform.python_version()},
-            "models": told,
+            "models": details,
         },
     )
     return chosen

@@ -1,6 +1,6 @@
 """What any predictor has to beat: simple ones, with the same budget of K ports.
 
-Each takes the training probes, grouped by source, and K, and gives int32 (CODES, K): the codes nearest to each code,
+Each takes the training probes, grouped by source, and K, and returns int32 (CODES, K): the codes nearest to each code,
 nearest first, -1 where there is none; ties go to the lower port unless said otherwise. None crosses from one protocol
 to the other.
 """

@@ -265,7 +265,7 @@ def _by_level(counted: np.ndarray) -> np.ndarray:
 
 
 def replay(events: Events, matrix: np.ndarray, sweep: Sweep) -> ReplayCounts:
-    """Replay all the rows at once."""
+    """Replay all the rows at once; `matrix` int32 (CODES, >= max K), as in `Replay`."""
     run = Replay(matrix, sweep)
     run.feed(events, last=True)
     return run.counts()

@@ -6,7 +6,7 @@ usefulness       blocks that the group probed while they held / blocks (VI-A, 2)
 new-port recall  of the probes by which a group seen before reaches a port new to it, the share already blocked
 ceiling          of the same probes, the share that came while the group's latest probe was younger than T: what
                  blocking every port after each probe would reach
-hit@K, MRR       of the steps to the next distinct port, the share foretold by the K nearest of the port before;
+hit@K, MRR       of the steps to the next distinct port, the share predicted by the K nearest of the port before;
                  the mean of 1/rank
 FPR              benign packets (connections) blocked / benign packets (connections) (VI-D)
 """
@@ -126,7 +126,7 @@ def difference(
     one: ReplayCounts, other: ReplayCounts, k: int, window: float, name: str, *, rounds: int = 1000, seed: int = 0
 ) -> Estimate:
     """One's figure minus the other's at one K and T, paired: both replayed the same rows, so each round draws the
-    same units."""
+    same units. Raises ValueError where they did not."""
     if not np.array_equal(one.units, other.units):
         raise ValueError("a paired difference needs two replays of the same rows")
     above, below = RATIOS[name]

@@ -58,7 +58,7 @@ def _credit(ts, group, code, order, previous, window, recent, out_event, out_pai
 
 def credits(history: History, window: float) -> tuple[int, Ints, Ints]:
     """How many new ports were reached by sources seen before; and for each of them, from which ports a table could
-    have foretold it: events int64 (m,), pairs p * CODES + q int64 (m,)."""
+    have predicted it: events int64 (m,), pairs p * CODES + q int64 (m,)."""
     order = np.argsort(history.group, kind="stable")
     both = history.group * CODES + history.code
     _, first = np.unique(both, return_index=True)
@@ -89,7 +89,7 @@ def hindsight(history: History, k: int, window: float) -> float:
     reached, total = np.zeros(events, bool), 0
     used: dict[int, int] = {}
     while queue:
-        told, at = heapq.heappop(queue)
+        expected, at = heapq.heappop(queue)
         row = int(key[at]) // CODES
         if used.get(row, 0) == k:
             continue
@@ -97,7 +97,7 @@ def hindsight(history: History, k: int, window: float) -> float:
         gain = len(mine) - int(np.count_nonzero(reached[mine]))
         if gain == 0:
             continue
-        if gain < -told:
+        if gain < -expected:
             heapq.heappush(queue, (-gain, at))
             continue
         reached[mine] = True

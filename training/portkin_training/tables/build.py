@@ -16,8 +16,8 @@ import ibis.expr.types as ir
 from portkin.bundles.manifest import MANIFEST, refuse_foreign
 from portkin.bundles.table import KIND, Table, write_table
 from portkin.net.ports import Proto
+from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.core.engine import DUCKDB, Engine, Place, located
-from portkin_training.core.probes import manifest, open_probes
 from portkin_training.tables.daily.methods import METHODS as DAILY_METHODS
 from portkin_training.tables.daily.methods import weighted_days
 from portkin_training.tables.daily.store import Refreshed, refresh
@@ -102,7 +102,7 @@ def _about(datasets: Sequence[Place], options: ScanOptions, built: Mapping[Proto
 
 def described_input(probes: Place) -> dict[str, Any]:
     """The dataset a table was learnt from: the sha256 of its manifest, and what that says of the recordings."""
-    said = manifest(probes)
+    about = manifest(probes)
     system, root = located(probes)
     digest = hashlib.sha256(system.cat_file(f"{root}/{MANIFEST}")).hexdigest()
-    return {"manifest_sha256": digest, **{name: said[name] for name in ("rows", "first", "last", "about")}}
+    return {"manifest_sha256": digest, **{name: about[name] for name in ("rows", "first", "last", "about")}}

@@ -38,9 +38,9 @@ def write_zeek(table: Table, path: Path) -> None:
     It is read, and read again whenever it changes, with::
 
         type Idx: record { p: port; };
-        type Kin: record { ports: vector of port; distances: vector of double; };
-        global kin: table[port] of Kin = table();
-        Input::add_table([$source="kin.tsv", $name="kin", $idx=Idx, $val=Kin, $destination=kin,
+        type Nearest: record { ports: vector of port; distances: vector of double; };
+        global nearest: table[port] of Nearest = table();
+        Input::add_table([$source="nearest.tsv", $name="nearest", $idx=Idx, $val=Nearest, $destination=nearest,
                           $mode=Input::REREAD]);
     """
     with path.open("w", encoding="ascii") as opened:

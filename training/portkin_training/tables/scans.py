@@ -145,8 +145,8 @@ def day_counts(probes: ir.Table, options: ScanOptions) -> ir.Table:
     totals = scan_totals(sizes)
     parts = [edges.mutate(what=ibis.literal("transitions"))]
     for name in ADDITIVE[:4]:
-        said = {"what": ibis.literal(name), "source_port": ibis.literal(-1), "target_port": ibis.literal(-1)}
-        parts.append(totals.mutate(**said, count=totals[name]))
+        labels = {"what": ibis.literal(name), "source_port": ibis.literal(-1), "target_port": ibis.literal(-1)}
+        parts.append(totals.mutate(**labels, count=totals[name]))
     # A union wants the same types, and whether a column may be null is part of them.
     parts = [part.select(*DAY_COUNTS).cast(DAY_COUNTS) for part in parts]
     return ibis.union(*parts)
@@ -246,7 +246,7 @@ class Sum:
             self._parts = [self.total()]
 
     def total(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The keys in order, and what came together of each."""
+        """The keys in order, int64 (m,), and the sum of each, float64 (m,)."""
         if not self._parts:
             return np.empty(0, np.int64), np.empty(0)
         keys, at = np.unique(np.concatenate([keys for keys, _ in self._parts]), return_inverse=True)

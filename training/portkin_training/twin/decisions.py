@@ -1,4 +1,4 @@
-"""From scanners' probes to decisions: the twin of zeek-scripts/decide.zeek."""
+"""From scanners' probes to decisions: the twin of zeek-scripts/decision.zeek."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Scanner:
 
 
 class ProbeDecider:
-    """The detector's sink: told of probes and services in order, it keeps the decisions."""
+    """The detector's sink: takes probes and services in order and keeps the decisions."""
 
     def __init__(
         self,
@@ -79,14 +79,14 @@ class ProbeDecider:
         self.decisions: list[ProbeDecision] = []
         """All decisions, in the order in which they were taken."""
         self.state_full = 0
-        """How many probes led to no decision for want of room."""
+        """Probes that led to no decision because a table was full."""
 
     def service(self, ts: int, port: int, proto: int) -> None:
         """The network offers a service on this port."""
         self._services[port_of(port, proto)] = ts
 
     def probe(self, probe: Probe) -> None:
-        """Decide about a scanner's probe, or prolong the decision there is."""
+        """Decide about a scanner's probe, or extend the decision that is in force."""
         port = port_of(probe.port, probe.proto)
         self._finish_ended(probe.ts)
         running = self._running.get((probe.src, port))
@@ -144,7 +144,7 @@ class ProbeDecider:
         while self._ends and self._ends[0][0] <= ts:
             _, src, port = heapq.heappop(self._ends)
             decision = self._running[src, port]
-            if decision.until > ts:  # prolonged since
+            if decision.until > ts:  # extended since
                 heapq.heappush(self._ends, (decision.until, src, port))
             else:
                 self._finish(decision)

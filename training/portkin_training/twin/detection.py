@@ -18,8 +18,8 @@ EVERYWHERE = Nets(["0.0.0.0/0", "::/0"])
 
 
 def configure(name: DetectorName, config: DetectorConfig = DetectorConfig()) -> DetectorConfig:  # noqa: B008
-    """The configuration by which the one detector is the named one: `probe` takes the whole world for a darknet,
-    `trw` and `count` leave out the other's evidence, `zeek` is the package's own default, both.
+    """The configuration of the named detector: `probe` takes every destination for a darknet, `trw` and `count` use
+    one kind of evidence alone, `zeek` uses both, as the package does by default.
     `suricata` is another detector, in `twin.suricata_rules`."""
     match name:
         case "probe":
@@ -38,10 +38,12 @@ class Sinks:
         self._sinks = sinks
 
     def probe(self, probe: Probe) -> None:
+        """Pass a probe on to each."""
         for sink in self._sinks:
             sink.probe(probe)
 
     def service(self, ts: int, port: int, proto: int) -> None:
+        """Pass a service on to each."""
         for sink in self._sinks:
             sink.service(ts, port, proto)
 

@@ -1,4 +1,4 @@
-"""Who is a scanner, and what it probes: the twin of zeek-scripts/detect.zeek and judge.zeek.
+"""Who is a scanner, and what it probes: the twin of zeek-scripts/detection.zeek and scanners.zeek.
 
 Both take the same verdicts from the same packets; a test holds them against each other on every capture. Names,
 order of steps and defaults are the scripts': change one only with the other.
@@ -78,7 +78,7 @@ class Contact(NamedTuple):
 
 
 class Sink(Protocol):
-    """Who is told what the detector finds."""
+    """Receives what the detector finds."""
 
     def probe(self, probe: Probe) -> None:
         """A scanner probed."""
@@ -102,13 +102,13 @@ class _Suspect:
 
 
 @dataclass(slots=True)
-class _Convict:
+class _Scanner:
     last: int
     evidence: Evidence
 
 
 class ScannerDetector:
-    """Told of contacts in the order of their packets, it tells its sink of the probes of scanners."""
+    """Judges contacts in the order of their packets, and reports the probes of scanners to its sink."""
 
     def __init__(
         self,
@@ -125,13 +125,13 @@ class ScannerDetector:
         self._failed_interval = round(config.failed_interval * US)
         self._step_failed = math.log((1 - config.trw_scanner_success) / (1 - config.trw_benign_success))
         self._step_answered = math.log(config.trw_scanner_success / config.trw_benign_success)
-        self._guilty = math.log(config.trw_detection / config.trw_false_positive)
-        self._benign = math.log((1 - config.trw_detection) / (1 - config.trw_false_positive))
+        self._scanner_at = math.log(config.trw_detection / config.trw_false_positive)
+        self._benign_at = math.log((1 - config.trw_detection) / (1 - config.trw_false_positive))
         self._trackers: dict[int, _Tracker] = {}
         self._suspects: dict[int, _Suspect] = {}
-        self._convicts: dict[int, _Convict] = {}
+        self._scanners: dict[int, _Scanner] = {}
         self.state_full = 0
-        """How many contacts were not judged for want of room."""
+        """Contacts that were not judged because a table was full."""
 
     def contacted(self, ts: int, src: int, dst: int, port: int, proto: int) -> None:
         """A first contact: the first SYN of a TCP connection, the first datagram of a UDP flow."""
@@ -140,26 +140,26 @@ class ScannerDetector:
         contact = Contact(dst, port, proto)
         if not self._is_scanner(ts, src):
             if dst in self._config.darknets:
-                self._condemn(ts, src, Evidence.DARKNET)
-            elif not self._track(ts, src, contact):
+                self._found_scanner(ts, src, Evidence.DARKNET)
+            elif not self._note_contact(ts, src, contact):
                 return
-        convict = self._convicts[src]
-        convict.last = ts
-        self._sink.probe(Probe(ts, src, *contact, convict.evidence, past=False))
+        scanner = self._scanners[src]
+        scanner.last = ts
+        self._sink.probe(Probe(ts, src, *contact, scanner.evidence, past=False))
 
     def answered(self, ts: int, src: int, dst: int, port: int, proto: int) -> None:
         """The SYN-ACK or datagram that answers a contact, or the originator's ACK where only its direction is seen."""
         if self._is_protected(dst):
             self._sink.service(ts, port, proto)
-        # UDP counts only (_judge_failed), so its successes weigh nothing.
+        # UDP counts only (_record_failure), so its successes weigh nothing.
         if self._close(src, Contact(dst, port, proto)) and proto == TCP:
-            self._judge_answered(ts, src)
+            self._record_success(ts, src)
 
     def refused(self, ts: int, src: int, dst: int, port: int, proto: int) -> None:
         """The RST or the ICMP port unreachable that answered a contact."""
         contact = Contact(dst, port, proto)
         if self._close(src, contact):
-            self._judge_failed(ts, src, contact)
+            self._record_failure(ts, src, contact)
 
     def read(self, events: Iterable[tuple[int, int, int, int, int, int]]) -> None:
         """Judge contact events in order: (kind, ts, src, dst, port, protocol), kinds as in `ingest.contacts`."""
@@ -167,7 +167,7 @@ class ScannerDetector:
         for kind, *contact in events:
             by_kind[kind](*contact)
 
-    # Contacts (detect.zeek)
+    # Contacts (detection.zeek)
 
     def _is_protected(self, dst: int) -> bool:
         nets = self._config.protected_nets
@@ -181,7 +181,7 @@ class ScannerDetector:
             and self._probe_policy(src, dst, port, proto)
         )
 
-    def _track(self, ts: int, src: int, contact: Contact) -> bool:
+    def _note_contact(self, ts: int, src: int, contact: Contact) -> bool:
         """Keep a contact until it is answered; True where the source turns out to be a scanner meanwhile."""
         tracker = self._trackers.get(src)
         if tracker is None or ts - tracker.last >= self._source_timeout:
@@ -202,7 +202,7 @@ class ScannerDetector:
         return False
 
     def _fail_overdue(self, ts: int, src: int, tracker: _Tracker) -> None:
-        # Whoever sends faster than answers can come is no client.
+        # A source that sends faster than answers can arrive is no client.
         excess = max(0, len(tracker.pending) - self._config.max_contacts + 1)
         overdue: list[Contact] = []
         for contact, since in tracker.pending.items():
@@ -212,7 +212,7 @@ class ScannerDetector:
         for contact in overdue:
             del tracker.pending[contact]
             if contact.proto == TCP:
-                self._judge_failed(ts, src, contact)
+                self._record_failure(ts, src, contact)
             if self._is_scanner(ts, src):
                 return
 
@@ -223,26 +223,26 @@ class ScannerDetector:
         del tracker.pending[contact]
         return True
 
-    # Verdicts (judge.zeek)
+    # Verdicts (scanners.zeek)
 
     def _is_scanner(self, ts: int, src: int) -> bool:
-        convict = self._convicts.get(src)
-        if convict is None:
+        scanner = self._scanners.get(src)
+        if scanner is None:
             return False
-        if ts - convict.last >= self._source_timeout:
-            del self._convicts[src]
+        if ts - scanner.last >= self._source_timeout:
+            del self._scanners[src]
             return False
         return True
 
-    def _condemn(self, ts: int, src: int, evidence: Evidence) -> None:
-        self._convicts[src] = _Convict(ts, evidence)
+    def _found_scanner(self, ts: int, src: int, evidence: Evidence) -> None:
+        self._scanners[src] = _Scanner(ts, evidence)
         suspect = self._suspects.pop(src, None)
         tracker = self._trackers.pop(src, None)
         past: list[Contact] = [*(suspect.failed if suspect else ()), *(tracker.pending if tracker else ())]
         for contact in past:
             self._sink.probe(Probe(ts, src, contact.dst, contact.port, contact.proto, evidence, past=True))
 
-    def _judge_failed(self, ts: int, src: int, contact: Contact) -> None:
+    def _record_failure(self, ts: int, src: int, contact: Contact) -> None:
         if self._is_scanner(ts, src):
             return
         suspect = self._suspects.get(src)
@@ -252,16 +252,16 @@ class ScannerDetector:
                 return
             suspect = self._suspects[src] = _Suspect(ts)
         suspect.last = ts
-        suspect.failed.pop(contact, None)  # anew, so that the order is that of the latest failure
+        suspect.failed.pop(contact, None)  # and added again: the order is that of the latest failure
         suspect.failed[contact] = ts
         self._forget_failed(ts, suspect)
         if self._config.trw and contact.proto == TCP:
             suspect.walk += self._step_failed
-            if suspect.walk >= self._guilty:
-                self._condemn(ts, src, Evidence.TRW)
+            if suspect.walk >= self._scanner_at:
+                self._found_scanner(ts, src, Evidence.TRW)
                 return
         if 0 < self._config.failed_threshold <= len(suspect.failed):
-            self._condemn(ts, src, Evidence.FAILED)
+            self._found_scanner(ts, src, Evidence.FAILED)
 
     def _forget_failed(self, ts: int, suspect: _Suspect) -> None:
         excess = max(0, len(suspect.failed) - self._config.max_contacts)
@@ -273,7 +273,7 @@ class ScannerDetector:
         for contact in old:
             del suspect.failed[contact]
 
-    def _judge_answered(self, ts: int, src: int) -> None:
+    def _record_success(self, ts: int, src: int) -> None:
         suspect = self._suspects.get(src)
         if suspect is None:
             return
@@ -283,5 +283,5 @@ class ScannerDetector:
         if not self._config.trw:
             return
         suspect.walk += self._step_answered
-        if suspect.walk <= self._benign:
+        if suspect.walk <= self._benign_at:
             suspect.walk = 0.0

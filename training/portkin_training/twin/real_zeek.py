@@ -1,4 +1,4 @@
-"""The same capture through real Zeek and a real sidecar, for holding both against the twin."""
+"""The same capture through real Zeek and a real sidecar, for comparison with the twin."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from portkin.net.ports import Port
 from portkin_training.twin.decisions import ProbeDecision
 
 FOLDERS = "/opt/zeek/bin", "/usr/local/zeek/bin"
-"""Where Zeek lies that is not on PATH."""
+"""Where to look for Zeek outside of PATH."""
 LEAST = (8, 0)
 WAIT = 120.0
-"""Seconds after which a run of Zeek is given up."""
+"""Seconds after which a run of Zeek is aborted."""
 
 
 @dataclass(frozen=True, order=True)
@@ -45,7 +45,7 @@ class DecisionRecord:
 
 @dataclass(frozen=True)
 class ZeekRun:
-    """What came of a run: the decisions, and what Zeek and the sidecar said."""
+    """The decisions of a run, and what Zeek and the sidecar printed."""
 
     version: str
     decisions: list[DecisionRecord]
@@ -54,8 +54,8 @@ class ZeekRun:
 
 def version_of(zeek: str) -> str:
     """The version that a program zeek states, as ``9.0.0-rc1``; empty where it states none."""
-    said = subprocess.run([zeek, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    return said.strip().rpartition(" ")[2]
+    output = subprocess.run([zeek, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return output.strip().rpartition(" ")[2]
 
 
 def explain(theirs: list[DecisionRecord], ours: list[DecisionRecord]) -> Iterator[str]:
@@ -131,11 +131,11 @@ def run_zeek(
         table: a table bundle; the default table where None.
         options: Zeek options by name, values as Zeek writes them.
 
-    Raises InputError with what Zeek said when it fails.
+    Raises InputError with the output of Zeek when it fails.
     """
     with tempfile.TemporaryDirectory(prefix="portkin-zeek-") as folder, _sidecar(table) as (port, log):
         try:
-            said = subprocess.run(  # noqa: S603
+            finished = subprocess.run(  # noqa: S603
                 [
                     *(zeek, "-C", "-r", str(capture.resolve())),
                     *(str(scripts.resolve()), str(scripts.resolve() / "websocket.zeek")),
@@ -151,9 +151,9 @@ def run_zeek(
             )
         except subprocess.TimeoutExpired:
             raise InputError(f"{zeek} did not end within {WAIT} s on {capture}; try a shorter capture") from None
-        messages = said.stderr + log.read_text()
-        if said.returncode != 0:
-            raise InputError(f"{zeek} ended with status {said.returncode} on {capture}:\n{messages}")
+        messages = finished.stderr + log.read_text()
+        if finished.returncode != 0:
+            raise InputError(f"{zeek} ended with status {finished.returncode} on {capture}:\n{messages}")
         written = Path(folder) / "portkin.log"
         lines = [json.loads(line) for line in written.read_text().splitlines()] if written.exists() else []
     return ZeekRun(version_of(zeek), _taken_of(lines), messages)

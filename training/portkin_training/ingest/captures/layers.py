@@ -103,7 +103,7 @@ def _nothing(code):
 
 @inlined
 def _quoted(p, end, icmp):
-    """What `decode` gives, of the datagram that an ICMP error quotes at p."""
+    """What `decode` returns, of the datagram that an ICMP error quotes at p."""
     if icmp == ICMP:
         if p + 20 > end:
             return _nothing(CUT)

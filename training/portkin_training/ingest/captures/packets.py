@@ -1,4 +1,4 @@
-"""Packets: what a capture says, as columns; the value between the capture readers and the rules."""
+"""Packets: what a capture says, as columns; what the capture readers return."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ IPV4_MAPPED = 0xFFFF_0000_0000
 class Packets(Columns):
     """Packets in capture order; n rows.
 
-    A row with ``proto`` 6 or 17 is a TCP segment or a UDP datagram. A row with ``proto`` 1 or 58 is an
-    ICMP(v6)
-    port unreachable: addresses and ports are those of the datagram it quotes (so ``src`` is who sent the
-        probe),
+    A row with ``proto`` 6 or 17 is a TCP segment or a UDP datagram. A row with ``proto`` 1 or 58 is an ICMP(v6)
+    port unreachable: addresses and ports are those of the datagram it quotes (so ``src`` sent the probe), and
     ``flags`` holds the quoted protocol (6 or 17). Other packets have no row.
 
     Attributes:

@@ -147,7 +147,10 @@ class Pcapng:
         return pos, row, status
 
     def control(self, data: NDArray[np.uint8], pos: int, filled: int, status: int) -> int:
-        """Read the section or interface block at pos; its size, 0 where more bytes are needed first."""
+        """Read the section or interface block at pos; its size, 0 where more bytes are needed first.
+
+        `data` uint8 (size,), of which `filled` bytes are valid. Raises Broken for a block that makes no sense.
+        """
         if status == MORE:
             return 0
         if status == FOREIGN:

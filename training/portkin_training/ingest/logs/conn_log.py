@@ -1,4 +1,4 @@
-"""Zeek's conn.log, TSV and JSON lines: the flows that are probes by `rules`."""
+"""Zeek's conn.log, TSV and JSON lines: the flows that are probes by `ingest.probe_definition`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_conn_log(path: Path, reading: Reading | None = None, *, any_state: bool
     Rows are in the order of the log, which is that of the ends of the connections; ``ts`` is their begin.
 
     Args:
-        any_state: see `rules.flow_reasons`.
+        any_state: see `probe_definition.flow_reasons`.
 
     Raises:
         InputError: no such file, or it lacks a field that is needed.
@@ -102,7 +102,10 @@ class _Header:
             self._empty = values[0]
 
     def parse(self, block: bytes, first: int, reading: Reading) -> Iterator[Columns]:
-        """The rows of a block of lines: columns by name and line numbers, a chunk for each header."""
+        """The rows of a block of lines: columns by name and line numbers, a chunk for each header.
+
+        Raises InputError for lines without a header, or a header without the columns that are needed.
+        """
         at = 0
         while at < len(block):
             if block[at : at + 1] == b"#":

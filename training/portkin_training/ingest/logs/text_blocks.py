@@ -1,4 +1,4 @@
-"""Text inputs in blocks of whole lines, so that a bad one can be named by its number."""
+"""Text inputs in blocks of whole lines, so that an invalid line can be named by its number."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCK = 1 << 23
 def blocks(path: Path, reading: Reading) -> Iterator[tuple[int, bytes]]:
     """(number of the first line, whole lines) of a file, in blocks of about 8 MiB; the first line is 1.
 
-    Where a compressed file breaks off, the lines before are given and the reading says so.
+    Where a compressed file is cut, the lines before the cut are yielded and the reading reports it.
     """
     line, carried, ended = 1, b"", False
     with open_stream(path, reading) as stream:

@@ -1,6 +1,6 @@
 """From columns as files hold them (text, integers, stamps) to the columns of probes; n rows each.
 
-Every function gives its values and a mask of the rows that have none; what those rows hold is undefined.
+Every function returns its values and a mask of the rows that have none; what those rows hold is undefined.
 """
 
 from __future__ import annotations

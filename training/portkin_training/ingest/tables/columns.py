@@ -18,7 +18,7 @@ from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.tables import column_values
 
 FIELDS = ("ts", "src", "dst", "sport", "dport", "proto")
-"""What a probe is made of; sport may be missing."""
+"""The columns of a probe; sport may be missing."""
 
 
 @dataclass(frozen=True)

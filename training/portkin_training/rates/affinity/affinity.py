@@ -176,17 +176,19 @@ def sequential_sources(
 
 
 def mean_sources(sums: NDArray[np.integer], days: int) -> Floats:
-    """Equation 3: S = (1 / m) times the number of sources per day that probed both ports in sequence."""
+    """Equation 3: S = (1 / m) times the number of sources per day that probed both ports in
+    sequence: (p, p), from the sums over all days, (p, p)."""
     return sums / days
 
 
 def log_scaled(semantic: Floats) -> Floats:
-    """Equation 5: S_l = log(1 + S)."""
+    """Equation 5: S_l = log(1 + S), (p, p) -> (p, p)."""
     return np.log1p(semantic)
 
 
 def normalized(log_semantic: Floats) -> Floats:
     """Equation 6: min-max over all pairs of different ports, into [0, 1]; all zero where they are all equal.
+    (p, p) -> (p, p).
 
     The diagonal, which no pair of ports is, takes no part and is set to 1.
     """
@@ -203,6 +205,6 @@ def semantic_similarity(sums: NDArray[np.integer], days: int) -> Floats:
 
 
 def harmonic_affinity(temporal: Floats, semantic: Floats) -> Floats:
-    """Equation 7: A = 2 T S / (T + S); 0 where both are 0."""
+    """Equation 7: A = 2 T S / (T + S); 0 where both are 0. All (p, p)."""
     total = temporal + semantic
     return np.divide(2 * temporal * semantic, total, out=np.zeros_like(total), where=total > 0)

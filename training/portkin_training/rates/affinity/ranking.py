@@ -16,12 +16,12 @@ Floats = NDArray[np.floating]
 
 
 def mean_affinity(row: Floats, target: int) -> float:
-    """Equation 13: the mean affinity of the target to the other ports."""
+    """Equation 13: the mean affinity of the target to the other ports; `row` (p,) holds its affinities."""
     return float(np.delete(row, target).mean())
 
 
 def std_affinity(row: Floats, target: int) -> float:
-    """Equation 14: the standard deviation of the target's affinities to the other ports."""
+    """Equation 14: the standard deviation of the target's affinities `row` (p,) to the other ports."""
     return float(np.delete(row, target).std())
 
 
@@ -40,7 +40,10 @@ def thresholds(row: Floats, target: int) -> Floats:
 
 
 def features(row: Floats, target: int, tau: float, most: int | None = None) -> NDArray[np.int64]:
-    """Equation 12: the target, then the ports with affinity above tau, most akin first; `most` in all."""
+    """Equation 12: the target, then the ports with affinity above tau, most akin first; `most` in all.
+
+    `row` (p,) -> indices (at most p,).
+    """
     others = np.setdiff1d(np.flatnonzero(row > tau), [target])
     others = others[np.argsort(-row[others], kind="stable")]
     return np.concatenate([[target], others])[:most].astype(np.int64)
@@ -56,7 +59,7 @@ class Ranked:
 
 
 def choose(row: Floats, target: int, score: Callable[[NDArray[np.int64]], float], most: int | None = None) -> Ranked:
-    """The threshold whose features score best, by cross-validated R2 in the paper (V-D2).
+    """The threshold whose features score best, by cross-validated R2 in the paper (V-D2); `row` (p,).
 
     `score` is asked once per distinct set of features. Of equal scores the higher threshold, with fewer
     features, is taken.

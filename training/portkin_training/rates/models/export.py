@@ -29,7 +29,10 @@ TREES_OPSET = 3
 
 
 def to_onnx(model: Predictor, features: int) -> bytes:
-    """The model as an ONNX file: `window` float32 (batch, length, features) -> `forecast` float32 (batch,)."""
+    """The model as an ONNX file: `window` float32 (batch, length, features) -> `forecast` float32 (batch,).
+
+    Raises TypeError for a model that reads more than one window.
+    """
     if isinstance(model, Lstm):
         made = _network(model, features)
     elif isinstance(model, Linear):
@@ -157,7 +160,7 @@ def rounded_down(value: float) -> float:
 def _network(model: Lstm, features: int) -> onnx.ModelProto:
     """The network in evaluation mode, layer by layer.
 
-    torch's exporter traces the module anew for every network, which takes longer than many a fit, and writes paths of
+    torch's exporter traces the module again for every network, which takes longer than many a fit, and writes paths of
     the machine that trained into the file.
     """
     network = model.network
@@ -230,7 +233,7 @@ def _layer(layer: nn.Module, number: int, value: str) -> tuple[onnx.NodeProto | 
 
 
 def write_models(path: Path, models: Sequence[tuple[Model, bytes]], rules: Rules, about: Mapping[str, Any]) -> None:
-    """Write the bundle: one ONNX per target under the name its `Model` gives, models.json, and the manifest.
+    """Write the bundle: one ONNX per target under the name in its `Model`, models.json, and the manifest.
 
     `about` goes into the manifest: where the rates came from, seeds, versions, and each model's figures.
     """

@@ -12,7 +12,7 @@ from portkin_training.rates.models.lstm import LstmConfig
 from portkin_training.rates.models.task import Floats, Predictor, Task
 
 Reads = Literal["itself", "rank T", "rank T&S", "cluster T", "cluster T&S", "nearest"]
-"""Whose rates a model reads beside its target's: nobody's, of the ranked, of its cluster, of the most akin."""
+"""Which rates a model reads in addition to its target's: none, of the ranked ports, its cluster, the most akin."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def profile(name: str, width: int) -> Profile:
     """`small`: minutes on a laptop. `paper`: its network and the grid of Table III, days on a GPU.
 
     `network` is the paper's network with its best sequence length, without the grid.
+    Raises ValueError for any other name.
     """
     days = width >= DAY
     memory = 180 if days else 60 * DAY // width

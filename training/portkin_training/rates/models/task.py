@@ -97,7 +97,7 @@ class Task:
     @cached_property
     def filled(self) -> Floats:
         """The scaled counts with gaps filled forward, for models that read whole series instead of
-        windows."""
+        windows: (n, f)."""
         scaled: Floats = model_input(self.counts[None], self.scaling)[0].astype(np.float64)
         return scaled
 
@@ -113,7 +113,10 @@ class Task:
         return model_input(window[kept], self.scaling), self.scaling.apply(self.counts[at])[:, 0], at
 
     def fitted(self, length: int) -> tuple[NDArray[np.float32], Floats]:
-        """The windows and bins of the first part that models are fitted on; Unfit where they are too few."""
+        """Scaled windows (w, length, f) and the bins after them (w,) of the part that models are fitted on.
+
+        Raises Unfit where they are too few.
+        """
         window, y, _ = self.samples(length, 0, self.split.fit)
         if len(y) < FEWEST:
             raise Unfit(f"{len(y)} known bins come after {length} bins of which half are known; {FEWEST} are needed")
@@ -134,18 +137,21 @@ class Task:
 
 
 def folds(samples: int, number: int = FOLDS) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Cross-validation that respects time: fold k is judged by what was fitted on all samples before it."""
+    """Cross-validation that respects time: fold k is judged by what was fitted on all samples before it.
+
+    Yields the indices of the samples to fit and of those to judge, (a,) and (b,).
+    """
     yield from TimeSeriesSplit(min(number, max(2, samples // 10))).split(np.empty(samples))
 
 
 def r2(observed: Floats, forecast: Floats) -> float:
-    """The coefficient of determination, 1 - sum of squared errors / sum of squares about the mean."""
+    """The coefficient of determination, 1 - sum of squared errors / sum of squares about the mean; both (n,)."""
     about = float(((observed - observed.mean()) ** 2).sum())
     return 1 - float(((observed - forecast) ** 2).sum()) / about if about > 0 else float("nan")
 
 
 def mae(observed: Floats, forecast: Floats) -> float:
-    """The mean absolute error."""
+    """The mean absolute error; both (n,), in counts."""
     return float(np.abs(observed - forecast).mean())
 
 

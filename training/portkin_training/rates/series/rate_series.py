@@ -74,6 +74,7 @@ def most_targeted(totals: NDArray[np.integer], share: float) -> NDArray[np.int64
     """Indices of the fewest ports that together got at least `share` of all probes, most targeted first.
 
     The paper takes 0.5, which is 1,074 ports of its telescope (III, Fig. 2). Equal totals keep their order.
+    `totals` (p,) -> indices (at most p,). Raises ValueError for a share outside (0, 1].
     """
     if not 0 < share <= 1:
         raise ValueError(f"share {share} is not in (0, 1]")
@@ -94,6 +95,7 @@ def from_probes(
     """Counts per port and bin of a table with the columns of `portkin_training.core.probes.SCHEMA`.
 
     The first and the last bin of the recording are left out: it began and ended inside them.
+    Raises InputError where nothing is left.
     """
     # Days of a zone are put together from quarters of an hour, which no zone's midnight cuts.
     unit = width if width < DAY or tz == "UTC" else QUARTER
@@ -177,7 +179,10 @@ def _seconds(path: Path, text: str, tz: str) -> float:
 
 
 def coarser(rates: Rates, width: int) -> Rates:
-    """The same counts in wider bins; a bin with an unknown part is unknown; incomplete ends are left out."""
+    """The same counts in wider bins; a bin with an unknown part is unknown; incomplete ends are left out.
+
+    Raises ValueError for a width that is no multiple of theirs.
+    """
     if width % rates.width:
         raise ValueError(f"bins of {width} s cannot be put together from bins of {rates.width} s")
     starts = np.array([bin_start(float(start), width, rates.tz) for start in rates.starts], dtype=np.int64)

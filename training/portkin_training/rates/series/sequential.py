@@ -26,7 +26,7 @@ def save(path: Path, ports: Sequence[Port], sums: NDArray[np.int64], days: int) 
 
 
 def load(path: Path, ports: Sequence[Port]) -> tuple[NDArray[np.int64], int]:
-    """The counts of these ports, in this order, and the days; InputError where one is lacking."""
+    """The counts of these ports, (p, p) in this order, and the number of days; InputError where a port is missing."""
     bundle = open_bundle(path, kind=KIND, schema=SCHEMA)
     fields = json.loads(bytes(bundle.files["sequential.json"]))
     place = {Port.parse(text): at for at, text in enumerate(fields["ports"])}

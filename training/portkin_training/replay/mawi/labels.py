@@ -1,4 +1,4 @@
-"""MAWILab labels: read as they really are, and matched against packets.
+"""MAWILab labels, read from the files as they are published.
 
 A CSV of v1.1 names ten columns, each name but the first behind a space, and holds nine values a row: that of
 `heuristic` is missing, so the row is read by position. Files of eight columns with a heuristic, as in circulation,
@@ -13,17 +13,13 @@ import csv
 import ipaddress
 import re
 import xml.etree.ElementTree as ElementTree  # expat (since 2.4) refuses entities that grow out of hand
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 
 from portkin.errors import InputError
 from portkin.net.addresses import number_of
-from portkin_training.core.hashing import SEED, mixed
-from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED
 from portkin_training.replay.mawi.scan_labels import is_scan
 
 ANYTHING = ("", "none", "*")
@@ -32,7 +28,7 @@ _NEVER_ENDS = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Label:
-    """One filter of one anomaly; None stands for anything. Stamps in microseconds, both included."""
+    """One filter of one anomaly; None stands for anything. Timestamps in microseconds, both included."""
 
     anomaly: str
     src: int | None
@@ -222,93 +218,3 @@ def _level(text: str) -> str:
     if level not in ("anomalous", "suspicious", "notice", "benign"):
         raise ValueError(f"{text.strip()!r} is no label of MAWILab (anomalous, suspicious, notice, benign)")
     return level
-
-
-SRC, SPORT, DST, DPORT = 1, 2, 4, 8
-
-
-class Matcher:
-    """Says of each packet whether a label covers it. A packet that a scan's label covers is a scan's; one that only
-    other labels cover, or those of levels not asked for, is neither that nor benign."""
-
-    def __init__(
-        self, labels: Iterable[Label], levels: frozenset[str] = frozenset(("anomalous", "suspicious"))
-    ) -> None:
-        rows = [label for label in labels if label.level != "benign"]
-        rows.sort(key=_pattern)
-        self._patterns = np.array([_pattern(label) for label in rows], np.int64)
-        self._keys = np.array([_key(label) for label in rows], np.int64).reshape(-1, 6)
-        self._spans = np.array([(label.first, label.last) for label in rows], np.int64).reshape(-1, 2)
-        self._scan = np.array([label.scan and label.level in levels for label in rows], bool)
-        size = 1 << max(4, int(4 * max(1, len(rows))).bit_length())
-        self._heads = np.full(size, -1, np.int64)
-        self._next = np.full(len(rows), -1, np.int64)
-        for at, (pattern, key) in enumerate(zip(self._patterns, self._keys, strict=True)):
-            slot = int(_hash(pattern, key)) & (size - 1)
-            self._next[at] = self._heads[slot]
-            self._heads[slot] = at
-        self._kinds = np.unique(self._patterns)
-
-    def truth(
-        self, ts: np.ndarray, src: np.ndarray, dst: np.ndarray, sport: np.ndarray, dport: np.ndarray
-    ) -> np.ndarray:
-        """BENIGN, SCAN or UNCOUNTED for each packet, uint8 (n,)."""
-        out = np.empty(len(ts), np.uint8)
-        _match(
-            ts, src, dst, sport, dport,
-            self._kinds, self._patterns, self._keys, self._spans, self._scan, self._heads, self._next, out,
-        )  # fmt: skip
-        return out
-
-
-def _pattern(label: Label) -> int:
-    named = ((label.src, SRC), (label.sport, SPORT), (label.dst, DST), (label.dport, DPORT))
-    return sum(bit for value, bit in named if value is not None)
-
-
-def _key(label: Label) -> tuple[int, ...]:
-    return (*_halves(label.src or 0), *_halves(label.dst or 0), label.sport or 0, label.dport or 0)
-
-
-def _halves(address: int) -> tuple[int, int]:
-    high, low = address >> 64, address & (1 << 64) - 1
-    return high - (high >> 63 << 64), low - (low >> 63 << 64)
-
-
-@numba.njit(cache=True, nogil=True)
-def _hash(pattern, key):  # pragma: no cover - compiled
-    hashed = mixed(SEED, pattern)
-    for word in key:
-        hashed = mixed(hashed, word)
-    return np.int64(hashed >> np.uint64(8))
-
-
-@numba.njit(cache=True, nogil=True)
-def _match(
-    ts, src, dst, sport, dport, kinds, patterns, keys, spans, scan, heads, following, out
-):  # pragma: no cover - compiled
-    key = np.empty(6, np.int64)
-    mask = len(heads) - 1
-    for i in range(len(ts)):
-        truth = BENIGN
-        for pattern in kinds:
-            key[0] = src[i, 0] if pattern & SRC else 0
-            key[1] = src[i, 1] if pattern & SRC else 0
-            key[2] = dst[i, 0] if pattern & DST else 0
-            key[3] = dst[i, 1] if pattern & DST else 0
-            key[4] = sport[i] if pattern & SPORT else 0
-            key[5] = dport[i] if pattern & DPORT else 0
-            at = heads[_hash(pattern, key) & mask]
-            while at >= 0:
-                same = patterns[at] == pattern and spans[at, 0] <= ts[i] <= spans[at, 1]
-                for word in range(6):
-                    same = same and keys[at, word] == key[word]
-                if same:
-                    if scan[at]:
-                        truth = SCAN
-                        break
-                    truth = UNCOUNTED
-                at = following[at]
-            if truth == SCAN:
-                break
-        out[i] = truth

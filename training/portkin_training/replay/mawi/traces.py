@@ -19,7 +19,7 @@ from portkin_training.ingest.captures.packets import ACK, SYN, Packets
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.events import SCAN, Events
-from portkin_training.replay.mawi.labels import Matcher
+from portkin_training.replay.mawi.matcher import Matcher
 
 Judged = tuple[Packets, np.ndarray]
 """Packets, and of each whether it is BENIGN, a SCAN's or UNCOUNTED."""

@@ -28,10 +28,10 @@ import pyarrow.parquet as pq
 
 from portkin.bundles.manifest import open_bundle, read_manifest, write_bundle
 from portkin.errors import BundleError, InputError
+from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.core.engine import DUCKDB, Engine, Place, listed, located
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
-from portkin_training.core.probes import manifest, open_probes
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.tables.daily.counts import Day, DayCounts, NextPortDay, count_each, empty_day, probes_of_days
 from portkin_training.tables.next_port.counts import KeyedCounts, Outcomes, PortCounts
@@ -59,7 +59,7 @@ def refresh(
     engine: Engine = DUCKDB,
     tick: Callable[[date], None] = lambda day: None,
 ) -> Refreshed:
-    """Count the days of the dataset that `folder` has no counts of, as the dataset is now; `tick` is told of each.
+    """Count the days of the dataset that `folder` has no counts of, as the dataset is now; `tick` is called after each.
 
     Raises:
         InputError: the dataset cannot be read, or another run is at work in the folder.
@@ -188,10 +188,12 @@ def _day(path: Path, day: date, rows: int) -> Day:
 
 
 def _scans(path: Path) -> Scans:
-    said = read_manifest(path, kind=KIND, schema=SCHEMA).about["scans"]
+    counts = read_manifest(path, kind=KIND, schema=SCHEMA).about["scans"]
     number, *edges = _get(path / "transitions.parquet")
-    transitions = {proto: Transitions(*(column[number == PROTO_NUMBERS[proto]] for column in edges)) for proto in said}
-    return Scans(transitions, {proto: ScanCounts(**found) for proto, found in said.items()})
+    transitions = {
+        proto: Transitions(*(column[number == PROTO_NUMBERS[proto]] for column in edges)) for proto in counts
+    }
+    return Scans(transitions, {proto: ScanCounts(**found) for proto, found in counts.items()})
 
 
 def _next_port(path: Path) -> NextPortDay:

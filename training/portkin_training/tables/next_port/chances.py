@@ -144,7 +144,7 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
         slope = z.T @ (reached - out_of * chance) - ridge @ (weights - prior)
         curve = (z * (out_of * chance * (1 - chance))[:, None]).T @ z + ridge
         change = np.linalg.solve(curve, slope)
-        # A full step may overshoot where nearly everything is foretold: halve it until it gains.
+        # A full step may overshoot where nearly everything is predicted: halve it until it gains.
         length = 1.0
         while (gained := worth(weights + length * change)) < best and length > 1e-6:
             length /= 2
@@ -159,7 +159,7 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
 
 
 def fit_weights(known: PortStatistics, later: Outcomes) -> Floats:
-    """The weights by which what is known foretells what came later, (`FEATURES`,); `PRIOR` where nothing did."""
+    """The weights by which what is known predicts what came later, (`FEATURES`,); `PRIOR` where nothing did."""
     if not len(later.successes.keys):
         return PRIOR.copy()
     pairs = candidates(known, np.flatnonzero(later.trials))
@@ -184,7 +184,7 @@ def thinned(pairs: Ints, reached: Floats, most: int = MOST_PAIRS) -> tuple[Ints,
 
 
 def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
-    """The weights by which counts of the earlier part foretell the later part, (`FEATURES`,).
+    """The weights by which counts of the earlier part predict the later part, (`FEATURES`,).
 
     `PRIOR` where the later part holds nothing.
     """
@@ -195,7 +195,7 @@ def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """For the ports asked for, `codes` int64 (n, k), the most likely next new ports, -1 where there is none, and
-    `chance` float64 (n, k), P, 0 there. `probed` bool (n,): whether anybody probed the port."""
+    `chance` float64 (n, k), P, 0 there. `probed` bool (n,): whether the port was probed at all."""
 
     ports: Ints
     codes: Ints
@@ -210,7 +210,8 @@ class Ranking:
 
 
 def rank(known: PortStatistics, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
-    """The k most likely next new ports of each port; ties to the lower port."""
+    """The k most likely next new ports of each port; ties to the lower port. `ports` int64 (n,), codes;
+    `weights` (`FEATURES`,); `at_once` ports are ranked at a time, which bounds the memory."""
     ports = np.unique(np.asarray(ports, np.int64))
     codes, chance = np.full((len(ports), k), -1, np.int64), np.zeros((len(ports), k))
     for start in range(0, len(ports), at_once):

@@ -37,12 +37,12 @@ class KeyedCounts:
         return np.where(self.keys[at] == asked, self.values[at], 0.0)
 
     def top(self, k: int) -> Ints:
-        """The k keys that count most; ties to the lower key."""
+        """The k keys that count most, int64 (at most k,); ties to the lower key."""
         return self.keys[np.argsort(-self.values, kind="stable")[:k]]
 
     @classmethod
     def of(cls, keys: Ints, *, out_of: float = 1.0) -> KeyedCounts:
-        """How often each key occurs, divided by `out_of`."""
+        """How often each of the keys int64 (n,) occurs, divided by `out_of`."""
         found, count = np.unique(keys, return_counts=True)
         return cls(found, count / max(out_of, 1.0))
 

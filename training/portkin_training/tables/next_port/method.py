@@ -30,7 +30,7 @@ from portkin_training.tables.shortest_path.method import shortest_path
 LATER = 0.8
 """The share of the probes after which the choice is tried out."""
 NEARLY = 0.97
-"""Of the new ports foretold, what fuller rows and more useful blocks may cost."""
+"""Of the new ports predicted, what fuller rows and more useful blocks may cost."""
 MARGIN = 1.05
 """How many times as useful as the paper's blocks must be where the choice is made, to be as useful elsewhere."""
 LEVELS = (3, 10)
@@ -62,14 +62,15 @@ def choose(
 ) -> Pruning:
     """Of all `prunings`, one by which `ranking` does best on the later part, with `LEVELS` ports.
 
-    At each level it has to foretell `NEARLY` as many new ports as the best of `paper`, the nearest numbers and the
+    At each level it has to predict `NEARLY` as many new ports as the best of `paper`, the nearest numbers and the
     `rivals`, or `NEARLY` as many as can be where that is less. Of the prunings that do, and whose blocks are at least
     `MARGIN` times as useful as those of `paper`, at each level, those are taken that leave most in every row; of these,
-    one foretells most, summed over the levels, and of all that foretell `NEARLY` as many it is the one with the most
-    useful blocks. Where no blocks are that useful, the pruning whose blocks come closest: what is foretold goes first,
+    one predicts most, summed over the levels, and of all that predict `NEARLY` as many it is the one with the most
+    useful blocks. Where no blocks are that useful, the pruning whose blocks come closest: what is predicted goes first,
     since useful blocks alone are had by predicting next to nothing.
 
-    `ranking`, `paper` and `rivals` are learnt from what came before. Everything is kept where nothing new is reached.
+    `paper` and `rivals` are int32 (CODES, >= max K); they and `ranking` are
+    learnt from what came before. Everything is kept where nothing new is reached.
     """
     events = darknet_events(later[:TRIAL_PROBES])
     ks = tuple(k for k in LEVELS if k <= ranking.codes.shape[1]) or (ranking.codes.shape[1],)

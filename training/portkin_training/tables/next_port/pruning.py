@@ -19,10 +19,10 @@ class Pruning:
     """What a table leaves out: entries whose chance is below `floor`, but in rows whose first three are all above it;
     and every row keeps its first `least`.
 
-    A row with three likely ports is of a port that scanners pass through: the rest of it is worth its blocks to whoever
-    asks for more than three. Rows of ports that nobody probed are left whole: it is not known of them that they lead
-    nowhere. Where the table is learnt they cost next to nothing, and on traffic that has changed they are most of what
-    is foretold.
+    A row with three likely ports belongs to a port that scanners pass through: the rest of it is worth its blocks to a
+    site that asks for more than three. Rows of ports that were never probed are kept whole, since nothing shows that
+    they lead nowhere. On the recording that the table is learnt from they cost next to nothing, and on traffic that has
+    changed they are most of what is predicted.
     """
 
     floor: float = 0.0

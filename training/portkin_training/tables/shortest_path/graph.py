@@ -6,7 +6,7 @@ what often follows lies near: omega' is the length of an edge, and a shortest pa
 dissimilarity of two ports (1).
 
 The three steps together are omega'_ij = (max omega - omega_ij) / (Q3 - Q1): Q1 and lambda cancel, the
-heaviest edge has length 0, and the interquartile range is only the unit in which lengths are told.
+heaviest edge has length 0, and the interquartile range is only the unit of the lengths.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def unit(weights: ArrayLike) -> float:
     """Q3(theta) - Q1(theta), the denominator of omega^iqr; 1 where it is zero.
 
     It is zero when all weights, or the middle half of them, are equal, as in any small recording, where most
-    transitions are seen once. The rescaling is then undefined; with 1 in its place lengths are told in
+    transitions are seen once. The rescaling is then undefined; with 1 in its place lengths are counted in
     transitions. No order of distances changes by this, since all lengths share the denominator.
     """
     q1, q3 = quartiles(weights)

@@ -51,7 +51,7 @@ def nearest(graph: Graph, edge_lengths: Floats, k: int) -> tuple[Nodes, Floats]:
 
 
 def table_rows(graph: Graph, nodes: Nodes, distances: Floats) -> Rows:
-    """What `nearest` found, by port number, as a table bundle stores it."""
+    """What `nearest` found, nodes and distances (n, k), by port number, as a table bundle stores it."""
     ports = np.append(graph.ports, np.uint16(0))[nodes]  # node -1 takes the appended 0, the bundle's filler
     return Rows(graph.ports, ports, distances.astype(np.float32))
 
