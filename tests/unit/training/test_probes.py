@@ -221,3 +221,31 @@ def test_link_to_a_dataset_goes_on_pointing(tmp_path):
     write(tmp_path / "link", some(2), force=True)
     assert (tmp_path / "link").is_symlink()
     assert 2 == len(load(tmp_path / "real"))
+
+
+@pytest.mark.parametrize("read", [load, lambda path: open_probes(path).count().to_pyarrow().as_py()])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_dataset_that_is_replaced_while_it_is_read_is_read_whole(tmp_path, monkeypatch, read, times):
+    """Its parts are opened one by one: one that another takes the place of meanwhile is read again, not damaged."""
+    path, sizes = tmp_path / "d", [200 + n for n in range(times)]
+    write(path, some(100))
+
+    def replaced_after(where):
+        found = manifest(where)
+        if sizes:
+            with monkeypatch.context() as unpatched:
+                unpatched.setattr(module, "manifest", manifest)  # the writer looks at it too
+                write(path, some(sizes.pop(0)), force=True)
+        return found
+
+    monkeypatch.setattr(module, "manifest", replaced_after)
+    found = read(path)
+    assert 200 + times - 1 == (found if isinstance(found, int) else len(found))
+
+
+def test_a_damaged_dataset_stays_damaged(tmp_path):
+    """Where nobody replaces it, what is missing is reported."""
+    write(tmp_path / "d", some(100))
+    next((tmp_path / "d").glob("day=*/*.parquet")).unlink()
+    with pytest.raises(InputError, match="damaged"):
+        load(tmp_path / "d")

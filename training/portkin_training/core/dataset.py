@@ -12,12 +12,12 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import ibis
@@ -39,6 +39,10 @@ KIND, SCHEMA_NUMBER = "probes", 1
 
 PARTS = "day=*/*.parquet"
 """The files of a dataset, below its folder."""
+MOST_READS = 20
+"""How often a dataset is read that is replaced each time while it is read."""
+
+T = TypeVar("T")
 
 _DAY = 86_400_000_000
 _ROWS = 1 << 20
@@ -281,6 +285,31 @@ def manifest(path: Place) -> Mapping[str, Any]:
     return found
 
 
+def _identity(path: Place) -> tuple[str, int]:
+    """What tells a dataset from the one that takes its place: its manifest and, where it is local, its folder."""
+    system, root = located(path)
+    try:
+        text = system.cat_file(f"{root}/{MANIFEST}").decode(errors="replace")
+    except OSError:
+        text = ""
+    try:
+        return text, Path(path).stat().st_ino
+    except OSError:
+        return text, 0
+
+
+def _unless_replaced(paths: Sequence[Place], read: Callable[[], T]) -> T:
+    """What ``read`` returns, read again where a dataset was replaced meanwhile: its parts are opened one by one."""
+    for _ in range(MOST_READS):
+        before = [_identity(path) for path in paths]
+        try:
+            return read()
+        except InputError:
+            if before == [_identity(path) for path in paths]:
+                raise
+    return read()
+
+
 def open_probes(*paths: Place, engine: Engine = DUCKDB) -> ir.Table:
     """Datasets as one Ibis table: the columns of `SCHEMA` and ``day`` (date, UTC), read when asked for.
 
@@ -290,6 +319,10 @@ def open_probes(*paths: Place, engine: Engine = DUCKDB) -> ir.Table:
     Raises:
         InputError: see `manifest`; or the rows are not as many as it says.
     """
+    return _unless_replaced(paths, lambda: _open_probes(paths, engine))
+
+
+def _open_probes(paths: Sequence[Place], engine: Engine) -> ir.Table:
     rows = {path: manifest(path)["rows"] for path in paths}
     held = [path for path in paths if rows[path]]
     if not held:
@@ -318,6 +351,10 @@ def load(path: Path) -> Probes:
     Raises:
         InputError: see `manifest`; or the rows are not as many as it says.
     """
+    return _unless_replaced([path], lambda: _load(path))
+
+
+def _load(path: Path) -> Probes:
     rows = manifest(path)["rows"]
     files = sorted(Path(path).glob(PARTS))
     try:
