@@ -28,6 +28,10 @@ export {
 	## What keeps Zeek from letting a WebSocket client in, with the remedy;
 	## empty where nothing does.
 	global backend_trouble: function(): string;
+
+	## What may keep Zeek from letting a WebSocket client in, with the remedy;
+	## empty where nothing does.
+	global backend_doubt: function(): string;
 }
 
 function backend_trouble(): string
@@ -41,6 +45,17 @@ function backend_trouble(): string
 	    && Cluster::is_enabled()
 	    && Cluster::manager_is_logger )
 		return "this cluster has no logger, and over ZeroMQ Zeek then lets no WebSocket client in: set 'loggers = 1' in zeek.conf, or add a [logger] to node.cfg";
+
+	return "";
+	}
+
+function backend_doubt(): string
+	{
+	# Another process may run the proxy.
+	if ( cat(Cluster::backend) == "Cluster::CLUSTER_BACKEND_ZEROMQ"
+	    && ! Cluster::is_enabled()
+	    && cat(lookup_ID("Cluster::Backend::ZeroMQ::run_proxy_thread")) == "F" )
+		return "ZeroMQ without a cluster runs no proxy, and without one Zeek lets no WebSocket client in: redef Cluster::Backend::ZeroMQ::run_proxy_thread = T";
 
 	return "";
 	}

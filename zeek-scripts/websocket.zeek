@@ -26,6 +26,7 @@ redef sidecar_expected = T;
 global sidecar_clients: set[string] = set();
 global other_clients: set[string] = set();
 
+global open_websocket: event();
 # Raised after what the attempt to listen reported.
 global check_listening: event();
 
@@ -48,6 +49,9 @@ function address_text(): string
 hook sidecar_trouble(reasons: vector of string)
 	{
 	local trouble = backend_trouble();
+
+	if ( trouble == "" && |sidecar_clients| + |other_clients| == 0 )
+		trouble = backend_doubt();
 
 	if ( trouble != "" )
 		reasons += trouble;
@@ -110,6 +114,14 @@ event check_listening()
 	    address_text()));
 	}
 
+event open_websocket()
+	{
+	if ( ! Cluster::listen_websocket(Cluster::WebSocketServerOptions(
+	    $listen_addr=websocket_addr, $listen_port=websocket_port,
+	    $tls_options=websocket_tls)) )
+		event check_listening();
+	}
+
 event zeek_init() &priority=-5
 	{
 	if ( checks_only() )
@@ -118,13 +130,15 @@ event zeek_init() &priority=-5
 	if ( Cluster::is_enabled() && Cluster::local_node_type() != Cluster::MANAGER )
 		return;
 
-	local trouble = backend_trouble();
+	# No error: one during initialization would end Zeek, and detection goes on.
+	if ( backend_trouble() != "" )
+		Reporter::warning(fmt("portkin: the sidecar cannot connect: %s",
+		    backend_trouble()));
 
-	if ( trouble != "" )
-		Reporter::error(fmt("portkin: the sidecar cannot connect: %s", trouble));
-
-	if ( ! Cluster::listen_websocket(Cluster::WebSocketServerOptions(
-	    $listen_addr=websocket_addr, $listen_port=websocket_port,
-	    $tls_options=websocket_tls)) )
-		event check_listening();
+	# For the same reason a live Zeek opens the WebSocket afterwards. A capture waits
+	# for the sidecar, and no timer runs meanwhile.
+	if ( reading_traces() )
+		event open_websocket();
+	else
+		schedule 0sec { open_websocket() };
 	}

@@ -106,7 +106,7 @@ class WebSocketTransport:
                 raise TransportError(
                     f"{self._url} acknowledged no subscription within {ACK_TIMEOUT:.0f} s; that Zeek has no cluster "
                     "backend (load portkin/websocket in it), or is a ZeroMQ cluster without a logger (set loggers = 1 "
-                    "in zeek.conf, or add a [logger] to node.cfg)"
+                    "in zeek.conf, or add a [logger] to node.cfg); its reporter.log names the cause"
                 )
             ack = acknowledged(first.result())
             if isinstance(ack, Junk):
