@@ -315,10 +315,17 @@ function why_no_sidecar(): string
 	    reasons, "; ");
 	}
 
-event check_sidecar(missed: count)
+event check_sidecar(missed: count, since: time)
 	{
 	if ( sidecar_up || missed != times_missed )
 		return;
+
+	# What zeek_init schedules is due at once, since network time begins at 0.
+	if ( current_time() - since < sidecar_grace )
+		{
+		schedule sidecar_grace { check_sidecar(missed, since) };
+		return;
+		}
 
 	Reporter::warning(fmt(
 	    "portkin: no sidecar within %s, so nothing is predicted: %s",
@@ -332,7 +339,7 @@ function miss_sidecar()
 
 	if ( ! reading_traces()
 	    && ( ! Cluster::is_enabled() || Cluster::local_node_type() == Cluster::MANAGER ) )
-		schedule sidecar_grace { check_sidecar(times_missed) };
+		schedule sidecar_grace { check_sidecar(times_missed, current_time()) };
 	}
 
 event sidecar_left()

@@ -30,6 +30,11 @@ event zeek_init()
 		Cluster::listen_websocket(Cluster::WebSocketServerOptions($listen_addr=127.0.0.1,
 		    $listen_port=Portkin::websocket_port, $ping_interval=7sec));
 
+	}
+
+# What zeek_init schedules is due at once.
+event network_time_init()
+	{
 	schedule 2sec { done() };
 	}
 

@@ -28,8 +28,9 @@ event other_client()
 	miss_sidecar();
 	}
 
-event zeek_init()
+# What zeek_init schedules is due at once.
+event network_time_init()
 	{
-	schedule 2sec { other_client() };
-	schedule 4sec { done() };
+	schedule 4sec { other_client() };
+	schedule 8sec { done() };
 	}
