@@ -290,6 +290,18 @@ function ask_for(d: Decision)
 	ask(d$probed);
 	}
 
+# Opens a decision that follows the probes in the history so far, and asks for its
+# prediction.
+function open_decision(source: Source, p: port, evidence: Evidence,
+    h: ProbeHistory)
+	{
+	local d = Decision($id=unique_id("D"), $source=source, $probed=p,
+	    $evidence=evidence, $until=network_time() + block_interval,
+	    $after=h$probes);
+	decisions[source, p] = d;
+	ask_for(d);
+	}
+
 # A decision that the sidecar did not answer gives way to one that it may answer.
 # The history stays with it: it is the same scan.
 function replace_unanswered(source: Source, p: port)
@@ -298,12 +310,7 @@ function replace_unanswered(source: Source, p: port)
 	local h = histories[source];
 	++h$decisions;
 	end_decision(old);
-
-	local d = Decision($id=unique_id("D"), $source=source, $probed=p,
-	    $evidence=old$evidence, $until=network_time() + block_interval,
-	    $after=h$probes);
-	decisions[source, p] = d;
-	ask_for(d);
+	open_decision(source, p, old$evidence, h);
 	}
 
 # Whether another question for the port of an unanswered decision can help.
@@ -327,11 +334,7 @@ function start_decision(source: Source, p: port, evidence: Evidence,
 	++h$decisions;
 	# Remembered with the first decision: without one nothing would delete it.
 	histories[source] = h;
-	local d = Decision($id=unique_id("D"), $source=source, $probed=p,
-	    $evidence=evidence, $until=network_time() + block_interval,
-	    $after=h$probes);
-	decisions[source, p] = d;
-	ask_for(d);
+	open_decision(source, p, evidence, h);
 	}
 
 # Notes in a history that a port was probed. Without room the port stays unknown,
