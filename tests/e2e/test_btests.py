@@ -13,7 +13,7 @@ import pytest
 BTESTS = Path(__file__).resolve().parents[1] / "zeek"
 TESTS = sorted(str(path.relative_to(BTESTS)) for path in BTESTS.glob("[a-z]*/*.zeek") if path.parent.name != "support")
 
-pytestmark = [pytest.mark.zeek, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.zeek, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize("name", TESTS)

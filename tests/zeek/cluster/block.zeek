@@ -7,12 +7,12 @@
 # @TEST-PORT: BROKER_WORKER1_PORT
 # @TEST-PORT: WEBSOCKET_PORT
 # @TEST-EXEC: cp "$SUPPORT/broker-backend.zeek" "$SUPPORT/run.zeek" .
-# @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
+# @TEST-EXEC: timeout 280 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
 # @TEST-EXEC: btest-bg-run manager "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=manager zeek -b ../broker-backend.zeek ../run.zeek ../block.zeek"
 # @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-1 zeek -b ../broker-backend.zeek ../run.zeek ../block.zeek"
 # @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-2 zeek -b ../broker-backend.zeek ../run.zeek ../block.zeek"
 # @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r '$CAPTURES/scans.pcap' ../broker-backend.zeek ../run.zeek ../block.zeek"
-# @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
+# @TEST-EXEC: btest-bg-wait -k 240; kill $(cat sidecar.pid)
 # @TEST-EXEC: zeek-cut src p proto outcome <manager/portkin_block.log | grep -w added | grep -v -w 8000 | sort -u >blocks
 # @TEST-EXEC: portkin blocks list --all --json -c sidecar.yaml | sed -E 's/.*"src": "([^"]*)", "port": "([^"]*)".*"reason": "evidence=([A-Z]*) .* refused=[1-9].*/database \1 \2 \3 refused/' | grep -v -w 8000 | sort >>blocks
 # @TEST-EXEC: btest-diff blocks

@@ -57,7 +57,8 @@ event Cluster::node_down(name: string, id: string)
 		add gone[name];
 
 	if ( |gone| == Cluster::get_node_count(Cluster::WORKER) + Cluster::get_node_count(Cluster::PROXY) )
-		schedule 1sec { last_lines_written() };
+		# The manager sends lines, too, where it is not the logger.
+		schedule Cluster::local_node_type() == Cluster::LOGGER ? 3sec : 1sec { last_lines_written() };
 	}
 
 @else
