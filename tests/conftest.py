@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -12,9 +13,29 @@ from pathlib import Path
 
 import pytest
 
+from support.netns import leave_machine
+
 # Far from UTC, and not by whole hours: what goes by the machine's time zone where it should not is seen.
 os.environ.setdefault("TZ", "Asia/Kolkata")
 time.tzset()
+
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers share the processors; a library's threads in each of them would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """As root, tests have a network of their own: they share no port, device or nftables table with anybody.
+
+    So tests can run beside each other (each worker of pytest-xdist has its own), and beside a Zeek that is in use.
+    """
+    only_distributes = not hasattr(config, "workerinput") and config.getoption("numprocesses", None)
+    if os.geteuid() == 0 and not only_distributes:
+        with contextlib.suppress(OSError):  # a container may forbid it; the tests that need it say so
+            leave_machine()
+
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"

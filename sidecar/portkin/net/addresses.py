@@ -17,6 +17,9 @@ def number_of(text: str) -> int:
     """The 128-bit form of an address written as text; IPv4 as IPv4-mapped IPv6. Raises ValueError for no address.
 
     The zone of ``fe80::1%eth0`` is left out.
+
+    >>> hex(number_of("192.0.2.7"))
+    '0xffffc0000207'
     """
     try:
         # The C library first: a start may read 100,000 of them.
@@ -33,7 +36,11 @@ def number_of_address(address: Address) -> int:
 
 
 def text_of(number: int) -> str:
-    """The text of a 128-bit address; of IPv4, by far the most frequent, by the C library."""
+    """The text of a 128-bit address; of IPv4, by far the most frequent, by the C library.
+
+    >>> text_of(number_of("2001:DB8:0::1")), text_of(number_of("192.0.2.7"))
+    ('2001:db8::1', '192.0.2.7')
+    """
     if number >> 32 == 0xFFFF:
         return inet_ntoa((number & 0xFFFFFFFF).to_bytes(4, "big"))
     return str(IPv6Address(number))
@@ -45,7 +52,11 @@ def ip_of(number: int) -> Address:
 
 
 class Nets:
-    """An immutable set of networks; ``number in nets`` takes a 128-bit address."""
+    """An immutable set of networks; ``number in nets`` takes a 128-bit address.
+
+    >>> number_of("192.0.2.7") in Nets(["192.0.2.0/24", "2001:db8::/32"])
+    True
+    """
 
     __slots__ = ("_by_mask", "_text")
 

@@ -52,7 +52,11 @@ def next_start(start: int, width: int, tz: str = "UTC") -> int:
 
 
 def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArray[np.int64]:
-    """The starts, in seconds, of all bins from the one that holds `first` to that of `last`: int64 (n,)."""
+    """The starts, in seconds, of all bins from the one that holds `first` to that of `last`: int64 (n,).
+
+    >>> bin_starts(1_800, 9_000, HOUR).tolist()
+    [0, 3600, 7200]
+    """
     start, end = bin_start(first, width, tz), bin_start(last, width, tz)
     if width < DAY or tz == "UTC":
         return np.arange(start, end + 1, width, dtype=np.int64)
@@ -64,7 +68,11 @@ def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArra
 
 
 def label(start: int, width: int, tz: str = "UTC") -> str:
-    """A bin as people read it: ``2013-03-03`` for days, ``2013-03-03T21:00Z`` for hours in UTC."""
+    """A bin as people read it: days by their date, shorter bins by their begin.
+
+    >>> label(1_362_344_400, HOUR), label(1_362_268_800, DAY)
+    ('2013-03-03T21:00Z', '2013-03-03')
+    """
     if width >= DAY:
         return datetime.fromtimestamp(start, zone(tz)).strftime("%Y-%m-%d")
     if tz == "UTC":

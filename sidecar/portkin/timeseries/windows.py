@@ -17,7 +17,11 @@ MOST_UNKNOWN = 0.5
 
 
 def windows(counts: Floats, length: int) -> Floats:
-    """Every run of `length` bins of counts (n, f), oldest first: a view (n - length + 1, length, f)."""
+    """Every run of `length` bins of counts (n, f), oldest first: a view (n - length + 1, length, f).
+
+    >>> windows(np.array([[1.0], [2.0], [3.0], [4.0]]), 3)[:, :, 0].tolist()
+    [[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]
+    """
     if len(counts) < length:
         return np.empty((0, length, counts.shape[1]), dtype=counts.dtype)
     return sliding_window_view(counts, length, axis=0).transpose(0, 2, 1)
@@ -34,6 +38,9 @@ def fill(window: Floats, otherwise: Floats) -> Floats:
 
     Where the window knows none before it, `otherwise` (f,) stands in (the training mean). Nothing outside the
     window is looked at, so a window has one meaning wherever it was cut from.
+
+    >>> fill(np.array([[[np.nan], [5.0], [np.nan]]]), np.array([2.0]))[0, :, 0].tolist()
+    [2.0, 5.0, 5.0]
     """
     known = ~np.isnan(window)
     if known.all():
