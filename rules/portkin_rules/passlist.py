@@ -15,7 +15,8 @@ from suricataparser.rule import Rule
 
 from portkin.errors import RulesError
 from portkin.net.ports import PROTOS, Port
-from portkin_rules.generate import FIRST_PACKET
+from portkin_rules.packets import FIRST_PACKET
+from portkin_rules.port_lists import listed, ranges
 from portkin_rules.rule import new_rule, reason
 from portkin_rules.sids import Sids
 
@@ -54,12 +55,12 @@ def pass_rules(
         if not numbers:
             continue
         # Other rules have little use for a bare SYN, but inspect datagrams.
-        targets: list[Sequence[str]] = [["any"]] if proto == "tcp" else _chunks(_ranges(numbers))
+        targets: list[Sequence[str]] = [["any"]] if proto == "tcp" else _chunks(ranges(numbers))
         for some_networks in _chunks(networks):
             for target in targets:
                 yield new_rule(
                     "pass",
-                    f"{proto} {_list(some_networks)} any -> $HOME_NET {_list(target)}",
+                    f"{proto} {listed(some_networks)} any -> $HOME_NET {listed(target)}",
                     FIRST_PACKET[proto],
                     msg="PORTKIN never blocked",
                     sid=sids.pass_list(number),
@@ -68,17 +69,5 @@ def pass_rules(
                 number += 1
 
 
-def _list(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"[{','.join(items)}]"
-
-
 def _chunks(items: Sequence[str]) -> list[Sequence[str]]:
     return [items[start : start + _PER_RULE] for start in range(0, len(items), _PER_RULE)]
-
-
-def _ranges(numbers: Sequence[int]) -> list[str]:
-    """Return port numbers as Suricata lists them: ``53``, ``123:125``."""
-    ordered = sorted(numbers)
-    firsts = [n for before, n in zip([-2, *ordered], ordered, strict=False) if n != before + 1]
-    lasts = [n for n, after in zip(ordered, [*ordered[1:], -2], strict=True) if after != n + 1]
-    return [str(first) if first == last else f"{first}:{last}" for first, last in zip(firsts, lasts, strict=True)]

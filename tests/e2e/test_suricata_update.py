@@ -255,5 +255,5 @@ def test_strange_listener(tmp_path):
 
 @pytest.mark.suricata
 def test_find_suricata(suricata):
-    """The Suricata on this machine is new enough."""
-    assert suricata == find_suricata()
+    """A Suricata on this machine is new enough."""
+    assert suricata == find_suricata(suricata)

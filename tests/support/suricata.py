@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from portkin.net.addresses import text_of
 from portkin.net.ports import Port
 from portkin_rules.sids import Sids
 from portkin_training.core.protocols import TCP, UDP
-from portkin_training.ingest.captures.packets import ACK, SYN, Packets
+from portkin_training.ingest.captures.packets import ACK, RST, SYN, Packets
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import addresses_of
-from portkin_training.twin.suricata_rules import Answer, Opening
+from portkin_training.twin.suricata_rules import Answer, Opening, Refusal
 
 CONFIG = """%YAML 1.1
 ---
@@ -72,6 +73,13 @@ def write_config(
         CONFIG.format(home=home, external=external, more=more, socket=socket, console=console), encoding="utf-8"
     )
     return path
+
+
+@cache
+def whole_seconds(program: str) -> bool:
+    """Whether this Suricata ends bits by whole seconds, as 7 does."""
+    said = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stdout
+    return "version 7." in said
 
 
 @dataclass(frozen=True)
@@ -141,14 +149,14 @@ def openings(capture: Path) -> list[Opening]:
     return [packet for packet in openings_and_answers(capture) if isinstance(packet, Opening)]
 
 
-def openings_and_answers(capture: Path) -> Iterator[Opening | Answer]:
-    """The packets of a capture that open connections, and those that answer them, as Suricata's rules see them."""
+def openings_and_answers(capture: Path) -> Iterator[Opening | Answer | Refusal]:
+    """The packets of a capture that open connections, answer or refuse them, as Suricata's rules see them."""
     answered: dict[tuple, bool] = {}
     for packets in read_capture(capture):
         yield from _openings_and_answers(packets, answered)
 
 
-def _openings_and_answers(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening | Answer]:
+def _openings_and_answers(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening | Answer | Refusal]:
     columns = (packets.ts, packets.sport, packets.dport, packets.proto, packets.flags)
     rows = zip(
         *(column.tolist() for column in columns), addresses_of(packets.src), addresses_of(packets.dst), strict=True
@@ -160,6 +168,8 @@ def _openings_and_answers(packets: Packets, answered: dict[tuple, bool]) -> Iter
                 yield Opening(ts, text_of(src), text_of(dst), Port(dport, "tcp"), there)
             elif flags & 0x3F == SYN | ACK:
                 yield Answer(ts, back)
+            elif flags & 0x3F == RST | ACK:
+                yield Refusal(ts, back)
         elif proto == UDP:
             if back in answered:
                 answered[back] = True
