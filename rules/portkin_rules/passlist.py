@@ -39,10 +39,28 @@ def read_networks(path: Path) -> list[str]:
         if not text:
             continue
         try:
-            networks.append(str(ipaddress.ip_network(text, strict=False)))
+            networks.append(_network(text))
         except ValueError as error:
-            raise RulesError(f"{path}:{number}: {text!r} is not a network ({error}); write 192.0.2.0/24") from None
+            raise RulesError(f"{path}:{number}: {text!r} is not a network ({error})") from None
     return networks
+
+
+def _network(text: str) -> str:
+    """The network as Suricata reads it; what is IPv4 in IPv6 notation (RFC 4291, 2.5.5.2) is IPv4 in a packet.
+
+    Raises ValueError, with what to write instead.
+    """
+    address = text.partition("/")[0]
+    if "%" in text:
+        raise ValueError(f"a rule knows no zones; write {text.partition('%')[0]!r}")
+    try:
+        net = ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(f"{error}; write 192.0.2.0/24 or 2001:db8::/32") from None
+    if ipaddress.ip_address(address) != net.network_address:
+        raise ValueError(f"it has bits behind its prefix; write {net} for the network, {address} for the address")
+    mapped = net.network_address.ipv4_mapped if net.version == 6 and net.prefixlen >= 96 else None
+    return str(net if mapped is None else ipaddress.ip_network((mapped, net.prefixlen - 96)))
 
 
 def pass_rules(
@@ -65,6 +83,7 @@ def pass_rules(
                     msg="PORTKIN never blocked",
                     sid=sids.pass_list(number),
                     metadata=metadata,
+                    noalert=True,  # suricata-update's drop.conf spares such rules alone
                 )
                 number += 1
 

@@ -3,7 +3,7 @@
 A contact is *new* if its source did not try that host, or that port, of late. A rule that finds one sets the flowbit
 ``pknew``, which exactly one of the later rules consumes:
 
-- A source has ``count`` *places* (bits ``pkopen1`` and on). A new contact takes the first free one, on its source and,
+- A source has ``count - 1`` *places* (bits ``pkopen1`` and on). A new contact takes the first free one, on its source and,
   as a flowbit, on its flow. The place is *young* (``pkyoung1``) for a second. Each place ends by itself.
 - The first answer frees the place, and one more whose contact has failed: successes weigh against failures, as in
   Jung et al., Fast Portscan Detection Using Sequential Hypothesis Testing (IEEE S&P 2004).
@@ -98,7 +98,7 @@ def scanner_rules(
 
 
 def _places(plan: Plan) -> range:
-    return range(1, plan.detector.count + 1)
+    return range(1, plan.detector.count)
 
 
 def _open(place: int) -> str:
@@ -128,10 +128,10 @@ def _contacts(plan: Plan) -> Iterator[tuple[int, str, Options, bool]]:
         ("target", "dest_ip"),
         ("classtype", "attempted-recon"),
     ]
-    failed = [*map(isset, map(_open, places)), *map(isnotset, map(_young, places[: (count + 1) // 2]))]
+    failed = [*map(isset, map(_open, places)), *map(isnotset, map(_young, places[: count // 2]))]
     yield 0, f"scanner after {count} new contacts without an answer within {seconds} s", [*new, *failed, *found], True
     full = [isset(_sixteen(SIXTEENS)), isset(_unit(UNITS))]
-    yield 1, f"scanner after {count + BURST} new contacts at once, none answered", [*new, *full, *found], True
+    yield 1, f"scanner after {count - 1 + BURST} new contacts at once, none answered", [*new, *full, *found], True
     for place in places:
         options = [*new, isnotset(_open(place)), put(_open(place), seconds), *renew(_young(place), PATIENCE)]
         yield _TAKE + place - 1, f"new contact {place}", [*options, mark(_open(place)), mark(ASKED)], False

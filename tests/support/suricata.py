@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,23 @@ class Replayed:
         return [event["src_ip"] for event in self.alerts() if "scanner after" in event["alert"]["signature"]]
 
 
-def replay(program: str, rules: Path, capture: Path, folder: Path, *options: str) -> Replayed:
-    """Let Suricata read a capture with these rules, in order of the packets; fails where it complains."""
-    config = write_config(folder)
+def dropped(got: Replayed) -> list[str]:
+    """The source of every packet that a rule dropped."""
+    return [
+        str(ip_address(event["src_ip"])) for event in got.drops() if event["drop"]["reason"] == "rules"
+    ]
+
+
+def scanners_by_address(got: Replayed) -> list[str]:
+    """The sources that became scanners, each address in its usual form."""
+    return [str(ip_address(address)) for address in got.scanners()]
+
+
+def replay(
+    program: str, rules: Path, capture: Path, folder: Path, *options: str, home: str = "any", external: str = "any"
+) -> Replayed:
+    """Let Suricata read a capture with these rules, inline and in order of the packets; fails where it complains."""
+    config = write_config(folder, home=home, external=external)
     run = subprocess.run(
         [program, "-c", config, "-S", rules, "-r", capture, "-l", folder, "-k", "none", "--runmode=single", *options],
         capture_output=True,

@@ -107,7 +107,7 @@ class _Counting:
 
     def __init__(self, config: RulesConfig, bits: _Bits) -> None:
         self._config, self._bits = config, bits
-        self._places = range(config.scan_count)
+        self._places = range(config.scan_count - 1)
         self._flows: dict[Hashable, _Flow] = {}
 
     def contact(self, src: Hashable, flow: Hashable, now: int) -> bool:
