@@ -80,13 +80,38 @@ def zeek(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(scope="session")
-def suricata() -> str:
-    """The path of a real Suricata."""
-    path = shutil.which("suricata")
-    if path is None:
-        pytest.skip("no suricata on PATH")
-    return path
+SURICATA_PREFIXES = "/opt/suricata*", "/usr/local"
+"""Where builds of Suricata are installed, beside the prefixes that ``PORTKIN_SURICATAS=prefix:prefix`` names."""
+
+
+def find_suricatas() -> dict[str, str]:
+    """Every real Suricata from 7.0 on, by its version: on PATH, in ``PORTKIN_SURICATAS``, at the usual prefixes."""
+    prefixes = [Path(name) for name in os.environ.get("PORTKIN_SURICATAS", "").split(":") if name]
+    prefixes += [path for usual in SURICATA_PREFIXES for path in sorted(Path("/").glob(usual.lstrip("/")))]
+    programs = [shutil.which("suricata"), *(prefix / "bin" / "suricata" for prefix in prefixes)]
+    found: dict[str, str] = {}
+    for program in programs:
+        if program is not None and os.access(program, os.X_OK):
+            said = subprocess.run([program, "-V"], capture_output=True, text=True).stdout
+            version = re.search(r"version (\d+)\.(\S+)", said)
+            if version is not None and int(version[1]) >= 7:
+                found.setdefault(f"{version[1]}.{version[2]}", str(program))
+    return found
+
+
+SURICATAS = find_suricatas()
+
+
+@pytest.fixture(
+    scope="session",
+    params=list(SURICATAS.values()) or [None],
+    ids=[f"suricata-{v}" for v in SURICATAS] or ["no-suricata"],
+)
+def suricata(request: pytest.FixtureRequest) -> str:
+    """The path of a real Suricata: a test that asks for it runs once with each that is found."""
+    if request.param is None:
+        pytest.skip("no suricata from 7.0 on: none on PATH, in PORTKIN_SURICATAS, or at a usual prefix")
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,15 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from portkin.blocking.backends.suricata import Suricata
 from portkin.errors import BackendError, RulesError
 
 OLDEST = (7, 0)
-SOCKET = Path("/run/suricata/suricata-command.socket")  # Debian's; Suricata's own is /var/run/suricata/...
+SOCKETS = Path("/run/suricata/suricata-command.socket"), Path("/run/suricata-command.socket")
+"""Where Suricata listens: its own default, which Debian keeps since 8, and that of Debian's 7."""
 _COMPLAINT = re.compile(r"\b((?:E|Error): .+|(?:W|Warning): detect.+)")
 """An error, or a warning about a rule, whatever the format of the log line; others concern Suricata's own settings."""
 CONFIG = Path("/etc/suricata/suricata.yaml")
@@ -59,18 +61,24 @@ def check_rules(rules: Path, *, program: str, config: Path = CONFIG) -> None:
         raise RulesError(f"{rules}: {program} -T does not accept it (status {run.returncode}):\n  {shown}")
 
 
-def reload_rules(path: Path = SOCKET, *, timeout: float = 30.0) -> None:
-    """Have the running Suricata reload its rules, without waiting until it has.
+def reload_rules(paths: Sequence[Path] = SOCKETS, *, timeout: float = 30.0) -> Path:
+    """Have the running Suricata reload its rules, without waiting until it has. Returns its unix socket: the first of
+    these on which somebody listens.
 
-    Raises RulesError if nobody listens on the unix socket, or Suricata refuses.
+    Raises RulesError if nobody listens on any, or Suricata refuses.
     """
-    client = Suricata(path, timeout=timeout)
-    try:
-        client.setup()
-        answer = client.ask({"command": "ruleset-reload-nonblocking"})
-    except BackendError as error:
-        raise RulesError(f"{error}; name another socket with --socket") from None
-    finally:
-        client.close()
-    if answer.get("return") != "OK":
-        raise RulesError(f"{path}: Suricata does not reload its rules: {answer.get('message', answer)}")
+    failures = []
+    for path in paths:
+        client = Suricata(path, timeout=timeout)
+        try:
+            client.setup()
+            answer = client.ask({"command": "ruleset-reload-nonblocking"})
+        except BackendError as error:
+            failures.append(str(error))
+            continue
+        finally:
+            client.close()
+        if answer.get("return") != "OK":
+            raise RulesError(f"{path}: Suricata does not reload its rules: {answer.get('message', answer)}")
+        return path
+    raise RulesError(f"{'; '.join(failures)}; turn on unix-command in suricata.yaml, or name its socket with --socket")
