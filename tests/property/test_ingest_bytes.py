@@ -11,9 +11,10 @@ from hypothesis.extra import numpy as st_numpy
 
 from portkin_training.core.probes import Probes
 from portkin_training.core.unaligned import kernel
-from portkin_training.ingest.captures.layers import REASONS, STORED, decode
+from portkin_training.ingest.captures.layers import decode
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcap import read_capture
+from portkin_training.ingest.captures.reasons import REASONS, STORED
 from portkin_training.ingest.contacts import CONTACT, Contacts, contacts_from_packets
 from portkin_training.ingest.reading import Reading
 from support import captures as by_hand
@@ -98,7 +99,7 @@ def records(form: str, cut: int):
 
 @kernel
 def _decoded(buf, end, link):
-    return decode(buf.ctypes.data, buf.ctypes.data + end, link)
+    return decode(buf.ctypes.data, buf.ctypes.data + end, link, 0)
 
 
 @SETTINGS

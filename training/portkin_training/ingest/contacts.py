@@ -93,7 +93,7 @@ def _track(packets, keys, higher, start, slots, used, limit, servers, rows, kind
 
     Returns (first packet not looked at, number of events); that is len(ts), or the table needs room.
     """
-    ts, _, _, sport, dport, proto, flags, seq = packets
+    ts, _, _, sport, dport, proto, flags, seq, _ = packets
     base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     found = 0
     for row in range(start, len(ts)):

@@ -72,7 +72,7 @@ def _classify(packets, keys, start, slots, used, limit, servers, window, given, 
 
     ``given``: the rows are probes already and only repetitions are to be found.
     """
-    ts, _, _, sport, dport, proto, flags, _ = packets
+    ts, _, _, sport, dport, proto, flags, _, _ = packets
     base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     for row in range(start, len(ts)):
         if used[0] >= limit:

@@ -17,8 +17,7 @@ from portkin.errors import InputError
 from portkin_training.core.dataset import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.ingest import probe_definition
-from portkin_training.ingest.captures.pcap import PCAP_MAGICS, read_capture
-from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC
+from portkin_training.ingest.captures.pcap import is_capture, read_capture
 from portkin_training.ingest.logs.conn_log import read_conn_log
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import BROKEN_STREAM, open_stream
@@ -91,7 +90,7 @@ def detect(path: Path) -> str:
             head = stream.read(4096) or b""
         except BROKEN_STREAM as error:
             raise InputError(f"{path}: byte 0: cannot be decompressed ({error})") from error
-    if head[:4] in PCAP_MAGICS or head[:4] == PCAPNG_MAGIC:
+    if is_capture(head):
         return "pcap"
     if head.startswith(b"PAR1"):
         return "parquet"

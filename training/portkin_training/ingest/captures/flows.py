@@ -1,6 +1,6 @@
 """Memory of live flows: an open-addressing hash table in a numpy array, bounded, for compiled kernels.
 
-A flow is known by a 64-bit hash of protocol, addresses and ports, the same for both directions. Two of n live
+A flow is known by a 64-bit hash of protocol, addresses, ports and context, the same for both directions. Two of n live
 flows share one with probability n**2 / 2**65: 3e-8 for a million.
 """
 
@@ -32,7 +32,7 @@ def flow_keys(packets, directed_tcp, directed_udp, keys, higher):
     ``packets`` are the columns of `Packets`; an ICMP error has the flow that it quotes. Where the protocol is
     directed, the two directions between the same endpoints are different flows.
     """
-    _, src, dst, sport, dport, proto, flags, _ = packets
+    _, src, dst, sport, dport, proto, flags, _, context = packets
     for row in range(len(keys)):
         a_hi, a_lo, a_port = src[row, 0], src[row, 1], np.int64(sport[row])
         b_hi, b_lo, b_port = dst[row, 0], dst[row, 1], np.int64(dport[row])
@@ -47,6 +47,8 @@ def flow_keys(packets, directed_tcp, directed_udp, keys, higher):
         hashed = mixed(hashed, b_hi)
         hashed = mixed(hashed, b_lo)
         hashed = mixed(hashed, (a_port << 32) | (b_port << 16) | upper)
+        if context[row]:
+            hashed = mixed(hashed, context[row])
         if swap and (directed_tcp if upper == TCP else directed_udp):
             hashed = mixed(hashed, 1)
         key = np.int64(mixed(hashed, 0))
