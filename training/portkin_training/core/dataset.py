@@ -49,13 +49,15 @@ _ROWS = 1 << 20
 """Rows gathered before they are written: a Parquet file of ten to twenty megabytes."""
 
 _PARQUET = {
-    "compression": "zstd",
-    "compression_level": 1,
+    "compression": "lz4",
     "write_statistics": ["ts", "proto"],
     "use_dictionary": ["src_hi", "dst_hi", "proto", "flags"],
-    "column_encoding": {"ts": "DELTA_BINARY_PACKED", "seq": "DELTA_BINARY_PACKED"},
+    "column_encoding": dict.fromkeys(("ts", "seq"), "DELTA_BINARY_PACKED")
+    | dict.fromkeys(("src_lo", "dst_lo", "sport", "dport"), "BYTE_STREAM_SPLIT"),
+    "write_batch_size": 1 << 16,
 }
-"""The smallest files (12 bytes a probe) that are written faster than captures are decoded."""
+"""The smallest files (11 bytes a probe of random addresses and ports) that cost little to write: split by bytes, the
+zeros and prefixes of addresses and ports lie together, and the fastest compression takes them."""
 
 
 class ProbesWriter:

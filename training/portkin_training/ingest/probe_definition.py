@@ -37,6 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from portkin_training.core.context import located
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.core.unaligned import kernel
@@ -158,8 +159,8 @@ class FirstPackets:
         return Probes(
             ts=picked.ts,
             seq=np.arange(seq, seq + len(picked)),
-            src=picked.src,
-            dst=picked.dst,
+            src=located(picked.src, picked.context),
+            dst=located(picked.dst, picked.context),
             sport=picked.sport,
             dport=picked.dport,
             proto=picked.proto,
@@ -177,6 +178,7 @@ class FirstPackets:
             probes.proto,
             probes.flags,
             np.zeros(len(probes), np.uint32),
+            np.zeros(len(probes), np.int64),
         )
         return probes[self._codes(packets, given=True) == PROBE]
 

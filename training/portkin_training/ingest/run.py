@@ -17,6 +17,7 @@ from portkin.errors import InputError
 from portkin_training.core.dataset import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.ingest import probe_definition
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.pcap import is_capture, read_capture
 from portkin_training.ingest.logs.conn_log import read_conn_log
 from portkin_training.ingest.reading import Reading
@@ -37,12 +38,14 @@ class IngestOptions:
         window: seconds within which a repetition is the same probe; None: `probe_definition.WINDOW` for captures,
             no such rule for other inputs.
         any_state: see `probe_definition.flow_reasons`.
+        captures: how captures are read.
     """
 
     kind: str | None = None
     columns: ColumnMap = field(default_factory=ColumnMap)
     window: float | None = None
     any_state: bool = False
+    captures: CaptureOptions = CaptureOptions()
 
 
 @dataclass
@@ -167,7 +170,7 @@ def _probes(
 ) -> Iterator[Probes]:
     if kind == "pcap":
         before = first.skipped.copy()
-        for packets in read_capture(path, reading):
+        for packets in read_capture(path, reading, options.captures):
             yield first.of_packets(packets, 0)
         reading.skipped.update(first.skipped - before)
         return
@@ -199,6 +202,8 @@ def _about(summary: Summary, options: IngestOptions, window: int, digests: list[
             "version": probe_definition.VERSION,
             "window_s": window / 1_000_000,
             "any_state": options.any_state,
+            "outer": options.captures.outer,
+            "context": options.captures.context,
         },
         "columns": {
             "map": dict(options.columns.columns),

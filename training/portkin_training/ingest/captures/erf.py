@@ -86,5 +86,7 @@ class Erf:
     def control(self, data: NDArray[np.uint8], pos: int, filled: int, status: int) -> int:
         """0: no record is for the caller to read. Raises Broken for one that makes no sense."""
         if status == BAD:
-            raise Broken(f"a record claims {int.from_bytes(data[pos + 10 : pos + 12], 'big')} bytes, less than its header")
+            raise Broken(
+                f"a record claims {int.from_bytes(data[pos + 10 : pos + 12], 'big')} bytes, less than its header"
+            )
         return 0

@@ -78,12 +78,27 @@ def find(slots, width, mask, key):
 
 
 @kernel
-def _insert(slots, rows):
+def _count_living(slots, now):
+    """How many slots hold a flow that is not over at ``now``."""
+    living = 0
+    for at in range(len(slots)):
+        if slots[at, KEY] != 0 and slots[at, DEADLINE] > now:
+            living += 1
+    return living
+
+
+@kernel
+def _insert_living(slots, rows, now):
+    """Put the rows into the empty table, but those that are empty or over at ``now``.
+
+    Rows in the order of another table go to few places that move on side by side: the low bits of a key are its slot.
+    """
     base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     for row in range(len(rows)):
-        at = find(base, width, mask, rows[row, KEY])
-        for column in range(slots.shape[1]):
-            slots[at, column] = rows[row, column]
+        if rows[row, KEY] != 0 and rows[row, DEADLINE] > now:
+            at = find(base, width, mask, rows[row, KEY])
+            for column in range(slots.shape[1]):
+                slots[at, column] = rows[row, column]
 
 
 class FlowTable:
@@ -109,14 +124,16 @@ class FlowTable:
 
     def make_room(self, now: int) -> None:
         """Drop the flows that are over at ``now`` (us), grow; at the largest size, drop those next to end."""
-        kept = self.slots[(self.slots[:, KEY] != 0) & (self.slots[:, DEADLINE] > now)]
-        size = len(self.slots)
-        while len(kept) > size // 4 and size < self._largest:
+        rows, living = self.slots, int(_count_living(self.slots, now))
+        size = len(rows)
+        while living > size // 4 and size < self._largest:
             size *= 2
-        if len(kept) > size // 2:
+        if living > size // 2:
             most = size // 4  # so that the next time is far
-            self.forgotten += len(kept) - most
-            kept = kept[np.argpartition(kept[:, DEADLINE], len(kept) - most)[len(kept) - most :]]
-        self.slots = np.zeros((size, self.slots.shape[1]), np.int64)
-        _insert(self.slots, kept)
-        self.used[0] = len(kept)
+            self.forgotten += living - most
+            rows = rows[(rows[:, KEY] != 0) & (rows[:, DEADLINE] > now)]
+            rows = rows[np.argpartition(rows[:, DEADLINE], living - most)[living - most :]]
+            living = most
+        self.slots = np.zeros((size, rows.shape[1]), np.int64)
+        _insert_living(self.slots, rows, now)
+        self.used[0] = living

@@ -242,8 +242,10 @@ def decode(start, end, layer, how):
         src, dst, sport, dport = IPV4_MAPPED | be32(p + 12), IPV4_MAPPED | be32(p + 16), be16(t), be16(t + 2)
         if upper == TCP and total >= 34 and u8(t + 12) >> 4 >= 5:
             return STORED, 0, src, 0, dst, sport, dport, TCP, u8(t + 13), be32(t + 4), 0
-        if upper == UDP and total >= 28 and not (
-            is_tunnel_port(sport) or is_tunnel_port(dport) or may_be_teredo(t + 8, end)
+        if (
+            upper == UDP
+            and total >= 28
+            and not (is_tunnel_port(sport) or is_tunnel_port(dport) or may_be_teredo(t + 8, end))
         ):
             return STORED, 0, src, 0, dst, sport, dport, UDP, 0, 0, 0
     return decode_layers(start, end, layer, how)
