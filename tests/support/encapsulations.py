@@ -39,6 +39,16 @@ def frame(packet: bytes) -> Packet:
     return Ether(**MACS, type=ethertype(packet)) / Raw(packet)
 
 
+def ppp(packet: bytes) -> bytes:
+    """The packet behind PPP's protocol field."""
+    return (b"\0\x21" if version(packet) == 4 else b"\0\x57") + packet
+
+
+def two_tags(packet: bytes, kind: int) -> bytes:
+    """An Ethernet frame with two VLAN tags, the outer one of the given EtherType."""
+    return bytes(Ether(**MACS, type=kind) / Dot1Q(vlan=5) / Dot1Q(vlan=6, type=ethertype(packet)) / Raw(packet))
+
+
 def on_ethernet(layers: Packet) -> bytes:
     """What an Ethernet frame carries, with its header."""
     return bytes(Ether(**MACS) / layers)
@@ -159,12 +169,8 @@ FRAMES: dict[str, Wrap] = {
     "ethernet": lambda p: bytes(frame(p)),
     "vlan": lambda p: on_ethernet(Dot1Q(vlan=7, type=ethertype(p)) / Raw(p)),
     "qinq": lambda p: bytes(Ether(**MACS, type=0x88A8) / Dot1AD(vlan=5) / Dot1Q(vlan=6, type=ethertype(p)) / Raw(p)),
-    "qinq 9100": lambda p: bytes(
-        Ether(**MACS, type=0x9100) / Dot1Q(vlan=5) / Dot1Q(vlan=6, type=ethertype(p)) / Raw(p)
-    ),
-    "qinq 9200": lambda p: bytes(
-        Ether(**MACS, type=0x9200) / Dot1Q(vlan=5) / Dot1Q(vlan=6, type=ethertype(p)) / Raw(p)
-    ),
+    "qinq 9100": lambda p: two_tags(p, 0x9100),
+    "qinq 9200": lambda p: two_tags(p, 0x9200),
     "mpls": lambda p: bytes(
         Ether(**MACS, type=0x8847) / MPLS(label=16, s=0, ttl=64) / MPLS(label=17, s=1, ttl=64) / Raw(p)
     ),
@@ -177,7 +183,7 @@ FRAMES: dict[str, Wrap] = {
     ),
     "provider backbone": lambda p: bytes(Ether(**MACS, type=0x88E7) / Raw(b"\0\0\0\x09") / frame(p)),
     "vn tag": lambda p: bytes(
-        Ether(**MACS, type=0x8926) / Raw(b"\0\0\0\0\x81\0" + struct.pack(">HH", 7, ethertype(p))) / Raw(p)
+        Ether(**MACS, type=0x8926) / Raw(b"\0\0\0\0\x81\0" + struct.pack(">HH", 7, ethertype(p)) + p)
     ),
 }
 """Ethernet frames of other kinds."""
@@ -194,7 +200,7 @@ LINKS: dict[str, tuple[int, Wrap]] = {
     "ppp hdlc": (50, lambda p: bytes(HDLC() / PPP(proto=0x0021 if version(p) == 4 else 0x0057) / Raw(p))),
     "pppoe session": (
         51,
-        lambda p: struct.pack(">BBHH", 0x11, 0, 1, 2 + len(p)) + (b"\0\x21" if version(p) == 4 else b"\0\x57") + p,
+        lambda p: struct.pack(">BBHH", 0x11, 0, 1, 2 + len(p)) + ppp(p),
     ),
     "raw": (101, lambda p: p),
     "cisco hdlc": (104, lambda p: b"\x0f\0" + struct.pack(">H", ethertype(p)) + p),
@@ -210,12 +216,12 @@ LINKS: dict[str, tuple[int, Wrap]] = {
     "radiotap": (127, radiotap),
     "radiotap, qos": (127, lambda p: radiotap(p, qos=True)),
     "avs": (163, lambda p: struct.pack(">II", 0x80211001, 64) + b"\0" * 56 + radiotap(p)[8:]),
-    "ppp of pppd": (166, lambda p: b"\0\x03" + (b"\0\x21" if version(p) == 4 else b"\0\x57") + p),
+    "ppp of pppd": (166, lambda p: b"\0\x03" + ppp(p)),
     "ppi": (192, lambda p: struct.pack("<BBHI", 0, 0, 8, 105) + radiotap(p)[8:]),
     "erf": (197, lambda p: erf(2, b"\0\0" + bytes(frame(p)))),
     "erf, extended": (197, lambda p: erf(2, b"\0\0" + bytes(frame(p)), b"\x83" + b"\0" * 7 + b"\x03" + b"\0" * 7)),
     "erf, hdlc": (197, lambda p: erf(1, b"\x0f\0" + struct.pack(">H", ethertype(p)) + p)),
-    "ppp with direction": (204, lambda p: b"\1\xff\x03" + (b"\0\x21" if version(p) == 4 else b"\0\x57") + p),
+    "ppp with direction": (204, lambda p: b"\1\xff\x03" + ppp(p)),
     "nflog": (239, nflog),
     "pktap": (258, lambda p: struct.pack("<III", 108, 1, 1) + b"\0" * 96 + bytes(frame(p))),
     "cooked 2": (276, lambda p: sll2(ethertype(p)) + p),

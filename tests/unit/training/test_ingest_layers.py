@@ -102,8 +102,9 @@ def test_other_data_on_a_tunnels_port_is_a_datagram(tmp_path):
     """What only goes to a tunnel's port, without being one, is an ordinary datagram: a UDP scan passes there too."""
     loose = b"\x08\0\0\0\0\0\x64\x01" + b"\xff" * 30  # VXLAN with a reserved byte set, and no frame in it
     datagrams = [udp(5000, port, data) for port, data in (
-        (4789, b"?"), (4789, b"\0" * 40), (4789, loose), (6081, b"\xc0" * 40), (6081, b""), (2152, b"\x32\1\0\4" + b"\0" * 8),
-        (2152, b"\x30\xff"), (3544, b"\0" * 60), (3544, b"\0\1\xff\xff" + b"\0" * 60), (4754, b"\0\0\x08\0abcd"), (5000, b"\x60" * 48),
+        (4789, b"?"), (4789, b"\0" * 40), (4789, loose), (6081, b"\xc0" * 40), (6081, b""),
+        (2152, b"\x32\1\0\4" + b"\0" * 8), (2152, b"\x30\xff"), (3544, b"\0" * 60),
+        (3544, b"\0\1\xff\xff" + b"\0" * 60), (4754, b"\0\0\x08\0abcd"), (5000, b"\x60" * 48),
     )]  # fmt: skip
     packets, reading = read(tmp_path / "a", by_hand.pcap(timed([ipv4(SOURCE, TARGET, 17, each) for each in datagrams])))
     assert len(datagrams) == len(packets), reading.skipped
@@ -115,11 +116,8 @@ def test_what_is_no_ip_in_a_tunnel_is_no_datagram(tmp_path):
     arp = b"\0" * 12 + b"\x08\x06" + b"\0" * 28
     vxlan = b"\x08\0\0\0\0\0\x64\0"
     cut = vxlan + bytes(frame(SYNS[0]))[:30]
-    data = [ipv4(SOURCE, TARGET, 17, udp(5000, 4789, vxlan + arp))]
-    data += [
-        ipv4(SOURCE, TARGET, 17, udp(5000, 4789, cut)),
-        ipv4(SOURCE, TARGET, 17, udp(5000, 6081, b"\0\0\x65\x58\0\0\x64\0" + arp)),
-    ]
+    payloads = (4789, vxlan + arp), (4789, cut), (6081, b"\0\0\x65\x58\0\0\x64\0" + arp)
+    data = [ipv4(SOURCE, TARGET, 17, udp(5000, port, payload)) for port, payload in payloads]
     _, reading = read(tmp_path / "a", by_hand.pcap(timed(data)))
     assert {"not IP": 2, "cut before the ports or flags": 1} == dict(reading.skipped)
 
@@ -152,7 +150,7 @@ def test_cooked_capture_keeps_packets_that_the_capture_cut(tmp_path):
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_netfilter_logs_are_in_the_files_byte_order(tmp_path, order):
-    """NFLOG's attributes are in the byte order of the file, pcap and pcapng; a bridge's packet has its type beside it."""
+    """NFLOG's attributes are in the byte order of the file; a bridge's packet has its type beside it."""
     bridged = b"\x07" + nflog(SYNS[1], order)[1:]
     records = [nflog(SYNS[0], order), bridged]
     packets, _ = read(tmp_path / "a", by_hand.pcap(timed(records), link=239, order=order))
@@ -200,7 +198,10 @@ def records(size: int, magic: int, *, order: str = "<") -> bytes:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize(("size", "magic"), [(16, 0xA1B2C3D4), (20, 0xA1B2C3D4), (24, 0xA1B2C3D4), (24, 0xA1B2CD34), (28, 0xA1B2CD34)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "magic"),
+    [(16, 0xA1B2C3D4), (20, 0xA1B2C3D4), (24, 0xA1B2C3D4), (24, 0xA1B2CD34), (28, 0xA1B2CD34)],
+)
 def test_forms_of_pcap_by_their_record_sizes(tmp_path, size, magic, order):
     """The standard form, Nokia's and the modified ones are told apart by which record size makes sense."""
     packets, reading = read(tmp_path / "a", records(size, magic, order=order))

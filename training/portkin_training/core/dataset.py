@@ -171,18 +171,24 @@ class ProbesWriter:
                 self._pending.result()
 
     def _write_part(self, gathered: list[Probes]) -> None:
-        probes = Probes.concat(gathered)
-        day = probes.ts // _DAY
-        self._first = min(self._first, int(probes.ts.min()))
-        self._last = max(self._last, int(probes.ts.max()))
-        days = np.unique(day)
-        for one in days:
-            rows = probes if len(days) == 1 else probes[day == one]
-            name = str(np.datetime64(int(one), "D"))
+        # Chunk by chunk, while a chunk lies in the processor's cache.
+        days: dict[int, list[pa.Table]] = {}
+        for probes in gathered:
+            first, last = int(probes.ts.min()), int(probes.ts.max())
+            self._first, self._last = min(self._first, first), max(self._last, last)
+            if first // _DAY == last // _DAY:
+                days.setdefault(first // _DAY, []).append(probes.to_arrow())
+                continue
+            day = probes.ts // _DAY
+            for one in np.unique(day):
+                days.setdefault(int(one), []).append(probes[day == one].to_arrow())
+        for one, tables in sorted(days.items()):
+            rows = pa.concat_tables(tables)
+            name = str(np.datetime64(one, "D"))
             folder = self._aside / f"day={name}"
             folder.mkdir(exist_ok=True)
             file = folder / f"part-{self._files:05d}.parquet"
-            pq.write_table(rows.to_arrow(), file, **_PARQUET)
+            pq.write_table(rows, file, **_PARQUET)
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
             self._files += 1

@@ -51,7 +51,7 @@ class ReplayOptions:
     decisions: bool = False
     levels: frozenset[str] = frozenset(("anomalous", "suspicious"))
     dedupe: bool = False
-    captures: CaptureOptions = CaptureOptions()
+    captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
 
 
 @dataclass

@@ -23,10 +23,10 @@ UDP
     `likely_server_ports`.
   * A flow is forgotten after a minute without a packet (`udp_inactivity_timeout`).
 
-Where this differs from Zeek: checksums are not verified (Zeek's -C), fragments are not put together, the
-datagrams of a tunnel are no flow of their own; a SYN recorded after later segments of its own connection is a contact here and belongs to a
-partial connection there; a responder that sends data but no SYN-ACK does not keep a flow; Zeek's DNS analyzer
-forgets a UDP flow after ten seconds; the memory is bounded (`FlowTable`).
+Where this differs from Zeek: checksums are not verified (Zeek's -C), fragments are not put together; the datagrams
+that carry a tunnel are no flow of their own; a SYN recorded after later segments of its own connection is a contact
+here and belongs to a partial connection there; a responder that sends data but no SYN-ACK does not keep a flow;
+Zeek's DNS analyzer forgets a UDP flow after ten seconds; the memory is bounded (`FlowTable`).
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import numpy as np
 from portkin.errors import InputError
 from portkin_training.core.dataset import ProbesWriter
 from portkin_training.core.probes import Probes
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest import probe_definition
 from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.pcap import is_capture, read_capture
@@ -45,7 +46,7 @@ class IngestOptions:
     columns: ColumnMap = field(default_factory=ColumnMap)
     window: float | None = None
     any_state: bool = False
-    captures: CaptureOptions = CaptureOptions()
+    captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
 
 
 @dataclass
@@ -72,9 +73,10 @@ class Summary:
     def count(self, probes: Probes) -> None:
         """Add a chunk."""
         if len(probes):
-            for proto, count in enumerate(np.bincount(probes.proto)):
+            udp = int(np.count_nonzero(probes.proto == UDP))
+            for proto, count in ((TCP, len(probes) - udp), (UDP, udp)):
                 if count:
-                    self.probes[proto] += int(count)
+                    self.probes[proto] += count
             first, last = int(probes.ts.min()), int(probes.ts.max())
             self.first = first if self.first is None else min(first, self.first)
             self.last = last if self.last is None else max(last, self.last)
