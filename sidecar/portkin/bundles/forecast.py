@@ -25,13 +25,12 @@ from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin.timeseries.indicators import FLOOR, SIGMAS, TREND, early_warning, linear_trend, prediction_error
 from portkin.timeseries.scaling import Floats, Scaling
-from portkin.timeseries.windows import model_input, usable, windows
+from portkin.timeseries.windows import predicted_rates, windows
 
 KIND = "portkin-rates"
 SCHEMA = 2
 """1 had no `logarithm` per model."""
 MODELS = "models.json"
-BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,16 +192,10 @@ class Forecaster:
     def run(self, number: int, window: Floats) -> Floats:
         """Rates of the bin after each window of counts (w, length, f) for model `number`: float64 (w,).
 
-        Never negative; NaN where the target's own history is mostly unknown.
+        Never negative; NaN where the target's own history is mostly unknown, or a count is impossible.
         """
         model, session = self.models[number], self._sessions[number]
-        found = np.full(len(window), np.nan)
-        able = np.flatnonzero(usable(window, 0))
-        for first in range(0, len(able), BATCH):
-            rows = able[first : first + BATCH]
-            scaled = session.run(None, {"window": model_input(window[rows], model.scaling)})[0]
-            found[rows] = model.scaling.rate(scaled.reshape(-1))
-        return found
+        return predicted_rates(window, model.scaling, lambda scaled: session.run(None, {"window": scaled})[0])
 
     def forecasts(self, ports: Sequence[Port], counts: Floats) -> Floats:
         """One-step forecasts along whole series: counts (n, p) -> (n + 1, targets).
@@ -228,16 +221,16 @@ class Forecaster:
         rules = self.rules
         scores = []
         for number, (model, columns) in enumerate(zip(self.models, self.columns(ports), strict=True)):
-            forecast, ahead = self.run(number, windows(counts[-model.length - 1 :, columns], model.length))
+            expected, ahead = self.run(number, windows(counts[-model.length - 1 :, columns], model.length))
             observed = counts[-1, columns[0]]
             trend = linear_trend(counts[-rules.trend :, columns[0]])
-            e = prediction_error(observed, forecast, floor=rules.floor, sigmas=rules.sigmas)
+            e = prediction_error(observed, expected, floor=rules.floor, sigmas=rules.sigmas)
             w = early_warning(ahead, trend, floor=rules.floor, sigmas=rules.sigmas)
             scores.append(
                 Score(
                     model.port,
                     float(observed),
-                    float(forecast),
+                    float(expected),
                     float(e),
                     model.threshold_e,
                     float(ahead),

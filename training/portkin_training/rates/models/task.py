@@ -18,7 +18,7 @@ from sklearn.model_selection import TimeSeriesSplit
 
 from portkin.timeseries.bins import DAY
 from portkin.timeseries.scaling import Scaling
-from portkin.timeseries.windows import model_input, usable, windows
+from portkin.timeseries.windows import model_input, predicted_rates, usable, windows
 
 Floats = NDArray[np.floating]
 TEST = 0.25
@@ -125,14 +125,10 @@ class Task:
     def forecasts(self, model: Predictor) -> Floats:
         """The model's forecast of every bin from the bins before it: (n,), in counts, NaN where it has none.
 
-        The same steps as `portkin.bundles.forecast.Forecaster.run`, which a test keeps equal.
+        The same function as the sidecar's, `portkin.timeseries.windows.forecast`.
         """
         found = np.full(len(self.counts), np.nan)
-        window = windows(self.counts[:-1], model.length)
-        able = np.flatnonzero(usable(window, 0))
-        for rows in np.array_split(able, max(1, len(able) // 1024)):
-            scaled = model.predict(model_input(window[rows], self.scaling))
-            found[rows + model.length] = self.scaling.rate(scaled)
+        found[model.length :] = predicted_rates(windows(self.counts[:-1], model.length), self.scaling, model.predict)
         return found
 
 
