@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from portkin.net.ports import Port
 from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 from portkin.timeseries.bins import bin_start, next_start
+from portkin.timeseries.calibration import Thresholds
 from portkin.timeseries.scaling import Floats
 
 SCHEMA = 1
@@ -45,6 +46,13 @@ CREATE TABLE counted (
 """
 _UNCOUNTED = -1
 """In place of a number: the bin was watched, and this port was not counted in it."""
+_THRESHOLDS = """
+CREATE TABLE IF NOT EXISTS thresholds (
+    model TEXT NOT NULL, proto TEXT NOT NULL, port INTEGER NOT NULL, e REAL NOT NULL, w REAL NOT NULL,
+    usual REAL NOT NULL, PRIMARY KEY (model, proto, port)
+) WITHOUT ROWID
+"""
+"""Beside `_TABLES`, so that a file of before gains it."""
 _SLACK = 0.01
 """Seconds by which stamps of the same moment may differ: Zeek's are written in milliseconds."""
 WIDEST = 31 * 86_400.0
@@ -93,6 +101,7 @@ class RateStore:
         self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
+        self._followed: tuple[str, Thresholds] | None = None
         self._db = connect(path)
         try:
             self._create()
@@ -103,6 +112,7 @@ class RateStore:
     def _create(self) -> None:
         prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a rates database")
         with transaction(self._db):
+            self._db.execute(_THRESHOLDS)
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
                 for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608
@@ -341,6 +351,31 @@ class RateStore:
                 if start < since
             ],
         )
+
+
+    # Thresholds.
+
+    def thresholds(self, model_id: str, targets: Sequence[Port], first: Thresholds) -> Thresholds:
+        """Those of these models after the latest scored bin; ``first`` where no bin was scored by them."""
+        if self._followed is None or self._followed[0] != model_id:
+            rows = self._db.execute("SELECT proto, port, e, w, usual FROM thresholds WHERE model = ?", (model_id,))
+            held = {Port(port, proto): values for proto, port, *values in rows}
+            columns = np.array([first.e, first.w, first.usual])
+            for at, target in enumerate(targets):
+                columns[:, at] = held.get(target, columns[:, at])
+            self._followed = (model_id, Thresholds(*columns))
+        return self._followed[1]
+
+    def keep_thresholds(self, model_id: str, targets: Sequence[Port], now: Thresholds) -> None:
+        """Keep the thresholds for the next bin; those of other models are forgotten."""
+        columns = zip(targets, now.e.tolist(), now.w.tolist(), now.usual.tolist(), strict=True)
+        with transaction(self._db):
+            self._db.execute("DELETE FROM thresholds WHERE model != ?", (model_id,))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO thresholds VALUES (?, ?, ?, ?, ?, ?)",
+                [(model_id, port.proto, port.number, e, w, usual) for port, e, w, usual in columns],
+            )
+        self._followed = (model_id, now)
 
 
 def _ends(starts: Sequence[int]) -> tuple[int, int]:

@@ -82,7 +82,7 @@ class Task:
     @property
     def season(self) -> int:
         """Bins after which rates repeat: a day of hours, a week of days."""
-        return 7 if self.width >= DAY else DAY // self.width
+        return season_of(self.width)
 
     @cached_property
     def scaling(self) -> Scaling:
@@ -149,6 +149,17 @@ def r2(observed: Floats, forecast: Floats) -> float:
 def mae(observed: Floats, forecast: Floats) -> float:
     """The mean absolute error; both (n,), in counts."""
     return float(np.abs(observed - forecast).mean())
+
+
+def season_of(width: int) -> int:
+    """Bins after which rates repeat: a day of hours, a week of days."""
+    return 7 if width >= DAY else DAY // width
+
+
+def seasonal_error(observed: Floats, season: int) -> float:
+    """The mean absolute error of the seasonal naive forecast within `observed` (n,); NaN where nothing is known."""
+    errors = np.abs(observed[season:] - observed[:-season]) if len(observed) > season else np.empty(0)
+    return float(np.nanmean(errors)) if (~np.isnan(errors)).any() else float("nan")
 
 
 @dataclass(frozen=True)
