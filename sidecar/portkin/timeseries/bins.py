@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -39,16 +39,34 @@ def bin_start(when: float, width: int, tz: str = "UTC") -> int:
         raise ValueError(f"a bin of {width} s does not divide a day; use 3600 or 86400")
     if width < DAY or tz == "UTC":
         return int(when // width) * width
-    local = datetime.fromtimestamp(when, zone(tz))
-    return int(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp())
+    return _midnight(datetime.fromtimestamp(when, zone(tz)).date(), zone(tz))
+
+
+def _midnight(day: date, tz: tzinfo) -> int:
+    """The first second of a local day. Where the clocks skip midnight, that is when they do."""
+    before, after = (
+        int(datetime.combine(day, time(), tz).replace(fold=fold).timestamp()) for fold in (0, 1)
+    )
+    # Of a midnight that is skipped, PEP 495 has fold 0 later than fold 1, and the gap ends between them.
+    while after < before:
+        middle = (after + before) // 2
+        if datetime.fromtimestamp(middle, tz).date() < day:
+            after = middle + 1
+        else:
+            before = middle
+    return before
 
 
 def next_start(start: int, width: int, tz: str = "UTC") -> int:
     """The start of the bin after the one that begins at `start`."""
     if width < DAY or tz == "UTC":
         return start + width
-    local = datetime.fromtimestamp(start, zone(tz)).replace(tzinfo=None) + timedelta(days=1)
-    return int(local.replace(tzinfo=zone(tz)).timestamp())
+    # By date: a day that begins at 01:00, as midnight is skipped, is followed by one that begins at midnight.
+    found, day = start, datetime.fromtimestamp(start, zone(tz)).date()
+    while found <= start:  # the zone may skip a whole day
+        day += timedelta(days=1)
+        found = _midnight(day, zone(tz))
+    return found
 
 
 def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArray[np.int64]:

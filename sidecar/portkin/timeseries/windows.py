@@ -6,12 +6,16 @@ port and bin" and "the array that goes into the model" is in `bins`, `scaling` a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from portkin.timeseries.scaling import Floats, Scaling
 
+BATCH = 256
+"""Windows that a model reads at once."""
 MOST_UNKNOWN = 0.5
 """A window with a larger share of unknown bins in the target's own history is not used."""
 
@@ -54,3 +58,24 @@ def fill(window: Floats, otherwise: Floats) -> Floats:
 def model_input(window: Floats, scaling: Scaling) -> NDArray[np.float32]:
     """What a model reads for windows of counts (w, length, f): filled, scaled, float32, contiguous."""
     return np.ascontiguousarray(scaling.apply(fill(window, scaling.usual)), dtype=np.float32)
+
+
+def predicted_rates(
+    window: Floats, scaling: Scaling, run: Callable[[NDArray[np.float32]], Floats], *, batch: int = BATCH
+) -> Floats:
+    """Rates of the bin after each window of counts (w, length, f), float64 (w,), never negative.
+
+    NaN where the target's own history is mostly unknown, and where a value that the model would read is not finite,
+    as of a negative count: onnxruntime's LSTM and GRU turn a NaN inside a series into a finite number, so what comes
+    out does not tell. `run` maps scaled windows float32 (b, length, f) to scaled forecasts (b,).
+    """
+    found = np.full(len(window), np.nan)
+    able = np.flatnonzero(usable(window, 0))
+    for first in range(0, len(able), batch):
+        rows = able[first : first + batch]
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            scaled = model_input(window[rows], scaling)
+        finite = np.isfinite(scaled).all(axis=(1, 2))
+        if finite.any():
+            found[rows[finite]] = scaling.rate(np.asarray(run(scaled[finite])).reshape(-1))
+    return found

@@ -156,6 +156,37 @@ def test_a_recording_fills_what_nobody_watched(tmp_path):
         held.fill(starts, (SSH,), np.ones((4, 1)))
 
 
+def test_a_recording_that_ends_early_leaves_a_new_port_unknown(tmp_path):
+    """New models read 8/tcp from hour 4 on. A recording of hours 0 and 1 says nothing of it in 2 and 3, where nodes
+    watched for the old models: unknown, not zero, even when a late report of these hours comes."""
+    held = window(tmp_path)
+    for hour in range(4):
+        watch(held, "w1", hour * HOUR, (hour + 1) * HOUR - 60, {SSH: 2})
+        held.close_bin((hour + 1) * HOUR)
+    held.close()
+    held = window(tmp_path, ports=(OTHER, SSH))
+    watch(held, "w1", 4 * HOUR, 5 * HOUR, {SSH: 2, OTHER: 9})
+    held.close_bin(5 * HOUR)
+    assert 2 == held.fill(np.arange(2) * HOUR, (OTHER, SSH), np.array([[7.0, 1], [8, 1]]))
+    expected = [[7, 1], [8, 1], [NAN, 2], [NAN, 2], [9, 2]]
+    np.testing.assert_array_equal(expected, held.counts(4 * HOUR, 9))
+    held.take("w1", 4 * HOUR - 60, 4 * HOUR, {SSH: 3, OTHER: 5})
+    expected[3][1] = 5
+    np.testing.assert_array_equal(expected, held.counts(4 * HOUR, 9))
+
+
+def test_a_gap_in_a_recording_takes_nothing_away(tmp_path):
+    """Hour 1 is unknown in the recording and was watched: what nodes counted stays, the new port is unknown."""
+    held = window(tmp_path)
+    for hour in range(2):
+        watch(held, "w1", hour * HOUR, (hour + 1) * HOUR, {SSH: 2})
+        held.close_bin((hour + 1) * HOUR)
+    held.close()
+    held = window(tmp_path, ports=(OTHER, SSH))
+    held.fill(np.arange(2) * HOUR, (OTHER, SSH), np.array([[7.0, 1], [NAN, NAN]]))
+    np.testing.assert_array_equal([[7, 1], [NAN, 2]], held.counts(HOUR, 2))
+
+
 def test_a_long_silence_is_passed_over(tmp_path):
     """After a year without reports the bins that no window reaches are not closed one by one."""
     held = window(tmp_path)
