@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from portkin.blocking.backends.suricata import Suricata
 from portkin.errors import BackendError, RulesError
+from portkin.net.suricata_socket import SuricataSocket
 
 OLDEST = (7, 0)
 SOCKET = Path("/run/suricata/suricata-command.socket")  # Debian's; Suricata's own is /var/run/suricata/...
@@ -64,9 +64,9 @@ def reload_rules(path: Path = SOCKET, *, timeout: float = 30.0) -> None:
 
     Raises RulesError if nobody listens on the unix socket, or Suricata refuses.
     """
-    client = Suricata(path, timeout=timeout)
+    client = SuricataSocket(path, timeout=timeout)
     try:
-        client.setup()
+        client.connect()
         answer = client.ask({"command": "ruleset-reload-nonblocking"})
     except BackendError as error:
         raise RulesError(f"{error}; name another socket with --socket") from None

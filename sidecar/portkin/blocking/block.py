@@ -51,6 +51,10 @@ class Block:
     """Its id in the block database; 0 before it is there."""
     hit: bool = False
     """Whether the source tried this port while the block was active."""
+    packets: int = 0
+    """Packets that it dropped, as last read."""
+    bytes: int = 0
+    """Bytes of these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from portkin.blocking.limits import Limits
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.policy import Plan, Policy, Request, detail_of_removal, notice_of
 from portkin.blocking.protected import ProtectedAddresses, Protection
-from portkin.blocking.reconcile import Reconciler
+from portkin.blocking.reconcile import TOLERANCE, Reconciler
 from portkin.blocking.records import BlockRecords
 from portkin.blocking.stats import BlockingStats
 from portkin.errors import BackendError, StorageError
@@ -128,11 +128,9 @@ class Enforcer:
         Raises StorageError, and BackendError where the backend cannot be reached.
         """
         self.open()
-        if not self._reconciler.lost_blocks():
-            self._reconciler.ready = True
-            return
-        with self._records.changing() as now:
-            self._reconciler.reconcile(now)
+        if not self._reconciler.join():
+            with self._records.changing() as now:
+                self._reconciler.reconcile(now)
 
     def open(self) -> None:
         """Open the database and load what is active. Raises StorageError where there can be no database."""
@@ -170,10 +168,10 @@ class Enforcer:
                 if monotonic >= self._next_check:
                     self._next_check = monotonic + self._intervals.check
                     responses += self._check(now)
-                    self._records.stamp(now)
+                    self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault)
                 if monotonic >= self._next_count:
                     self._next_count = monotonic + self._intervals.count
-                    self._count_dropped()
+                    self._count_dropped(now)
                 if monotonic >= self._next_prune:
                     self._next_prune = monotonic + self._intervals.prune
                     self._records.prune(now - self._intervals.retention, now)
@@ -309,19 +307,25 @@ class Enforcer:
         changed, self._policy.addresses = addresses != self._policy.addresses, addresses
         return changed
 
-    def _count_dropped(self) -> None:
+    def _count_dropped(self, now: float) -> None:
         """Read what the blocks have dropped, and which ports were tried though no probe was seen."""
         dropped = self._reconciler.dropped()
         if dropped is None:
             return
         self._dropped = dropped
+        held = self._reconciler.held()
         counted = []
-        for key, held in self._reconciler.held().items():
+        for key, found in held.items():
             block = self._active.by_key.get(key)
-            if block is not None and held.packets:
+            if block is not None and found.packets > block.packets:
                 self.stats.hit(block)
-                counted.append((block, held.packets, held.bytes))
+                block.packets, block.bytes = found.packets, found.bytes
+                counted.append(block)
         self._records.count(counted)
+        missing = self._active.of_mode(self.mode).keys() - held.keys()
+        if any(self._active.by_key[key].until > now + TOLERANCE for key in missing):
+            self._log.error("the backend lacks blocks that it was given; they are sent again", blocks=len(missing))
+            self._reconciler.try_reconcile(now)
 
     def _count_responses(self, responses: Sequence[BlockResponse]) -> None:
         """Count the responses, and log where a cap is reached. Blocks that end are counted as they do."""

@@ -91,7 +91,7 @@ class RateStore:
         self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
-        self._db = connect(path)
+        self._db = connect(path, application=_APPLICATION, what="a rates database")
         try:
             self._create()
         except BaseException:
