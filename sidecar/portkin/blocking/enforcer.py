@@ -24,6 +24,7 @@ from portkin.blocking.backends.backend import Backend, Dropped
 from portkin.blocking.block import Block, Mode, Outcome
 from portkin.blocking.failures import Failures
 from portkin.blocking.limits import Limits
+from portkin.blocking.metrics import Backend as BackendMetrics
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.policy import Plan, Policy, Request, detail_of_removal, notice_of
 from portkin.blocking.protected import ProtectedAddresses, Protection
@@ -91,7 +92,11 @@ class Enforcer:
         self._monotonic = monotonic
         self._next_check = self._next_count = self._next_prune = monotonic()
         self._dropped = Dropped(0, 0)
-        metrics.watch(self._count_active, self.stats, lambda: self._dropped)
+        metrics.watch(
+            self._count_active,
+            self.stats,
+            lambda: BackendMetrics(self.mode, self.ready, bool(self._reconciler.ipv6_fault), self._dropped),
+        )
 
     @property
     def mode(self) -> Mode:
