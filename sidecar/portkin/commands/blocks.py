@@ -101,11 +101,12 @@ def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: 
     """Block PORTS for the source SRC, or extend that. Protected addresses and ports are refused."""
     from datetime import timedelta
 
+    from portkin.blocking.block import NOTE
     from portkin.net.ports import Port
     from portkin.zeek.messages import BlockRequest, Count
 
     parsed = [Port.parse(port) for port in ports]
-    evidence = f"evidence=OPERATOR {reason}".strip()
+    evidence = f"evidence=OPERATOR {NOTE}={reason}" if reason else "evidence=OPERATOR"
     requests = [
         BlockRequest("by hand", _address(src), port, timedelta(seconds=seconds), "", port, Count(0), evidence)
         for port in parsed
