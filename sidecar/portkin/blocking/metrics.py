@@ -66,7 +66,7 @@ class BlockingMetrics:
         self._vetoes.labels(reason).inc(count)
 
     def failed(self, component: str) -> None:
-        """``backend``, ``database``, ``queue`` or ``defect``."""
+        """``backend``, ``database``, ``queue``, ``resolver`` or ``defect``."""
         self._errors.labels(component).inc()
 
     def applied(self, seconds: float) -> None:
