@@ -86,6 +86,20 @@ class ActiveBlocks:
         self.end(ended, "expired", now, release=False)
         return ended
 
+    def ending(self, before: float) -> list[Block]:
+        """The blocks whose time is over by then; they stay."""
+        found: dict[BlockKey, Block] = {}
+        places = [0]
+        while places:
+            place = places.pop()
+            if place < len(self._ends) and self._ends[place][0] <= before:
+                key = self._ends[place][1]
+                block = self.by_key.get(key)
+                if block is not None and block.until <= before:
+                    found[key] = block
+                places += (2 * place + 1, 2 * place + 2)  # in a heap, these end no earlier
+        return list(found.values())
+
     def undo_end(self, blocks: Iterable[Block]) -> None:
         """Blocks did not end after all: the next `load` brings them back."""
         rows = {block.row for block in blocks}

@@ -247,8 +247,8 @@ class BlockDatabase:
     def end(self, ended: Iterable[Ended]) -> None:
         """Record that blocks have ended."""
         self._db.executemany(
-            "UPDATE blocks SET outcome = ?, ended = ?, hit = ? WHERE id = ?",
-            [(outcome, at, block.hit, block.row) for block, outcome, at in ended],
+            "UPDATE blocks SET outcome = ?, ended = ?, hit = ?, packets = ?, bytes = ? WHERE id = ?",
+            [(outcome, at, block.hit, block.packets, block.bytes, block.row) for block, outcome, at in ended],
         )
 
     def add_grace(self, keys: Iterable[BlockKey], until: float) -> None:

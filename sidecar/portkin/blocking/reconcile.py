@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -234,6 +234,13 @@ class Reconciler:
     def dropped(self) -> Dropped | None:
         """What all blocks have dropped; None where the backend is not ready or does not count. Raises BackendError."""
         return self._backend.dropped() if self.ready else None
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        """A few blocks, as far as the backend is ready, and has and counts them."""
+        try:
+            return self._backend.counted(keys) if self.ready else {}
+        except BackendError:
+            return {}  # what is done next with the backend says so
 
     def held(self) -> Mapping[BlockKey, HeldBlock]:
         """What the backend holds, as far as it can say. Raises BackendError."""

@@ -60,6 +60,7 @@ def test_extensions_take_no_room_and_change_no_end(extensions, now):
         if port <= len(blocks):
             active.set_end(blocks[port - 1], float(until))
         assert len(active._ends) <= 2 * len(blocks)
+    assert {block.row for block in blocks if block.until <= now} == {block.row for block in active.ending(now)}
     over = [block for block in blocks if block.until <= now]
     assert over == sorted(active.expire(now), key=lambda block: block.row)
     assert len(active._ends) <= 2 * len(active.by_key)

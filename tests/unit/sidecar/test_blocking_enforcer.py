@@ -68,7 +68,10 @@ class Kernel:
 
     def held(self) -> Mapping[BlockKey, HeldBlock]:
         self._fail()
-        left = {key: end - self.clock.monotonic for key, end in self.ends.items()}
+        return self.counted(self.ends)
+
+    def counted(self, keys) -> Mapping[BlockKey, HeldBlock]:
+        left = {key: self.ends[key] - self.clock.monotonic for key in keys if key in self.ends}
         return {key: HeldBlock(seconds, self.packets.get(key, 0), 0) for key, seconds in left.items() if seconds > 0}
 
     def dropped(self) -> Dropped:

@@ -17,12 +17,14 @@ from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.libnftables import Program, find_runner
 from portkin.blocking.backends.nftables import Nftables, Place, batch_commands, setup_commands
 from portkin.blocking.block import key_of
+from portkin.blocking.enforcer import Intervals
+from portkin.blocking.limits import Limits
 from portkin.blocking.listing import Listing
 from portkin.errors import BackendError
 from portkin.net.addresses import text_of
 from portkin.net.interfaces import gateways, own_addresses
 from portkin.net.ports import Port
-from support.enforcing import Bench, block, unblock
+from support.enforcing import Bench, Clock, block, nets, unblock
 from support.netns import private_network
 
 
@@ -315,6 +317,37 @@ def test_an_extension_keeps_the_count(nft, sent, tmp_path, prolongs):
     (row,) = listing.rows(active=True)
     listing.close()
     assert (7, 231, 1) == (row["packets"], row["bytes"], row["hit"])
+    assert 1.0 == bench.enforcer.stats.by_mode["nftables"].usefulness
+    bench.enforcer.close()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("end", ["expired", "removed", "vetoed"])
+def test_what_was_dropped_between_two_readings_is_recorded(nft, sent, tmp_path, end):
+    """However a block ends, and whenever blocks are counted, its row has what it dropped, and that it was of use."""
+    clock = Clock()
+    bench = Bench(tmp_path, Nftables(Place()), clock=clock, intervals=Intervals(check=1e9, count=1e9))
+    bench.enforcer.start()
+    bench.enforcer.tick()
+    bench.ask(block("192.0.2.1", "9/udp", 60))
+    sent(9)
+    clock.pass_(59)
+    assert [] == bench.enforcer.tick()
+    sent(9)
+    match end:
+        case "expired":
+            clock.pass_(0.5)
+            bench.enforcer.tick()
+            clock.pass_(0.6)
+            bench.enforcer.tick()
+        case "removed":
+            bench.ask(unblock("192.0.2.1", "9/udp"))
+        case "vetoed":
+            bench.enforcer.set_limits(Limits(never_nets=nets("192.0.2.0/24")))
+    listing = Listing(bench.path)
+    (row,) = listing.rows(active=False)
+    listing.close()
+    assert (end, 2, 66, 1) == (row["outcome"], row["packets"], row["bytes"], row["hit"])
     assert 1.0 == bench.enforcer.stats.by_mode["nftables"].usefulness
     bench.enforcer.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -71,6 +71,9 @@ class Backend(Protocol):
 
     def held(self) -> Mapping[BlockKey, HeldBlock] | None:
         """All blocks; None where the backend cannot list them."""
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        """A few blocks, as far as the backend has and counts them."""
 
     def dropped(self) -> Dropped | None:
         """What was dropped; None where the backend does not count."""

@@ -14,7 +14,7 @@ answer: 2 s and 180 MB with 100,000 elements. Reading is plain nfnetlink instead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, TypeVar
@@ -135,6 +135,10 @@ class Nftables:
         for key in _TRIAL_KEYS:  # of another process, just now
             found.pop(key, None)
         return found
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        found = {key: self._element(key) for key in keys}
+        return {key: HeldBlock(*there[1:]) for key, there in found.items() if there is not None}
 
     def dropped(self) -> Dropped:
         """What the table's rules have dropped since the table was created."""

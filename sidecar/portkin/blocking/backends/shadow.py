@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
 from portkin.blocking.block import BlockKey, Mode
@@ -24,6 +24,9 @@ class Shadow:
 
     def held(self) -> Mapping[BlockKey, HeldBlock] | None:
         return None
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        return {}
 
     def dropped(self) -> Dropped | None:
         return None

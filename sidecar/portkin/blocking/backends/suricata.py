@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -73,6 +73,9 @@ class Suricata:
 
     def held(self) -> Mapping[BlockKey, HeldBlock] | None:
         return None
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        return {}
 
     def dropped(self) -> Dropped | None:
         return None
