@@ -190,7 +190,7 @@ def install(
 
     Its drop.conf and disable.conf apply to these rules too. Rules that Suricata does not accept are not installed.
     """
-    from portkin_rules.suricata import SOCKETS, check_rules, find_suricata, reload_rules
+    from portkin_rules.suricata import check_rules, find_suricata, reload_rules
     from portkin_rules.update import install as install_rules
     from portkin_rules.update import run_update
 
@@ -199,7 +199,7 @@ def install(
     click.echo(f"{installed}: installed, {'added to' if added else 'already in'} {config}")
     if reload:
         run_update(config, update_options)
-        reached = reload_rules([socket] if socket else SOCKETS)
+        reached = reload_rules(socket, config=suricata_conf)
         click.echo(f"{reached}: Suricata is reloading its rules")
     else:
         click.echo("The next run of suricata-update merges it.")

@@ -32,8 +32,8 @@ class NftablesConfig:
 class SuricataConfig:
     """Where Suricata is."""
 
-    socket: Path = Path("/var/run/suricata-command.socket")
-    """Its unix socket: ``unix-command.filename`` of suricata.yaml."""
+    socket: Path | None = None
+    """Its unix socket; null looks for it: as /etc/suricata/suricata.yaml says, then in the usual places."""
     timeout: float = setting(5.0, low=0.1, high=60.0)
     """Seconds that an answer may take."""
 

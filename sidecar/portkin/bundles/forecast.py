@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -355,15 +356,16 @@ def _session(bundle: Bundle, model: Model) -> onnxruntime.InferenceSession:
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            bytes(bundle.files[model.file]), options, providers=["CPUExecutionProvider"]
-        )
+        # From a file, for onnxruntime keeps bytes that it was given: twice the memory here. Not the bundle's, which may
+        # have changed since it was verified.
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as copy:
+            copy.write(bundle.files[model.file])
+            copy.flush()
+            session = onnxruntime.InferenceSession(copy.name, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class per fault, none of them public
         raise BundleError(
             f"{bundle.path / model.file}: onnxruntime cannot load it ({error}); train the models again"
         ) from None
-    # onnxruntime's Python wrapper keeps the file's bytes to reload on other hardware: twice the memory here.
-    session._model_bytes = None
     inputs, outputs = session.get_inputs(), session.get_outputs()
     expected = [model.length, len(model.features)]
     if [i.name for i in inputs] != ["window"] or inputs[0].shape[1:] != expected or len(outputs) != 1:

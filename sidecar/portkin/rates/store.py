@@ -102,7 +102,7 @@ class RateStore:
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
         self._followed: tuple[str, Thresholds] | None = None
-        self._db = connect(path)
+        self._db = connect(path, application=_APPLICATION, what="a rates database")
         try:
             self._create()
         except BaseException:

@@ -210,16 +210,20 @@ def test_reports_that_cannot_be_are_refused(tmp_path, start, until, words):
 
 
 def test_a_damaged_file_is_set_aside(tmp_path):
-    """What is no window is kept under another name and said; a new one begins. A folder that is a file is an error."""
+    """A damaged window is kept under another name and said; a new one begins. A folder that is a file is an error."""
     path = tmp_path / "w.sqlite"
-    path.write_bytes(b"not a database, but long enough to be read as one" * 40)
     known = {"width": HOUR, "tz": "UTC", "ports": (SSH,), "bins": 4, "closing": Closing()}
+    open_store(path, 1_000, **known)[0].close()
+    path.write_bytes(path.read_bytes()[:100] + b"\xff" * 5000)
     held, wrong = open_store(path, 1_000, **known)
     assert "w.sqlite.damaged-1000" in wrong
     assert "new" == held.take("w1", 0, 60, {SSH: 1})
     foreign = tmp_path / "foreign.sqlite"
     with sqlite3.connect(foreign) as made:
         made.execute("CREATE TABLE t (x)")
-    assert "foreign.sqlite.damaged" in open_store(foreign, 1_000, **known)[1]
+    before = foreign.read_bytes()
+    with pytest.raises(StorageError, match="this is not a rates database of portkin, and is left as it is"):
+        open_store(foreign, 1_000, **known)
+    assert before == foreign.read_bytes()
     with pytest.raises(StorageError, match=r"rates\.database"):
         open_store(path / "below", 1_000, **known)
