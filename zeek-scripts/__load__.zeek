@@ -14,6 +14,7 @@
 @load ./scanners
 @load ./detection
 @load ./known-services
+@load ./status
 
 @if ( Cluster::is_enabled() )
 @load ./cluster
