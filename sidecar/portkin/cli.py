@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint, entry_points, requires
+from importlib.metadata import EntryPoint, entry_points
 
 import click
-from packaging.requirements import Requirement
 
 from portkin import __version__
 from portkin.errors import PortkinError
@@ -34,19 +33,6 @@ def portkin() -> None:
     """Which ports will a scanner touch next, and which are probed more than they should be."""
 
 
-def extra_for(module: str) -> str | None:
-    """The extra of this distribution that brings the missing top-level module; None where none does."""
-    wanted = module.partition(".")[0].replace("_", "-").lower()
-    aliases = {"ibis": "ibis-framework", "ruamel": "ruamel-yaml", "sklearn": "scikit-learn"}
-    for text in requires("portkin") or ():
-        requirement = Requirement(text)
-        if requirement.name.lower() == aliases.get(wanted, wanted) and requirement.marker:
-            for extra in ("offline", "training", "rules", "spark"):
-                if requirement.marker.evaluate({"extra": extra}):
-                    return extra
-    return None
-
-
 def main() -> None:
     """Run the command line; errors meant for people are printed without a traceback and end with status 1."""
     try:
@@ -55,12 +41,13 @@ def main() -> None:
         click.echo(f"portkin: {error}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        extra = extra_for(error.name or "")
+        from portkin.installation import command_to_add, extra_of
+
+        extra = extra_of(error.name or "")
         if extra is None:
             raise
         click.echo(
-            f"portkin: this command needs {error.name}, which the {extra!r} extra brings: "
-            f"pip install 'portkin[{extra}]'",
+            f"portkin: this command needs {error.name}, which the {extra!r} extra brings: {command_to_add(extra)}",
             err=True,
         )
         sys.exit(1)

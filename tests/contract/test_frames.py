@@ -107,23 +107,23 @@ VERSION = FRAMES["ack"]["zeek"]
 
 
 @pytest.mark.parametrize(
-    ("name", "status"),
+    ("name", "status", "times"),
     [
         (
             "status_response-1",
-            ("zeek", VERSION, "NONE", ("block", "websocket"), (), "BLOCK", True, "0123456789ab", 2**64 - 1, 3)
-            + (timedelta(seconds=1.5), timedelta(0), NEVER, CLOCK),
+            ("zeek", VERSION, "NONE", ("block", "websocket"), (), "BLOCK", True, "0123456789ab", 2**64 - 1, 3),
+            (timedelta(seconds=1.5), timedelta(0), NEVER, CLOCK),
         ),
         (
             "status_response-2",
-            ("manager", VERSION, "ZEROMQ", (), ("proxy-1", "worker-1"), "SHADOW", False, "", 0, 0)
-            + (NEVER, NEVER, NEVER, CLOCK),
+            ("manager", VERSION, "ZEROMQ", (), ("proxy-1", "worker-1"), "SHADOW", False, "", 0, 0),
+            (NEVER, NEVER, NEVER, CLOCK),
         ),
     ],
 )
-def test_how_zeek_stands_is_read(name, status):
+def test_how_zeek_stands_is_read(name, status, times):
     """Vectors of strings, also empty ones, booleans, and negative intervals."""
-    assert StatusResponse("S1", Count(1), *status) == understood(name)
+    assert StatusResponse("S1", Count(1), *status, *times) == understood(name)
 
 
 @pytest.mark.parametrize("name", ["nearest_request-5", "nearest_request-6"])

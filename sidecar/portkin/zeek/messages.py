@@ -396,8 +396,8 @@ class StatusRequest(Message):
 class StatusResponse(Message):
     """Each node of Zeek, on `TO_STATUS`: this is how I stand.
 
-    ``peers`` are the other nodes of its cluster; ``probe``, ``answer`` and ``decision`` how long ago each last happened,
-    negative for never; ``clock`` is the node's time.
+    ``peers`` are the other nodes of its cluster; ``probe``, ``answer`` and ``decision`` how long ago each last
+    happened, negative for never; ``clock`` is the node's time.
     """
 
     reqid: str
