@@ -18,9 +18,9 @@ export {
 }
 
 # When each last happened on this node; 0 for never.
-global latest_probe: time;
-global latest_answer: time;
-global latest_decision: time;
+global latest_probe = double_to_time(0.0);
+global latest_answer = double_to_time(0.0);
+global latest_decision = double_to_time(0.0);
 
 # The scripts of this package that were loaded, without their folder.
 global loaded_scripts: set[string] = set();

@@ -53,7 +53,10 @@ def problem(code: str, what: str, remedy: str) -> Finding:
 
 def verdict(findings: Iterable[Finding]) -> Level:
     """The worst level among the findings, ``ok`` where nothing is wrong."""
-    worst = max((finding.level for finding in findings), key=LEVELS.index, default="ok")
+    worst: Level = "ok"
+    for finding in findings:
+        if LEVELS.index(finding.level) > LEVELS.index(worst):
+            worst = finding.level
     return "ok" if worst == "skipped" else worst
 
 

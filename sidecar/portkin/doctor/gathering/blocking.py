@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from portkin.blocking.backends.host_bits import bit_of
 from portkin.blocking.backends.nftables import Nftables
@@ -38,7 +40,9 @@ def gather_nftables(config: EnforceConfig) -> NftablesFacts:
         backend.dropped()
         held = len(backend.held())
     except BackendError as error:
-        state = "missing" if "is missing" in str(error) and privileged else "unreadable"
+        state: Literal["missing", "unreadable"] = (
+            "missing" if "is missing" in str(error) and privileged else "unreadable"
+        )
         return NftablesFacts(place.table, backend.runner, privileged, state, str(error), hook=place.hook)
     finally:
         backend.close()
@@ -111,9 +115,24 @@ def _database(name: str, path: Path) -> DatabaseFacts:
         return DatabaseFacts(name, path, "ours", writable, "empty")
     if not header.startswith(b"SQLite format 3\0"):
         return DatabaseFacts(name, path, "foreign", writable, "not a SQLite file")
-    if int.from_bytes(header[68:72], "big") != APPLICATIONS[name]:
+    if APPLICATIONS[name] not in (int.from_bytes(header[68:72], "big"), _mark_in_log(path)):
         return DatabaseFacts(name, path, "foreign", writable, "a SQLite file of another program")
     return DatabaseFacts(name, path, "ours", writable)
+
+
+def _mark_in_log(path: Path) -> int | None:
+    """The mark that is still in the write-ahead log alone, as in the first minutes of a database; None without a log.
+
+    SQLite gives files that it makes here as root to the owner of the database.
+    """
+    if not path.with_name(path.name + "-wal").exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as database:
+            (mark,) = database.execute("PRAGMA application_id").fetchone()
+    except sqlite3.Error:
+        return None
+    return int(mark)
 
 
 def _can_create(folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections import Counter
+from collections import defaultdict
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -46,7 +46,7 @@ def _page(host: str, port: int, timeout: float) -> str:
 
 def read_metrics(address: str, text: str) -> SidecarAnswers:
     """The answers in a page of metrics."""
-    samples: Counter[str] = Counter()
+    samples: dict[str, float] = defaultdict(float)
     infos: dict[str, dict[str, str]] = {}
     try:
         for family in text_string_to_metric_families(text):

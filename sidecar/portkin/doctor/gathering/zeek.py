@@ -8,6 +8,7 @@ import secrets
 import socket
 import ssl
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidHandshake, InvalidMessage, WebSocketException
@@ -73,7 +74,8 @@ async def _ask(config: ZeekConfig, timeout: float) -> ZeekAnswers:
 async def _next(link: Link, heard: asyncio.Queue[bytes], timeout: float) -> bytes | None:
     """The next message; None where the link closes before, or none comes in time."""
     message = asyncio.ensure_future(heard.get())
-    await asyncio.wait({message, link.closed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {message, link.closed}
+    await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     if message.done():
         return message.result()
     message.cancel()
