@@ -15,6 +15,7 @@
 @load ./scanners
 @load ./detection
 @load ./known-services
+@load ./status
 
 @if ( Cluster::is_enabled() )
 @load ./cluster

@@ -14,6 +14,10 @@ export {
 	## Where the sidecar talks to Zeek.
 	const zeek_topic = "/portkin/v1/zeek";
 
+	## Where Zeek answers :zeek:see:`Portkin::status_request`: not the sidecar's
+	## topic, for whoever subscribes to that is taken for a sidecar.
+	const status_topic = "/portkin/v1/status";
+
 	## The sidecar says that it is there, and repeats it until it is answered:
 	## the first messages after subscribing can be lost.
 	##
@@ -215,4 +219,48 @@ export {
 	    ports: vector of port, observed: vector of double, forecast: vector of
 	    double, e: vector of double, ahead: vector of double, w: vector of
 	    double);
+
+	## Somebody asks how Zeek stands; nothing changes.
+	##
+	## reqid: names the request.
+	global status_request: event(reqid: string);
+
+	## Each node of Zeek answers :zeek:see:`Portkin::status_request`.
+	##
+	## reqid: names the request.
+	##
+	## version: the vocabulary this node speaks.
+	##
+	## node: who answers.
+	##
+	## zeek_version: its Zeek.
+	##
+	## backend: the cluster backend, as ``ZEROMQ``.
+	##
+	## scripts: which scripts of this package it loaded.
+	##
+	## peers: the other nodes of the cluster; none without one.
+	##
+	## mode: ``SHADOW`` or ``BLOCK``.
+	##
+	## sidecar: whether a sidecar is there.
+	##
+	## table_id: the table its answers are from; empty for none yet.
+	##
+	## packets: how many packets this node received.
+	##
+	## scanners: how many sources it knows as scanners.
+	##
+	## probe: how long ago a scanner last probed; negative for never.
+	##
+	## answer: how long ago the sidecar last answered a question.
+	##
+	## decision: how long ago the last decision was taken.
+	##
+	## clock: this node's clock.
+	global status_response: event(reqid: string, version: count, node: string,
+	    zeek_version: string, backend: string, scripts: vector of string,
+	    peers: vector of string, mode: string, sidecar: bool,
+	    table_id: string, packets: count, scanners: count, probe: interval,
+	    answer: interval, decision: interval, clock: time);
 }

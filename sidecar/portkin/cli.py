@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import cached_property
-from importlib.metadata import EntryPoint, distribution, requires
+from importlib.metadata import EntryPoint, distribution
 
 import click
 
@@ -36,21 +36,6 @@ def portkin() -> None:
     """Which ports will a scanner touch next, and which are probed more than they should be."""
 
 
-def extra_for(module: str) -> str | None:
-    """The extra of this distribution that brings the missing top-level module; None where none does."""
-    from packaging.requirements import Requirement
-
-    wanted = module.partition(".")[0].replace("_", "-").lower()
-    aliases = {"ibis": "ibis-framework", "ruamel": "ruamel-yaml", "sklearn": "scikit-learn"}
-    for text in requires("portkin") or ():
-        requirement = Requirement(text)
-        if requirement.name.lower() == aliases.get(wanted, wanted) and requirement.marker:
-            for extra in ("offline", "training", "rules", "spark"):
-                if requirement.marker.evaluate({"extra": extra}):
-                    return extra
-    return None
-
-
 def main() -> None:
     """Run the command line; errors meant for people are printed without a traceback and end with status 1."""
     try:
@@ -59,12 +44,13 @@ def main() -> None:
         click.echo(f"portkin: {error}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        extra = extra_for(error.name or "")
+        from portkin.installation import command_to_add, extra_of
+
+        extra = extra_of(error.name or "")
         if extra is None:
             raise
         click.echo(
-            f"portkin: this command needs {error.name}, which the {extra!r} extra brings: "
-            f"pip install 'portkin[{extra}]'",
+            f"portkin: this command needs {error.name}, which the {extra!r} extra brings: {command_to_add(extra)}",
             err=True,
         )
         sys.exit(1)

@@ -11,7 +11,7 @@ from prometheus_client.exposition import start_http_server
 
 from portkin.bundles.table import Table
 from portkin.errors import ConfigError
-from portkin.zeek.messages import Junk, Message, NearestRequest, NearestResponse
+from portkin.zeek.messages import HelloResponse, Junk, Message, NearestRequest, NearestResponse
 
 BUCKETS = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
 """Seconds. A lookup takes tens of microseconds; the last buckets mean trouble."""
@@ -40,9 +40,16 @@ class Metrics:
         self._failures = Counter("portkin_failures", "Messages whose handling failed: a defect", registry=registry)
         self._reconnects = Counter("portkin_reconnects", "Connections to Zeek after the first", registry=registry)
         self._connected = Gauge("portkin_connected", "1 while connected to Zeek", registry=registry)
+        self._zeek = Gauge(
+            "portkin_zeek_info", "1 for the Zeek that answers", ["node", "version", "protocol"], registry=registry
+        )
+        self._latest = Gauge(
+            "portkin_latest_request_timestamp_seconds", "When the latest request came; 0 for none", registry=registry
+        )
         self._reloads = Counter("portkin_table_reloads", "Attempts to reload the table", ["outcome"], registry=registry)
         self._table = Info("portkin_table", "The table now served", registry=registry)
         self._ever_connected = False
+        self._clock = clock
         age = Gauge("portkin_table_age_seconds", "Seconds since the table was built", registry=registry)
         age.set_function(lambda: clock() - table().created.timestamp())
         self.serving(table())
@@ -51,6 +58,7 @@ class Metrics:
         """A message was handled in that many seconds."""
         if isinstance(message, NearestRequest):
             self._requests.inc()
+            self._latest.set(self._clock())
             self._seconds.observe(seconds)
             for answer in answers:
                 if isinstance(answer, NearestResponse):
@@ -77,9 +85,14 @@ class Metrics:
         self._ever_connected = True
         self._connected.set(1)
 
+    def greeted(self, answer: HelloResponse) -> None:
+        """Zeek answered our hello."""
+        self._zeek.labels(answer.node, answer.zeek_version, str(answer.protocol)).set(1)
+
     def lost(self) -> None:
         """The connection to Zeek is closed."""
         self._connected.set(0)
+        self._zeek.clear()
 
     def serving(self, table: Table) -> None:
         """This table is now served."""

@@ -78,7 +78,13 @@ class Sidecar:
     def failed(self, reason: str, delay: float) -> None:
         held = self._limiter.passes("failed")
         if held is not None:
-            self._log.warning("no connection to Zeek", reason=reason, next_attempt=f"{delay:.1f}s", not_shown=held)
+            self._log.warning(
+                "no connection to Zeek",
+                reason=reason,
+                remedy="portkin doctor",
+                next_attempt=f"{delay:.1f}s",
+                not_shown=held,
+            )
 
     def dropped(self, count: int) -> None:
         self._metrics.dropped(count)
@@ -98,6 +104,7 @@ class Sidecar:
         self._metrics.answered(message, answers, self._clock() - now)
         answer = self._hello.answer
         if waiting_for_hello and answer is not None:
+            self._metrics.greeted(answer)
             self._log.info("Zeek answered", node=answer.node, zeek=answer.zeek_version, protocol=answer.protocol)
             if answer.protocol != PROTOCOL:
                 self._log.error(

@@ -47,12 +47,25 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string,
 	    "evidence=DARKNET answered=0 refused=0 repeated=0 darknet=3 probe=1");
 	Cluster::publish(to, Portkin::unblock_request, "U1", 198.51.100.10, 23/tcp);
 	Cluster::publish(to, Portkin::unblock_request, "U2", [::ffff:198.51.100.10], 53/udp);
+
+	local at = double_to_time(1700000040.25);
+	Cluster::publish(Portkin::status_topic, Portkin::status_response, "S1", Portkin::protocol, "zeek",
+	    zeek_version(), "NONE", vector("block", "websocket"), vector(), "BLOCK", T, "0123456789ab", 18446744073709551615, 3,
+	    1500msec, 0sec, -1sec, at);
+	Cluster::publish(Portkin::status_topic, Portkin::status_response, "S1", Portkin::protocol, "manager",
+	    zeek_version(), "ZEROMQ", vector(), vector("proxy-1", "worker-1"), "SHADOW", F, "", 0, 0,
+	    -1sec, -1sec, -1sec, at);
 	}
 
 event Portkin::nearest_response(reqid: string, p: port, table_id: string,
     ports: vector of port, distances: vector of double, error: string)
 	{
 	say(cat("nearest_response ", vector(reqid, table_id, error), p, " ", ports, " ", distances));
+	}
+
+event Portkin::status_request(reqid: string)
+	{
+	say(cat("status_request ", reqid));
 	}
 
 event Portkin::table_changed(table_id: string, depth: count)

@@ -23,6 +23,7 @@ from websockets.sync.client import connect  # noqa: E402
 from portkin.net.ports import Port  # noqa: E402
 from portkin.zeek.messages import (  # noqa: E402
     TO_SIDECAR,
+    TO_STATUS,
     TO_ZEEK,
     BlockResponse,
     Count,
@@ -35,6 +36,7 @@ from portkin.zeek.messages import (  # noqa: E402
     RatesResponse,
     RatesScores,
     RateWarning,
+    StatusRequest,
     TableChanged,
     unparse,
 )
@@ -75,6 +77,7 @@ SAID: dict[str, Message] = {
         (80.25, 1e300),
         (0.0, 1.7976931348623157e308),
     ),
+    "status_request": StatusRequest("S1"),
 }
 """What the sidecar says, once each kind."""
 
@@ -84,6 +87,7 @@ HEARD = (
     *(f"rates_report-{number}" for number in range(1, 3)),
     *(f"block_request-{number}" for number in range(1, 3)),
     *(f"unblock_request-{number}" for number in range(1, 3)),
+    *(f"status_response-{number}" for number in range(1, 3)),
 )
 """What record.zeek says, in its order."""
 
@@ -118,7 +122,7 @@ def main() -> None:
         with connect(f"ws://127.0.0.1:{port}/wrong", proxy=None, compression=None) as client:
             records["error-invalid-uri"] = {"from": "zeek", "frame": client.recv()}
         with connect(f"ws://127.0.0.1:{port}/v1/messages/json", proxy=None, compression=None) as client:
-            client.send(subscription([TO_SIDECAR]))
+            client.send(subscription([TO_SIDECAR, TO_STATUS]))
             records["ack"] = {"from": "zeek", "frame": client.recv()}
             version = json.loads(records["ack"]["frame"])["version"]
             for number, (name, message) in enumerate(SAID.items(), start=1):

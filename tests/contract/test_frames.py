@@ -19,6 +19,7 @@ from portkin.zeek.messages import (
     Message,
     NearestRequest,
     RatesReport,
+    StatusResponse,
     UnblockRequest,
     parse,
     unparse,
@@ -98,6 +99,31 @@ SWEPT_THREE = "evidence=DARKNET answered=0 refused=0 repeated=0 darknet=3 probe=
 def test_requests_to_block_are_read(name, request_):
     """Addresses of both families, durations with fractions, and the evidence."""
     assert request_ == understood(name)
+
+
+CLOCK = datetime.fromtimestamp(1_700_000_040.249, UTC)  # Zeek said 40.25, see above
+NEVER = timedelta(seconds=-1)
+VERSION = FRAMES["ack"]["zeek"]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "times"),
+    [
+        (
+            "status_response-1",
+            ("zeek", VERSION, "NONE", ("block", "websocket"), (), "BLOCK", True, "0123456789ab", 2**64 - 1, 3),
+            (timedelta(seconds=1.5), timedelta(0), NEVER, CLOCK),
+        ),
+        (
+            "status_response-2",
+            ("manager", VERSION, "ZEROMQ", (), ("proxy-1", "worker-1"), "SHADOW", False, "", 0, 0),
+            (NEVER, NEVER, NEVER, CLOCK),
+        ),
+    ],
+)
+def test_how_zeek_stands_is_read(name, status, times):
+    """Vectors of strings, also empty ones, booleans, and negative intervals."""
+    assert StatusResponse("S1", Count(1), *status, *times) == understood(name)
 
 
 @pytest.mark.parametrize("name", ["nearest_request-5", "nearest_request-6"])

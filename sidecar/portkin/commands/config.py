@@ -12,7 +12,7 @@ import click
 @click.option("--sample", is_flag=True, help="Print a file with every setting, its default and what it does.")
 def config(file: Path | None, sample: bool) -> None:
     """Check the settings file of `portkin serve` and show what is then in force."""
-    from portkin.commands.serve import checks
+    from portkin.config.checks import checks
     from portkin.config.loading import to_yaml
     from portkin.config.schema import SAMPLE, load_config
 

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    import ssl
-
     from portkin.blocking.limits import Limits
-    from portkin.config.schema import Checks, Config, ZeekConfig
+    from portkin.config.schema import Config, ZeekConfig
     from portkin.zeek.transport import Transport
 
 
@@ -45,6 +43,7 @@ def serve(
     """
     import asyncio
 
+    from portkin.config.checks import checks
     from portkin.config.loading import Given
     from portkin.config.schema import load_config
 
@@ -142,32 +141,10 @@ def make_transport(zeek: ZeekConfig) -> Transport:
         from portkin.zeek.transport.broker import BrokerTransport, find_bindings
 
         return BrokerTransport(zeek.broker, broker=find_bindings(), delays=delays, size=zeek.outbox)
+    from portkin.config.checks import tls_of
     from portkin.zeek.transport.websocket import WebSocketTransport
 
     return WebSocketTransport(zeek.url, delays=delays, size=zeek.outbox, tls=tls_of(zeek))
-
-
-def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
-    """TLS as the settings want it; None where the URL wants none."""
-    from portkin.zeek.transport.websocket import tls_context, uri_of
-
-    files = [str(path) if path else None for path in (zeek.tls.ca, zeek.tls.certificate, zeek.tls.key)]
-    return tls_context(*files) if uri_of(zeek.url).secure else None
-
-
-def checks() -> Checks:
-    """What is not seen of a setting until it is used, looked at before anything is begun."""
-    from portkin.blocking.config import place_of
-    from portkin.zeek.transport.broker import peer_of
-    from portkin.zeek.transport.websocket import uri_of
-
-    # Both addresses, whichever is used: their hosts are never blocked.
-    return {
-        "zeek.url": lambda config: uri_of(config.zeek.url),
-        "zeek.broker": lambda config: peer_of(config.zeek.broker),
-        "zeek.tls": lambda config: tls_of(config.zeek),
-        "enforce.nftables.table": lambda config: place_of(config.enforce),
-    }
 
 
 def limits_in(file: Path, config: Config) -> Callable[[], Limits]:

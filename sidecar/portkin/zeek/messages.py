@@ -38,6 +38,8 @@ TO_SIDECAR = "/portkin/v1/sidecar"
 """The topic on which Zeek publishes."""
 TO_ZEEK = "/portkin/v1/zeek"
 """The topic on which the sidecar publishes."""
+TO_STATUS = "/portkin/v1/status"
+"""The topic on which Zeek answers `StatusRequest`."""
 
 Count = NewType("Count", int)
 Address = IPv4Address | IPv6Address
@@ -379,3 +381,38 @@ class RatesScores(Message):
     e: tuple[float, ...]
     ahead: tuple[float, ...]
     w: tuple[float, ...]
+
+
+@zeek_event("Portkin::status_request")
+@dataclass(frozen=True, slots=True)
+class StatusRequest(Message):
+    """Somebody to Zeek: how do you stand? Changes nothing there."""
+
+    reqid: str
+
+
+@zeek_event("Portkin::status_response")
+@dataclass(frozen=True, slots=True)
+class StatusResponse(Message):
+    """Each node of Zeek, on `TO_STATUS`: this is how I stand.
+
+    ``peers`` are the other nodes of its cluster; ``probe``, ``answer`` and ``decision`` how long ago each last
+    happened, negative for never; ``clock`` is the node's time.
+    """
+
+    reqid: str
+    protocol: Count
+    node: str
+    zeek_version: str
+    backend: str
+    scripts: tuple[str, ...]
+    peers: tuple[str, ...]
+    mode: str
+    sidecar: bool
+    table_id: str
+    packets: Count
+    scanners: Count
+    probe: timedelta
+    answer: timedelta
+    decision: timedelta
+    clock: datetime

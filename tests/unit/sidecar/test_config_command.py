@@ -49,6 +49,8 @@ def test_a_wrong_file_is_an_error(tmp_path):
         ("zeek:\n  url: htp:/x\n", "2: zeek.url: 'htp:/x' is no address of a WebSocket; write ws://"),
         ("zeek:\n  url: 'ws://[bad'\n", "2: zeek.url: 'ws://[bad' is no address of a WebSocket; write ws://"),
         ("zeek:\n  broker: a..b:1\n", "2: zeek.broker: 'a..b:1' is no Broker address; write host:port"),
+        ("table:\n  path: gone\n", "2: table.path: gone: not a portkin-table bundle (there is no such folder)"),
+        ("rates:\n  model: gone\n", "2: rates.model: gone: not a portkin-rates bundle (there is no such folder)"),
         ("zeek:\n  url: wss://zeek/\n  tls:\n    ca: gone.pem\n", "4: zeek.tls: gone.pem: cannot be used for TLS"),
     ],
 )

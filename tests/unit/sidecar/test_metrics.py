@@ -11,7 +11,7 @@ import pytest
 from portkin.errors import ConfigError
 from portkin.metrics import Exporter, Metrics
 from portkin.net.ports import Port
-from portkin.zeek.messages import Count, Junk, NearestRequest, NearestResponse, TableChanged
+from portkin.zeek.messages import Count, HelloResponse, Junk, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table
 
 CREATED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -51,6 +51,23 @@ def test_only_a_second_connection_is_a_reconnect(metrics):
         step()
         states.append((value(metrics, "portkin_connected"), value(metrics, "portkin_reconnects_total")))
     assert [(1, 0), (0, 0), (1, 1)] == states
+
+
+def test_the_zeek_that_answers_is_named_until_it_is_lost(metrics):
+    """Node, version and protocol while the connection lasts; afterwards no sample at all."""
+    labels = {"node": "manager", "version": "8.0.10", "protocol": "1"}
+    metrics.greeted(HelloResponse("r", Count(1), "manager", "8.0.10"))
+    before = value(metrics, "portkin_zeek_info", **labels)
+    metrics.lost()
+    assert (1, None) == (before, value(metrics, "portkin_zeek_info", **labels))
+
+
+def test_the_time_of_the_latest_request_can_be_read(metrics):
+    """0 before the first; then the clock's time, an hour and a half after the table was built."""
+    name = "portkin_latest_request_timestamp_seconds"
+    before = value(metrics, name)
+    metrics.answered(NearestRequest("r", P, Count(3)), [], 0.0001)
+    assert (0, CREATED.timestamp() + 5400) == (before, value(metrics, name))
 
 
 def test_junk_is_counted_by_reason(metrics):

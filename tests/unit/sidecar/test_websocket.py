@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import itertools
+import socket
 import ssl
 import subprocess
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +18,7 @@ from portkin.errors import TransportError
 from portkin.zeek.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
 from portkin.zeek.transport.backoff import STEADY
 from portkin.zeek.transport.json_v1 import encode
-from portkin.zeek.transport.websocket import WebSocketTransport, tls_context
+from portkin.zeek.transport.websocket import WebSocketTransport, _words, tls_context
 from support.zeek_peer import ZeekPeer, zeek_peer
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
@@ -484,3 +485,30 @@ def test_an_event_is_an_event_on_both_sides():
 
     item = asyncio.run(scenario())
     assert isinstance(item, Event) and not isinstance(item, Junk)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "nothing listens there; is Zeek running"),
+        # What asyncio makes of localhost, with an address of each family.
+        (
+            OSError(
+                "Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0), "
+                "[Errno 111] Connect call failed ('127.0.0.1', 1)"
+            ),
+            "nothing listens there; is Zeek running",
+        ),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 101] Network is unreachable"),
+            "it cannot be reached (Multiple",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), "no host of that name is known; zeek.url names it"),
+        (TimeoutError(), "no answer in time; is a firewall between this machine and Zeek? (TimeoutError)"),
+        (ssl.SSLError("certificate verify failed"), "TLS failed; zeek.tls.ca must name who signed"),
+        (OSError(113, "No route to host"), "it cannot be reached ([Errno 113] No route to host)"),
+    ],
+)
+def test_a_failure_is_told_with_its_likely_cause(error, words):
+    """Never a bare number: what is probably wrong, and what the system said."""
+    assert _words(error).startswith(words)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from errno import ECONNREFUSED
 from pathlib import Path
 from typing import Any
 
-from websockets.exceptions import InvalidURI, WebSocketException
+from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 from websockets.uri import WebSocketURI, parse_uri
 
 from portkin.errors import TransportError
@@ -157,7 +159,33 @@ def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl
 
 
 def _words(error: Exception) -> str:
-    """An error in one line, never an empty one, with what to do where that is known."""
-    if isinstance(error, ConnectionRefusedError):
+    """An error in one line, never an empty one, with its likely cause where that is known."""
+    said = str(error).strip() or type(error).__name__
+    if isinstance(error, TransportError):
+        return said
+    if is_refused(error):
         return "nothing listens there; is Zeek running, with portkin/websocket loaded?"
-    return str(error).strip() or type(error).__name__
+    for kinds, cause in _CAUSES:
+        if isinstance(error, kinds):
+            return f"{cause} ({said})"
+    return said
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether nothing listens at any address of the host: asyncio joins the errors of several into one text."""
+    refusals = str(error).removeprefix("Multiple exceptions: ").split("[Errno ")[1:]
+    return isinstance(error, ConnectionRefusedError) or (
+        isinstance(error, OSError)
+        and bool(refusals)
+        and all(refusal.startswith(f"{ECONNREFUSED}]") for refusal in refusals)
+    )
+
+
+_CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    (socket.gaierror, "no host of that name is known; zeek.url names it"),
+    (ssl.SSLError, "TLS failed; zeek.tls.ca must name who signed Zeek's certificate, and Zeek may want one of ours"),
+    (TimeoutError, "no answer in time; is a firewall between this machine and Zeek?"),
+    (InvalidHandshake, "what listens there is no WebSocket of Zeek's; see zeek.url, and wss:// where Zeek uses TLS"),
+    (OSError, "it cannot be reached"),
+)
+"""Likely causes, the first that fits."""

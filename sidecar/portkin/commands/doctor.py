@@ -1,0 +1,52 @@
+"""``portkin doctor``: checks an installation from end to end, and says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+INSTALLED = Path("/etc/portkin/portkin.yaml")
+"""Where the settings of an installed service are."""
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help=f"The settings file of `portkin serve` [default: {INSTALLED} where it is there, else the defaults].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: verdict, findings, facts.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Write a .tar.gz for a bug report, without secrets.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 300),
+    default=5.0,
+    show_default=True,
+    help="Seconds that an answer may take.",
+)
+def doctor(file: Path | None, as_json: bool, bundle: Path | None, timeout: float) -> None:
+    """Check an installation from end to end, and say what to do.
+
+    Looks at Python and the extras, the settings and what they name, the table, the running sidecar, Zeek, nftables or
+    Suricata, the databases and the clock. It changes nothing. As root it sees more.
+
+    Exit status, as monitoring reads it: 0 works, 1 works with warnings, 2 does not work.
+    """
+    from portkin.doctor.bundle import write_bundle
+    from portkin.doctor.checks import check
+    from portkin.doctor.findings import STATUS, verdict
+    from portkin.doctor.gathering import gather
+    from portkin.doctor.report import as_text, to_json
+
+    if file is None and INSTALLED.exists():
+        file = INSTALLED
+    facts = gather(file, timeout)
+    findings = check(facts)
+    click.echo(to_json(facts, findings) if as_json else as_text(facts, findings), nl=False)
+    if bundle is not None:
+        write_bundle(bundle, facts, findings)
+        click.echo(f"{bundle}: written; read it before you send it", err=True)
+    click.get_current_context().exit(STATUS[verdict(findings)])

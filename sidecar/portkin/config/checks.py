@@ -1,0 +1,42 @@
+"""What is not seen of a setting until it is used, looked at before anything is begun."""
+
+from __future__ import annotations
+
+import ssl
+
+from portkin.blocking.config import place_of
+from portkin.bundles.table import Table
+from portkin.config.schema import Checks, Config, ZeekConfig
+from portkin.zeek.transport.broker import peer_of
+from portkin.zeek.transport.websocket import tls_context, uri_of
+
+
+def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
+    """TLS as the settings want it; None where the URL wants none."""
+    files = [str(path) if path else None for path in (zeek.tls.ca, zeek.tls.certificate, zeek.tls.key)]
+    return tls_context(*files) if uri_of(zeek.url).secure else None
+
+
+def checks() -> Checks:
+    """Every check, by the setting that it is about."""
+    # Both addresses, whichever is used: their hosts are never blocked.
+    return {
+        "zeek.url": lambda config: uri_of(config.zeek.url),
+        "zeek.broker": lambda config: peer_of(config.zeek.broker),
+        "zeek.tls": lambda config: tls_of(config.zeek),
+        "table.path": _table,
+        "rates.model": _models,
+        "enforce.nftables.table": lambda config: place_of(config.enforce),
+    }
+
+
+def _table(config: Config) -> None:
+    if config.table.path is not None:
+        Table.load(config.table.path)
+
+
+def _models(config: Config) -> None:
+    if config.rates.model is not None:
+        from portkin.bundles.forecast import Forecaster  # onnxruntime is not small
+
+        Forecaster.load(config.rates.model)

@@ -1,0 +1,117 @@
+"""Checks of what carries blocks out: nftables or Suricata."""
+
+from __future__ import annotations
+
+from portkin.config.schema import Config
+from portkin.doctor.facts import Facts, NftablesFacts, SuricataFacts
+from portkin.doctor.findings import Finding, ok, problem, skipped, warning
+
+FIXED = {7: (7, 0, 14), 8: (8, 0, 3)}
+"""By series of Suricata, the first release that keeps host bits of IPv6 sources apart (its ticket 8103)."""
+
+
+def check_blocking(facts: Facts, config: Config) -> list[Finding]:
+    """The backend that the settings name."""
+    if facts.nftables is not None:
+        return _nftables(facts.nftables, running=facts.sidecar is not None and facts.sidecar.page == "answers")
+    if facts.suricata is not None:
+        return _suricata(facts.suricata)
+    return [ok("blocking.shadow", "backend shadow: blocks are recorded, and nothing is dropped")]
+
+
+def _nftables(found: NftablesFacts, running: bool) -> list[Finding]:
+    if not found.runner:
+        return [
+            problem("blocking.no-nftables", "nftables is not installed", "apt install nftables, or another backend")
+        ]
+    if found.state == "unreadable" and not found.privileged:
+        return [
+            skipped(
+                "blocking.unprivileged",
+                f"table inet {found.table} cannot be read without CAP_NET_ADMIN",
+                "run the doctor as root",
+            )
+        ]
+    if found.state == "unreadable":
+        return [
+            problem(
+                "blocking.nftables-refuses",
+                f"the kernel refuses to show table inet {found.table} ({found.detail})",
+                "modprobe nf_tables; in a container, give it CAP_NET_ADMIN",
+            )
+        ]
+    if found.state == "missing":
+        said = f"the kernel has no table inet {found.table}, or not portkin's"
+        if running:
+            return [
+                problem(
+                    "blocking.table-missing",
+                    f"{said}: nothing is blocked",
+                    "the sidecar of this network namespace puts it back within seconds; if not, its log says why",
+                )
+            ]
+        return [ok("blocking.table-absent", f"{said}; `portkin serve` creates it")]
+    blocks = "1 block" if found.held == 1 else f"{found.held} blocks"
+    return [ok("blocking.nftables", f"table inet {found.table} at {found.hook} holds {blocks}, by {found.runner}")]
+
+
+def _suricata(found: SuricataFacts) -> list[Finding]:
+    if found.error:
+        return [
+            problem(
+                "blocking.no-suricata",
+                found.error,
+                "start Suricata with unix-command.enabled, set enforce.suricata.socket to its unix-command.filename, "
+                "and let the sidecar's user write to it",
+            )
+        ]
+    return [_suricata_rules(found), *_suricata_mode(found), *_suricata_version(found)]
+
+
+def _suricata_rules(found: SuricataFacts) -> Finding:
+    said = f"Suricata {found.version} at {found.socket}"
+    if found.asked and not found.tested:
+        return problem(
+            "blocking.no-rules",
+            f"{said}, and no loaded rule tests a bit of portkin's: nothing can be blocked",
+            "portkin rules build -o portkin.rules && portkin rules install portkin.rules && suricata-update",
+        )
+    return ok("blocking.suricata", f"{said}, with rules for portkin's bits")
+
+
+def _suricata_mode(found: SuricataFacts) -> list[Finding]:
+    if found.inline is None:
+        return [skipped("blocking.inline-unknown", f"whether Suricata ({found.mode}) runs inline is not known yet")]
+    if found.inline:
+        return [ok("blocking.inline", f"Suricata runs inline ({found.mode})")]
+    return [
+        warning(
+            "blocking.not-inline",
+            f"Suricata ({found.mode}) does not run inline: it alerts and drops nothing",
+            "run it inline: by NFQUEUE, or by AF_PACKET with copy-mode: ips",
+        )
+    ]
+
+
+def _suricata_version(found: SuricataFacts) -> list[Finding]:
+    version = _release(found.version)
+    if not version:
+        return []
+    fixed = FIXED.get(version[0])
+    if version[0] >= 7 and (fixed is None or version >= fixed):
+        return []
+    series = max(version[0], 7)
+    wanted = ".".join(map(str, FIXED.get(series, FIXED[7])))
+    return [
+        warning(
+            "blocking.ipv6",
+            f"Suricata {found.version} takes the host bits of all IPv6 sources for one: a block of one blocks all",
+            f"upgrade Suricata to {wanted}, or block IPv6 by nftables",
+        )
+    ]
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """The numbers of ``7.0.10 RELEASE``."""
+    numbers = text.split(" ")[0].split("-")[0].split(".")
+    return tuple(map(int, numbers)) if numbers and all(part.isdigit() for part in numbers) else ()

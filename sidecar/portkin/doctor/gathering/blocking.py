@@ -1,0 +1,142 @@
+"""Facts about what carries blocks out, and about the databases. Nothing is blocked, released or created."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+from portkin.blocking.backends.host_bits import bit_of
+from portkin.blocking.backends.nftables import Nftables
+from portkin.blocking.backends.suricata import Suricata
+from portkin.blocking.config import EnforceConfig, database_path, place_of
+from portkin.config.schema import Config
+from portkin.doctor.facts import DatabaseFacts, NftablesFacts, SuricataFacts
+from portkin.errors import BackendError
+from portkin.net.ports import Port
+from portkin.rates.config import rates_database_path
+
+_CAP_NET_ADMIN = 12
+_NOBODY = "255.255.255.255"
+"""An address that is never a source, and never has a bit."""
+_OFTEN = (22, 23, 80, 443, 445, 2323, 3389, 5555, 8080, 8443)
+"""Ports for which any rules of portkin's test a bit."""
+APPLICATIONS = {"enforce.database": 0x706B696E, "rates.database": 0x706B7274}
+"""The marks of our databases (PRAGMA application_id): ``pkin``, ``pkrt``."""
+
+
+def gather_nftables(config: EnforceConfig) -> NftablesFacts:
+    """The kernel's table, and whether this process may change it."""
+    place = place_of(config)
+    privileged = bool(_capabilities() >> _CAP_NET_ADMIN & 1)
+    try:
+        backend = Nftables(place)
+    except BackendError as error:
+        return NftablesFacts(place.table, privileged=privileged, detail=str(error))
+    try:
+        backend.dropped()
+        held = len(backend.held())
+    except BackendError as error:
+        state: Literal["missing", "unreadable"] = (
+            "missing" if "is missing" in str(error) and privileged else "unreadable"
+        )
+        return NftablesFacts(place.table, backend.runner, privileged, state, str(error), hook=place.hook)
+    finally:
+        backend.close()
+    return NftablesFacts(place.table, backend.runner, privileged, "present", held=held, hook=place.hook)
+
+
+def _capabilities() -> int:
+    """The effective capabilities of this process (capabilities(7)), a bit each."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return int(found[1], 16) if found else 0
+
+
+def gather_suricata(config: EnforceConfig) -> SuricataFacts:
+    """What Suricata says over its socket.
+
+    Removing a bit of an address that has none changes nothing, and tells whether a rule tests the bit.
+    """
+    path = config.suricata.socket
+    backend = Suricata(path, timeout=config.suricata.timeout)
+    bits = tuple(bit_of(Port(number, "tcp")) for number in _OFTEN)
+    try:
+        backend.setup()
+        version = _message(backend, "version")
+        mode = _message(backend, "capture-mode")
+        counters = backend.ask({"command": "dump-counters"}).get("message")
+        asked = {
+            bit: backend.ask({"command": "remove-hostbit", "arguments": {"ipaddress": _NOBODY, "hostbit": bit}}).get(
+                "message"
+            )
+            for bit in bits
+        }
+    except BackendError as error:
+        return SuricataFacts(path, error=str(error))
+    finally:
+        backend.close()
+    # Only an inline Suricata counts what it let pass and what it dropped.
+    inline = "ips" in counters if isinstance(counters, dict) else None
+    tested = tuple(bit for bit, said in asked.items() if said != "hostbit not found")
+    return SuricataFacts(path, "", version, mode, inline, tested, bits)
+
+
+def _message(backend: Suricata, command: str) -> str:
+    answer: Any = backend.ask({"command": command}).get("message")
+    return str(answer)[:120]
+
+
+def gather_databases(config: Config) -> tuple[DatabaseFacts, ...]:
+    """The block database, and where models are set the rates database."""
+    found = [_database("enforce.database", database_path(config.enforce))]
+    if config.rates.model is not None:
+        found.append(_database("rates.database", rates_database_path(config.rates)))
+    return tuple(found)
+
+
+def _database(name: str, path: Path) -> DatabaseFacts:
+    try:
+        if not path.exists():
+            return DatabaseFacts(name, path, "absent", writable=_can_create(path.parent))
+        with path.open("rb") as opened:
+            header = opened.read(72)
+    except OSError as error:
+        return DatabaseFacts(name, path, "unreadable", False, error.strerror or str(error))
+    writable = os.access(path, os.W_OK)
+    # The format of the first page: https://www.sqlite.org/fileformat.html#the_database_header
+    if not header:
+        return DatabaseFacts(name, path, "ours", writable, "empty")
+    if not header.startswith(b"SQLite format 3\0"):
+        return DatabaseFacts(name, path, "foreign", writable, "not a SQLite file")
+    if APPLICATIONS[name] not in (int.from_bytes(header[68:72], "big"), _mark_in_log(path)):
+        return DatabaseFacts(name, path, "foreign", writable, "a SQLite file of another program")
+    return DatabaseFacts(name, path, "ours", writable)
+
+
+def _mark_in_log(path: Path) -> int | None:
+    """The mark that is still in the write-ahead log alone, as in the first minutes of a database; None without a log.
+
+    SQLite gives files that it makes here as root to the owner of the database.
+    """
+    if not path.with_name(path.name + "-wal").exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as database:
+            (mark,) = database.execute("PRAGMA application_id").fetchone()
+    except sqlite3.Error:
+        return None
+    return int(mark)
+
+
+def _can_create(folder: Path) -> bool:
+    """Whether this user may make the folder, or write in it."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -1,0 +1,132 @@
+"""Facts about Zeek on this machine, as far as this user can see: processes, search path, local.zeek, logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from portkin.doctor.facts import ZeekHere
+from portkin.zeek.transport.broker import ZEEK_BIN
+
+_LOGS = ("reporter.log", "stderr.log", ".stderr.log")
+_TAIL = 256 * 1024
+"""Bytes at the end of a log that are read."""
+_MOST_SAID = 20
+_LOAD = re.compile(r"^\s*@load\s+(\S+)", re.MULTILINE)
+_SAID = re.compile(r"portkin: (.*)")
+
+
+def look_for_zeek() -> ZeekHere:
+    """What there is of Zeek on this machine."""
+    program = shutil.which("zeek") or shutil.which("zeek", path=ZEEK_BIN)
+    config = shutil.which("zeek-config") or shutil.which("zeek-config", path=ZEEK_BIN)
+    processes = tuple(_processes())
+    folders = _search_path(config, processes)
+    local = next((path for folder in folders if _is_file(path := folder / "local.zeek")), None)
+    return ZeekHere(
+        programs=(program,) if program else (),
+        processes=processes,
+        packages=tuple(folder / "portkin" for folder in folders if _is_file(folder / "portkin" / "__load__.zeek")),
+        local=local,
+        loads=tuple(sorted(_loads(local, folders))) if local else (),
+        said=tuple(_said(processes))[-_MOST_SAID:],
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _processes() -> Iterator[int]:
+    """The process ids of running Zeeks."""
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+        try:
+            if (folder / "comm").read_text(errors="replace").strip() == "zeek":
+                yield int(folder.name)
+        except OSError:
+            continue  # it has ended
+
+
+def _search_path(config: str | None, processes: Iterable[int]) -> list[Path]:
+    """Where Zeek looks for scripts: by ``ZEEKPATH`` of the running ones, or else as it was built."""
+    paths = [text for process in processes if (text := _variable(process, "ZEEKPATH"))]
+    if config is not None:
+        try:
+            asked = subprocess.run([config, "--zeekpath"], capture_output=True, text=True, timeout=10)  # noqa: S603
+            paths.append(asked.stdout.strip())
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+    found = [Path(part) for text in paths for part in text.split(":") if part.startswith("/")]
+    # zkg puts packages into a folder of their own, which local.zeek loads.
+    return list(dict.fromkeys(path for folder in found for path in (folder, folder / "packages")))
+
+
+def _variable(process: int, name: str) -> str:
+    try:
+        environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    prefix = name.encode() + b"="
+    return next((os.fsdecode(item[len(prefix) :]) for item in environment if item.startswith(prefix)), "")
+
+
+def _loads(file: Path, folders: list[Path], seen: frozenset[Path] = frozenset()) -> set[str]:
+    """What of portkin a script loads, also by the scripts beside it, and by ``packages``."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    seen |= {file}
+    found: set[str] = set()
+    for name in _LOAD.findall(text):
+        if name == "portkin" or name.startswith("portkin/"):
+            found.add(name.removesuffix(".zeek"))
+        near = [file.parent] if name.startswith(".") else [file.parent, *folders]
+        for candidate in (path / name for path in near):
+            script = candidate / "__load__.zeek" if candidate.is_dir() else candidate.with_suffix(".zeek")
+            # Scripts of the site are few; Zeek's own never load portkin.
+            if script not in seen and _is_file(script) and "portkin" not in script.parts and _of_site(script):
+                found |= _loads(script, folders, seen)
+                break
+    return found
+
+
+def _of_site(script: Path) -> bool:
+    return not {"base", "policy"} & set(script.parts)
+
+
+def _said(processes: Iterable[int]) -> Iterator[str]:
+    """What portkin said in the logs of the running Zeeks, each in its working folder."""
+    for process in processes:
+        for name in _LOGS:
+            for line in _tail(Path(f"/proc/{process}/cwd") / name):
+                if said := _SAID.search(_message(line)):
+                    # In a TSV log columns follow, behind tabs.
+                    yield said[1].partition("\t")[0].strip()
+
+
+def _message(line: str) -> str:
+    """The message in a line of reporter.log as JSON; any other line as it is."""
+    if not line.startswith("{"):
+        return line
+    try:
+        return str(json.loads(line).get("message", ""))
+    except ValueError:
+        return line
+
+
+def _tail(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as opened:
+            opened.seek(max(0, os.fstat(opened.fileno()).st_size - _TAIL))
+            return opened.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []

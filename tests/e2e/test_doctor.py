@@ -1,0 +1,315 @@
+"""``portkin doctor`` beside real programs: Zeek, the sidecar, nftables and Suricata, well and not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from portkin.commands.doctor import doctor
+from support.namespaces import Network
+from support.sidecar_process import SidecarProcess, until
+from support.suricata_socket import Inside
+from support.tables import small_table
+from support.zeek_process import SCRIPTS, ZeekProcess, free_port
+
+WEBSOCKET = SCRIPTS / "websocket.zeek"
+COMMAND = [sys.executable, "-c", "from portkin.commands.doctor import doctor; doctor()"]
+ZEROMQ = Path(__file__).resolve().parents[1] / "zeek" / "support" / "zeromq-backend.zeek"
+
+
+def examined(file: Path, *flags: str) -> tuple[int, dict[str, dict[str, str]], dict]:
+    """The exit status, the findings by their code, and the facts."""
+    ran = CliRunner().invoke(doctor, ["-c", str(file), "--json", "--timeout", "3", *flags])
+    assert ran.exit_code in (0, 1, 2), ran.output
+    report = json.loads(ran.stdout)
+    assert ran.exit_code == report["status"]
+    return report["status"], {finding["code"]: finding for finding in report["findings"]}, report["facts"]
+
+
+def settings(folder: Path, **sections: object) -> Path:
+    file = folder / "portkin.yaml"
+    file.write_text(json.dumps({"metrics": {"enabled": False}, **sections}))
+    return file
+
+
+class Live:
+    """Addresses of a Zeek and a sidecar that a test starts, and the scripts of the former."""
+
+    def __init__(self, zeek: str, folder: Path, *, protocol: int = 1) -> None:
+        self.port = free_port()
+        self.url = f"ws://127.0.0.1:{self.port}/v1/messages/json"
+        local = folder / "local.zeek"
+        local.write_text(
+            f"redef Portkin::websocket_port = {self.port}/tcp;\nredef exit_only_after_terminate = T;\n"
+            'event zeek_init() &priority=-100 { print "up"; flush_all(); }\n'
+        )
+        scripts = SCRIPTS
+        if protocol != 1:
+            scripts = folder / "portkin"
+            shutil.copytree(SCRIPTS, scripts)
+            api = scripts / "api.zeek"
+            api.write_text(api.read_text().replace("protocol: count = 1;", f"protocol: count = {protocol};"))
+        self.zeek = ZeekProcess(zeek, folder / "zeek", scripts / "websocket.zeek", scripts / "block.zeek", local)
+        small_table(folder / "table")
+        self.settings = {
+            "zeek": {"url": self.url, "backoff": {"first": 0.1, "cap": 0.5}},
+            "table": {"path": str(folder / "table")},
+            "metrics": {"port": free_port()},
+            "enforce": {"database": str(folder / "blocks.sqlite")},
+        }
+        self.sidecar = SidecarProcess(folder / "sidecar", self.settings)
+        self.file = folder / "sidecar" / "portkin.yaml"
+
+    def listens(self) -> None:
+        """Wait until Zeek's WebSocket is open."""
+        until(lambda: not socket.socket().connect_ex(("127.0.0.1", self.port)), lambda: self.zeek.out)
+
+
+@pytest.mark.zeek
+def test_zeek_and_its_sidecar_are_well_but_for_packets(zeek, tmp_path):
+    """Greeted on both sides; what Zeek loads is named. A Zeek without an interface sees no packets: the one warning."""
+    live = Live(zeek, tmp_path)
+    with live.zeek, live.sidecar:
+        live.sidecar.wait_for("Zeek answered")
+        live.zeek.wait_for("up")
+        status, found, facts = examined(live.file)
+    version = facts["zeek"]["version"]
+    (node,) = facts["zeek"]["nodes"]
+    assert (1, ["zeek.no-packets"]) == (status, [code for code, f in found.items() if f["level"] != "ok"])
+    assert f"connected, and greeted by zeek (Zeek {version})" == found["sidecar.connected"]["what"]
+    assert (version, 1, True, "BLOCK") == (node["zeek_version"], node["protocol"], node["sidecar"], node["mode"])
+    assert {"block", "websocket", "detection"} <= set(node["scripts"])
+    assert small_table(tmp_path / "again").id == node["table_id"]
+
+
+@pytest.mark.zeek
+def test_the_doctor_is_taken_for_no_sidecar(zeek, tmp_path):
+    """Beside a Zeek without a sidecar it says so, and Zeek, which it asked, still has none."""
+    live = Live(zeek, tmp_path)
+    file = settings(tmp_path, zeek={"url": live.url})
+    with live.zeek:
+        live.listens()
+        for _ in range(2):
+            status, found, facts = examined(file)
+            assert (2, True) == (status, "zeek.no-sidecar" in found)
+            assert not facts["zeek"]["nodes"][0]["sidecar"]
+        assert "sidecar" not in live.zeek.out.replace("no sidecar", "")
+
+
+@pytest.mark.zeek
+def test_another_protocol_version_is_named(zeek, tmp_path):
+    """A package that speaks version 2 beside this portkin: both versions are named."""
+    live = Live(zeek, tmp_path, protocol=2)
+    with live.zeek:
+        live.listens()
+        _, found, _ = examined(settings(tmp_path, zeek={"url": live.url}))
+    assert (
+        "the package in Zeek speaks version 2 of the event protocol, this portkin 1" == found["zeek.protocol"]["what"]
+    )
+
+
+def bare(zeek: str, folder: Path, *scripts: Path | str, backend: str = "") -> tuple[ZeekProcess, str]:
+    """A Zeek without portkin that opens a WebSocket, and its address."""
+    port = free_port()
+    script = folder / "bare.zeek"
+    script.write_text(
+        f"{backend}\nredef exit_only_after_terminate = T;\nevent zeek_init() {{ Cluster::listen_websocket("
+        f"Cluster::WebSocketServerOptions($listen_addr=127.0.0.1, $listen_port={port}/tcp));\n"
+        'print "up"; flush_all(); }\n'
+    )
+    return ZeekProcess(zeek, folder / "zeek", *scripts, script), f"ws://127.0.0.1:{port}/v1/messages/json"
+
+
+@pytest.mark.zeek
+def test_a_zeek_without_portkin_is_named(zeek, tmp_path):
+    """It acknowledges, and refuses the question, which it does not know: load portkin."""
+    running, url = bare(zeek, tmp_path, SCRIPTS / "backend.zeek")
+    with running:
+        running.wait_for("up")
+        status, found, _ = examined(settings(tmp_path, zeek={"url": url}))
+    assert (2, True) == (status, "@load portkin/websocket" in found["zeek.no-portkin"]["remedy"])
+
+
+@pytest.mark.zeek
+def test_a_zeek_without_a_backend_acknowledges_nothing(zeek, tmp_path):
+    """Zeek 8.1's default, and in 8.0 ZeroMQ without its proxy: open and silent; the remedy names each cause."""
+    script = '@load base/misc/version\n@if ( ! Version::at_least("8.1.0") )\n@load {}\n@endif'
+    running, url = bare(zeek, tmp_path, backend=script.format("frameworks/cluster/backend/zeromq"))
+    with running:
+        running.wait_for("up")
+        status, found, _ = examined(settings(tmp_path, zeek={"url": url}))
+    remedy = found["zeek.not-acknowledged"]["remedy"]
+    assert (2, True, True) == (status, "load portkin/websocket" in remedy, "run_proxy_thread = T" in remedy)
+
+
+@pytest.mark.zeek
+def test_a_cluster_without_a_logger_is_named(zeek, tmp_path):
+    """A ZeroMQ cluster whose manager is the logger: the remedy is what portkin said in that Zeek's own log."""
+    ports = {name: f"{free_port()}/tcp" for name in ("XPUB_PORT", "XSUB_PORT", "LOG_PULL_PORT")}
+    live = Live(zeek, tmp_path)
+    folder = tmp_path / "zeek"
+    (folder / "cluster-layout.zeek").write_text(
+        "redef Cluster::manager_is_logger = T;\nredef Cluster::nodes = {\n"
+        f'["manager"] = [$node_type=Cluster::MANAGER, $ip=127.0.0.1, $p={ports["LOG_PULL_PORT"]}],\n'
+        '["worker-1"] = [$node_type=Cluster::WORKER, $ip=127.0.0.1, $manager="manager"], };\n'
+    )
+    said = subprocess.run([Path(zeek).parent / "zeek-config", "--zeekpath"], capture_output=True, text=True, check=True)
+    running = ZeekProcess(
+        zeek,
+        folder,
+        ZEROMQ,
+        WEBSOCKET,
+        tmp_path / "local.zeek",
+        CLUSTER_NODE="manager",
+        ZEEKPATH=f"{said.stdout.strip()}:{folder}",
+        **ports,
+    )
+    with running:
+        log = folder / "reporter.log"
+        until(lambda: log.exists() and "no logger" in log.read_text(), lambda: running.out)
+        live.listens()
+        status, found, _ = examined(settings(tmp_path, zeek={"url": live.url}))
+    finding = next(iter(found[code] for code in ("zeek.not-acknowledged", "zeek.closes") if code in found))
+    assert (2, True) == (status, "no logger" in finding["remedy"] or "reporter.log" in finding["remedy"])
+    assert "loggers = 1" in finding["remedy"]
+
+
+@pytest.mark.zeek
+def test_a_closed_port_beside_a_running_zeek(zeek, tmp_path):
+    """Nothing listens though Zeek runs: named is the process, and what to load."""
+    script = tmp_path / "idle.zeek"
+    script.write_text('redef exit_only_after_terminate = T;\nevent zeek_init() { print "up"; flush_all(); }\n')
+    with ZeekProcess(zeek, tmp_path / "zeek", script) as running:
+        running.wait_for("up")
+        url = f"ws://127.0.0.1:{free_port()}/v1/messages/json"
+        status, found, facts = examined(settings(tmp_path, zeek={"url": url}))
+        assert running.process.pid in facts["zeek_here"]["processes"]
+    (finding,) = [f for code, f in found.items() if code.startswith("zeek.")]
+    assert (2, True, True) == (status, "though Zeek runs" in finding["what"], "portkin/websocket" in finding["remedy"])
+
+
+@pytest.mark.root
+@pytest.mark.zeek
+def test_a_site_that_blocks_is_well(root, zeek, tmp_path):
+    """Zeek on an interface with packets, the sidecar with nftables, in one namespace: status 0, and the table is seen.
+
+    Then the sidecar is stopped, and the table deleted: each is named.
+    """
+    live = Live(zeek, tmp_path)
+    live.settings["enforce"]["backend"] = "nftables"
+    live.file.write_text(json.dumps(live.settings))
+    with Network() as net:
+        net.machine("sensor")
+        live.zeek.prefix = live.sidecar.prefix = net.inside("sensor")
+        live.zeek._command[1:1] = ["-i", "lo"]
+        command = [*COMMAND, "-c", str(live.file), "--json"]
+
+        def report() -> dict:
+            return json.loads(net.run("sensor", *command, check=False))
+
+        with live.zeek:
+            with live.sidecar:
+                live.sidecar.wait_for("Zeek answered", timeout=60)
+                live.sidecar.wait_for("blocking")
+                # The doctor's own packets are the first on this interface.
+                until(lambda: report()["facts"]["zeek"]["nodes"][0]["packets"], lambda: live.zeek.out)
+                well = report()
+                assert [] == [finding for finding in well["findings"] if finding["level"] != "ok"]
+                assert ("ok", 0) == (well["verdict"], well["status"])
+                assert ("present", True) == (
+                    well["facts"]["nftables"]["state"],
+                    well["facts"]["nftables"]["privileged"],
+                )
+                assert "table inet portkin" in str(well["findings"])
+                # Stopped, so that it cannot put the table back meanwhile; its page still listens.
+            net.run("sensor", "nft", "delete", "table", "inet", "portkin")
+            ill = {finding["code"] for finding in report()["findings"] if finding["level"] != "ok"}
+    assert {"sidecar.not-running", "zeek.no-sidecar"} == ill
+
+
+@pytest.mark.root
+def test_without_privileges_the_kernel_is_not_asked(root, tmp_path):
+    """A user without CAP_NET_ADMIN: the finding is skipped, with what to do, and counts for nothing."""
+    file = settings(tmp_path, enforce={"backend": "nftables", "database": "/nonexistent/portkin/blocks.sqlite"})
+    command = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--"]
+    ran = subprocess.run(
+        [*command, *COMMAND, "-c", file, "--json", "--timeout", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {finding["code"]: finding["level"] for finding in json.loads(ran.stdout)["findings"]}
+    assert ("skipped", 2) == (found["blocking.unprivileged"], ran.returncode)
+
+
+@pytest.mark.root
+@pytest.mark.suricata
+def test_suricata_is_asked_without_a_trace(root, suricata, tmp_path):
+    """Version, capture, whether it is inline, which bits its rules test; and a Suricata without our rules."""
+    inside = Inside(suricata, tmp_path / "suricata", ports=(22, 443))
+    file = settings(tmp_path, enforce={"backend": "suricata", "suricata": {"socket": str(inside.socket)}})
+    inside.start()
+    try:
+        inside.wait()
+        _, found, facts = examined(file)
+        asked = facts["suricata"]
+        said = subprocess.run([suricata, "-V"], capture_output=True, text=True).stdout
+        assert asked["version"].split()[0] in said
+        assert (["pk22", "pk443"], "AF_PACKET_DEV") == (asked["tested"], asked["mode"])
+        assert "blocking.suricata" in found
+        if asked["version"].startswith("7.0.10 "):
+            assert "upgrade Suricata to 7.0.14" in found["blocking.ipv6"]["remedy"]
+    finally:
+        inside.kill()
+    _, found, _ = examined(file)
+    assert "unix-command.enabled" in found["blocking.no-suricata"]["remedy"]
+
+
+def test_the_bundle_holds_no_secret(tmp_path):
+    """Password and token of the URL, and the networks of the site, are in no file of it; only its owner can read it."""
+    file = settings(
+        tmp_path,
+        zeek={"url": f"ws://operator:hunter2@127.0.0.1:{free_port()}/v1/messages/json?token=s3cret"},
+        enforce={"database": str(tmp_path / "b"), "limits": {"never_nets": ["192.0.2.0/24", "2001:db8::/32"]}},
+    )
+    bundle = tmp_path / "out.tar.gz"
+    _, _, facts = examined(file, "--bundle", str(bundle))
+    with tarfile.open(bundle) as archive:
+        files = {member.name: archive.extractfile(member).read().decode() for member in archive}
+    assert ["README.txt", "report.json", "report.txt", "versions.txt"] == sorted(Path(name).name for name in files)
+    for hidden in ("hunter2", "operator", "s3cret", "192.0.2.0", "2001:db8"):
+        assert hidden not in "".join(files.values()), hidden
+    assert "[2 networks]" == facts["settings"]["values"]["enforce"]["limits"]["never_nets"]
+    assert 0o600 == bundle.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("zeek:\n  urk: x\n", "did you mean 'url'"),
+        ("zeek: {url: 'ws://me:hunter2@[bad'}\n", "is no address of a WebSocket"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_the_problem(tmp_path, text, named):
+    """One problem, which names the line; nothing else is looked at, and no secret is shown."""
+    file = tmp_path / "portkin.yaml"
+    file.write_text(text)
+    ran = CliRunner().invoke(doctor, ["-c", str(file)])
+    assert (2, True, False) == (ran.exit_code, named in ran.output, "hunter2" in ran.output)
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path):
+    """The settings are valid, the table is not: its own finding, and the other checks go on."""
+    _, found, _ = examined(
+        settings(tmp_path, table={"path": str(tmp_path / "gone")}, zeek={"url": f"ws://127.0.0.1:{free_port()}/"})
+    )
+    assert {"settings.valid", "table.unusable"} <= set(found)
+    assert str(tmp_path / "gone") in found["table.unusable"]["what"]
