@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 
 from portkin.blocking.backends.backend import Backend
-from portkin.blocking.backends.libnftables import LIBRARY
 from portkin.blocking.backends.nftables import Nftables
 from portkin.blocking.backends.shadow import Shadow
 from portkin.blocking.backends.suricata import Suricata
@@ -33,10 +32,6 @@ def make_enforcer(config: EnforceConfig, *, peers: Iterable[str], metrics: Block
     Raises BackendError or ConfigError for settings that can never work here.
     """
     backend = make_backend(config)
-    if isinstance(backend, Nftables) and backend.runner != LIBRARY:
-        log.warning(
-            f"{LIBRARY} is not installed; {backend.runner} is started for each batch, which takes milliseconds more"
-        )
     return Enforcer(
         database_path(config),
         backend,
