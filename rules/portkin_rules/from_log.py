@@ -6,9 +6,12 @@ when the rules are generated again.
 
 from __future__ import annotations
 
+import gzip
 import ipaddress
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -37,52 +40,73 @@ def ignore_warning(text: str) -> None:
     """The default for ``warn``: discards the warning."""
 
 
+@dataclass
+class _Header:
+    """What the header of a TSV log says of its lines; the defaults are Zeek's."""
+
+    fields: Sequence[str] = ()
+    separator: str = "\t"
+    set_separator: str = ","
+    empty_field: str = "(empty)"
+    unset_field: str = "-"
+
+    def read(self, line: str) -> None:
+        """Take over a line that begins with ``#``."""
+        if line.startswith("#separator "):
+            # Such as \x09: the one value that is escaped.
+            self.separator = re.sub(r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), line[11:])
+            return
+        name, *values = line[1:].split(self.separator)
+        if name == "fields":
+            self.fields = values
+        elif name in ("set_separator", "empty_field", "unset_field"):
+            setattr(self, name, self.separator.join(values))
+
+    def row(self, line: str) -> dict[str, object]:
+        """The fields of a line that are set. Raises ValueError if there are more or fewer than in the header."""
+        values = line.split(self.separator)
+        if not self.fields or len(values) != len(self.fields):
+            raise ValueError(f"{len(values)} fields where the header names {len(self.fields)}")
+        pairs = zip(self.fields, values, strict=True)
+        row: dict[str, object] = {name: value for name, value in pairs if value != self.unset_field}
+        kept = str(row.get("kept", self.empty_field))
+        row["kept"] = [] if kept == self.empty_field else kept.split(self.set_separator)
+        return row
+
+
 def read_decisions(path: Path, warn: Callable[[str], None] = ignore_warning) -> Iterator[Decision]:
-    """Yield the decisions of a portkin.log, TSV or JSON.
+    """Yield the decisions of a portkin.log, TSV or JSON in any of Zeek's settings, also compressed with gzip.
 
     A last line without a newline is skipped, and ``warn`` is called: Zeek is still writing it, or was stopped. Such a
     line may look complete and name port 8 instead of 80.
 
     Raises RulesError for a file that cannot be read, and for a line that is not one of portkin.log, with its number.
     """
-    fields: list[str] = []
-    separator, unset = ",", "-"
+    head = _Header()
     try:
-        with path.open(encoding="utf-8") as lines:
+        with gzip.open(path, "rt", encoding="utf-8") if _is_gzip(path) else path.open(encoding="utf-8") as lines:
             for number, text in enumerate(lines, start=1):
                 line = text.rstrip("\n")
                 if line == text and not line.startswith("#"):
                     warn(f"{path}:{number}: the last line is incomplete and was skipped; Zeek may still be writing it")
                 elif line.startswith("#"):
-                    name, *values = line.split("\t")
-                    if name == "#fields":
-                        fields = values
-                    elif name == "#set_separator":
-                        separator = values[0]
-                    elif name == "#unset_field":
-                        unset = values[0]
+                    head.read(line)
                 elif line:
                     try:
-                        row = json.loads(line) if line[0] == "{" else _row(fields, line, separator, unset)
-                        decision = _decision(row)
+                        decision = _decision(json.loads(line) if line[0] == "{" else head.row(line))
                     except (ValueError, KeyError, TypeError) as error:
                         raise RulesError(
                             f"{path}:{number}: not a line of portkin.log ({error}); name Zeek's own file"
                         ) from None
                     if decision is not None:
                         yield decision
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise RulesError(f"{path}: cannot be read ({reason(error)}); name Zeek's portkin.log") from None
 
 
-def _row(fields: list[str], line: str, separator: str, unset: str) -> dict[str, object]:
-    values = line.split("\t")
-    if not fields or len(values) != len(fields):
-        raise ValueError(f"{len(values)} fields where the header names {len(fields)}")
-    row: dict[str, object] = {name: value for name, value in zip(fields, values, strict=True) if value != unset}
-    kept = str(row.get("kept", "(empty)"))
-    row["kept"] = [] if kept == "(empty)" else kept.split(separator)
-    return row
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as opened:
+        return opened.read(2) == b"\x1f\x8b"
 
 
 def _decision(row: Mapping[str, object]) -> Decision | None:

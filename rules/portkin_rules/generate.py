@@ -39,7 +39,7 @@ from suricataparser.rule import Rule
 from portkin.blocking.backends.host_bits import bit_of
 from portkin.bundles.table import Table
 from portkin.net.port_groups import PortGroups
-from portkin.net.ports import PROTOS, Port, Proto, service_name
+from portkin.net.ports import PROTOS, Port, service_name
 from portkin_rules.packets import FIRST_PACKET, Options, isnotset, isset, mark, put, renew, to_server
 from portkin_rules.plan import Plan
 from portkin_rules.port_lists import port_lists

@@ -3,8 +3,8 @@
 A contact is *new* if its source did not try that host, or that port, of late. A rule that finds one sets the flowbit
 ``pknew``, which exactly one of the later rules consumes:
 
-- A source has ``count - 1`` *places* (bits ``pkopen1`` and on). A new contact takes the first free one, on its source and,
-  as a flowbit, on its flow. The place is *young* (``pkyoung1``) for a second. Each place ends by itself.
+- A source has ``count - 1`` *places* (bits ``pkopen1`` and on). A new contact takes the first free one, on its source
+  and, as a flowbit, on its flow. The place is *young* (``pkyoung1``) for a second. Each place ends by itself.
 - The first answer frees the place, and one more whose contact has failed: successes weigh against failures, as in
   Jung et al., Fast Portscan Detection Using Sequential Hypothesis Testing (IEEE S&P 2004).
 - A refusal ends the youth of the place, so that its contact has failed at once.

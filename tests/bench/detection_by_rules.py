@@ -24,7 +24,12 @@ from portkin_training.twin.suricata_rules import RulesConfig, watch
 from support.benign import ALLOWED, HOME, write_benign
 from support.suricata import dropped, openings_and_answers, replay, scanners_by_address, whole_seconds
 
-AT_ONCE = {"nmap.pcapng": (715, 8795), "masscan.pcapng": (4975, 4980), "zmap.pcapng": (0, 4991), "synscan.pcap": (112, 1962)}
+AT_ONCE = {
+    "nmap.pcapng": (715, 8795),
+    "masscan.pcapng": (4975, 4980),
+    "zmap.pcapng": (0, 4991),
+    "synscan.pcap": (112, 1962),
+}
 """Of each recorded scan: SYNs that were dropped, and SYNs of a known scanner, when contacts in flight counted."""
 
 

@@ -1,4 +1,4 @@
-"""Who is no scanner is not blocked: forty clients and servers, in every Suricata that is found, with the shipped rules."""
+"""Who is no scanner is not blocked: forty clients and servers, in every Suricata that is found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def test_benign(suricata, tmp_path, home):
     rules = tmp_path / "portkin.rules"
     write_port_rules(Plan(action="drop"), default_table(), "1000", rules, pass_list=tmp_path / "pass.txt")
     external = "any" if home == "any" else "!$HOME_NET"
-    got = replay(suricata, rules, tmp_path / "benign.pcap", tmp_path / "log", "--simulate-ips", home=home, external=external)
+    got = replay(
+        suricata, rules, tmp_path / "benign.pcap", tmp_path / "log", "--simulate-ips", home=home, external=external
+    )
     names = {address: name for name, address in sources.items()}
     assert Counter() == Counter(names[address] for address in dropped(got))
     called = {names[address] for address in scanners_by_address(got)} - {ALLOWED}

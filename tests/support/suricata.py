@@ -111,9 +111,7 @@ class Replayed:
 
 def dropped(got: Replayed) -> list[str]:
     """The source of every packet that a rule dropped."""
-    return [
-        str(ip_address(event["src_ip"])) for event in got.drops() if event["drop"]["reason"] == "rules"
-    ]
+    return [str(ip_address(event["src_ip"])) for event in got.drops() if event["drop"]["reason"] == "rules"]
 
 
 def scanners_by_address(got: Replayed) -> list[str]:
@@ -122,10 +120,17 @@ def scanners_by_address(got: Replayed) -> list[str]:
 
 
 def replay(
-    program: str, rules: Path, capture: Path, folder: Path, *options: str, home: str = "any", external: str = "any"
+    program: str,
+    rules: Path,
+    capture: Path,
+    folder: Path,
+    *options: str,
+    home: str = "any",
+    external: str = "any",
+    more: str = "",
 ) -> Replayed:
     """Let Suricata read a capture with these rules, inline and in order of the packets; fails where it complains."""
-    config = write_config(folder, home=home, external=external)
+    config = write_config(folder, home=home, external=external, more=more)
     run = subprocess.run(
         [program, "-c", config, "-S", rules, "-r", capture, "-l", folder, "-k", "none", "--runmode=single", *options],
         capture_output=True,
