@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -18,17 +18,24 @@ def aside(path: Path) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file beside ``path``: the body writes to the yielded path, which is then synced and renamed to ``path``.
 
-    Where the body raises, ``path`` is as it was and nothing is left behind. Raises OSError as the file system does.
+    Folders that are missing are made. Where the body raises, ``path`` is as it was and nothing is left behind. Raises
+    OSError as the file system does, naming ``path``; the command line says it in a line.
     """
     written = aside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield written
         with written.open("rb") as opened:
             os.fsync(opened.fileno())
         written.replace(path)
         sync_folder(path.parent)
+    except OSError as error:
+        if error.filename is not None and Path(os.fsdecode(error.filename)) not in (written, path, path.parent):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
-        written.unlink(missing_ok=True)
+        with suppress(OSError):
+            written.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
