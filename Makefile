@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 CAPTURE ?= tests/captures/scans.pcap
 PYTEST_FLAGS ?=
+# Tests beside each other: the live ones mostly wait. TEST_WORKERS=0 runs one after the other.
+TEST_WORKERS ?= 3
 BENCH_FLAGS ?=
 
 .PHONY: demo test test-slow lint format bench wheel dev clean help
@@ -54,7 +56,7 @@ format: $(VENV)/.dev  ## Format Python and Zeek
 test: wheel  ## Install what the tests need and run them all
 	@sh tests/debian-packages.sh
 	$(PIP) --force-reinstall --no-deps dist/portkin-*.whl
-	@status=0; $(BIN)/python -m pytest -m 'not slow' $(PYTEST_FLAGS) || status=$$?; $(PIP) --no-deps -e .; exit $$status
+	@status=0; $(BIN)/python -m pytest -m 'not slow' -n $(TEST_WORKERS) --dist worksteal --durations 15 $(PYTEST_FLAGS) || status=$$?; $(PIP) --no-deps -e .; exit $$status
 
 test-slow: $(VENV)/.dev  ## The tests that take minutes each
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)

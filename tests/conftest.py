@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -12,9 +13,29 @@ from pathlib import Path
 
 import pytest
 
+from support.netns import leave_machine
+
 # Far from UTC, and not by whole hours: what goes by the machine's time zone where it should not is seen.
 os.environ.setdefault("TZ", "Asia/Kolkata")
 time.tzset()
+
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers share the processors; a library's threads in each of them would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """As root, tests have a network of their own: they share no port, device or nftables table with anybody.
+
+    So tests can run beside each other (each worker of pytest-xdist has its own), and beside a Zeek that is in use.
+    """
+    only_distributes = not hasattr(config, "workerinput") and config.getoption("numprocesses", None)
+    if os.geteuid() == 0 and not only_distributes:
+        with contextlib.suppress(OSError):  # a container may forbid it; the tests that need it say so
+            leave_machine()
+
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -59,13 +80,38 @@ def zeek(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(scope="session")
-def suricata() -> str:
-    """The path of a real Suricata."""
-    path = shutil.which("suricata")
-    if path is None:
-        pytest.skip("no suricata on PATH")
-    return path
+SURICATA_PREFIXES = "/opt/suricata*", "/usr/local"
+"""Where builds of Suricata are installed, beside the prefixes that ``PORTKIN_SURICATAS=prefix:prefix`` names."""
+
+
+def find_suricatas() -> dict[str, str]:
+    """Every real Suricata from 7.0 on, by its version: on PATH, in ``PORTKIN_SURICATAS``, at the usual prefixes."""
+    prefixes = [Path(name) for name in os.environ.get("PORTKIN_SURICATAS", "").split(":") if name]
+    prefixes += [path for usual in SURICATA_PREFIXES for path in sorted(Path("/").glob(usual.lstrip("/")))]
+    programs = [shutil.which("suricata"), *(prefix / "bin" / "suricata" for prefix in prefixes)]
+    found: dict[str, str] = {}
+    for program in programs:
+        if program is not None and os.access(program, os.X_OK):
+            said = subprocess.run([program, "-V"], capture_output=True, text=True).stdout
+            version = re.search(r"version (\d+)\.(\S+)", said)
+            if version is not None and int(version[1]) >= 7:
+                found.setdefault(f"{version[1]}.{version[2]}", str(program))
+    return found
+
+
+SURICATAS = find_suricatas()
+
+
+@pytest.fixture(
+    scope="session",
+    params=list(SURICATAS.values()) or [None],
+    ids=[f"suricata-{v}" for v in SURICATAS] or ["no-suricata"],
+)
+def suricata(request: pytest.FixtureRequest) -> str:
+    """The path of a real Suricata: a test that asks for it runs once with each that is found."""
+    if request.param is None:
+        pytest.skip("no suricata from 7.0 on: none on PATH, in PORTKIN_SURICATAS, or at a usual prefix")
+    return request.param
 
 
 @pytest.fixture(scope="session")

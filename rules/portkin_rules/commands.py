@@ -171,9 +171,8 @@ def from_log(log: Path, seconds: int, action: Action, sid_base: int, output: Pat
 @click.option(
     "--socket",
     type=FILE,
-    default=Path("/run/suricata/suricata-command.socket"),
-    show_default=True,
-    help="Unix socket of the running Suricata.",
+    help="Unix socket of the running Suricata  [default: /run/suricata/suricata-command.socket, then "
+    "/run/suricata-command.socket]",
 )
 @click.argument("update_options", nargs=-1, metavar="[-- SURICATA-UPDATE OPTIONS]")
 def install(
@@ -184,7 +183,7 @@ def install(
     suricata: str,
     suricata_conf: Path,
     reload: bool,
-    socket: Path,
+    socket: Path | None,
     update_options: tuple[str, ...],
 ) -> None:
     """Install a file of rules as a local source of suricata-update, whose next run merges it.
@@ -200,7 +199,7 @@ def install(
     click.echo(f"{installed}: installed, {'added to' if added else 'already in'} {config}")
     if reload:
         run_update(config, update_options)
-        reload_rules(socket)
-        click.echo(f"{socket}: Suricata is reloading its rules")
+        reached = reload_rules(socket, config=suricata_conf)
+        click.echo(f"{reached}: Suricata is reloading its rules")
     else:
         click.echo("The next run of suricata-update merges it.")

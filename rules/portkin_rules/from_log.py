@@ -17,7 +17,7 @@ from suricataparser.rule import Rule
 
 from portkin.errors import PortError, RulesError
 from portkin.net.ports import PROTOS, Port
-from portkin_rules.generate import FIRST_PACKET
+from portkin_rules.packets import FIRST_PACKET
 from portkin_rules.plan import Action
 from portkin_rules.rule import metadata_date, new_rule, reason
 from portkin_rules.sids import Sids

@@ -3,24 +3,20 @@
 A *block* rule per protected port tests the port's bit on the source. The bit is set from outside (``hostbit``), or by
 the rules themselves (``autopilot``), which then find scanners on their own:
 
-- *new port* rules, one per group of TCP ports and one per UDP port, and the *new host* rule match a contact that is new
-  for its source, and set the flowbit ``pknew``;
-- *count* rules consume ``pknew`` and advance the source's counter by one. At the last count the source is a scanner
-  (see `Detector`). ``detection_filter`` cannot do this: it holds back a rule's alert, but the rule's bits are set at
-  its first match (Suricata 7.0.10 and 8.0.6, DetectRunPostMatch before PacketAlertFinalize);
-- *answer* rules match the first answer to a contact that was counted, and take the counter back by one. So what counts
-  is contacts without an answer;
-- the *busy* rule marks the flow of a scanner; *prediction* rules, one per port, block a scanner's probed port and its
-  nearest ports.
+- *new port* rules, one per group of TCP ports and one per UDP port, match a port that is new for its source;
+  `portkin_rules.scanners` has the rules that count such contacts. ``detection_filter`` cannot do this: it holds back a
+  rule's alert, but the rule's bits are set at its first match (Suricata 7.0.10 and 8.0.8, DetectRunPostMatch before
+  PacketAlertFinalize);
+- *prediction* rules, one per port, block a scanner's probed port and its nearest ports. They look at flows that are
+  marked as a scanner's.
 
 The order of rules within a packet matters. Suricata orders them by their use of flowbits: first rules that only set one
-(block, new port, new host, busy), then rules that test and set (count, answer), then rules that only test (prediction).
-So a block rule sees the bits as they were before its packet, and a source that becomes a scanner is blocked from that
-packet on.
+(block, new port, new host), then rules that test and set (count), then rules that only test (prediction). So a block
+rule sees the bits as they were before its packet, and a source that becomes a scanner is blocked from that packet on.
 
 Cost per packet decides how a rule finds its port:
 
-- TCP rules match packets with SYN only. Suricata skips such rules for other packets, provided that they have no
+- TCP rules match packets with SYN or RST only. Suricata skips such rules for other packets, provided that they have no
   content to search for. So they have none: they name a range of ports (see `portkin.net.port_groups`) and test the
   header. A rule that tests a flowbit is skipped where a flow has none, so the many prediction rules cost next to
   nothing.
@@ -37,7 +33,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
 
 from suricataparser.rule import Rule
 
@@ -45,32 +40,21 @@ from portkin.blocking.backends.host_bits import bit_of
 from portkin.bundles.table import Table
 from portkin.net.port_groups import PortGroups
 from portkin.net.ports import PROTOS, Port, Proto, service_name
+from portkin_rules.packets import FIRST_PACKET, Options, isnotset, isset, mark, put, renew, to_server
 from portkin_rules.plan import Plan
+from portkin_rules.port_lists import port_lists
 from portkin_rules.rule import metadata_date, new_rule
+from portkin_rules.scanners import BUSY, NEW, PEER, SCANNER, scanner_rules
 from portkin_rules.sids import Sids
 
-Options = list[tuple[str, str | None]]
 ServiceNames = Callable[[Port], str | None]
-
-FIRST_PACKET: Mapping[Proto, Options] = {
-    "tcp": [("flow", "to_server"), ("flags", "S,12")],
-    "udp": [("flow", "to_server,not_established")],
-}
-"""The first packet of a connection: a SYN whatever its ECN bits, a datagram before any answer."""
-
-ANSWER: Mapping[Proto, Options] = {
-    "tcp": [("flow", "to_client"), ("flags", "SA,12")],
-    "udp": [("flow", "to_client")],
-}
-"""An answer to it: a SYN-ACK whatever its ECN bits, any datagram of the server."""
 
 WIDE = 4096
 """Above this number of ports, rules name any destination port and find theirs in the header only. Suricata's grouping
 by port takes time and memory with the square of the ports: for 65,535 of them twice the time and four times the
 memory."""
 
-SCANNER, WINDOW, HOST = "pkscanner", "pkwindow", "pkhost"
-NEW, COUNTED, BLOCKED, BUSY = "pknew", "pkcounted", "pkblocked", "pkbusy"
+BLOCKED = "pkblocked"
 
 
 @dataclass(frozen=True)
@@ -84,10 +68,10 @@ class _Match:
     def header(self, port: Port) -> str:
         """The part of a rule between its action and its options."""
         if self.wide:
-            return _to_server(port.proto)
+            return to_server(port.proto)
         if self.groups is not None and port.proto == "tcp":
-            return _to_server("tcp", _range(self.groups.span(self.groups.number(port.number))))
-        return _to_server(port.proto, str(port.number))
+            return to_server("tcp", _range(self.groups.span(self.groups.number(port.number))))
+        return to_server(port.proto, str(port.number))
 
     def first_packet(self, port: Port) -> Options:
         """The first packet of a connection to the port, whose number is the header's second pair of bytes (RFC 9293,
@@ -136,8 +120,11 @@ def build_rules(
         yield _prediction(plan, port, match, near, sids, metadata, names)
     yield from _new_ports(plan, blocked, match, sids, metadata, names)
     for proto in PROTOS:
-        if any(port.proto == proto for port in blocked):
-            yield from _counting(plan, proto, sids, metadata)
+        numbers = [port.number for port in blocked if port.proto == proto]
+        if numbers:
+            # A new host counts at any TCP port, but only at protected UDP ports: others need not answer (RTP).
+            hosts_at = ["any"] if proto == "tcp" else port_lists(numbers)
+            yield from scanner_rules(plan, proto, hosts_at, sids=sids, metadata=metadata)
 
 
 def _label(port: Port, names: ServiceNames) -> str:
@@ -145,37 +132,9 @@ def _label(port: Port, names: ServiceNames) -> str:
     return f"{name} ({port})" if name else str(port)
 
 
-def _to_server(proto: Proto, ports: str = "any") -> str:
-    return f"{proto} $EXTERNAL_NET any -> $HOME_NET {ports}"
-
-
-def _to_client(proto: Proto) -> str:
-    return f"{proto} $HOME_NET any -> $EXTERNAL_NET any"
-
-
 def _range(span: tuple[int, int]) -> str:
     """A range of ports as Suricata writes it."""
     return f"{span[0]}:{span[1]}"
-
-
-def _isset(bit: str, track: str = "ip_src") -> tuple[str, str]:
-    return ("xbits", f"isset,{bit},track {track}")
-
-
-def _isnotset(bit: str, track: str = "ip_src") -> tuple[str, str]:
-    return ("xbits", f"isnotset,{bit},track {track}")
-
-
-def _unset(bit: str, track: str = "ip_src") -> tuple[str, str]:
-    return ("xbits", f"unset,{bit},track {track}")
-
-
-def _set(bit: str, seconds: int, track: str = "ip_src") -> tuple[str, str]:
-    return ("xbits", f"set,{bit},track {track},expire {seconds}")
-
-
-def _renew(bit: str, seconds: int, track: str = "ip_src") -> Options:
-    return [_unset(bit, track), _set(bit, seconds, track)]
 
 
 def _block(
@@ -183,8 +142,8 @@ def _block(
 ) -> Rule:
     options: Options = [
         *match.first_packet(port),
-        _isset(bit_of(port, plan.prefix)),
-        ("flowbits", f"set,{BLOCKED}"),
+        isset(bit_of(port, plan.prefix)),
+        mark(BLOCKED),
         ("target", "dest_ip"),
         ("classtype", "network-scan"),
     ]
@@ -210,9 +169,9 @@ def _prediction(
     options: Options = [
         *match.first_packet(port),
         ("flowbits", f"isset,{BUSY}"),
-        _isset(SCANNER),
-        *(option for near in blocked for option in _renew(bit_of(near, plan.prefix), plan.seconds)),
-        *_renew(SCANNER, plan.detector.memory),
+        isset(SCANNER),
+        *(option for near in blocked for option in renew(bit_of(near, plan.prefix), plan.seconds)),
+        *renew(SCANNER, plan.detector.memory),
     ]
     return new_rule(
         "alert",
@@ -233,10 +192,11 @@ def _new_ports(
     def rule(header: str, first: Options, seen: str, what: str, sid: int, more: Mapping[str, object]) -> Rule:
         options = [
             *first,
-            _isnotset(SCANNER),
-            _isnotset(seen),
-            _set(seen, plan.detector.memory),
-            ("flowbits", f"set,{NEW}"),
+            isnotset(SCANNER),
+            isnotset(seen),
+            isnotset(PEER, "ip_pair"),
+            put(seen, plan.detector.memory),
+            mark(NEW),
         ]
         msg = f"PORTKIN new port for a source {what}"
         return new_rule("alert", header, options, msg=msg, sid=sid, metadata={**metadata, **more}, noalert=True)
@@ -254,7 +214,7 @@ def _new_ports(
                 ]
                 what = f"{span.replace(':', '-')}/tcp, {last} modulo {mask + 1}"
                 seen = f"pkseen{number}x{last}"
-                yield rule(_to_server("tcp", span), first, seen, what, sids.new_port_group(number, last), {})
+                yield rule(to_server("tcp", span), first, seen, what, sids.new_port_group(number, last), {})
     for port in ports:
         if port.proto == "udp":
             yield rule(
@@ -265,95 +225,3 @@ def _new_ports(
                 sids.new_port(port),
                 {"portkin_port": port},
             )
-
-
-def _counting(plan: Plan, proto: Proto, sids: Sids, metadata: Mapping[str, object]) -> Iterator[Rule]:
-    """The rules that find new hosts and scanners, count contacts, and take back those that are answered."""
-    for number, (msg, options, alerts) in enumerate(_counts(plan)):
-        yield new_rule(
-            "alert",
-            _to_server(proto),
-            [*FIRST_PACKET[proto], *options],
-            msg=msg,
-            sid=sids.count(number, proto),
-            metadata=metadata,
-            noalert=not alerts,
-        )
-    for number, (msg, options) in enumerate(_answers(plan)):
-        yield new_rule(
-            "alert",
-            _to_client(proto),
-            [*ANSWER[proto], *options],
-            msg=msg,
-            sid=sids.answer(number, proto),
-            metadata=metadata,
-            noalert=True,
-        )
-
-
-def _counters(plan: Plan) -> list[str]:
-    """The bits that hold a source's count: one for each value below that of a scanner."""
-    return [f"pkstep{number}" for number in range(1, plan.detector.count)]
-
-
-def _counts(plan: Plan) -> Iterator[tuple[str, Options, bool]]:
-    """Message, options and whether it alerts, of the rules for the first packets of connections."""
-    count, seconds, memory = plan.detector.count, plan.detector.seconds, plan.detector.memory
-    counters = _counters(plan)
-    consume: Options = [("flowbits", f"isset,{NEW}"), ("flowbits", f"unset,{NEW}")]
-    counted = ("flowbits", f"set,{COUNTED}")
-    yield (
-        "PORTKIN new host for a source",
-        [
-            _isnotset(SCANNER),
-            _isnotset(HOST, "ip_pair"),
-            _set(HOST, memory, "ip_pair"),
-            ("flowbits", f"set,{NEW}"),
-        ],
-        False,
-    )
-    clear = [_unset(counter) for counter in counters]
-    yield (
-        "PORTKIN new contact 1",
-        [*consume, _isnotset(WINDOW), *clear, *_renew(WINDOW, seconds), *_renew(counters[0], seconds), counted],
-        False,
-    )
-    for number, (here, there) in enumerate(pairwise(counters), start=2):
-        yield (
-            f"PORTKIN new contact {number}",
-            [*consume, _isset(WINDOW), _isset(here), _unset(here), *_renew(there, seconds), counted],
-            False,
-        )
-    yield (
-        f"PORTKIN scanner after {count} new contacts without an answer within {seconds} s",
-        [
-            *consume,
-            _isset(WINDOW),
-            _isset(counters[-1]),
-            _unset(WINDOW),
-            *clear,
-            *_renew(SCANNER, memory),
-            ("flowbits", f"set,{BUSY}"),
-            ("target", "dest_ip"),
-            ("classtype", "attempted-recon"),
-        ],
-        True,
-    )
-    yield "PORTKIN packet of a scanner", [_isset(SCANNER), ("flowbits", f"set,{BUSY}")], False
-
-
-def _answers(plan: Plan) -> Iterator[tuple[str, Options]]:
-    """Message and options of the rules for answers; the source that is counted is their destination."""
-    counters = _counters(plan)
-    consume: Options = [
-        ("flowbits", f"isset,{COUNTED}"),
-        ("flowbits", f"unset,{COUNTED}"),
-        _isset(WINDOW, "ip_dst"),
-    ]
-    last: Options = [_unset(WINDOW, "ip_dst")]
-    fewer: list[Options] = [_renew(counter, plan.detector.seconds, "ip_dst") for counter in counters[:-1]]
-    for number, (here, then) in enumerate(zip(counters, [last, *fewer], strict=True), start=1):
-        yield (
-            f"PORTKIN answered contact, {number - 1} left",
-            [*consume, _isset(here, "ip_dst"), _unset(here, "ip_dst"), *then],
-        )

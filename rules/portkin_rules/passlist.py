@@ -15,7 +15,8 @@ from suricataparser.rule import Rule
 
 from portkin.errors import RulesError
 from portkin.net.ports import PROTOS, Port
-from portkin_rules.generate import FIRST_PACKET
+from portkin_rules.packets import FIRST_PACKET
+from portkin_rules.port_lists import listed, ranges
 from portkin_rules.rule import new_rule, reason
 from portkin_rules.sids import Sids
 
@@ -38,10 +39,28 @@ def read_networks(path: Path) -> list[str]:
         if not text:
             continue
         try:
-            networks.append(str(ipaddress.ip_network(text, strict=False)))
+            networks.append(_network(text))
         except ValueError as error:
-            raise RulesError(f"{path}:{number}: {text!r} is not a network ({error}); write 192.0.2.0/24") from None
+            raise RulesError(f"{path}:{number}: {text!r} is not a network ({error})") from None
     return networks
+
+
+def _network(text: str) -> str:
+    """The network as Suricata reads it; what is IPv4 in IPv6 notation (RFC 4291, 2.5.5.2) is IPv4 in a packet.
+
+    Raises ValueError, with what to write instead.
+    """
+    address = text.partition("/")[0]
+    if "%" in text:
+        raise ValueError(f"a rule knows no zones; write {text.partition('%')[0]!r}")
+    try:
+        net = ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(f"{error}; write 192.0.2.0/24 or 2001:db8::/32") from None
+    if ipaddress.ip_address(address) != net.network_address:
+        raise ValueError(f"it has bits behind its prefix; write {net} for the network, {address} for the address")
+    mapped = net.network_address.ipv4_mapped if net.version == 6 and net.prefixlen >= 96 else None
+    return str(net if mapped is None else ipaddress.ip_network((mapped, net.prefixlen - 96)))
 
 
 def pass_rules(
@@ -54,31 +73,20 @@ def pass_rules(
         if not numbers:
             continue
         # Other rules have little use for a bare SYN, but inspect datagrams.
-        targets: list[Sequence[str]] = [["any"]] if proto == "tcp" else _chunks(_ranges(numbers))
+        targets: list[Sequence[str]] = [["any"]] if proto == "tcp" else _chunks(ranges(numbers))
         for some_networks in _chunks(networks):
             for target in targets:
                 yield new_rule(
                     "pass",
-                    f"{proto} {_list(some_networks)} any -> $HOME_NET {_list(target)}",
+                    f"{proto} {listed(some_networks)} any -> $HOME_NET {listed(target)}",
                     FIRST_PACKET[proto],
                     msg="PORTKIN never blocked",
                     sid=sids.pass_list(number),
                     metadata=metadata,
+                    noalert=True,  # suricata-update's drop.conf spares such rules alone
                 )
                 number += 1
 
 
-def _list(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"[{','.join(items)}]"
-
-
 def _chunks(items: Sequence[str]) -> list[Sequence[str]]:
     return [items[start : start + _PER_RULE] for start in range(0, len(items), _PER_RULE)]
-
-
-def _ranges(numbers: Sequence[int]) -> list[str]:
-    """Return port numbers as Suricata lists them: ``53``, ``123:125``."""
-    ordered = sorted(numbers)
-    firsts = [n for before, n in zip([-2, *ordered], ordered, strict=False) if n != before + 1]
-    lasts = [n for n, after in zip(ordered, [*ordered[1:], -2], strict=True) if after != n + 1]
-    return [str(first) if first == last else f"{first}:{last}" for first, last in zip(firsts, lasts, strict=True)]

@@ -15,7 +15,7 @@ LOCAL = range(1_000_000, 2_000_000)
 DEFAULT_BASE = 1_500_000
 _CODES = 2 * PORTS
 _BLOCK, _PREDICTION, _NEW_PORT, _COUNT = 0, _CODES, 2 * _CODES, 3 * _CODES
-_ANSWER, _PASS_LIST, _SOURCES, _END = _COUNT + 200, 394_000, 395_000, 400_000
+_ANSWER, _PASS_LIST, _SOURCES, _END = _COUNT + 300, 394_000, 395_000, 400_000
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Sids:
         return self.base + _NEW_PORT + 128 * number + last
 
     def count(self, number: int, proto: Proto) -> int:
-        """The rules that count contacts, at most 100 per protocol."""
+        """The rules that count contacts and find scanners, at most 100 for TCP, 200 for UDP."""
         return self.base + _COUNT + number + (100 if proto == "udp" else 0)
 
     def answer(self, number: int, proto: Proto) -> int:
-        """The rules that take an answered contact back, at most 100 per protocol."""
-        return self.base + _ANSWER + number + (100 if proto == "udp" else 0)
+        """The rules for the answers to contacts, at most 200 per protocol."""
+        return self.base + _ANSWER + number + (200 if proto == "udp" else 0)
 
     def pass_list(self, number: int) -> int:
         """The rules of the pass list. Raises RulesError if there are too many."""

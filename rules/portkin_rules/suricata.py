@@ -8,14 +8,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from portkin.blocking.backends.suricata import Suricata
 from portkin.errors import BackendError, RulesError
+from portkin.net.suricata_socket import CONFIG, SuricataSocket
 
 OLDEST = (7, 0)
-SOCKET = Path("/run/suricata/suricata-command.socket")  # Debian's; Suricata's own is /var/run/suricata/...
 _COMPLAINT = re.compile(r"\b((?:E|Error): .+|(?:W|Warning): detect.+)")
 """An error, or a warning about a rule, whatever the format of the log line; others concern Suricata's own settings."""
-CONFIG = Path("/etc/suricata/suricata.yaml")
 
 
 def find_suricata(program: str = "suricata", *, otherwise: str = "name it with --suricata") -> str:
@@ -59,18 +57,20 @@ def check_rules(rules: Path, *, program: str, config: Path = CONFIG) -> None:
         raise RulesError(f"{rules}: {program} -T does not accept it (status {run.returncode}):\n  {shown}")
 
 
-def reload_rules(path: Path = SOCKET, *, timeout: float = 30.0) -> None:
-    """Have the running Suricata reload its rules, without waiting until it has.
+def reload_rules(named: Path | None = None, *, config: Path = CONFIG, timeout: float = 30.0) -> Path:
+    """Have the running Suricata reload its rules, without waiting until it has. Returns its unix socket.
 
-    Raises RulesError if nobody listens on the unix socket, or Suricata refuses.
+    ``named``: the socket; None to look where ``config`` and the distributions put it. Raises RulesError if nobody
+    listens there, or Suricata refuses.
     """
-    client = Suricata(path, timeout=timeout)
+    client = SuricataSocket(named, timeout=timeout, config=config)
     try:
-        client.setup()
-        answer = client.ask({"command": "ruleset-reload-nonblocking"})
+        client.connect()
+        answer = client.command("ruleset-reload-nonblocking")
     except BackendError as error:
-        raise RulesError(f"{error}; name another socket with --socket") from None
+        raise RulesError(f"{error}, or name it with --socket") from None
     finally:
         client.close()
-    if answer.get("return") != "OK":
-        raise RulesError(f"{path}: Suricata does not reload its rules: {answer.get('message', answer)}")
+    if answer.get("return") != "OK" or client.path is None:
+        raise RulesError(f"{client.path}: Suricata does not reload its rules: {answer.get('message', answer)}")
+    return client.path

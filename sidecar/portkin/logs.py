@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Hashable
 from typing import Any, Literal, TextIO
 
-import structlog
-
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "text", "json"]
 Log = Any
@@ -17,6 +15,8 @@ Log = Any
 
 def make_log(level: Level = "info", format: Format = "auto", stream: TextIO | None = None) -> Log:
     """A logger to ``stream`` (standard error); ``auto`` is text on a terminal and JSON elsewhere."""
+    import structlog  # here, since most commands log nothing, and it takes longer to load than they do
+
     stream = stream if stream is not None else sys.stderr
     text = format == "text" or (format == "auto" and stream.isatty())
     order = ["timestamp", "level", "event"]

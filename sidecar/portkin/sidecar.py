@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table
 from portkin.errors import BundleError
 from portkin.logs import Limiter, Log
@@ -162,7 +161,7 @@ class TableFolder(Watch):
         self._publish = publish
         self._metrics = metrics
         self._log = log
-        super().__init__(path / MANIFEST)
+        super().__init__(path)
 
     async def changed(self) -> None:
         """Load aside, in a thread, and swap: requests are answered all the while, from the old or the new."""

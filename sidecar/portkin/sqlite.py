@@ -1,11 +1,15 @@
-"""SQLite files of our own: created, recognised by their marks, checked, and set aside where they are damaged."""
+"""SQLite files of our own: created, recognised by their marks, checked, and set aside where they are damaged.
+
+A file without our mark is never written to or renamed: a path in the settings may name any file.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from portkin.errors import StorageError
@@ -13,11 +17,66 @@ from portkin.errors import StorageError
 BUSY = 10.0
 """Seconds that a writer waits for another."""
 Opened = TypeVar("Opened")
+_MAGIC = b"SQLite format 3\0"
+_HEADER = 100
+_APPLICATION_AT = 68
+"""Where the header of a file has its application id (https://www.sqlite.org/fileformat.html, 1.3)."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode, for one thread at a time. Creates no tables."""
+def connect(path: Path, *, application: int, what: str, known: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode, for one thread at a time. Creates no tables.
+
+    ``application`` is the mark of the file, ``what`` it is called in errors; ``known``: it was ours when it was opened
+    before. Raises StorageError, and touches nothing, for a file that has another mark or none.
+    """
+    if not known:
+        refuse_foreign(path, application, what)
     return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+
+
+def connect_to_read(path: Path, *, application: int, what: str) -> sqlite3.Connection:
+    """A connection that writes nothing and waits for no writer. Raises as `connect`."""
+    refuse_foreign(path, application, what)
+    return _read_only(path)
+
+
+def refuse_foreign(path: Path, application: int, what: str) -> None:
+    """Raise StorageError where there is a file with another mark than ``application``, or with none.
+
+    An empty file has none, and is taken. Raises OSError where the file cannot be read.
+    """
+    try:
+        with path.open("rb") as opened:
+            header = opened.read(_HEADER)
+    except FileNotFoundError:
+        return
+    if header and _mark(path, header) != application:
+        raise StorageError(
+            f"{path}: this is not {what} of portkin, and is left as it is; name another file in the settings, or move "
+            "this one away"
+        )
+
+
+def _mark(path: Path, header: bytes) -> int | None:
+    """The application id of a file; None where there is none to be read."""
+    if not header.startswith(_MAGIC):
+        return None
+    mark = int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4], "big")
+    if mark:
+        return mark
+    try:  # the file itself may not have it yet, but its write-ahead log
+        db = _read_only(path)
+        try:
+            return int(db.execute("PRAGMA application_id").fetchone()[0])
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return None
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
 
 
 @contextmanager
@@ -32,24 +91,35 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("COMMIT")
 
 
-def prepare(db: sqlite3.Connection, *, tables: str, schema: int, application: int, what: str) -> None:
+def prepare(
+    db: sqlite3.Connection,
+    *,
+    tables: str,
+    schema: int,
+    application: int,
+    what: str,
+    upgrades: Mapping[int, str] = MappingProxyType({}),
+) -> None:
     """Create the tables in a new file, or check that it is ours and sound.
 
-    ``schema`` and ``application`` are its marks (PRAGMA user_version, application_id). Raises sqlite3.DatabaseError for
-    a file that is damaged or something else than ``what``.
+    ``schema`` and ``application`` are its marks (PRAGMA user_version, application_id); ``upgrades`` has, by the schema
+    of an older file, the statements that make it one of ``schema``. Raises sqlite3.DatabaseError for a file that is
+    damaged or something else than ``what``.
     """
-    db.execute("PRAGMA journal_mode = WAL")
-    # Durable when the process is killed; the last moments may be lost when the machine crashes.
-    db.execute("PRAGMA synchronous = NORMAL")
     with transaction(db):
         marks = tuple(db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))
-        if marks == (0, 0) and not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            for statement in filter(str.strip, tables.split(";")):
+        new = marks == (0, 0) and not db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        if new or (marks[1] == application and marks[0] in upgrades):
+            for statement in filter(str.strip, (tables if new else upgrades[marks[0]]).split(";")):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {schema}")
             db.execute(f"PRAGMA application_id = {application}")
         elif marks != (schema, application):
             raise sqlite3.DatabaseError(f"not {what} of schema {schema}")
+    # Only now, so that the file itself has the marks, and not its log alone.
+    db.execute("PRAGMA journal_mode = WAL")
+    # Durable when the process is killed; the last moments may be lost when the machine crashes.
+    db.execute("PRAGMA synchronous = NORMAL")
     (sound,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if sound != "ok":
         raise sqlite3.DatabaseError(str(sound))
@@ -58,8 +128,9 @@ def prepare(db: sqlite3.Connection, *, tables: str, schema: int, application: in
 def open_or_set_aside(path: Path, now: float, opened: Callable[[], Opened], refused: str) -> tuple[Opened, str]:
     """What ``opened`` returns for the file at ``path``, and what was wrong with the file: empty, or a text for the log.
 
-    A damaged file, or one that is something else, is renamed, with ``now`` in its name, and a new one created. Raises
-    StorageError where it cannot be written; ``refused`` is the message, with {} for the reason.
+    A damaged file of ours, or one of another schema, is renamed, with ``now`` in its name, and a new one created.
+    Raises StorageError for a file that is not ours, and where it cannot be written; ``refused`` is the message, with {}
+    for the reason.
     """
     try:
         return opened(), ""

@@ -1,4 +1,4 @@
-"""Watches a file while the sidecar runs."""
+"""Watches a file, or a folder of flat files, while the sidecar runs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ EVERY = 2.0
 
 
 class Watch:
-    """Calls `changed` when the file has changed, or on `look`. Subclasses set ``_log``."""
+    """Calls `changed` when the file, or one in the folder, has changed, or on `look`. Subclasses set ``_log``.
+
+    All files of a folder count: one that is copied file by file is looked at again until the last of them is there.
+    """
 
     _log: Log
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, path: Path) -> None:
+        self._file = path
         self._seen = self._stamp()
         self._asked = asyncio.Event()
 
     def look(self) -> None:
-        """Reload the file now, whether or not it seems changed."""
+        """Reload now, whether or not it seems changed."""
         self._asked.set()
 
     async def run(self, every: float = EVERY, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -48,12 +51,21 @@ class Watch:
                     )
 
     async def changed(self) -> None:
-        """Reload the file."""
+        """Reload what has changed."""
         raise NotImplementedError
 
-    def _stamp(self) -> tuple[int, int] | None:
+    def _stamp(self) -> list[tuple[str, int, int, int]]:
+        """Name, time, inode and size of what is there; empty where nothing is."""
         try:
-            status = self._file.stat()
+            entries = sorted(self._file.iterdir()) if self._file.is_dir() else [self._file]
         except OSError:
-            return None
-        return status.st_mtime_ns, status.st_ino
+            return []
+        return [found for entry in entries if (found := _stamp_of(entry)) is not None]
+
+
+def _stamp_of(file: Path) -> tuple[str, int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return file.name, status.st_mtime_ns, status.st_ino, status.st_size

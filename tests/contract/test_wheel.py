@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from support.netns import machine_network
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "networkx", "scipy", "sklearn", "numba", "pyarrow", "duckdb", "ibis", "matplotlib", "pandas")
 
@@ -20,9 +22,10 @@ HEAVY = ("torch", "networkx", "scipy", "sklearn", "numba", "pyarrow", "duckdb", 
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, as `make wheel` builds it."""
     folder = tmp_path_factory.mktemp("wheel")
-    built = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT], capture_output=True, text=True
-    )
+    with machine_network():
+        built = subprocess.run(
+            [sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT], capture_output=True, text=True
+        )
     assert 0 == built.returncode, built.stdout + built.stderr
     (path,) = folder.glob("portkin-*.whl")
     return path
@@ -33,12 +36,13 @@ def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the wheel and no extra."""
     folder = tmp_path_factory.mktemp("light")
     venv.create(folder, with_pip=True)
-    subprocess.run(
-        [folder / "bin" / "pip", "--disable-pip-version-check", "install", "--quiet", wheel],
-        check=True,
-        capture_output=True,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-    )
+    with machine_network():
+        subprocess.run(
+            [folder / "bin" / "pip", "--disable-pip-version-check", "install", "--quiet", wheel],
+            check=True,
+            capture_output=True,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        )
     return folder / "bin"
 
 

@@ -13,18 +13,18 @@ import pytest
 BTESTS = Path(__file__).resolve().parents[1] / "zeek"
 TESTS = sorted(str(path.relative_to(BTESTS)) for path in BTESTS.glob("[a-z]*/*.zeek") if path.parent.name != "support")
 
-pytestmark = [pytest.mark.zeek, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.zeek, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize("name", TESTS)
-def test_btest(zeek, name):
+def test_btest(zeek, name, tmp_path):
     """What the test's @TEST-DOC says."""
     here = Path(sys.executable).parent  # where `portkin` is
     btest = shutil.which("btest", path=f"{Path(zeek).parent}:{here}")
     if btest is None:
         pytest.skip(f"no btest beside {zeek} or in the environment of the tests")
     ran = subprocess.run(
-        [btest, "-c", "btest.cfg", "-d", name],
+        [btest, "-c", "btest.cfg", "-s", f"scratch={tmp_path}", "-d", name],
         cwd=BTESTS,
         env={**os.environ, "PATH": f"{here}:{Path(zeek).parent}:{os.environ['PATH']}"},
         capture_output=True,

@@ -95,6 +95,25 @@ def test_merged(suricata, rules, site, tmp_path):
     check_rules(site.parent / "data" / "rules" / "suricata.rules", program=suricata)
 
 
+@pytest.mark.suricata
+@pytest.mark.parametrize("line", ["re:PORTKIN", "group:portkin.rules"])
+def test_never_blocked_is_not_dropped(suricata, site, tmp_path, line):
+    """However broadly drop.conf names our rules, those that never block stay as they are, and those that count too."""
+    rules, passed = tmp_path / "built" / "portkin.rules", tmp_path / "pass.txt"
+    passed.write_text("192.0.2.0/24\n")
+    write_port_rules(Plan(), small_table(tmp_path / "table"), "22,23,80,53/udp", rules, pass_list=passed)
+    install(rules, folder=tmp_path / "lib", config=site / "update.yaml", merged=tmp_path / "none")
+    (site / "drop.conf").write_text(f"{line}\n")
+    (site / "disable.conf").write_text("")
+    merged = update(site)
+    expected = {rule.sid: rule.action for rule in read_rules(rules)}
+    loud = {rule.sid for rule in read_rules(rules) if not any(option.name == "noalert" for option in rule.options)}
+    assert {sid: "drop" if sid in loud else action for sid, action in expected.items()} == {
+        sid: merged[sid].action for sid in expected
+    }
+    assert ["pass", "pass"] == [merged[sid].action for sid in expected if merged[sid].msg == "PORTKIN never blocked"]
+
+
 def test_operators_file_is_kept(rules, site, tmp_path):
     """Registering adds one line to update.yaml and keeps the rest, comments too; doing it again changes nothing."""
     config = site / "update.yaml"
@@ -213,6 +232,7 @@ def test_installed_and_reloaded(suricata, root, rules, site, tmp_path):
         options += ["--suricata-conf", config]
         done = CliRunner().invoke(command, list(map(str, options)), catch_exceptions=False)
         assert 0 == done.exit_code, done.output
+        assert address == reload_rules(address)
         # Ours without the one that disable.conf takes away, theirs, and a local one.
         expected = len(read_rules(rules)) - 1 + 2
         deadline = time.monotonic() + 30
@@ -255,5 +275,5 @@ def test_strange_listener(tmp_path):
 
 @pytest.mark.suricata
 def test_find_suricata(suricata):
-    """The Suricata on this machine is new enough."""
-    assert suricata == find_suricata()
+    """A Suricata on this machine is new enough."""
+    assert suricata == find_suricata(suricata)

@@ -52,7 +52,7 @@ class SidecarProcess:
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text.splitlines() if line.startswith("{")]
 
-    def wait_for(self, event: str, *, count: int = 1, timeout: float = 30.0) -> dict[str, Any]:
+    def wait_for(self, event: str, *, count: int = 1, timeout: float = 60.0) -> dict[str, Any]:
         """The entry of that event in the log, the count-th; AssertionError, with the log, where none comes."""
         return until(
             lambda: next(iter([e for e in self.log if e["event"] == event][count - 1 :]), None),
@@ -73,7 +73,7 @@ class SidecarProcess:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def until(found: Callable[[], Any], complaint: Callable[[], str], timeout: float = 30.0) -> Any:
+def until(found: Callable[[], Any], complaint: Callable[[], str], timeout: float = 60.0) -> Any:
     """What ``found`` gives as soon as it is true; AssertionError with the complaint after the time-out."""
     end = time.monotonic() + timeout
     while not (value := found()):

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,10 @@ from portkin.net.addresses import text_of
 from portkin.net.ports import Port
 from portkin_rules.sids import Sids
 from portkin_training.core.protocols import TCP, UDP
-from portkin_training.ingest.captures.packets import ACK, SYN, Packets
+from portkin_training.ingest.captures.packets import ACK, RST, SYN, Packets
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import addresses_of
-from portkin_training.twin.suricata_rules import Answer, Opening
+from portkin_training.twin.suricata_rules import Answer, Opening, Refusal
 
 CONFIG = """%YAML 1.1
 ---
@@ -74,6 +76,13 @@ def write_config(
     return path
 
 
+@cache
+def whole_seconds(program: str) -> bool:
+    """Whether this Suricata ends bits by whole seconds, as 7 does."""
+    said = subprocess.run([program, "-V"], capture_output=True, text=True, check=True).stdout
+    return "version 7." in said
+
+
 @dataclass(frozen=True)
 class Replayed:
     """What Suricata logged about a capture."""
@@ -100,9 +109,23 @@ class Replayed:
         return [event["src_ip"] for event in self.alerts() if "scanner after" in event["alert"]["signature"]]
 
 
-def replay(program: str, rules: Path, capture: Path, folder: Path, *options: str) -> Replayed:
-    """Let Suricata read a capture with these rules, in order of the packets; fails where it complains."""
-    config = write_config(folder)
+def dropped(got: Replayed) -> list[str]:
+    """The source of every packet that a rule dropped."""
+    return [
+        str(ip_address(event["src_ip"])) for event in got.drops() if event["drop"]["reason"] == "rules"
+    ]
+
+
+def scanners_by_address(got: Replayed) -> list[str]:
+    """The sources that became scanners, each address in its usual form."""
+    return [str(ip_address(address)) for address in got.scanners()]
+
+
+def replay(
+    program: str, rules: Path, capture: Path, folder: Path, *options: str, home: str = "any", external: str = "any"
+) -> Replayed:
+    """Let Suricata read a capture with these rules, inline and in order of the packets; fails where it complains."""
+    config = write_config(folder, home=home, external=external)
     run = subprocess.run(
         [program, "-c", config, "-S", rules, "-r", capture, "-l", folder, "-k", "none", "--runmode=single", *options],
         capture_output=True,
@@ -141,14 +164,14 @@ def openings(capture: Path) -> list[Opening]:
     return [packet for packet in openings_and_answers(capture) if isinstance(packet, Opening)]
 
 
-def openings_and_answers(capture: Path) -> Iterator[Opening | Answer]:
-    """The packets of a capture that open connections, and those that answer them, as Suricata's rules see them."""
+def openings_and_answers(capture: Path) -> Iterator[Opening | Answer | Refusal]:
+    """The packets of a capture that open connections, answer or refuse them, as Suricata's rules see them."""
     answered: dict[tuple, bool] = {}
     for packets in read_capture(capture):
         yield from _openings_and_answers(packets, answered)
 
 
-def _openings_and_answers(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening | Answer]:
+def _openings_and_answers(packets: Packets, answered: dict[tuple, bool]) -> Iterator[Opening | Answer | Refusal]:
     columns = (packets.ts, packets.sport, packets.dport, packets.proto, packets.flags)
     rows = zip(
         *(column.tolist() for column in columns), addresses_of(packets.src), addresses_of(packets.dst), strict=True
@@ -160,6 +183,8 @@ def _openings_and_answers(packets: Packets, answered: dict[tuple, bool]) -> Iter
                 yield Opening(ts, text_of(src), text_of(dst), Port(dport, "tcp"), there)
             elif flags & 0x3F == SYN | ACK:
                 yield Answer(ts, back)
+            elif flags & 0x3F == RST | ACK:
+                yield Refusal(ts, back)
         elif proto == UDP:
             if back in answered:
                 answered[back] = True

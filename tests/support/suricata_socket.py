@@ -40,8 +40,12 @@ class Inside:
             self.process = subprocess.Popen([*command, "--runmode=single"], cwd=self._folder, stdout=out, stderr=out)
 
     def wait(self) -> None:
-        """Until it listens on its socket."""
-        until(self.socket.exists, (self._folder / "out.txt").read_text, timeout=60)
+        """Until it listens on its socket, which is there a moment before."""
+        until(self._listens, (self._folder / "out.txt").read_text, timeout=60)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as opened:
+            return opened.connect_ex(str(self.socket)) == 0
 
     def kill(self) -> None:
         self.process.kill()

@@ -40,7 +40,8 @@ class ActiveBlocks:
         """What has ended, and the database still has as active."""
         self.unreleased: set[BlockKey] = set()
         """What the backend may still block, and must not. May hold keys that are active again: see `to_release`."""
-        self._ends: list[tuple[float, BlockKey]] = []  # a heap; a block that was extended is in it twice
+        self._ends: list[tuple[float, BlockKey]] = []
+        """A heap. A block that was extended is in it again, until most of it is out of date."""
 
     def load(self, blocks: Iterable[Block], grace: dict[BlockKey, float]) -> None:
         """Replace the active blocks and graces by these, without those that have ended meanwhile."""
@@ -54,7 +55,7 @@ class ActiveBlocks:
         """A block begins."""
         self.by_key[block.key] = block
         self.counts.add(block.key.src)
-        heapq.heappush(self._ends, (block.until, block.key))
+        self._schedule(block)
 
     def end(self, blocks: Sequence[Block], outcome: Outcome, now: float, *, release: bool) -> None:
         """Blocks end, at once, whatever becomes of database and backend.
@@ -68,6 +69,8 @@ class ActiveBlocks:
             self.unrecorded.append(Ended(block, outcome, now))
             if release and block.mode != "holdout":
                 self.unreleased.add(block.key)
+        if len(self._ends) > 2 * len(self.by_key):
+            self._reschedule()
         for mode, count in Counter(block.mode for block in blocks).items():
             self._count_ended(mode, outcome, count)
 
@@ -83,6 +86,20 @@ class ActiveBlocks:
         self.end(ended, "expired", now, release=False)
         return ended
 
+    def ending(self, before: float) -> list[Block]:
+        """The blocks whose time is over by then; they stay."""
+        found: dict[BlockKey, Block] = {}
+        places = [0]
+        while places:
+            place = places.pop()
+            if place < len(self._ends) and self._ends[place][0] <= before:
+                key = self._ends[place][1]
+                block = self.by_key.get(key)
+                if block is not None and block.until <= before:
+                    found[key] = block
+                places += (2 * place + 1, 2 * place + 2)  # in a heap, these end no earlier
+        return list(found.values())
+
     def undo_end(self, blocks: Iterable[Block]) -> None:
         """Blocks did not end after all: the next `load` brings them back."""
         rows = {block.row for block in blocks}
@@ -95,16 +112,24 @@ class ActiveBlocks:
     def set_end(self, block: Block, until: float) -> None:
         """A block ends at another time than before."""
         block.until = until
-        heapq.heappush(self._ends, (until, block.key))
+        self._schedule(block)
 
     def shift(self, seconds: float) -> None:
         """The wall clock was changed by so many seconds: all times move with it."""
         for block in self.by_key.values():
             block.since += seconds
             block.until += seconds
+        self._reschedule()
+        self.grace = {key: until + seconds for key, until in self.grace.items()}
+
+    def _schedule(self, block: Block) -> None:
+        heapq.heappush(self._ends, (block.until, block.key))
+        if len(self._ends) > 2 * len(self.by_key):
+            self._reschedule()
+
+    def _reschedule(self) -> None:
         self._ends = [(block.until, block.key) for block in self.by_key.values()]
         heapq.heapify(self._ends)
-        self.grace = {key: until + seconds for key, until in self.grace.items()}
 
     def of_mode(self, mode: Mode) -> dict[BlockKey, Block]:
         """The active blocks of one mode."""

@@ -13,6 +13,8 @@ Mode = Literal["nftables", "suricata", "shadow", "holdout"]
 """Which backend holds a block; ``holdout``: none, on purpose, to see whether the source comes."""
 Outcome = Literal["expired", "removed", "vetoed", "error", "replaced"]
 """How a block ended; ``replaced``: by another block of the same key, or because the backend changed."""
+NOTE = "note"
+"""Begins the free text of a reason."""
 MAX_REASON = 500
 """Characters of a request's reason that are kept."""
 
@@ -51,6 +53,10 @@ class Block:
     """Its id in the block database; 0 before it is there."""
     hit: bool = False
     """Whether the source tried this port while the block was active."""
+    packets: int = 0
+    """Packets that it dropped, as last read."""
+    bytes: int = 0
+    """Bytes of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,8 @@ class Evidence:
     """What is known against a source, parsed from the reason of a request.
 
     The reason is ``key=value`` words: ``evidence=TRW answered=0 refused=2 repeated=0 darknet=0 probe=1``. Unknown
-    words are ignored, invalid counts are 0.
+    words are ignored, invalid counts are 0, of a word given twice the first counts. What follows ``note=`` is free text
+    to the end, and never read.
     """
 
     kind: str = ""
@@ -78,7 +85,12 @@ class Evidence:
     @lru_cache(maxsize=4096)
     def parse(cls, text: str) -> Evidence:
         """Never raises. Cached, since the requests of one scan repeat their reason."""
-        words = dict(word.partition("=")[::2] for word in text[:MAX_REASON].split())
+        words: dict[str, str] = {}
+        for word in text[:MAX_REASON].split():
+            name, _, value = word.partition("=")
+            if name == NOTE:
+                break
+            words.setdefault(name, value)
 
         def count(name: str) -> int:
             digits = words.get(name, "")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from portkin.blocking.backends.nftables import Hook, Place
-from portkin.blocking.enforcer import Intervals
 from portkin.blocking.limits import Limits
 from portkin.config.loading import setting
 from portkin.config.state_paths import state_path
 from portkin.errors import ConfigError
+
+if TYPE_CHECKING:
+    from portkin.blocking.enforcer import Intervals
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class NftablesConfig:
 class SuricataConfig:
     """Where Suricata is."""
 
-    socket: Path = Path("/var/run/suricata-command.socket")
-    """Its unix socket: ``unix-command.filename`` of suricata.yaml."""
+    socket: Path | None = None
+    """Its unix socket; null looks for it: as /etc/suricata/suricata.yaml says, then in the usual places."""
     timeout: float = setting(5.0, low=0.1, high=60.0)
     """Seconds that an answer may take."""
 
@@ -64,6 +66,8 @@ def database_path(config: EnforceConfig) -> Path:
 
 def intervals_of(config: EnforceConfig) -> Intervals:
     """How often regular work is done."""
+    from portkin.blocking.enforcer import Intervals  # here: commands that read settings need no enforcer
+
     return Intervals(check=config.check, count=config.count, retention=config.retention * 86_400)
 
 

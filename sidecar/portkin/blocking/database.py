@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from portkin.blocking.active import Ended
 from portkin.blocking.block import MAX_REASON, Block, BlockKey, Mode
@@ -22,12 +21,13 @@ from portkin.net.addresses import number_of, text_of
 from portkin.net.ports import Port, Proto
 from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 
-SCHEMA = 2
-"""1 had `why` in the place of `reason`."""
+SCHEMA = 3
+"""1 had `why` in the place of `reason`, 2 no `backend`."""
 MAX_ROWS = 2_000_000
 """Rows kept, whatever the retention: some 500 MB."""
-_APPLICATION = 0x706B696E
+APPLICATION = 0x706B696E
 """``pkin``: marks our files (PRAGMA application_id)."""
+WHAT = "a block database"
 _TABLES = """
 CREATE TABLE blocks (
     id INTEGER PRIMARY KEY,
@@ -46,6 +46,12 @@ CREATE TABLE grace (
     PRIMARY KEY (src, port, proto)
 ) WITHOUT ROWID;
 CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), latest REAL NOT NULL);
+"""
+_BACKEND = """
+CREATE TABLE backend (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    mode TEXT NOT NULL, ready INTEGER NOT NULL, ipv6_fault TEXT NOT NULL, at REAL NOT NULL
+);
 """
 _CLOCK_TOLERANCE = 5.0
 """Seconds that the clock may be behind the latest time in the database without being reported."""
@@ -67,15 +73,25 @@ class Entry:
 class BlockDatabase:
     """The open file. For one thread at a time. Every method may raise sqlite3.Error."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file; `open_database` deals with damaged ones."""
+    def __init__(self, path: Path, *, known: bool = False) -> None:
+        """Open or create the file; `open_database` deals with damaged ones.
+
+        ``known``: it was ours when it was opened before. Raises StorageError for a file that is not ours.
+        """
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = connect(path, application=APPLICATION, what=WHAT, known=known)
         self._lock = path.with_name(path.name + ".lock").open("a")
-        self._db = connect(path)
         try:
             with self.lock():
-                prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a block database")
+                prepare(
+                    self._db,
+                    tables=_TABLES + _BACKEND,
+                    schema=SCHEMA,
+                    application=APPLICATION,
+                    what=WHAT,
+                    upgrades={2: _BACKEND},
+                )
         except BaseException:
             self.close()
             raise
@@ -126,11 +142,12 @@ class BlockDatabase:
     def active(self) -> list[Block]:
         """The blocks that have no outcome yet."""
         rows = self._db.execute(
-            "SELECT src, port, proto, mode, rank, since, until, id, hit FROM blocks WHERE outcome IS NULL"
+            "SELECT src, port, proto, mode, rank, since, until, id, hit, packets, bytes FROM blocks "
+            "WHERE outcome IS NULL"
         )
         return [
-            Block(_key(src, port, proto), mode, rank, since, until, row, bool(hit))
-            for src, port, proto, mode, rank, since, until, row, hit in rows
+            Block(_key(src, port, proto), mode, rank, since, until, row, bool(hit), packets, octets)
+            for src, port, proto, mode, rank, since, until, row, hit, packets, octets in rows
         ]
 
     def grace(self, now: float) -> dict[BlockKey, float]:
@@ -148,25 +165,6 @@ class BlockDatabase:
         query = "SELECT 1 FROM blocks WHERE src = ? AND port = ? AND proto = ? LIMIT 1"
         return self._db.execute(query, _values(key)).fetchone() is not None
 
-    def rows(
-        self, *, active: bool, src: str | None = None, port: Port | None = None, limit: int = -1
-    ) -> list[dict[str, Any]]:
-        """Rows for display, the latest first: the active ones or all; of one source or port."""
-        where: list[str] = ["1"]
-        values: list[object] = []
-        if active:
-            where.append("outcome IS NULL")
-        if src is not None:
-            where.append("src = ?")
-            values.append(src)
-        if port is not None:
-            where.append("port = ? AND proto = ?")
-            values += [port.number, port.proto]
-        query = f"SELECT * FROM blocks WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        cursor = self._db.execute(query, (*values, limit))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
-
     def clock_behind(self, now: float) -> float:
         """How many seconds the clock is behind the latest time in the database; 0 within a tolerance."""
         row = self._db.execute("SELECT latest FROM clock").fetchone()
@@ -178,6 +176,21 @@ class BlockDatabase:
     def stamp(self, now: float) -> None:
         """Record the time, for `clock_behind`."""
         self._db.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (now,))
+
+    def describe_backend(self, mode: Mode, ready: bool, ipv6_fault: str, now: float) -> None:
+        """Record how the sidecar's backend is doing, for `portkin blocks list`."""
+        self._db.execute("INSERT OR REPLACE INTO backend VALUES (1, ?, ?, ?, ?)", (mode, ready, ipv6_fault, now))
+
+    def shift(self, seconds: float) -> None:
+        """The clock was changed by so many seconds: what is not over yet moves with it."""
+        self._db.execute(
+            "UPDATE blocks SET since = since + ?, until = until + ? WHERE outcome IS NULL", (seconds, seconds)
+        )
+        self.shift_grace(seconds)
+
+    def shift_grace(self, seconds: float) -> None:
+        """Every grace ends so many seconds later, or earlier where that is negative."""
+        self._db.execute("UPDATE grace SET until = until + ?", (seconds,))
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Record new blocks; sets their ``row``."""
@@ -200,11 +213,13 @@ class BlockDatabase:
                     block.until,
                     block.mode,
                     block.hit,
+                    block.packets,
+                    block.bytes,
                 )
             )
         self._db.executemany(
-            "INSERT INTO blocks (id, src, port, proto, rank, probed, table_id, reason, since, until, mode, hit) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO blocks (id, src, port, proto, rank, probed, table_id, reason, since, until, mode, hit, "
+            "packets, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values,
         )
 
@@ -216,24 +231,24 @@ class BlockDatabase:
         )
 
     def correct(self, blocks: Iterable[Block]) -> None:
-        """Record the blocks' ends and hits without counting an extension."""
+        """Record the blocks' times and hits without counting an extension."""
         self._db.executemany(
-            "UPDATE blocks SET until = ?, hit = ? WHERE id = ?",
-            [(block.until, block.hit, block.row) for block in blocks],
+            "UPDATE blocks SET since = ?, until = ?, hit = ? WHERE id = ?",
+            [(block.since, block.until, block.hit, block.row) for block in blocks],
         )
 
-    def count(self, counted: Iterable[tuple[Block, int, int]]) -> None:
+    def count(self, blocks: Iterable[Block]) -> None:
         """Record how many packets and bytes each block has dropped."""
         self._db.executemany(
             "UPDATE blocks SET packets = ?, bytes = ?, hit = ? WHERE id = ?",
-            [(packets, octets, block.hit, block.row) for block, packets, octets in counted],
+            [(block.packets, block.bytes, block.hit, block.row) for block in blocks],
         )
 
     def end(self, ended: Iterable[Ended]) -> None:
         """Record that blocks have ended."""
         self._db.executemany(
-            "UPDATE blocks SET outcome = ?, ended = ?, hit = ? WHERE id = ?",
-            [(outcome, at, block.hit, block.row) for block, outcome, at in ended],
+            "UPDATE blocks SET outcome = ?, ended = ?, hit = ?, packets = ?, bytes = ? WHERE id = ?",
+            [(outcome, at, block.hit, block.packets, block.bytes, block.row) for block, outcome, at in ended],
         )
 
     def add_grace(self, keys: Iterable[BlockKey], until: float) -> None:
@@ -253,10 +268,10 @@ class BlockDatabase:
         return self._db.execute(query, (before, MAX_ROWS)).rowcount
 
 
-def open_database(path: Path, now: float) -> tuple[BlockDatabase, str]:
+def open_database(path: Path, now: float, *, known: bool = False) -> tuple[BlockDatabase, str]:
     """The database at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
     refused = "the block database cannot be opened ({}); set enforce.database to a file that can be written"
-    return open_or_set_aside(path, now, lambda: BlockDatabase(path), refused)
+    return open_or_set_aside(path, now, lambda: BlockDatabase(path, known=known), refused)
 
 
 def _clean(text: str) -> str:

@@ -15,19 +15,21 @@ import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from portkin.blocking.active import ActiveBlocks
-from portkin.blocking.backends.backend import Backend, Dropped
+from portkin.blocking.backends.backend import Backend, Dropped, HeldBlock
 from portkin.blocking.block import Block, Mode, Outcome
 from portkin.blocking.failures import Failures
 from portkin.blocking.limits import Limits
+from portkin.blocking.metrics import Backend as BackendMetrics
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.policy import Plan, Policy, Request, detail_of_removal, notice_of
 from portkin.blocking.protected import ProtectedAddresses, Protection
-from portkin.blocking.reconcile import Reconciler
+from portkin.blocking.reconcile import TOLERANCE, Reconciler
 from portkin.blocking.records import BlockRecords
 from portkin.blocking.stats import BlockingStats
 from portkin.errors import BackendError, StorageError
@@ -35,6 +37,10 @@ from portkin.logs import Limiter, Log
 from portkin.zeek.messages import BlockResponse
 
 _LOG_EVERY = 10.0
+_LAST_LOOK = 1.2
+"""Seconds before its end that a block is read a last time: a little more than between two turns of regular work."""
+_LAST_LOOKS = 200
+"""Blocks that are read one by one, at some 40 microseconds each, without holding up others."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,11 @@ class Enforcer:
         self._monotonic = monotonic
         self._next_check = self._next_count = self._next_prune = monotonic()
         self._dropped = Dropped(0, 0)
-        metrics.watch(self._count_active, self.stats, lambda: self._dropped)
+        metrics.watch(
+            self._count_active,
+            self.stats,
+            lambda: BackendMetrics(self.mode, self.ready, bool(self._reconciler.ipv6_fault), self._dropped),
+        )
 
     @property
     def mode(self) -> Mode:
@@ -128,11 +138,9 @@ class Enforcer:
         Raises StorageError, and BackendError where the backend cannot be reached.
         """
         self.open()
-        if not self._reconciler.lost_blocks():
-            self._reconciler.ready = True
-            return
-        with self._records.changing() as now:
-            self._reconciler.reconcile(now)
+        if not self._reconciler.join():
+            with self._records.changing() as now:
+                self._reconciler.reconcile(now)
 
     def open(self) -> None:
         """Open the database and load what is active. Raises StorageError where there can be no database."""
@@ -170,10 +178,12 @@ class Enforcer:
                 if monotonic >= self._next_check:
                     self._next_check = monotonic + self._intervals.check
                     responses += self._check(now)
-                    self._records.stamp(now)
+                    self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault)
                 if monotonic >= self._next_count:
                     self._next_count = monotonic + self._intervals.count
-                    self._count_dropped()
+                    self._count_dropped(now)
+                else:
+                    self._look_once_more(self._active.ending(now + _LAST_LOOK))
                 if monotonic >= self._next_prune:
                     self._next_prune = monotonic + self._intervals.prune
                     self._records.prune(now - self._intervals.retention, now)
@@ -223,6 +233,7 @@ class Enforcer:
     def _carry_out(self, plan: Plan, now: float) -> list[BlockResponse]:
         """First the database, then the backend; returns the responses."""
         if plan.changes():
+            self._look_once_more(ended.block for ended in self._active.unrecorded if ended.outcome == "removed")
             began = time.perf_counter()
             self._records.write(plan, now, self._policy.limits.grace)
             self._metrics.written(time.perf_counter() - began)
@@ -242,6 +253,7 @@ class Enforcer:
         if not blocks:
             return []
         self._active.end(blocks, outcome, now, release=True)
+        self._look_once_more(blocks)
         self._reconciler.release()
         self._failures.record_ended()
         return [
@@ -309,19 +321,38 @@ class Enforcer:
         changed, self._policy.addresses = addresses != self._policy.addresses, addresses
         return changed
 
-    def _count_dropped(self) -> None:
+    def _count_dropped(self, now: float) -> None:
         """Read what the blocks have dropped, and which ports were tried though no probe was seen."""
         dropped = self._reconciler.dropped()
         if dropped is None:
             return
         self._dropped = dropped
+        held = self._reconciler.held()
         counted = []
-        for key, held in self._reconciler.held().items():
+        for key, found in held.items():
             block = self._active.by_key.get(key)
-            if block is not None and held.packets:
-                self.stats.hit(block)
-                counted.append((block, held.packets, held.bytes))
+            if block is not None and self._take_count(block, found):
+                counted.append(block)
         self._records.count(counted)
+        missing = self._active.of_mode(self.mode).keys() - held.keys()
+        if any(self._active.by_key[key].until > now + TOLERANCE for key in missing):
+            self._log.error("the backend lacks blocks that it was given; they are sent again", blocks=len(missing))
+            self._reconciler.try_reconcile(now)
+
+    def _look_once_more(self, blocks: Iterable[Block]) -> None:
+        """Read what a few blocks have dropped before they end, for nobody can read it afterwards."""
+        ending = {block.key: block for block in islice(blocks, _LAST_LOOKS) if block.mode == self.mode}
+        if ending:
+            for key, found in self._reconciler.counted(ending).items():
+                self._take_count(ending[key], found)
+
+    def _take_count(self, block: Block, found: HeldBlock) -> bool:
+        """Take over a reading; False where it says nothing new."""
+        if found.packets <= block.packets:
+            return False
+        self.stats.hit(block)
+        block.packets, block.bytes = found.packets, found.bytes
+        return True
 
     def _count_responses(self, responses: Sequence[BlockResponse]) -> None:
         """Count the responses, and log where a cap is reached. Blocks that end are counted as they do."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import socket
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -19,10 +17,10 @@ from portkin.blocking.backends.suricata import Suricata
 from portkin.blocking.config import EnforceConfig, database_path, intervals_of, place_of
 from portkin.blocking.enforcer import Enforcer
 from portkin.blocking.metrics import BlockingMetrics
+from portkin.blocking.peers import PeerAddresses
 from portkin.blocking.protected import ProtectedAddresses
 from portkin.blocking.service import BlockingService
 from portkin.logs import Log
-from portkin.net.addresses import number_of
 from portkin.net.interfaces import gateways, own_addresses
 
 _CACHED = 5.0
@@ -44,7 +42,7 @@ def make_enforcer(config: EnforceConfig, *, peers: Iterable[str], metrics: Block
         backend,
         limits=config.limits,
         intervals=intervals_of(config),
-        addresses=protected_addresses(peers),
+        addresses=protected_addresses(PeerAddresses(peers, metrics=metrics, log=log)),
         metrics=metrics,
         log=log,
     )
@@ -76,17 +74,16 @@ def make_backend(config: EnforceConfig) -> Backend:
 
 
 def protected_addresses(
-    peers: Iterable[str], clock: Callable[[], float] = time.monotonic
+    peers: PeerAddresses, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[], ProtectedAddresses]:
     """A function that returns the addresses that must stay reachable: this machine's, its gateways', the peers'."""
-    others = frozenset(_addresses(peers))
     known = ProtectedAddresses()
     read = -math.inf
 
     def look() -> ProtectedAddresses:
         nonlocal known, read
         if clock() - read >= _CACHED:
-            known, read = ProtectedAddresses(own_addresses() | others, gateways()), clock()
+            known, read = ProtectedAddresses(own_addresses() | peers.look(), gateways()), clock()
         return known
 
     return look
@@ -95,12 +92,3 @@ def protected_addresses(
 def host_of(address: str) -> str:
     """The host in ``ws://host:port/path`` or ``host:port``; empty where there is none."""
     return urlsplit(address if "//" in address else f"//{address}").hostname or ""
-
-
-def _addresses(hosts: Iterable[str]) -> set[int]:
-    found = set()
-    for host in filter(None, hosts):
-        with suppress(OSError):
-            for *_, peer in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
-                found.add(number_of(str(peer[0]).partition("%")[0]))
-    return found

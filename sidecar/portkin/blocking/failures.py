@@ -7,7 +7,7 @@ by the backend though the database fails, and recorded though the backend fails.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from portkin.blocking.block import BlockKey, Mode, key_of
 from portkin.blocking.metrics import BlockingMetrics
@@ -16,8 +16,6 @@ from portkin.blocking.records import BlockRecords
 from portkin.errors import BackendError, StorageError
 from portkin.logs import Limiter, Log
 from portkin.zeek.messages import BlockResponse, UnblockRequest
-
-NO_RULE = "the backend cannot block this port; for Suricata, build rules for it"
 
 
 class Failures:
@@ -81,13 +79,12 @@ class Failures:
             elif response.outcome == "removed":
                 plan.responses[at] = _changed(response, "removed", later)
 
-    def refused(self, plan: Plan, keys: set[BlockKey], now: float) -> None:
+    def refused(self, plan: Plan, reasons: Mapping[BlockKey, str], now: float) -> None:
         """The backend has a recorded plan but for these keys, which it cannot block: take them back."""
-        lost = self._records.take_back(plan, keys, self._mode, now)
-        plan.responses[:] = [
-            _changed(response, "error", NO_RULE) if _affected(response, lost) else response
-            for response in plan.responses
-        ]
+        lost = self._records.take_back(plan, reasons.keys(), self._mode, now)
+        for at, response in enumerate(plan.responses):
+            if _affected(response, lost):
+                plan.responses[at] = _changed(response, "error", reasons[key_of(response.src, response.p)])
 
 
 def _affected(response: BlockResponse, lost: Set[BlockKey]) -> bool:

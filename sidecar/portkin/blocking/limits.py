@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -43,6 +43,12 @@ class Limits:
     """Whether to block sources known from nothing but single unanswered SYNs, which anybody can forge."""
     darknet_destinations: int = setting(3, low=0, high=65_536)
     """Distinct addresses without a host that prove a scan; 0: they prove nothing."""
+
+    def same(self, other: Limits) -> bool:
+        """Whether both forbid and allow the same, in whatever order and spelling their lists are."""
+        return (self.nets, self.ports) == (other.nets, other.ports) and self == replace(
+            other, never_nets=self.never_nets, never_ports=self.never_ports
+        )
 
     @cached_property
     def nets(self) -> Nets:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from portkin.blocking.backends.backend import Dropped
+from portkin.blocking.block import Mode
 from portkin.blocking.stats import BlockingStats
 
 BUCKETS = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 4e-3, 6e-3, 8e-3, 15e-3, 40e-3, 0.1, 0.5, 2.0)
 """Seconds; a block should be in place within 8 ms of its probe."""
+
+
+class Backend(NamedTuple):
+    """The backend, as metrics have it."""
+
+    mode: Mode
+    ready: bool
+    ipv6_faulty: bool
+    dropped: Dropped
 
 
 class BlockingMetrics:
@@ -38,9 +48,9 @@ class BlockingMetrics:
         """For the registry: metrics that are read when Prometheus asks."""
         return self._collected()
 
-    def watch(self, active: Callable[[], dict[str, int]], stats: BlockingStats, dropped: Callable[[], Dropped]) -> None:
+    def watch(self, active: Callable[[], dict[str, int]], stats: BlockingStats, backend: Callable[[], Backend]) -> None:
         """Read these when Prometheus asks. ``active`` returns the active blocks per mode."""
-        self._collected = lambda: _families(active(), stats, dropped())
+        self._collected = lambda: _families(active(), stats, backend())
 
     def requested(self, kind: str) -> None:
         """A request came: ``block`` or ``unblock``."""
@@ -56,7 +66,7 @@ class BlockingMetrics:
         self._vetoes.labels(reason).inc(count)
 
     def failed(self, component: str) -> None:
-        """``backend``, ``database``, ``queue`` or ``defect``."""
+        """``backend``, ``database``, ``queue``, ``resolver`` or ``defect``."""
         self._errors.labels(component).inc()
 
     def applied(self, seconds: float) -> None:
@@ -72,12 +82,19 @@ class BlockingMetrics:
         self._whole.observe(seconds)
 
 
-def _families(active: dict[str, int], stats: BlockingStats, dropped: Dropped) -> list[Metric]:
+def _families(active: dict[str, int], stats: BlockingStats, backend: Backend) -> list[Metric]:
+    mode, dropped = backend.mode, backend.dropped
+    ready = GaugeMetricFamily("portkin_block_backend_ready", "1: the backend holds all blocks", labels=["mode"])
+    ready.add_metric([mode], backend.ready)
+    faulty = GaugeMetricFamily("portkin_block_ipv6_faulty", "1: no IPv6 source can be blocked", labels=["mode"])
+    faulty.add_metric([mode], backend.ipv6_faulty)
     active_blocks = GaugeMetricFamily("portkin_blocks_active", "Active blocks", labels=["mode"])
     for mode, count in active.items():
         active_blocks.add_metric([mode], count)
     families: list[Any] = [
         active_blocks,
+        ready,
+        faulty,
         CounterMetricFamily("portkin_dropped_packets", "Packets that blocks dropped", value=dropped.packets),
         CounterMetricFamily("portkin_dropped_bytes", "Bytes that blocks dropped", value=dropped.bytes),
     ]

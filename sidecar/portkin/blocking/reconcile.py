@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -57,21 +58,21 @@ def differences(
     knows that it has ended; else the database was lost, and the block is adopted for what is left of it,
     ``max_duration`` seconds at most.
     """
-    ours = {key: block.until - now for key, block in active.of_mode(mode).items()}
+    ours = {key: _timed(block, now) for key, block in active.of_mode(mode).items()}
     found = Differences()
     if held is None:
-        found.extends = [TimedKey(key, left) for key, left in ours.items() if left > 0]
+        found.extends = [timed for timed in ours.values() if timed.seconds > 0]
         found.removes = [key for key in active.unreleased if key not in ours]
         return found
-    for key, left in ours.items():
+    for key, timed in ours.items():
         there = held.get(key)
-        if left <= 0:
+        if timed.seconds <= 0:
             if there is not None:
                 found.removes.append(key)
         elif there is None:
-            found.adds.append(TimedKey(key, left))
-        elif abs(there.seconds - left) > TOLERANCE:
-            found.extends.append(TimedKey(key, left))
+            found.adds.append(timed)
+        elif abs(there.seconds - timed.seconds) > TOLERANCE:
+            found.extends.append(timed)
     for key, there in held.items():
         if key in ours:
             continue
@@ -80,8 +81,8 @@ def differences(
             continue
         left = min(there.seconds, max_duration)
         if left < there.seconds:
-            found.extends.append(TimedKey(key, left))
-        found.unknown.append(Block(key, mode, 0, now, now + left))
+            found.extends.append(TimedKey(key, left, there.packets, there.bytes))
+        found.unknown.append(Block(key, mode, 0, now, now + left, packets=there.packets, bytes=there.bytes))
     return found
 
 
@@ -114,6 +115,8 @@ class Reconciler:
         self._wall_clock = wall_clock
         self.ready = False
         """Whether the backend has taken everything that it was given."""
+        self.ipv6_fault = ""
+        """Why the backend blocks no IPv6 source; empty where it does."""
 
     @property
     def mode(self) -> Mode:
@@ -124,15 +127,17 @@ class Reconciler:
         """Whether the backend may have lost what it was given. Raises BackendError."""
         return self._backend.lost_blocks()
 
-    def carry_out(self, plan: Plan, now: float) -> set[BlockKey]:
-        """Have the backend carry out a plan, and release what is to be released; returns the keys it cannot block.
+    def carry_out(self, plan: Plan, now: float) -> Mapping[BlockKey, str]:
+        """Have the backend carry out a plan, and release what is to be released.
+
+        Returns the keys that it cannot block, each with the reason.
 
         Raises BackendError, with nothing of the plan to be relied on.
         """
         wall = self._wall_clock()
 
         def timed(blocks: Sequence[Block]) -> list[TimedKey]:
-            return [TimedKey(block.key, block.until - wall) for block in blocks if block.mode == self.mode]
+            return [_timed(block, wall) for block in blocks if block.mode == self.mode]
 
         adds = [entry.block for entry in plan.adds.values()]
         batch = Batch(
@@ -147,11 +152,11 @@ class Reconciler:
             self._active.to_release(self.mode),
         )
         if not batch or not (self.ready or batch.add or batch.extend or plan.released & self._active.unreleased):
-            return set()
+            return {}
         if not self.ready:
             raise BackendError(f"{self.mode} is not ready")
         try:
-            refused = set(self._apply(batch))
+            refused = self._apply(batch)
         except BackendError as error:
             # Perhaps somebody deleted the table: set it up and send everything again, with what is in this batch.
             self._log.warning("the backend refused a batch; setting it up again", reason=str(error))
@@ -177,13 +182,19 @@ class Reconciler:
         self._active.unreleased.update(self._records.database.ended_early(self.mode, now) if held is None else held)
         self.release()
 
-    def reconcile(self, now: float) -> set[BlockKey]:
-        """Make the backend hold the active blocks, and no more; returns the keys that it cannot block.
+    def join(self) -> bool:
+        """Connect beside a sidecar that may be running; False where only `reconcile` helps. Raises BackendError."""
+        self.ready = self._backend.join()
+        return self.ready
+
+    def reconcile(self, now: float) -> Mapping[BlockKey, str]:
+        """Make the backend hold the active blocks, and no more; returns the keys that it cannot block, with the reason.
 
         Raises BackendError.
         """
         self.ready = False
         self._backend.setup()
+        self._look_at_ipv6()
         found = differences(
             self._active,
             self.mode,
@@ -195,9 +206,13 @@ class Reconciler:
         if found.unknown:
             self._records.adopt(found.unknown, "found in the backend")
             self._log.warning("blocks found in the backend are added to the database", blocks=len(found.unknown))
-        refused = {key for batch in found.batches() for key in self._apply(batch)}
+        refused: dict[BlockKey, str] = {}
+        for batch in found.batches():
+            refused |= self._apply(batch)
         self._active.unreleased.clear()
         self._active.end([self._active.by_key[key] for key in refused], "error", now, release=False)
+        for reason, count in Counter(refused.values()).items():
+            self._log.error("blocks ended that the backend cannot hold", reason=reason, blocks=count)
         self._failures.record_ended()
         self._metrics.counted(self.mode, "adopted", len(found.unknown))
         self._metrics.counted(self.mode, "restored", len(found.adds))
@@ -220,6 +235,13 @@ class Reconciler:
         """What all blocks have dropped; None where the backend is not ready or does not count. Raises BackendError."""
         return self._backend.dropped() if self.ready else None
 
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        """A few blocks, as far as the backend is ready, and has and counts them."""
+        try:
+            return self._backend.counted(keys) if self.ready else {}
+        except BackendError:
+            return {}  # what is done next with the backend says so
+
     def held(self) -> Mapping[BlockKey, HeldBlock]:
         """What the backend holds, as far as it can say. Raises BackendError."""
         return self._backend.held() or {}
@@ -228,8 +250,23 @@ class Reconciler:
         """Close the backend; blocks stay until their time is over."""
         self._backend.close()
 
-    def _apply(self, batch: Batch) -> Collection[BlockKey]:
+    def _apply(self, batch: Batch) -> Mapping[BlockKey, str]:
         began = time.perf_counter()
         refused = self._backend.apply(batch)
         self._metrics.applied(time.perf_counter() - began)
+        self._look_at_ipv6()
         return refused
+
+    def _look_at_ipv6(self) -> None:
+        """Say it where the backend turns out to block no IPv6 source, or to do so after all."""
+        fault = self._backend.ipv6_fault()
+        if fault != self.ipv6_fault:
+            self.ipv6_fault = fault
+            if fault:
+                self._log.error("no IPv6 source is blocked", reason=fault)
+            else:
+                self._log.info("IPv6 sources are blocked again", backend=self.mode)
+
+
+def _timed(block: Block, now: float) -> TimedKey:
+    return TimedKey(block.key, block.until - now, block.packets, block.bytes)

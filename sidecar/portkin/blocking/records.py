@@ -6,7 +6,7 @@ What is written here is written by one thread, within `BlockRecords.changing`, w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,16 +39,24 @@ class BlockRecords:
         self._monotonic = monotonic
         self._offset = wall_clock() - monotonic()
         self._opened: BlockDatabase | None = None
+        self._unshifted = 0.0
+        """Seconds by which the clock was changed, and the times in the file were not yet."""
+        self._file: tuple[int, int] | None = None
+        """Device and inode of the file that was open last, which was ours."""
 
     def open(self) -> bool:
         """Open the file and load what is active; False where a damaged file had to be set aside.
 
         Raises StorageError where there can be no file.
         """
-        self._opened, problem = open_database(self.path, self._wall_clock())
+        known = self._file is not None and self._file == _identity(self.path)
+        self._opened, problem = open_database(self.path, self._wall_clock(), known=known)
+        self._file = _identity(self.path)
         self.active.unrecorded.clear()  # of rows of another file
         if problem:
             self._log.error("block database set aside, a new one created", reason=problem)
+            self._unshifted = 0.0
+        self._shift_database(self._wall_clock())
         self._load(self._wall_clock())
         return not problem
 
@@ -77,13 +85,22 @@ class BlockRecords:
         jump = now - self._monotonic() - self._offset
         if abs(jump) > _JUMP:
             self._offset += jump
+            self._unshifted += jump
             self._log.error("the clock was changed; the ends of blocks move with it", seconds=round(jump, 1))
             self.active.shift(jump)
-            self._correct(self.active.by_key.values())
+        self._shift_database(now)
         return now
 
+    def _shift_database(self, now: float) -> None:
+        """Bring the times in the file in line with the clock; what fails now is done the next time."""
+        if self._unshifted:
+            with self.database.transaction():
+                self.database.shift(self._unshifted)
+                self.database.stamp(now)
+            self._unshifted = 0.0
+
     def check_clock(self, now: float) -> None:
-        """Where the clock is behind the database, limit each block to the duration it was meant to have."""
+        """Where the clock is behind the database, limit each block and grace to the duration it was meant to have."""
         behind = self.database.clock_behind(now)
         if not behind:
             return
@@ -94,8 +111,12 @@ class BlockRecords:
         )
         for block in list(self.active.by_key.values()):
             self.active.set_end(block, min(block.until, now + block.until - block.since))
-        self._correct(self.active.by_key.values())
-        self.stamp(now)
+            block.since = min(block.since, now)
+        self.active.grace = {key: until - behind for key, until in self.active.grace.items()}
+        with self.database.transaction():
+            self.database.correct(self.active.by_key.values())
+            self.database.shift_grace(-behind)
+            self.database.stamp(now)
 
     def refresh(self, mode: Mode, now: float) -> list[Block] | None:
         """Load what other processes wrote, as ``portkin blocks`` does; None where none did.
@@ -145,7 +166,7 @@ class BlockRecords:
             self._load(now)
             raise
 
-    def take_back(self, plan: Plan, refused: set[BlockKey] | None, mode: Mode, now: float) -> set[BlockKey]:
+    def take_back(self, plan: Plan, refused: Set[BlockKey] | None, mode: Mode, now: float) -> set[BlockKey]:
         """The backend has nothing of the plan (None), or not these keys; returns the keys affected.
 
         Added blocks end as errors, extended ones keep their former end.
@@ -162,15 +183,16 @@ class BlockRecords:
         self.active.unrecorded.clear()
         return {block.key for block in failed} | {block.key for block, _ in extended}
 
-    def count(self, counted: Iterable[tuple[Block, int, int]]) -> None:
+    def count(self, blocks: Iterable[Block]) -> None:
         """Record how many packets and bytes each block has dropped."""
         with self.database.transaction():
-            self.database.count(counted)
+            self.database.count(blocks)
 
-    def stamp(self, now: float) -> None:
-        """Record the time, for `check_clock`."""
+    def stamp(self, now: float, mode: Mode, ready: bool, ipv6_fault: str) -> None:
+        """Record the time, for `check_clock`, and how the backend is doing."""
         with self.database.transaction():
             self.database.stamp(now)
+            self.database.describe_backend(mode, ready, ipv6_fault, now)
 
     def prune(self, before: float, now: float) -> None:
         """Delete blocks that ended before then."""
@@ -196,9 +218,14 @@ class BlockRecords:
         except (sqlite3.Error, StorageError) as again:
             self._log.error("there is no block database; nothing is blocked", reason=str(again))
 
-    def _correct(self, blocks: Iterable[Block]) -> None:
-        with self.database.transaction():
-            self.database.correct(blocks)
-
     def _load(self, now: float) -> None:
         self.active.load(self.database.active(), self.database.grace(now))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

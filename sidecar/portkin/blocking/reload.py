@@ -34,7 +34,7 @@ class LimitsFile(Watch):
         except ConfigError as error:
             self._log.error("new settings rejected, the old limits stay", reason=str(error))
             return
-        if limits != self._limits:
+        if not limits.same(self._limits):
             self._limits = limits
             self._apply(limits)
             self._log.info("limits of blocking reloaded", file=str(self._file))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,22 +24,24 @@ from numpy.typing import NDArray
 from portkin.bundles.manifest import Bundle, open_bundle
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
+from portkin.timeseries.calibration import Thresholds, followed, followed_all, share
 from portkin.timeseries.indicators import FLOOR, SIGMAS, TREND, early_warning, linear_trend, prediction_error
 from portkin.timeseries.scaling import Floats, Scaling
-from portkin.timeseries.windows import model_input, usable, windows
+from portkin.timeseries.windows import predicted_rates, windows
 
 KIND = "portkin-rates"
-SCHEMA = 2
-"""1 had no `logarithm` per model."""
+SCHEMA = 3
+"""1 had no `logarithm` per model, 2 thresholds that stayed as they were."""
 MODELS = "models.json"
-BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """One target's model: what it reads, how that is scaled, and when its indicators are alarms.
 
-    `features` begin with the target itself; `scaling` has one mean and deviation per feature.
+    `features` begin with the target itself; `scaling` has one mean and deviation per feature. The thresholds are those
+    when training ended; they are followed for `alarms_e` and `alarms_w` alarms per 30 days (`timeseries.calibration`),
+    and stay as they are where that is 0. `usual` is the excess that one bin in a hundred exceeds.
     """
 
     port: Port
@@ -49,6 +52,9 @@ class Model:
     scaling: Scaling
     threshold_e: float
     threshold_w: float
+    usual: float = 1.0
+    alarms_e: float = 0.0
+    alarms_w: float = 0.0
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Model:
@@ -66,6 +72,9 @@ class Model:
             ),
             _limit(fields["threshold_e"]),
             _limit(fields["threshold_w"]),
+            _number(fields, "usual"),
+            _number(fields, "alarms_e"),
+            _number(fields, "alarms_w"),
         )
         size = (len(model.features),)
         if model.length < 1 or model.scaling.mean.shape != size or model.scaling.std.shape != size:
@@ -90,12 +99,15 @@ class Model:
             # JSON has no infinity: null is a threshold that nothing exceeds
             "threshold_e": self.threshold_e if np.isfinite(self.threshold_e) else None,
             "threshold_w": self.threshold_w if np.isfinite(self.threshold_w) else None,
+            "usual": self.usual,
+            "alarms_e": self.alarms_e,
+            "alarms_w": self.alarms_w,
         }
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Common to all models of a bundle: bins, trend window, and the guards of the indicators."""
+    """Common to all models of a bundle: bins, trend window, the guards of the indicators, and until when it knows."""
 
     width: int
     tz: str
@@ -103,6 +115,8 @@ class Rules:
     floor: float = FLOOR
     sigmas: float = SIGMAS
     synthetic: bool = False
+    until: int = 0
+    """The start of the last bin that thresholds were calibrated on; they follow the bins after it."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,7 @@ class Score:
     """One port at one closed bin. NaN where too much of the history is unknown.
 
     `observed` and `forecast` are the closed bin's, `e` (equation 20) is of these; `ahead` and `trend` are the
-    next bin's, `w` (equation 21) is of those.
+    next bin's, `w` (equation 21) is of those. `raw` is E without its guard against counting noise.
     """
 
     port: Port
@@ -122,6 +136,7 @@ class Score:
     trend: float
     w: float
     threshold_w: float
+    raw: float
 
     @property
     def anomalous(self) -> bool:
@@ -193,16 +208,10 @@ class Forecaster:
     def run(self, number: int, window: Floats) -> Floats:
         """Rates of the bin after each window of counts (w, length, f) for model `number`: float64 (w,).
 
-        Never negative; NaN where the target's own history is mostly unknown.
+        Never negative; NaN where the target's own history is mostly unknown, or a count is impossible.
         """
         model, session = self.models[number], self._sessions[number]
-        found = np.full(len(window), np.nan)
-        able = np.flatnonzero(usable(window, 0))
-        for first in range(0, len(able), BATCH):
-            rows = able[first : first + BATCH]
-            scaled = session.run(None, {"window": model_input(window[rows], model.scaling)})[0]
-            found[rows] = model.scaling.rate(scaled.reshape(-1))
-        return found
+        return predicted_rates(window, model.scaling, lambda scaled: session.run(None, {"window": scaled})[0])
 
     def forecasts(self, ports: Sequence[Port], counts: Floats) -> Floats:
         """One-step forecasts along whole series: counts (n, p) -> (n + 1, targets).
@@ -215,35 +224,58 @@ class Forecaster:
             found[model.length :, number] = self.run(number, windows(counts[:, columns], model.length))
         return found
 
-    def score(self, ports: Sequence[Port], counts: Floats) -> list[Score]:
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those when training ended."""
+        return Thresholds(
+            *(np.array([getattr(model, name) for model in self.models]) for name in ("threshold_e", "threshold_w", "usual"))
+        )
+
+    def followed(self, thresholds: Thresholds, scores: Sequence[Score]) -> Thresholds:
+        """The thresholds for the bin after the one that has these scores."""
+        e, w, raw = (np.array([getattr(score, name) for score in scores]) for name in ("e", "w", "raw"))
+        return followed(thresholds, e, w, raw, *self._shares())
+
+    def _shares(self) -> tuple[Floats, Floats]:
+        """The shares of bins that may be alarms of E and of W: (targets,) each."""
+        width = self.rules.width
+        return (
+            share(np.array([model.alarms_e for model in self.models]), width),
+            share(np.array([model.alarms_w for model in self.models]), width),
+        )
+
+    def score(
+        self, ports: Sequence[Port], counts: Floats, thresholds: Thresholds | None = None
+    ) -> list[Score]:
         """Score the last bin of counts (n, p), oldest first, and look one bin ahead: one Score per target.
 
-        Raises InputError where there are fewer than `history` bins. Only the last `history` bins matter.
+        `thresholds` are those in force; without, those when training ended. Raises InputError where there are fewer than `history` bins. Only the last `history` bins matter.
         """
         if len(counts) < self.history:
             raise InputError(
                 f"{len(counts)} closed bins are too few for model bundle {self.id}, which reads "
                 f"{self.history}; wait, or fill the history from a recording"
             )
-        rules = self.rules
+        rules, limits = self.rules, thresholds or self.thresholds
         scores = []
         for number, (model, columns) in enumerate(zip(self.models, self.columns(ports), strict=True)):
-            forecast, ahead = self.run(number, windows(counts[-model.length - 1 :, columns], model.length))
+            expected, ahead = self.run(number, windows(counts[-model.length - 1 :, columns], model.length))
             observed = counts[-1, columns[0]]
             trend = linear_trend(counts[-rules.trend :, columns[0]])
-            e = prediction_error(observed, forecast, floor=rules.floor, sigmas=rules.sigmas)
+            e = prediction_error(observed, expected, floor=rules.floor, sigmas=rules.sigmas)
             w = early_warning(ahead, trend, floor=rules.floor, sigmas=rules.sigmas)
             scores.append(
                 Score(
                     model.port,
                     float(observed),
-                    float(forecast),
+                    float(expected),
                     float(e),
-                    model.threshold_e,
+                    float(limits.e[number]),
                     float(ahead),
                     float(trend),
                     float(w),
-                    model.threshold_w,
+                    float(limits.w[number]),
+                    float(prediction_error(observed, expected, floor=rules.floor, sigmas=0.0)),
                 )
             )
         return scores
@@ -257,12 +289,41 @@ class Forecaster:
         rules = self.rules
         found = self.forecasts(ports, counts)
         own = counts[:, [columns[0] for columns in self.columns(ports)]]
-        trend = np.full(own.shape, np.nan)
-        if len(own) >= rules.trend:
-            trend[rules.trend - 1 :] = linear_trend(windows(own, rules.trend).transpose(0, 2, 1))
+        trend = self.trends(ports, counts)
         e = prediction_error(own, found[:-1], floor=rules.floor, sigmas=rules.sigmas)
         w = early_warning(found[1:], trend, floor=rules.floor, sigmas=rules.sigmas)
         return found, e, w
+
+    def trends(self, ports: Sequence[Port], counts: Floats) -> Floats:
+        """The linear trend of W: counts (n, p) -> (n, targets); row t is of bin t + 1, NaN without enough bins."""
+        own = counts[:, [columns[0] for columns in self.columns(ports)]]
+        found = np.full(own.shape, np.nan)
+        if len(own) >= self.rules.trend:
+            found[self.rules.trend - 1 :] = linear_trend(windows(own, self.rules.trend).transpose(0, 2, 1))
+        return found
+
+    def thresholds_all(
+        self, starts: NDArray[np.int64], ports: Sequence[Port], counts: Floats, scored: tuple[Floats, Floats, Floats]
+    ) -> tuple[Floats, Floats]:
+        """The thresholds of E and W in force at each bin of a series, as the sidecar would have had them.
+
+        `scored` is what `score_all` returned of the same counts (n, p); `starts` (n,) are the bins'. Bins up to
+        `rules.until` have the thresholds when training ended. Returns (n, targets) each.
+        """
+        forecast, e, w = scored
+        own = counts[:, [columns[0] for columns in self.columns(ports)]]
+        raw = prediction_error(own, forecast[:-1], floor=self.rules.floor, sigmas=0.0)
+        moves = (starts > self.rules.until) & ~np.isnan(counts).all(axis=1)
+        limits_e, limits_w, _ = followed_all(self.thresholds, e, w, raw, *self._shares(), moves)
+        return limits_e, limits_w
+
+
+def _number(fields: dict[str, Any], name: str) -> float:
+    """A finite number of models.json that is not negative. Raises ValueError for another."""
+    value = float(fields[name])
+    if not (np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is {value}")
+    return value
 
 
 def _limit(value: float | None) -> float:
@@ -295,15 +356,16 @@ def _session(bundle: Bundle, model: Model) -> onnxruntime.InferenceSession:
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            bytes(bundle.files[model.file]), options, providers=["CPUExecutionProvider"]
-        )
+        # From a file, for onnxruntime keeps bytes that it was given: twice the memory here. Not the bundle's, which may
+        # have changed since it was verified.
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as copy:
+            copy.write(bundle.files[model.file])
+            copy.flush()
+            session = onnxruntime.InferenceSession(copy.name, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class per fault, none of them public
         raise BundleError(
             f"{bundle.path / model.file}: onnxruntime cannot load it ({error}); train the models again"
         ) from None
-    # onnxruntime's Python wrapper keeps the file's bytes to reload on other hardware: twice the memory here.
-    session._model_bytes = None
     inputs, outputs = session.get_inputs(), session.get_outputs()
     expected = [model.length, len(model.features)]
     if [i.name for i in inputs] != ["window"] or inputs[0].shape[1:] != expected or len(outputs) != 1:

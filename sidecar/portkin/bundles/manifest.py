@@ -17,6 +17,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -229,8 +230,17 @@ def _has_name(folder: int, path: Path) -> bool:
 
 
 def _read(folder: int, name: str) -> bytes:
-    """The bytes of a file of the folder; OSError as the file system raises it."""
-    with open(name, "rb", opener=lambda file, flags: os.open(file, flags, dir_fd=folder)) as opened:
+    """The bytes of a file of the folder, never mapped: an edit in place must not reach who has read it.
+
+    Raises OSError as the file system does, and for what is no regular file, as a pipe that would never end.
+    """
+
+    def without_waiting(file: str, flags: int) -> int:
+        return os.open(file, flags | os.O_NONBLOCK, dir_fd=folder)
+
+    with open(name, "rb", opener=without_waiting) as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
         return opened.read()
 
 

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from portkin.blocking.enforcer import Enforcer
+    from portkin.blocking.listing import BackendState
     from portkin.zeek.messages import BlockResponse
 
 _file = click.option(
@@ -55,24 +56,24 @@ def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: b
     import time
 
     from portkin.blocking.config import database_path
-    from portkin.blocking.database import BlockDatabase
+    from portkin.blocking.listing import Listing
     from portkin.errors import StorageError
     from portkin.net.ports import Port
 
     path = database_path(_settings(file).enforce)
-    if not path.exists():
-        rows: list[dict[str, Any]] = []
-    else:
-        chosen = Port.parse(port) if port else None
-        source = str(_address(src)) if src else None
-        try:
-            database = BlockDatabase(path)
-            rows = database.rows(active=not ended, src=source, port=chosen, limit=limit)
-            database.close()
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(
-                f"{path}: the block database cannot be read ({error}); see the log of `portkin serve`"
-            ) from None
+    rows: list[dict[str, Any]] = []
+    chosen = Port.parse(port) if port else None
+    source = str(_address(src)) if src else None
+    try:
+        if path.exists():
+            listing = Listing(path)
+            rows = listing.rows(active=not ended, src=source, port=chosen, limit=limit)
+            _warn(listing.backend(), time.time())
+            listing.close()
+    except (OSError, sqlite3.Error) as error:
+        raise StorageError(
+            f"{path}: the block database cannot be read ({error}); see the log of `portkin serve`"
+        ) from None
     if as_json:
         _print_json(map(_described, rows))
     elif rows:
@@ -100,11 +101,12 @@ def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: 
     """Block PORTS for the source SRC, or extend that. Protected addresses and ports are refused."""
     from datetime import timedelta
 
+    from portkin.blocking.block import NOTE
     from portkin.net.ports import Port
     from portkin.zeek.messages import BlockRequest, Count
 
     parsed = [Port.parse(port) for port in ports]
-    evidence = f"evidence=OPERATOR {reason}".strip()
+    evidence = f"evidence=OPERATOR {NOTE}={reason}" if reason else "evidence=OPERATOR"
     requests = [
         BlockRequest("by hand", _address(src), port, timedelta(seconds=seconds), "", port, Count(0), evidence)
         for port in parsed
@@ -146,6 +148,17 @@ def flush(yes: bool, as_json: bool, file: Path | None) -> None:
     if not yes:
         click.confirm("End every block?", abort=True, err=True)
     _ordered(file, as_json, lambda enforcer: enforcer.flush())
+
+
+def _warn(backend: BackendState | None, now: float) -> None:
+    """Say on standard error that blocks are listed which the backend does not hold."""
+    if backend is None:
+        return
+    since = f"as of {max(0.0, now - backend.at):.0f} s ago"
+    if not backend.ready:
+        click.echo(f"{backend.mode} does not hold these blocks, {since}; see the log of `portkin serve`", err=True)
+    if backend.ipv6_fault:
+        click.echo(f"no IPv6 source is blocked, {since}: {backend.ipv6_fault}", err=True)
 
 
 def _settings(file: Path | None) -> Any:

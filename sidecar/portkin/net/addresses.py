@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 from socket import AF_INET, AF_INET6, inet_ntoa, inet_pton
 
 from portkin.errors import ConfigError
@@ -17,6 +17,9 @@ def number_of(text: str) -> int:
     """The 128-bit form of an address written as text; IPv4 as IPv4-mapped IPv6. Raises ValueError for no address.
 
     The zone of ``fe80::1%eth0`` is left out.
+
+    >>> hex(number_of("192.0.2.7"))
+    '0xffffc0000207'
     """
     try:
         # The C library first: a start may read 100,000 of them.
@@ -33,7 +36,11 @@ def number_of_address(address: Address) -> int:
 
 
 def text_of(number: int) -> str:
-    """The text of a 128-bit address; of IPv4, by far the most frequent, by the C library."""
+    """The text of a 128-bit address; of IPv4, by far the most frequent, by the C library.
+
+    >>> text_of(number_of("2001:DB8:0::1")), text_of(number_of("192.0.2.7"))
+    ('2001:db8::1', '192.0.2.7')
+    """
     if number >> 32 == 0xFFFF:
         return inet_ntoa((number & 0xFFFFFFFF).to_bytes(4, "big"))
     return str(IPv6Address(number))
@@ -45,13 +52,19 @@ def ip_of(number: int) -> Address:
 
 
 class Nets:
-    """An immutable set of networks; ``number in nets`` takes a 128-bit address."""
+    """An immutable set of networks; ``number in nets`` takes a 128-bit address.
+
+    Two are equal if they hold the same addresses, however these are written and ordered.
+
+    >>> number_of("192.0.2.7") in Nets(["192.0.2.0/24", "2001:db8::/32"])
+    True
+    """
 
     __slots__ = ("_by_mask", "_text")
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
         """Raises ConfigError, which quotes the text, where one is not a network."""
-        by_mask: dict[int, set[int]] = {}
+        found = []
         self._text = tuple(networks)
         for text in self._text:
             try:
@@ -63,9 +76,11 @@ class Nets:
             bits, first = (net.prefixlen, int(net.network_address))
             if net.version == 4:
                 bits, first = bits + 96, first | MAPPED
-            mask = ((1 << bits) - 1) << (128 - bits)
-            by_mask.setdefault(mask, set()).add(first)
-        self._by_mask = tuple(by_mask.items())
+            found.append(IPv6Network((first, bits)))
+        by_mask: dict[int, set[int]] = {}
+        for net in collapse_addresses(found):
+            by_mask.setdefault(int(net.netmask), set()).add(int(net.network_address))
+        self._by_mask = tuple((mask, frozenset(firsts)) for mask, firsts in sorted(by_mask.items()))
 
     def __contains__(self, address: int) -> bool:
         # Most sets are empty, and asked for every packet.
@@ -78,7 +93,7 @@ class Nets:
         return isinstance(other, Nets) and self._by_mask == other._by_mask
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return hash(self._by_mask)
 
     def __repr__(self) -> str:
         return f"Nets({list(self._text)!r})"

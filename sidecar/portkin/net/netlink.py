@@ -1,16 +1,17 @@
-"""Netlink: dumps of the kernel's tables, and the attributes in their messages. Nothing is written here.
+"""Netlink: reading the kernel's tables, and the attributes in its messages. Nothing is written here.
 
 netlink(7); the layouts are those of linux/netlink.h, part of the kernel's stable interface.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
 from collections.abc import Iterator
 
-NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_DUMP_INTR = 0x10
 _HEADER = struct.Struct("=IHHII")
@@ -35,14 +36,24 @@ def dump(protocol: int, kind: int, payload: bytes) -> Iterator[tuple[int, memory
     ``protocol`` is a ``NETLINK_*`` number, ``payload`` what follows the header of the request. Raises
     NetlinkError; Interrupted, after the last message, where the dump is inconsistent.
     """
+    return _ask(protocol, kind, payload, NLM_F_REQUEST | NLM_F_DUMP)
+
+
+def get(protocol: int, kind: int, payload: bytes) -> Iterator[tuple[int, memoryview]]:
+    """All messages of the answer to a request for one thing, as `dump`. Raises NetlinkError, ENOENT for none such."""
+    return _ask(protocol, kind, payload, NLM_F_REQUEST | NLM_F_ACK)
+
+
+def _ask(protocol: int, kind: int, payload: bytes, asked: int) -> Iterator[tuple[int, memoryview]]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as opened:
         opened.settimeout(_TIMEOUT)
-        opened.sendto(
-            _HEADER.pack(_HEADER.size + len(payload), kind, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + payload, (0, 0)
-        )
+        opened.sendto(_HEADER.pack(_HEADER.size + len(payload), kind, asked, 1, 0) + payload, (0, 0))
         interrupted = False
         while True:
-            data = memoryview(opened.recv(_READ))
+            try:
+                data = memoryview(opened.recv(_READ))
+            except TimeoutError:  # it has no errno
+                raise NetlinkError(errno.ETIMEDOUT, f"the kernel did not answer within {_TIMEOUT:g} s") from None
             while len(data) >= _HEADER.size:
                 length, found, flags, _, _ = _HEADER.unpack_from(data)
                 body = data[_HEADER.size : length]
@@ -52,7 +63,7 @@ def dump(protocol: int, kind: int, payload: bytes) -> Iterator[tuple[int, memory
                     if code:
                         raise NetlinkError(-code, os.strerror(-code))
                     if interrupted:
-                        raise Interrupted(4, "the table changed while it was read")
+                        raise Interrupted(errno.EINTR, "the table changed while it was read")
                     return
                 yield found, body
                 data = data[(length + 3) & ~3 :]

@@ -32,6 +32,10 @@ class PortGroups:
         """Ranges with equally many of these ports, and in each at least ``count`` groups and one.
 
         A scan of ports in a row thus touches ``count`` groups, whatever the range.
+
+        >>> groups = PortGroups.of([22, 80, 443, 8080], count=3)
+        >>> groups.firsts, groups.span(1), groups.group(443)
+        ((0, 80, 443, 8080), (80, 442), (2, 3))
         """
         ordered = sorted(set(numbers))
         ranges = min(RANGES, len(ordered))

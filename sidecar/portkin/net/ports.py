@@ -29,6 +29,9 @@ class Port(NamedTuple):
         """Read ``"80"`` or ``"53/udp"``; ``proto`` is used where the text names none.
 
         Raises PortError, which quotes the text, for anything else.
+
+        >>> str(Port.parse("443")), str(Port.parse("53/UDP"))
+        ('443/tcp', '53/udp')
         """
         number, slash, named = text.strip().partition("/")
         chosen = named.lower() if slash else proto

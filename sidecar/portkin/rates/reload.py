@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from portkin.bundles.manifest import MANIFEST
 from portkin.errors import BundleError
 from portkin.logs import Log
 from portkin.rates.metrics import RatesMetrics
@@ -34,7 +33,7 @@ class ModelFolder(Watch):
         self._replace = replace
         self._metrics = metrics
         self._log = log
-        super().__init__(path / MANIFEST)
+        super().__init__(path)
         self._serve("scoring rates")
 
     async def changed(self) -> None:

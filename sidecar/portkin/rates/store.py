@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from portkin.net.ports import Port
 from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 from portkin.timeseries.bins import bin_start, next_start
+from portkin.timeseries.calibration import Thresholds
 from portkin.timeseries.scaling import Floats
 
 SCHEMA = 1
@@ -43,6 +44,15 @@ CREATE TABLE counted (
     proto TEXT NOT NULL, port INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (proto, port)
 ) WITHOUT ROWID;
 """
+_UNCOUNTED = -1
+"""In place of a number: the bin was watched, and this port was not counted in it."""
+_THRESHOLDS = """
+CREATE TABLE IF NOT EXISTS thresholds (
+    model TEXT NOT NULL, proto TEXT NOT NULL, port INTEGER NOT NULL, e REAL NOT NULL, w REAL NOT NULL,
+    usual REAL NOT NULL, PRIMARY KEY (model, proto, port)
+) WITHOUT ROWID
+"""
+"""Beside `_TABLES`, so that a file of before gains it."""
 _SLACK = 0.01
 """Seconds by which stamps of the same moment may differ: Zeek's are written in milliseconds."""
 WIDEST = 31 * 86_400.0
@@ -91,7 +101,8 @@ class RateStore:
         self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
-        self._db = connect(path)
+        self._followed: tuple[str, Thresholds] | None = None
+        self._db = connect(path, application=_APPLICATION, what="a rates database")
         try:
             self._create()
         except BaseException:
@@ -101,6 +112,7 @@ class RateStore:
     def _create(self) -> None:
         prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a rates database")
         with transaction(self._db):
+            self._db.execute(_THRESHOLDS)
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
                 for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608
@@ -174,7 +186,7 @@ class RateStore:
             )
             self._db.executemany(
                 "INSERT INTO counts VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (bin, proto, port) DO UPDATE SET n = n + excluded.n",
+                "ON CONFLICT (bin, proto, port) DO UPDATE SET n = n + excluded.n WHERE n >= 0",
                 [(bin_, port.proto, port.number, n) for port, n in counts.items() if port in self.columns],
             )
             # A late report completes a closed bin.
@@ -281,7 +293,7 @@ class RateStore:
         column = {(port.proto, port.number): column for port, column in self.columns.items()}
         for start, proto, number_, n in rows:
             if start in place and (proto, number_) in column:
-                counted[place[start], column[proto, number_]] = n
+                counted[place[start], column[proto, number_]] = np.nan if n == _UNCOUNTED else n
         found += counted  # what is unknown stays NaN
         for proto, number_, since in self._db.execute("SELECT proto, port, since FROM counted WHERE since > 0"):
             before = sum(start < since for start in starts)
@@ -296,16 +308,17 @@ class RateStore:
         if lacking := set(self.ports) - set(ports):
             raise ValueError(f"it has no counts of {', '.join(sorted(map(str, lacking))[:5])}")
         open_, latest = self.open, self._one("SELECT max(since) FROM counted") or 0
+        counted_since = self._db.execute("SELECT proto, port, since FROM counted").fetchall()
         taken = []
         with transaction(self._db):
             for start, row in list(zip(starts.tolist(), counts, strict=True))[-self._bins :]:
                 if open_ is not None and start >= open_:
                     break
                 # A bin in which not all of today's ports were counted is better taken from the recording.
-                if start >= latest and self._one("SELECT known FROM bins WHERE start = ?", start):
+                known = not np.isnan(row).any()
+                if (start >= latest or not known) and self._one("SELECT known FROM bins WHERE start = ?", start):
                     continue
                 self._db.execute("DELETE FROM counts WHERE bin = ?", (start,))
-                known = not np.isnan(row).any()
                 total = int(row.sum()) if known else 0
                 self._db.execute("INSERT OR REPLACE INTO bins VALUES (?, ?, ?)", (start, known, total))
                 if known:
@@ -315,8 +328,54 @@ class RateStore:
                     )
                     taken.append(start)
             if taken:
+                self._mark_uncounted(taken, counted_since)
                 self._db.execute("UPDATE counted SET since = min(since, ?)", (taken[0],))
         return len(taken)
+
+
+    def _mark_uncounted(self, taken: Sequence[int], counted_since: Sequence[tuple[str, int, int]]) -> None:
+        """Mark the ports that nodes did not count yet in bins, from the first taken one on, that were not taken.
+
+        A port is counted from the first bin of the recording on; between those of the recording and the first in which
+        nodes count it, it is unknown, not zero.
+        """
+        latest = max(since for _, _, since in counted_since)
+        rows = self._db.execute("SELECT start FROM bins WHERE start >= ? AND start < ?", (taken[0], latest))
+        watched = {start for (start,) in rows} - set(taken)
+        self._db.executemany(
+            "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)",
+            [
+                (start, proto, port, _UNCOUNTED)
+                for start in sorted(watched)
+                for proto, port, since in counted_since
+                if start < since
+            ],
+        )
+
+
+    # Thresholds.
+
+    def thresholds(self, model_id: str, targets: Sequence[Port], first: Thresholds) -> Thresholds:
+        """Those of these models after the latest scored bin; ``first`` where no bin was scored by them."""
+        if self._followed is None or self._followed[0] != model_id:
+            rows = self._db.execute("SELECT proto, port, e, w, usual FROM thresholds WHERE model = ?", (model_id,))
+            held = {Port(port, proto): values for proto, port, *values in rows}
+            columns = np.array([first.e, first.w, first.usual])
+            for at, target in enumerate(targets):
+                columns[:, at] = held.get(target, columns[:, at])
+            self._followed = (model_id, Thresholds(*columns))
+        return self._followed[1]
+
+    def keep_thresholds(self, model_id: str, targets: Sequence[Port], now: Thresholds) -> None:
+        """Keep the thresholds for the next bin; those of other models are forgotten."""
+        columns = zip(targets, now.e.tolist(), now.w.tolist(), now.usual.tolist(), strict=True)
+        with transaction(self._db):
+            self._db.execute("DELETE FROM thresholds WHERE model != ?", (model_id,))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO thresholds VALUES (?, ?, ?, ?, ?, ?)",
+                [(model_id, port.proto, port.number, e, w, usual) for port, e, w, usual in columns],
+            )
+        self._followed = (model_id, now)
 
 
 def _ends(starts: Sequence[int]) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -39,20 +39,42 @@ def bin_start(when: float, width: int, tz: str = "UTC") -> int:
         raise ValueError(f"a bin of {width} s does not divide a day; use 3600 or 86400")
     if width < DAY or tz == "UTC":
         return int(when // width) * width
-    local = datetime.fromtimestamp(when, zone(tz))
-    return int(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp())
+    return _midnight(datetime.fromtimestamp(when, zone(tz)).date(), zone(tz))
+
+
+def _midnight(day: date, tz: tzinfo) -> int:
+    """The first second of a local day. Where the clocks skip midnight, that is when they do."""
+    before, after = (
+        int(datetime.combine(day, time(), tz).replace(fold=fold).timestamp()) for fold in (0, 1)
+    )
+    # Of a midnight that is skipped, PEP 495 has fold 0 later than fold 1, and the gap ends between them.
+    while after < before:
+        middle = (after + before) // 2
+        if datetime.fromtimestamp(middle, tz).date() < day:
+            after = middle + 1
+        else:
+            before = middle
+    return before
 
 
 def next_start(start: int, width: int, tz: str = "UTC") -> int:
     """The start of the bin after the one that begins at `start`."""
     if width < DAY or tz == "UTC":
         return start + width
-    local = datetime.fromtimestamp(start, zone(tz)).replace(tzinfo=None) + timedelta(days=1)
-    return int(local.replace(tzinfo=zone(tz)).timestamp())
+    # By date: a day that begins at 01:00, as midnight is skipped, is followed by one that begins at midnight.
+    found, day = start, datetime.fromtimestamp(start, zone(tz)).date()
+    while found <= start:  # the zone may skip a whole day
+        day += timedelta(days=1)
+        found = _midnight(day, zone(tz))
+    return found
 
 
 def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArray[np.int64]:
-    """The starts, in seconds, of all bins from the one that holds `first` to that of `last`: int64 (n,)."""
+    """The starts, in seconds, of all bins from the one that holds `first` to that of `last`: int64 (n,).
+
+    >>> bin_starts(1_800, 9_000, HOUR).tolist()
+    [0, 3600, 7200]
+    """
     start, end = bin_start(first, width, tz), bin_start(last, width, tz)
     if width < DAY or tz == "UTC":
         return np.arange(start, end + 1, width, dtype=np.int64)
@@ -64,7 +86,11 @@ def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArra
 
 
 def label(start: int, width: int, tz: str = "UTC") -> str:
-    """A bin as people read it: ``2013-03-03`` for days, ``2013-03-03T21:00Z`` for hours in UTC."""
+    """A bin as people read it: days by their date, shorter bins by their begin.
+
+    >>> label(1_362_344_400, HOUR), label(1_362_268_800, DAY)
+    ('2013-03-03T21:00Z', '2013-03-03')
+    """
     if width >= DAY:
         return datetime.fromtimestamp(start, zone(tz)).strftime("%Y-%m-%d")
     if tz == "UTC":

@@ -34,6 +34,11 @@ def prediction_error(observed: Floats, forecast: Floats, *, floor: float = FLOOR
     """Equation 20: E_t = max(0, (X_t - X^_t) / X^_t), the observed rate above its forecast.
 
     With `floor=0, sigmas=0` as printed: infinite where something was observed and nothing forecast.
+
+    >>> prediction_error(np.array([30.0, 12.0]), np.array([10.0, 10.0])).tolist()  # 2 is within 3 sqrt(10)
+    [2.0, 0.0]
+    >>> prediction_error(np.array([12.0]), np.array([10.0]), floor=0, sigmas=0).tolist()
+    [0.2]
     """
     return excess(observed, forecast, floor, sigmas)
 
@@ -42,6 +47,9 @@ def early_warning(forecast: Floats, trend: Floats, *, floor: float = FLOOR, sigm
     """Equation 21: W_t = max(0, (X^_t+1 - L_t+1) / L_t+1), the forecast above the linear trend.
 
     The trend of falling rates may be negative; it is taken as 0 then, which the printed equation leaves open.
+
+    >>> early_warning(np.array([30.0]), np.array([10.0])).tolist()
+    [2.0]
     """
     return excess(forecast, np.maximum(trend, 0.0), floor, sigmas)
 
@@ -50,6 +58,9 @@ def moving_average_excess(observed: Floats, m: int, *, floor: float = 0.0) -> Fl
     """Equation 22: A_t, the observed rate (n,) above the mean of the m latest bins, itself included.
 
     The first m - 1 bins, and those with an unknown bin among their m, are NaN.
+
+    >>> moving_average_excess(np.array([1.0, 1.0, 4.0]), 3).tolist()  # the mean is 2
+    [nan, nan, 1.0]
     """
     mean = np.full(len(observed), np.nan)
     if len(observed) >= m:
@@ -61,6 +72,9 @@ def linear_trend(history: Floats) -> Floats:
     """L_t+1 of equation 21: the line through the latest bins (..., m), oldest first, one step ahead: (...,).
 
     Least squares over the known bins; NaN where fewer than two are known.
+
+    >>> round(float(linear_trend(np.array([1.0, np.nan, 3.0]))), 6)
+    4.0
     """
     m = history.shape[-1]
     known = ~np.isnan(history)

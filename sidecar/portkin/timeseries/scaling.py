@@ -27,7 +27,12 @@ class Scaling:
 
     @classmethod
     def fit(cls, counts: Floats, *, logarithm: bool = False) -> Scaling:
-        """From counts (n, f), unknown bins left out; a feature that never varies, or is unknown, keeps unit 1."""
+        """From counts (n, f), unknown bins left out; a feature that never varies, or is unknown, keeps unit 1.
+
+        >>> scaling = Scaling.fit(np.array([[1.0], [np.nan], [3.0]]))
+        >>> scaling.apply(np.array([5.0])).tolist(), scaling.rate(np.array([3.0])).tolist()  # mean 2, deviation 1
+        ([3.0], [5.0])
+        """
         if logarithm:
             counts = np.log1p(counts)
         known = ~np.isnan(counts)

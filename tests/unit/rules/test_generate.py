@@ -76,17 +76,21 @@ def test_autopilot_needs_nobody(table):
 
 
 def test_counts_of_rules(table):
-    """Two rules per port, one per group of new ports, and per protocol: new hosts, counts, answers, scanners."""
+    """Two rules per port, one per group of new ports, and some for each protocol."""
     plan = Plan(detector=Detector(count=4))
     # Two TCP ports make two ranges; a count of 4 takes 8 groups in each; the UDP port is a group of its own.
-    assert 2 * 3 + (2 * 8 + 1) + 2 * (1 + 4 + 3 + 1) == len(built(table, plan))
+    groups = 2 * 8 + 1
+    # Per protocol: new host, two for scanners, 3 places, 15 + 3 of a burst, a scanner's packet, peers; for each place
+    # two for answers, and two for any answer; of TCP, a refusal for each place.
+    counting, answers, refusals = 1 + 2 + 3 + 18 + 1 + 1, 2 * 3 + 2, 3
+    assert 2 * 3 + groups + 2 * (counting + answers) + refusals == len(built(table, plan))
 
 
 def test_syn_rules_are_not_searched_for(table):
-    """A TCP rule holds no content, so that Suricata passes it over for all packets but SYNs."""
+    """A TCP rule holds no content, so that Suricata passes it over for all packets but SYNs and RSTs."""
     rules = [rule for rule in built(table, Plan()).values() if rule.header.startswith("tcp")]
     assert [] == [rule.sid for rule in rules if options(rule, "content")]
-    assert {"S,12", "SA,12"} == {value for rule in rules for value in options(rule, "flags")}
+    assert {"S,12", "SA,12", "RA,12"} == {value for rule in rules for value in options(rule, "flags")}
 
 
 def test_few_ranges(table):
@@ -116,28 +120,50 @@ def test_bits_that_are_tested_are_set(table):
     of = [value.split(",") for rule in rules for value in options(rule, "xbits")]
     tested = {name for command, name, *_ in of if command == "isset"}
     put = {name for command, name, *_ in of if command == "set"}
-    assert tested == {name for name in put if not name.startswith(("pkhost", "pkseen"))}
+    # Host, peer, port, and whether a place is young: only their absence matters, as of most bits of a burst.
+    absent = ("pkhost", "pkpeer", "pkseen", "pkyoung", "pkunit", "pksixteen")
+    assert {name for name in put if not name.startswith(absent)} | {"pkunit15", "pksixteen3"} == tested
     ends = {name: rest[-1] for command, name, *rest in of if command == "set"}
     assert {"expire 77"} == {ends[name] for name in ("pk22", "pk80", "pk53u")}
 
 
-def test_answers_are_taken_back(table):
-    """For each count there is a rule that the first answer of a counted flow matches; it counts one less."""
-    rules = built(table, Plan(detector=Detector(count=3, seconds=20)))
-    sids = Sids()
-    first, second = rules[sids.answer(0, "tcp")], rules[sids.answer(1, "tcp")]
-    assert sids.answer(2, "tcp") not in rules
-    assert ("tcp $HOME_NET any -> $EXTERNAL_NET any", ["SA,12"]) == (first.header, options(first, "flags"))
-    assert ["isset,pkcounted", "unset,pkcounted"] == options(first, "flowbits")
-    expected = ["isset,pkwindow", "isset,pkstep1", "unset,pkstep1", "unset,pkwindow"]
-    assert [f"{bit},track ip_dst" for bit in expected] == options(first, "xbits")
-    expected = ["isset,pkwindow", "isset,pkstep2", "unset,pkstep2", "unset,pkstep1", "set,pkstep1"]
-    assert [f"{bit},track ip_dst" for bit in expected[:-1]] == options(second, "xbits")[:-1]
-    assert "set,pkstep1,track ip_dst,expire 20" == options(second, "xbits")[-1]
-    counting = [rules[sids.count(number, "tcp")] for number in range(5)]
-    assert [False, True, True, False, False] == ["set,pkcounted" in options(rule, "flowbits") for rule in counting]
-    udp = rules[sids.answer(0, "udp")]
+def test_what_becomes_of_a_contact(table):
+    """A contact takes a place; its answer frees the place and forgives another, its refusal makes it fail at once."""
+    rules, sids = built(table, Plan(detector=Detector(count=3, seconds=20))), Sids()
+    take = rules[sids.count(3, "tcp")]
+    expected = ["isnotset,pkopen2", "set,pkopen2", "unset,pkyoung2", "set,pkyoung2"]
+    assert expected == [",".join(value.split(",")[:2]) for value in options(take, "xbits")]
+    assert "set,pkopen2,track ip_src,expire 20" in options(take, "xbits")
+    assert ["isset,pknew", "unset,pknew", "set,pkopen2", "set,pkasked"] == options(take, "flowbits")
+    answer, forgive, refusal = (rules[sids.answer(number, "tcp")] for number in (1, 65, 131))
+    assert ("tcp $HOME_NET any -> $EXTERNAL_NET any", ["SA,12"]) == (answer.header, options(answer, "flags"))
+    assert ["isset,pkopen2", "unset,pkopen2", "set,pkcredit"] == options(answer, "flowbits")
+    expected = ["isset,pkopen2", "unset,pkopen2", "unset,pkyoung2"]
+    assert [f"{bit},track ip_dst" for bit in expected] == options(answer, "xbits")
+    expected = ["isset,pkopen2", "isnotset,pkyoung2", "unset,pkopen2"]
+    assert [f"{bit},track ip_dst" for bit in expected] == options(forgive, "xbits")
+    assert (["RA,12"], ["unset,pkyoung2,track ip_dst"]) == (options(refusal, "flags"), options(refusal, "xbits"))
+    udp = rules[sids.answer(1, "udp")]
     assert ("udp $HOME_NET any -> $EXTERNAL_NET any", ["to_client"]) == (udp.header, options(udp, "flow"))
+    assert sids.answer(2, "tcp") not in rules
+
+
+def test_order_of_rules(table):
+    """Rules that consume a flowbit are ordered by their ids, so each tests a host bit, and none is before its turn."""
+    rules, sids = built(table, Plan()), Sids()
+    consuming = [rule for rule in rules.values() if "unset,pknew" in options(rule, "flowbits")]
+    assert all(any("set," in bit and "ip_src" in bit for bit in options(rule, "xbits")) for rule in consuming)
+    tcp = [rule.msg for rule in sorted(consuming, key=lambda rule: rule.sid) if rule.header.startswith("tcp")]
+    assert ["scanner after", "scanner after"] == [" ".join(msg.split(" ")[1:3]) for msg in tcp[:2]]
+    assert [f"PORTKIN new contact {place}" for place in range(1, 10)] == tcp[2:11]
+    assert sids.count(66, "tcp") == next(rule.sid for rule in rules.values() if rule.msg.endswith("burst, 1"))
+
+
+def test_udp_hosts_count_at_protected_ports(table):
+    """A new host counts at any TCP port, at UDP ports only where they are protected."""
+    rules = built(table, Plan()).values()
+    found = {rule.header for rule in rules if rule.msg == "PORTKIN new host for a source"}
+    assert {"tcp $EXTERNAL_NET any -> $HOME_NET any", "udp $EXTERNAL_NET any -> $HOME_NET 53"} == found
 
 
 def test_extended_by_a_new_probe(table):
@@ -166,10 +192,10 @@ def test_short_and_empty_rows(table):
 
 
 def test_only_what_concerns_people_alerts(table):
-    """Block rules and the rule that finds a scanner alert; those that count do not."""
+    """Block rules and the rules that find a scanner alert; those that count do not."""
     rules = built(table, Plan()).values()
     loud = Counter(" ".join(rule.msg.split(" ")[1:3]) for rule in rules if not options(rule, "noalert"))
-    assert Counter({"blocked port": 3, "scanner after": 2}) == loud
+    assert Counter({"blocked port": 3, "scanner after": 4}) == loud
 
 
 def test_only_block_rules_have_the_action(table):
@@ -202,11 +228,29 @@ def test_long_pass_list(table):
     assert [1_894_000, 1_894_001, 1_894_002] == [rule.sid for rule in rules]
 
 
-def test_bad_pass_list(tmp_path):
-    """A line that is not a network is refused with its number."""
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("example.org", "'example.org' is not a network .*write 192.0.2.0/24"),
+        ("fe80::1%eth0", "a rule knows no zones; write 'fe80::1'"),
+        ("fe80::1%x] any", "a rule knows no zones"),
+        ("192.0.2.5/24", "bits behind its prefix; write 192.0.2.0/24 for the network, 192.0.2.5 for the address"),
+        ("2001:db8::1/32", "write 2001:db8::/32 for the network, 2001:db8::1 for the address"),
+    ],
+)
+def test_bad_pass_list(tmp_path, line, says):
+    """A line that is not a network is refused with its number, the reason, and what to write."""
     file = tmp_path / "pass.txt"
-    file.write_text("192.0.2.0/24\nexample.org\n")
-    with pytest.raises(RulesError, match=r"pass\.txt:2: 'example\.org' is not a network"):
+    file.write_text(f"192.0.2.0/24\n{line}\n")
+    with pytest.raises(RulesError, match=rf"pass\.txt:2: .*{says}"):
         read_networks(file)
     with pytest.raises(RulesError, match="cannot be read"):
         read_networks(tmp_path / "none.txt")
+
+
+def test_mapped_pass_list(tmp_path):
+    """IPv4 in IPv6 notation stands for IPv4: that is what the packets are."""
+    file = tmp_path / "pass.txt"
+    file.write_text("::ffff:198.51.100.0/120\n::ffff:192.0.2.7\n::/0\n0.0.0.0/0\n::ffff:0:0/96\n")
+    expected = ["198.51.100.0/24", "192.0.2.7/32", "::/0", "0.0.0.0/0", "0.0.0.0/0"]
+    assert expected == read_networks(file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -29,6 +29,44 @@ def test_days_follow_daylight_saving():
     assert [23 * HOUR, 24 * HOUR] == np.diff(starts).tolist()
     assert "2021-03-28" == label(int(starts[0]), DAY, "Europe/Paris")
     assert starts[1] == next_start(int(starts[0]), DAY, "Europe/Paris")
+
+
+@pytest.mark.parametrize(
+    ("tz", "skipped"),
+    [
+        ("Africa/Cairo", datetime(2024, 4, 26, 1)),
+        ("America/Santiago", datetime(2024, 9, 8, 1)),
+        ("Asia/Beirut", datetime(2024, 3, 31, 1)),
+        ("America/Havana", datetime(2024, 3, 10, 1)),
+        ("Pacific/Apia", datetime(2011, 12, 31)),  # 30 December was left out
+    ],
+)
+def test_midnight_comes_back_after_a_day_that_began_without_one(tz, skipped):
+    """The clocks went from 24:00 to 01:00: that day begins at 01:00, has 23 hours, and the next begins at midnight."""
+    there = zone(tz)
+    first = int(skipped.replace(tzinfo=there).timestamp())
+    starts = bin_starts(first - 2 * DAY, first + 3 * DAY, DAY, tz)
+    assert first in starts
+    at = starts.tolist().index(first)
+    assert [(0, 0)] * 2 == [
+        (local.hour, local.minute) for local in (datetime.fromtimestamp(s, there) for s in starts[at + 1 : at + 3])
+    ]
+    assert skipped.hour == (24 * HOUR - (starts[at + 1] - first)) // HOUR
+    assert starts[at + 1] == next_start(first, DAY, tz)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(["Africa/Cairo", "America/Santiago", "Asia/Beirut", "America/Havana", "Europe/Paris", "UTC"]),
+    st.integers(1_000_000_000, 1_900_000_000),
+)
+def test_days_follow_one_another_in_every_zone(tz, when):
+    """The bin of a time begins no later than it, the next one after it, and is its own start."""
+    start = bin_start(when, DAY, tz)
+    following = next_start(start, DAY, tz)
+    assert start <= when < following
+    assert (start, following) == (bin_start(start, DAY, tz), bin_start(following, DAY, tz))
+    assert 22 * HOUR <= following - start <= 26 * HOUR
 
 
 def test_width_that_does_not_divide_a_day_is_refused():

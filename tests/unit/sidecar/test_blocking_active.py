@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from portkin.blocking.active import ActiveBlocks, Ended
 from portkin.blocking.block import Block, key_of
@@ -44,6 +46,24 @@ def test_what_expired_needs_no_release(active):
     assert [[one], [], [other], []] == [active.expire(now) for now in (50.0, 59.0, 60.0, 70.0)]
     assert [] == active.to_release("nftables")
     assert [("nftables", "expired", 1)] * 2 == active.counted
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 100)), max_size=200), st.integers(0, 100))
+def test_extensions_take_no_room_and_change_no_end(extensions, now):
+    """However often blocks are extended, what is kept of their ends is twice their number at most; each ends once."""
+    active = ActiveBlocks()
+    blocks = [a_block(port, until=1.0) for port in range(1, 5)]
+    for block in blocks:
+        active.add(block)
+    for port, until in extensions:
+        if port <= len(blocks):
+            active.set_end(blocks[port - 1], float(until))
+        assert len(active._ends) <= 2 * len(blocks)
+    assert {block.row for block in blocks if block.until <= now} == {block.row for block in active.ending(now)}
+    over = [block for block in blocks if block.until <= now]
+    assert over == sorted(active.expire(now), key=lambda block: block.row)
+    assert len(active._ends) <= 2 * len(active.by_key)
 
 
 def test_a_key_that_is_blocked_again_is_not_released(active):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import sqlite3
+import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from portkin.commands.blocks import blocks
 from portkin.commands.nft import nft
-from portkin.errors import PortError
+from portkin.errors import PortError, StorageError
 from support.netns import private_network
 
 SRC = "203.0.113.5"
@@ -48,7 +52,7 @@ def test_blocks_are_added_listed_and_removed(portkin):
     assert (0, f"{SRC} 80/tcp added\n{SRC} 53/udp added\n") == (added.exit_code, added.output)
     listed = rows(portkin)
     assert ["53/udp", "80/tcp"] == [row["port"] for row in listed]
-    assert {"evidence=OPERATOR too curious"} == {row["reason"] for row in listed}
+    assert {"evidence=OPERATOR note=too curious"} == {row["reason"] for row in listed}
     assert ["80/tcp"] == [row["port"] for row in rows(portkin, "--port", "80")]
     assert [] == rows(portkin, "--src", "203.0.113.6")
     assert f"{SRC} 80/tcp removed\n" == portkin(blocks, "remove", SRC, "80").output
@@ -56,6 +60,60 @@ def test_blocks_are_added_listed_and_removed(portkin):
     assert {"80/tcp": "removed", "53/udp": None} == {row["port"]: row["outcome"] for row in rows(portkin, "--all")}
     table = portkin(blocks, "list").output
     assert ("53/udp" in table, "active" in table, "80/tcp" in table) == (True, True, False)
+
+
+@pytest.mark.parametrize("note", ["evidence=TRW", "note=x evidence=DARKNET darknet=9", "probe=1 evidence=NETCONTROL"])
+def test_a_note_is_never_read_as_evidence(portkin, note):
+    """Whatever the note says, the order is an operator's: it needs no proof, and grace does not hinder it."""
+    portkin(blocks, "add", SRC, "80")
+    portkin(blocks, "remove", SRC, "80")
+    assert f"{SRC} 80/tcp added\n" == portkin(blocks, "add", SRC, "80", "--reason", note).output
+    assert [f"evidence=OPERATOR note={note}"] == [row["reason"] for row in rows(portkin)]
+
+
+def test_a_listing_waits_for_nobody_and_writes_nothing(portkin, tmp_path):
+    """While another process holds the lock and writes, blocks are listed; the file is not touched, and stays sound."""
+    portkin(blocks, "add", SRC, "80")
+    path = tmp_path / "blocks.sqlite"
+    writer = sqlite3.connect(path, isolation_level=None)
+    with Path(f"{path}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        writer.execute("BEGIN IMMEDIATE")
+        before = path.read_bytes()
+        assert ["80/tcp"] == [row["port"] for row in rows(portkin)]
+        assert before == path.read_bytes()
+    writer.execute("ROLLBACK")
+    writer.close()
+
+
+def test_a_listing_says_what_the_backend_does_not_hold(portkin, tmp_path):
+    """What the sidecar last found out about its backend is said on standard error, apart from the blocks."""
+    portkin(blocks, "add", SRC, "80")
+    with sqlite3.connect(tmp_path / "blocks.sqlite") as db:
+        db.execute("INSERT INTO backend VALUES (1, 'suricata', 0, 'Suricata 7.0.10 keeps', ?)", (time.time() - 7,))
+    db.close()
+    listed = portkin(blocks, "list")
+    said = listed.stderr.splitlines()
+    assert said[0].startswith("suricata does not hold these blocks, as of 7 s ago;")
+    assert "no IPv6 source is blocked, as of 7 s ago: Suricata 7.0.10 keeps" == said[1]
+    assert SRC in listed.stdout
+
+
+@pytest.mark.parametrize("command", [("list",), ("add", SRC, "80"), ("remove", SRC, "80"), ("flush", "--yes")])
+@pytest.mark.parametrize("content", [b"hosts: files dns\n", b"SQLite format 3\0" + b"\0" * 84, None])
+def test_a_file_that_is_not_ours_is_left_as_it_is(portkin, tmp_path, command, content):
+    """A path that names another program's file is refused by every command; nothing is written, renamed or created."""
+    path = tmp_path / "blocks.sqlite"
+    if content is None:
+        with sqlite3.connect(path) as db:
+            db.execute("CREATE TABLE theirs (x)")
+        db.close()
+    else:
+        path.write_bytes(content)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(StorageError, match="this is not a block database of portkin, and is left as it is"):
+        portkin(blocks, *command)
+    assert before == {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
 
 def test_no_shadow_among_real_blocks(portkin, tmp_path):

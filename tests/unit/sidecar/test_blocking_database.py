@@ -13,13 +13,23 @@ import pytest
 
 from portkin.blocking.active import Ended
 from portkin.blocking.block import Block, key_of
-from portkin.blocking.database import BlockDatabase, Entry, open_database
+from portkin.blocking.database import APPLICATION, WHAT, BlockDatabase, Entry, open_database
+from portkin.blocking.listing import Listing
 from portkin.errors import StorageError
 from portkin.net.ports import Port
+from portkin.sqlite import refuse_foreign
 
 
 def a_block(src="203.0.113.5", port="80/tcp", since=1000.0, until=1060.0, mode="nftables", rank=0):
     return Block(key_of(ip_address(src), Port.parse(port)), mode, rank, since, until)
+
+
+def rows(database, *, active):
+    """The rows as `portkin blocks list` reads them."""
+    listing = Listing(database.path)
+    found = listing.rows(active=active)
+    listing.close()
+    return found
 
 
 @pytest.fixture
@@ -46,7 +56,7 @@ def test_an_ended_block_is_kept_but_does_not_hold(path):
     with database.transaction():
         database.add([Entry(block, "22/tcp", "abc", "evidence=TRW")])
         database.end(Ended(each, "expired", 1060.0) for each in [block])
-    (row,) = database.rows(active=False)
+    (row,) = rows(database, active=False)
     assert ([], True) == (database.active(), database.known(block.key))
     wanted = {"outcome": "expired", "ended": 1060.0, "probed": "22/tcp", "table_id": "abc", "reason": "evidence=TRW"}
     assert wanted == {key: row[key] for key in wanted}
@@ -96,19 +106,77 @@ def test_old_rows_are_forgotten_and_live_ones_never(path):
         database.add_grace([old.key], 1500.0)
         database.add_grace([new.key], 9000.0)
         assert 1 == database.prune(2000.0, now=2000.0)
-    assert [3, 2] == [row["port"] for row in database.rows(active=False)]
+    assert [3, 2] == [row["port"] for row in rows(database, active=False)]
     assert {new.key: 9000.0} == database.grace(0.0)
 
 
-@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_file_is_set_aside(path, content):
-    """A file that is not a database is renamed, and a new one created; the text says so."""
-    path.parent.mkdir()
+def test_a_damaged_file_is_set_aside(path):
+    """A file of ours that is cut off or overwritten behind its header is renamed, and a new one created, it says."""
+    BlockDatabase(path).close()
+    content = path.read_bytes()[:100] + b"\xff" * 5000
     path.write_bytes(content)
     database, problem = open_database(path, now=1234.0)
     assert [] == database.active()
     assert content == (path.parent / "blocks.sqlite.damaged-1234").read_bytes()
     assert "blocks.sqlite.damaged-1234" in problem
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000, b"x"])
+def test_a_file_without_our_mark_is_never_touched(path, content):
+    """What is not ours, whatever is in it, stays where it is and as it is; nothing is created beside it."""
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=re.escape(f"{path}: this is not a block database of portkin")):
+        open_database(path, now=1234.0)
+    assert [("blocks.sqlite", content)] == [(file.name, file.read_bytes()) for file in path.parent.iterdir()]
+
+
+def test_the_mark_is_in_the_file_from_the_first_moment(path):
+    """A process killed right after it created the file leaves one that is known as ours without its log."""
+    database = BlockDatabase(path)
+    assert (APPLICATION).to_bytes(4, "big") == path.read_bytes()[68:72]
+    database.close()
+
+
+def test_a_mark_that_is_in_the_log_alone_is_seen(path, tmp_path):
+    """A file whose first pages are still in its write-ahead log, as after kill -9, is ours."""
+    path.parent.mkdir()
+    writer = sqlite3.connect(path)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute(f"PRAGMA application_id = {APPLICATION}")
+    writer.execute("CREATE TABLE t (x)")
+    (copy := tmp_path / "copy").mkdir()
+    for file in path.parent.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    writer.close()
+    assert b"\0" * 4 == (copy / path.name).read_bytes()[68:72]
+    refuse_foreign(copy / path.name, APPLICATION, WHAT)
+
+
+def test_an_empty_file_is_taken(path):
+    """A file that was created for us, with nothing in it, is filled."""
+    path.parent.mkdir()
+    path.touch()
+    database, problem = open_database(path, now=0.0)
+    assert ([], "") == (database.active(), problem)
+    database.close()
+
+
+def test_a_file_of_schema_2_is_upgraded(path):
+    """A file of the schema before this one keeps its blocks."""
+    database = BlockDatabase(path)
+    with database.transaction():
+        database.add([Entry(a_block())])
+    database.close()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE backend")
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    database, problem = open_database(path, now=0.0)
+    assert ("", [a_block().key]) == (problem, [block.key for block in database.active()])
+    with database.transaction():
+        database.describe_backend("shadow", True, "", 1.0)
+    database.close()
 
 
 def test_a_file_with_a_damaged_page_is_set_aside(path):
@@ -126,13 +194,15 @@ def test_a_file_with_a_damaged_page_is_set_aside(path):
 
 
 def test_another_programs_database_is_not_written_to(path):
-    """A database of somebody else is set aside, not filled with our tables."""
+    """A database of somebody else is neither filled with our tables nor renamed nor switched to a write-ahead log."""
     path.parent.mkdir()
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE theirs (x)")
     other.close()
-    _, problem = open_database(path, now=5.0)
-    assert "not a block database" in problem
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="not a block database"):
+        open_database(path, now=5.0)
+    assert [before] == [file.read_bytes() for file in path.parent.iterdir()]
 
 
 def test_database_that_cannot_be_written_are_an_error(tmp_path):
@@ -170,7 +240,7 @@ def test_text_that_is_no_text_is_kept_as_well_as_can_be(path):
     database = BlockDatabase(path)
     with database.transaction():
         database.add([Entry(a_block(), "80/tcp", "\ud800\0", "'; DROP TABLE blocks; --" * 1000)])
-    (row,) = database.rows(active=True)
+    (row,) = rows(database, active=True)
     assert ("?\0", 500) == (row["table_id"], len(row["reason"]))
 
 
@@ -209,4 +279,4 @@ def test_the_database_do_not_grow_without_end(path, monkeypatch):
         database.add([Entry(block) for block in blocks])
         database.end(Ended(each, "expired", 2000.0) for each in blocks[1:])
         assert 2 == database.prune(0.0, now=2000.0)
-    assert [5, 4, 1] == [row["port"] for row in database.rows(active=False)]
+    assert [5, 4, 1] == [row["port"] for row in rows(database, active=False)]

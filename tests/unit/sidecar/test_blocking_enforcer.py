@@ -48,23 +48,30 @@ class Kernel:
         self._fail()
         self.there = True
 
-    def apply(self, batch: Batch) -> list[BlockKey]:
+    def join(self) -> bool:
+        self._fail()
+        return self.there
+
+    def apply(self, batch: Batch) -> dict[BlockKey, str]:
         self._fail()
         if not self.there:
             raise BackendError("no such table")
         self.batches.append(batch)
-        for key, seconds in (*batch.add, *batch.extend):
+        for key, seconds, *_ in (*batch.add, *batch.extend):
             self.ends[key] = self.clock.monotonic + seconds
         for key in batch.remove:
             self.ends.pop(key, None)
         refused = [key for key in self.ends if key.port in self.no_means]
         for key in refused:
             del self.ends[key]
-        return refused
+        return dict.fromkeys(refused, "no rule")
 
     def held(self) -> Mapping[BlockKey, HeldBlock]:
         self._fail()
-        left = {key: end - self.clock.monotonic for key, end in self.ends.items()}
+        return self.counted(self.ends)
+
+    def counted(self, keys) -> Mapping[BlockKey, HeldBlock]:
+        left = {key: self.ends[key] - self.clock.monotonic for key in keys if key in self.ends}
         return {key: HeldBlock(seconds, self.packets.get(key, 0), 0) for key, seconds in left.items() if seconds > 0}
 
     def dropped(self) -> Dropped:
@@ -72,6 +79,9 @@ class Kernel:
 
     def lost_blocks(self) -> bool:
         return not self.there
+
+    def ipv6_fault(self) -> str:
+        return ""
 
     def close(self) -> None:
         pass
@@ -396,6 +406,50 @@ def test_a_clock_changed_moves_the_ends_along(kernel_bench, kernel, jump):
     kernel.clock.pass_(51)
     assert ["expired"] == [said.outcome for said in kernel_bench.enforcer.tick()]
     assert any("clock was changed" in event for event in kernel_bench.log.events("error"))
+
+
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_clock_changed_moves_graces_and_beginnings_along(kernel_bench, kernel, jump):
+    """In memory and in the file: what was unblocked stays in grace for the rest of its hour, also after a restart."""
+    kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100), unblock(SRC, "1"))
+    kernel.clock.wall += jump
+    kernel_bench.enforcer.tick()
+    other = Bench(kernel_bench.path.parent, kernel, clock=kernel.clock)  # makes the first read the file again
+    other.enforcer.join()
+    other.ask(block(OTHER, "1", 100))
+    other.enforcer.close()
+    kernel.clock.pass_(3599)
+    assert [("vetoed", "grace")] == kernel_bench.ask(block(SRC, "1", 100))[-1:]
+    (since,) = sqlite3.connect(kernel_bench.path).execute("SELECT since FROM blocks WHERE port = 2").fetchone()
+    assert 1_000_000.0 + jump == since
+    bench = again(kernel_bench, kernel)
+    assert [("vetoed", "grace")] == bench.ask(block(SRC, "1", 100))
+    kernel.clock.pass_(2)
+    assert [("added", "")] == bench.ask(block(SRC, "1", 100))
+
+
+def test_a_clock_changed_while_the_file_cannot_be_written(kernel_bench, kernel):
+    """The times in the file are brought in line as soon as it can be written."""
+    kernel_bench.ask(block(SRC, "1", 100), block(SRC, "2", 100), unblock(SRC, "1"))
+    with unwritable(kernel_bench.path):
+        kernel.clock.wall += 7200
+        kernel_bench.enforcer.tick()
+    kernel_bench.enforcer.tick()
+    database = sqlite3.connect(kernel_bench.path)
+    assert [(1_007_200.0,)] == database.execute("SELECT since FROM blocks WHERE port = 2").fetchall()
+    assert [(1_010_800.0,)] == database.execute("SELECT until FROM grace").fetchall()
+
+
+def test_a_clock_set_back_while_we_were_away_lengthens_no_grace(kernel_bench, kernel):
+    """Started with a clock a day behind the file, a grace lasts for what was left of it when the file was written."""
+    kernel_bench.ask(block(SRC, "1", 100), unblock(SRC, "1"))
+    kernel_bench.enforcer.tick()
+    kernel.clock.wall -= 86_400
+    bench = again(kernel_bench, kernel)
+    kernel.clock.pass_(3599)
+    assert [("vetoed", "grace")] == bench.ask(block(SRC, "1", 100))
+    kernel.clock.pass_(2)
+    assert [("added", "")] == bench.ask(block(SRC, "1", 100))
 
 
 def test_a_clock_set_back_while_we_were_away_lengthens_nothing(kernel_bench, kernel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 from ipaddress import ip_address
 
@@ -16,11 +17,14 @@ from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.libnftables import Program, find_runner
 from portkin.blocking.backends.nftables import Nftables, Place, batch_commands, setup_commands
 from portkin.blocking.block import key_of
+from portkin.blocking.enforcer import Intervals
+from portkin.blocking.limits import Limits
+from portkin.blocking.listing import Listing
 from portkin.errors import BackendError
 from portkin.net.addresses import text_of
 from portkin.net.interfaces import gateways, own_addresses
 from portkin.net.ports import Port
-from support.enforcing import Bench, block, unblock
+from support.enforcing import Bench, Clock, block, nets, unblock
 from support.netns import private_network
 
 
@@ -28,31 +32,45 @@ def key(src, port):
     return key_of(ip_address(src), Port.parse(port))
 
 
+BATCH = Batch(
+    [TimedKey(key("192.0.2.1", "80"), 60.0), TimedKey(key("192.0.2.2", "81"), 0.0005)],
+    [TimedKey(key("2001:db8::1", "53/udp"), 1.5, 7, 420)],
+    [key("192.0.2.3", "22")],
+)
+
+
 def test_a_batch_is_a_few_commands():
-    """Adds go in one command per set; an extension is added, deleted and added with its new time."""
-    batch = Batch(
-        [TimedKey(key("192.0.2.1", "80"), 60.0), TimedKey(key("192.0.2.2", "81"), 0.0005)],
-        [TimedKey(key("2001:db8::1", "53/udp"), 1.5)],
-        [key("192.0.2.3", "22")],
-    )
+    """Adds go in one command per set; an extension says what is left of its time, and what was counted before."""
     expected = [
-        "add element inet portkin tcp4 { 192.0.2.1 . 80 timeout 60000ms, 192.0.2.2 . 81 timeout 1ms }",
-        "add element inet portkin udp6 { 2001:db8::1 . 53 timeout 1500ms }",
-        "delete element inet portkin udp6 { 2001:db8::1 . 53 }",
-        "add element inet portkin udp6 { 2001:db8::1 . 53 timeout 1500ms }",
+        "add element inet portkin tcp4 { 192.0.2.1 . 80 timeout 60000ms expires 60000ms, "
+        "192.0.2.2 . 81 timeout 1ms expires 1ms }",
+        "add element inet portkin udp6 { 2001:db8::1 . 53 counter packets 7 bytes 420 timeout 1500ms expires 1500ms }",
         "add element inet portkin tcp4 { 192.0.2.3 . 22 }",
         "delete element inet portkin tcp4 { 192.0.2.3 . 22 }",
     ]
-    assert expected == batch_commands("portkin", batch).splitlines()
+    assert expected == batch_commands("portkin", BATCH, prolongs=True).splitlines()
+
+
+def test_a_batch_for_kernels_that_do_not_prolong():
+    """Before Linux 6.12 an extension is added, deleted and added with its new time and what was counted before."""
+    expected = [
+        "add element inet portkin tcp4 { 192.0.2.1 . 80 timeout 60000ms, 192.0.2.2 . 81 timeout 1ms }",
+        "add element inet portkin udp6 { 2001:db8::1 . 53 }",
+        "delete element inet portkin udp6 { 2001:db8::1 . 53 }",
+        "add element inet portkin udp6 { 2001:db8::1 . 53 counter packets 7 bytes 420 timeout 1500ms }",
+        "add element inet portkin tcp4 { 192.0.2.3 . 22 }",
+        "delete element inet portkin tcp4 { 192.0.2.3 . 22 }",
+    ]
+    assert expected == batch_commands("portkin", BATCH, prolongs=False).splitlines()
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.ip_addresses(), st.integers(0, 65535), st.sampled_from(["tcp", "udp"]), st.floats(0, 1e9))
 def test_nothing_but_numbers_gets_into_a_command(address, number, proto, seconds):
     """Of any address, port and time, the text of a command has digits, hex, dots and colons only."""
-    text = batch_commands("portkin", Batch(add=[TimedKey(key_of(address, Port(number, proto)), seconds)]))
-    element = text.split("{")[1].split("}")[0]
-    assert set(re.sub(r"timeout|m?s$", "", element.strip())) <= set("0123456789abcdef.: ")
+    batch = Batch(add=[TimedKey(key_of(address, Port(number, proto)), seconds)])
+    element = batch_commands("portkin", batch, prolongs=True).split("{")[1].split("}")[0]
+    assert set(re.sub(r"timeout|expires|m?s\b", "", element)) <= set("0123456789abcdef.: ")
 
 
 def test_a_table_has_a_plain_name():
@@ -141,6 +159,87 @@ def test_a_table_that_is_gone_is_noticed(nft):
     assert ({}, False) == (nft.held(), nft.lost_blocks())
 
 
+def ruleset(name="portkin"):
+    """The table as nft lists it, without the moments at which elements expire."""
+    listed = subprocess.run(["nft", "list", "table", "inet", name], capture_output=True, text=True, check=False).stdout
+    return re.sub(r"expires \w+", "", listed)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "flush table inet portkin",
+        "flush chain inet portkin scanners",
+        "add chain inet portkin scanners; flush chain inet portkin scanners; delete chain inet portkin scanners",
+        "add table inet portkin { flags dormant; }",
+        "insert rule inet portkin scanners accept",
+    ],
+)
+def test_a_table_that_no_longer_drops_is_mended(nft, edit):
+    """Emptied of rules, switched off or with a rule before ours, the table is mended; what is blocked stays blocked."""
+    blocked = {key("192.0.2.1", "80"), key("2001:db8::1", "53/udp")}
+    nft.apply(Batch(add=[TimedKey(each, 600) for each in blocked]))
+    before = ruleset()
+    subprocess.run(["nft", edit], check=True)
+    assert (True, True) == (before != ruleset(), nft.lost_blocks())
+
+    nft.setup()
+
+    assert (False, blocked) == (nft.lost_blocks(), nft.held().keys())
+    assert sorted(before.splitlines()) == sorted(ruleset().splitlines())
+
+
+THEIRS = {
+    "a firewall": "add chain inet portkin input { type filter hook input priority 0; policy drop; }; "
+    "add rule inet portkin input tcp dport 22 accept; add set inet portkin admins { type ipv4_addr; }",
+    "an empty table": "",
+    "sets and a chain of our names": setup_commands(Place()).replace("\n", " ; ").split("; }", 1)[1].strip(" ;}"),
+}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("theirs", THEIRS.values(), ids=THEIRS.keys())
+def test_a_table_of_somebody_else_is_left_alone(nft, theirs):
+    """Without our mark a table of our name is neither filled, replaced nor deleted; the error names what to do."""
+    nft.teardown()
+    for command in ["add table inet portkin", *filter(str.strip, re.split(r" ; |; (?=add)", theirs))]:
+        subprocess.run(["nft", command], check=True)
+    before = ruleset()
+    for use in (nft.setup, nft.teardown):
+        with pytest.raises(BackendError, match=r"is not portkin's.* enforce\.nftables\.table"):
+            use()
+    assert (before, True) == (ruleset(), nft.lost_blocks())
+
+
+@pytest.mark.root
+def test_what_somebody_put_into_our_table_is_not_deleted(nft):
+    """With a chain of somebody else in it our table is mended, and neither deleted nor replaced."""
+    nft.apply(Batch(add=[TimedKey(key("192.0.2.1", "80"), 600)]))
+    subprocess.run(["nft", "add chain inet portkin mine; add rule inet portkin mine accept"], check=True)
+    nft.setup()
+    with pytest.raises(BackendError, match="chain mine, which portkin did not create, so it is not deleted"):
+        nft.teardown()
+    # A set of another type, as an older release may have left it.
+    subprocess.run(
+        ["nft", "flush chain inet portkin scanners; delete set inet portkin udp6; "
+         "add set inet portkin udp6 { type ipv6_addr; flags timeout; }"],
+        check=True,
+    )  # fmt: skip
+    with pytest.raises(BackendError, match="chain mine, which portkin did not create, so it is not replaced"):
+        nft.setup()
+    subprocess.run(["nft", "delete chain inet portkin mine"], check=True)
+    nft.setup()
+    assert not nft.lost_blocks()
+
+
+@pytest.mark.root
+def test_what_is_set_and_not_seen_is_an_error(nft):
+    """An nft that answers well and does nothing is found out at once."""
+    with pytest.raises(BackendError, match="is not seen; nothing is blocked"):
+        Nftables(Place(), runner=Program("/bin/true")).setup()
+
+
 @pytest.mark.root
 def test_many_elements_are_read_as_they_were_written(nft):
     """Thousands of elements, with different times and some without end, are read back exactly once each."""
@@ -162,8 +261,6 @@ def test_packets_are_dropped_and_counted(nft):
         "ip addr add 192.0.2.1/24 dev lo",
     ):
         subprocess.run(command.split(), check=True)
-    import socket
-
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("192.0.2.1", 0))
     receiver.settimeout(2)
@@ -181,6 +278,93 @@ def test_packets_are_dropped_and_counted(nft):
     sender.sendto(b"", ("192.0.2.1", port))
     assert [(1, 28)] == [(held.packets, held.bytes) for held in nft.held().values()]
     assert (2, 61) == nft.dropped()
+
+
+@pytest.fixture
+def sent(nft):
+    """Sends a datagram to a port of 192.0.2.1."""
+    for command in ("ip link set lo up", "ip addr add 192.0.2.1/24 dev lo"):
+        subprocess.run(command.split(), check=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("192.0.2.1", 0))
+        yield lambda port: sender.sendto(b"12345", ("192.0.2.1", port))  # 33 bytes with IP and UDP
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("prolongs", [True, False], ids=["in place", "anew"])
+def test_an_extension_keeps_the_count(nft, sent, tmp_path, prolongs):
+    """What a block has dropped is neither lost when it is extended, nor when the table is gone; the hit is seen."""
+    import time
+
+    if prolongs and not nft._prolongs:
+        pytest.skip("this kernel does not prolong elements in place")
+    backend = Nftables(Place(), prolongs=prolongs)
+    bench = Bench(tmp_path, backend, wall_clock=time.time, monotonic=time.monotonic)
+    bench.enforcer.start()
+    asked = [bench.ask(block("192.0.2.1", "9/udp", 60))]
+    for seconds in (600, 6000, 60_000):
+        sent(9)
+        sent(9)
+        asked.append(bench.ask(block("192.0.2.1", "9/udp", seconds)))
+    assert [("added", ""), *[("extended", "")] * 3] == [outcome for (outcome,) in asked]
+    assert [(6, 198)] == [(held.packets, held.bytes) for held in backend.held().values()]
+    bench.enforcer.tick()
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    bench.enforcer.tick()
+    sent(9)
+    bench.enforcer.tick()
+    listing = Listing(bench.path)
+    (row,) = listing.rows(active=True)
+    listing.close()
+    assert (7, 231, 1) == (row["packets"], row["bytes"], row["hit"])
+    assert 1.0 == bench.enforcer.stats.by_mode["nftables"].usefulness
+    bench.enforcer.close()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("end", ["expired", "removed", "vetoed"])
+def test_what_was_dropped_between_two_readings_is_recorded(nft, sent, tmp_path, end):
+    """However a block ends, and whenever blocks are counted, its row has what it dropped, and that it was of use."""
+    clock = Clock()
+    bench = Bench(tmp_path, Nftables(Place()), clock=clock, intervals=Intervals(check=1e9, count=1e9))
+    bench.enforcer.start()
+    bench.enforcer.tick()
+    bench.ask(block("192.0.2.1", "9/udp", 60))
+    sent(9)
+    clock.pass_(59)
+    assert [] == bench.enforcer.tick()
+    sent(9)
+    match end:
+        case "expired":
+            clock.pass_(0.5)
+            bench.enforcer.tick()
+            clock.pass_(0.6)
+            bench.enforcer.tick()
+        case "removed":
+            bench.ask(unblock("192.0.2.1", "9/udp"))
+        case "vetoed":
+            bench.enforcer.set_limits(Limits(never_nets=nets("192.0.2.0/24")))
+    listing = Listing(bench.path)
+    (row,) = listing.rows(active=False)
+    listing.close()
+    assert (end, 2, 66, 1) == (row["outcome"], row["packets"], row["bytes"], row["hit"])
+    assert 1.0 == bench.enforcer.stats.by_mode["nftables"].usefulness
+    bench.enforcer.close()
+
+
+@pytest.mark.root
+def test_sets_that_were_emptied_are_filled_again(nft, tmp_path):
+    """Elements that somebody deleted one by one are missed when they are counted, and sent again."""
+    import time
+
+    bench = Bench(tmp_path, Nftables(Place()), wall_clock=time.time, monotonic=time.monotonic)
+    bench.enforcer.start()
+    bench.ask(block("203.0.113.5", "80", 60))
+    subprocess.run(["nft", "flush set inet portkin tcp4"], check=True)
+    bench.enforcer.tick()
+    assert [key("203.0.113.5", "80")] == list(nft.held())
+    assert "the backend lacks blocks that it was given; they are sent again" in bench.log.events("error")
+    bench.enforcer.close()
 
 
 @pytest.mark.root

@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 from portkin.blocking.config import EnforceConfig, database_path, place_of
 from portkin.blocking.factory import host_of, make_blocking_service, protected_addresses
 from portkin.blocking.limits import Limits
+from portkin.blocking.metrics import BlockingMetrics
+from portkin.blocking.peers import PeerAddresses
 from portkin.blocking.reload import LimitsFile
 from portkin.blocking.service import BlockingService
 from portkin.config.schema import load_config
@@ -205,7 +207,11 @@ def test_where_the_database_are(monkeypatch, tmp_path):
 
 def test_the_hosts_of_zeek_are_never_blocked():
     """The addresses of the peers are among our own, as are the machine's."""
-    addresses = protected_addresses(["192.0.2.7", "", "no-such-host.invalid"])()
+    peers = PeerAddresses(
+        ["192.0.2.7", "", "2001:db8::7", "fe80::1%eth0"], metrics=BlockingMetrics(CollectorRegistry()), log=Lines()
+    )
+    addresses = protected_addresses(peers)()
+    assert {number_of("2001:db8::7"), number_of("fe80::1")} <= addresses.own
     assert {number_of("192.0.2.7"), number_of("127.0.0.1")} <= addresses.own
     hosts = [host_of(text) for text in ("ws://[2001:db8::1]:27759/v1", "zeek.example:27760", "")]
     assert ["2001:db8::1", "zeek.example", ""] == hosts

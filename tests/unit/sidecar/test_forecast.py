@@ -22,7 +22,7 @@ PORTS = (Port(22, "tcp"), Port(23, "tcp"), Port(53, "udp"))
 def linear_bundle(path):
     """A bundle whose one model forecasts 22/tcp as half of itself and half of 23/tcp, two bins before."""
     pytest.importorskip("onnx")
-    from portkin_training.rates.models.baselines import Linear
+    from portkin_training.rates.models.linear import Linear
     from portkin_training.rates.models.export import to_onnx, write_models
 
     weights = np.array([[0.5, 0.5], [0, 0], [0, 0]], dtype=np.float32)
@@ -144,7 +144,7 @@ def test_bundle_of_another_schema_is_refused(tmp_path, schema):
 def test_model_of_logarithms_forecasts_in_counts(tmp_path):
     """The mean of two logarithms is the geometric mean: of 3 and 15, with 1 added, sqrt(4 * 16) - 1 = 7."""
     pytest.importorskip("onnx")
-    from portkin_training.rates.models.baselines import Linear
+    from portkin_training.rates.models.linear import Linear
     from portkin_training.rates.models.export import to_onnx, write_models
 
     scaling = Scaling(np.array([2.0]), np.array([0.5]), logarithm=True)
@@ -163,3 +163,30 @@ def test_bytes_that_are_no_onnx_are_refused(tmp_path):
         (folder / "x.onnx").write_bytes(b"not a model")
     with pytest.raises(BundleError, match=r"x\.onnx: onnxruntime cannot load it"):
         Forecaster.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("logarithm", [False, True])
+def test_what_a_network_must_not_read_has_no_forecast(tmp_path, logarithm):
+    """onnxruntime's LSTM turns NaN inside a series into a finite number. So a window with a count that is no count is
+    not run: live, and offline, where the windows around it are forecast as if it were not there."""
+    pytest.importorskip("onnx")
+    torch = pytest.importorskip("torch")
+    from portkin_training.rates.models.export import to_onnx, write_models
+    from portkin_training.rates.models.lstm import Lstm, LstmConfig, Network
+    from portkin_training.rates.models.task import Split, Task
+
+    torch.manual_seed(0)
+    lstm = Lstm(Network(2, LstmConfig(4, (3, 2), (2, 2))).eval(), LstmConfig(4, (3, 2), (2, 2)), ())
+    scaling = Scaling(np.array([3.0, 3.0]), np.ones(2), logarithm)
+    model = Model(PORTS[0], "LSTM", "22-tcp.onnx", 4, PORTS[:2], scaling, 1.0, 1.0)
+    write_models(tmp_path / "m", [(model, to_onnx(lstm, 2))], Rules(HOUR, "UTC", trend=3), {})
+    models = Forecaster.load(tmp_path / "m")
+    counts = np.full((60, 2), 20.0)
+    counts[30, 1] = np.inf
+    found = models.forecasts(PORTS[:2], counts)[:, 0]
+    assert list(range(4)) + list(range(31, 35)) == np.flatnonzero(np.isnan(found)).tolist()
+    (score,) = models.score(PORTS[:2], counts[:32])
+    assert np.isnan(score.forecast) and np.isnan(score.e) and np.isnan(score.ahead)
+    task = Task(counts, HOUR, Split.of(60), logarithm)
+    task.__dict__["scaling"] = scaling
+    np.testing.assert_allclose(found[:-1], task.forecasts(lstm), rtol=1e-5)

@@ -145,6 +145,15 @@ class TestReplacing:
 
         assert [0, 1, 2, 3, 4] == bundle.array("numbers.npy").tolist()
 
+    def test_pipe_in_the_place_of_a_file(self, tmp_path):
+        """What is no file is refused; nobody waits for somebody to write into it."""
+        path = write(tmp_path / "b", b"old")
+        (path / "other.bin").unlink()
+        os.mkfifo(path / "other.bin")
+
+        with pytest.raises(BundleError, match=r"other\.bin: cannot be read \(it is not a regular file\)"):
+            opened(path)
+
     def test_replaced_without_end(self, tmp_path, monkeypatch):
         """Who never gets to the end of a bundle says so, and does not read for ever."""
         path = write(tmp_path / "b", b"0")
@@ -299,7 +308,7 @@ class TestPacked:
         assert one == two
 
     @pytest.mark.parametrize(
-        ("content", "says"), [(b"no gzip", "not a gzip file"), (b"", "cut off"), (gzip.compress(b"x"), "not a usable")]
+        ("content", "says"), [(b"no gzip", "not a gzip file"), (b"", "cut off"), (gzip.compress(b"x", mtime=0), "not a usable")]
     )
     def test_damaged(self, tmp_path, content, says):
         """What does not unpack to an array is refused, saying what to do."""

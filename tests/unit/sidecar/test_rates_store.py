@@ -156,6 +156,37 @@ def test_a_recording_fills_what_nobody_watched(tmp_path):
         held.fill(starts, (SSH,), np.ones((4, 1)))
 
 
+def test_a_recording_that_ends_early_leaves_a_new_port_unknown(tmp_path):
+    """New models read 8/tcp from hour 4 on. A recording of hours 0 and 1 says nothing of it in 2 and 3, where nodes
+    watched for the old models: unknown, not zero, even when a late report of these hours comes."""
+    held = window(tmp_path)
+    for hour in range(4):
+        watch(held, "w1", hour * HOUR, (hour + 1) * HOUR - 60, {SSH: 2})
+        held.close_bin((hour + 1) * HOUR)
+    held.close()
+    held = window(tmp_path, ports=(OTHER, SSH))
+    watch(held, "w1", 4 * HOUR, 5 * HOUR, {SSH: 2, OTHER: 9})
+    held.close_bin(5 * HOUR)
+    assert 2 == held.fill(np.arange(2) * HOUR, (OTHER, SSH), np.array([[7.0, 1], [8, 1]]))
+    expected = [[7, 1], [8, 1], [NAN, 2], [NAN, 2], [9, 2]]
+    np.testing.assert_array_equal(expected, held.counts(4 * HOUR, 9))
+    held.take("w1", 4 * HOUR - 60, 4 * HOUR, {SSH: 3, OTHER: 5})
+    expected[3][1] = 5
+    np.testing.assert_array_equal(expected, held.counts(4 * HOUR, 9))
+
+
+def test_a_gap_in_a_recording_takes_nothing_away(tmp_path):
+    """Hour 1 is unknown in the recording and was watched: what nodes counted stays, the new port is unknown."""
+    held = window(tmp_path)
+    for hour in range(2):
+        watch(held, "w1", hour * HOUR, (hour + 1) * HOUR, {SSH: 2})
+        held.close_bin((hour + 1) * HOUR)
+    held.close()
+    held = window(tmp_path, ports=(OTHER, SSH))
+    held.fill(np.arange(2) * HOUR, (OTHER, SSH), np.array([[7.0, 1], [NAN, NAN]]))
+    np.testing.assert_array_equal([[7, 1], [NAN, 2]], held.counts(HOUR, 2))
+
+
 def test_a_long_silence_is_passed_over(tmp_path):
     """After a year without reports the bins that no window reaches are not closed one by one."""
     held = window(tmp_path)
@@ -179,16 +210,20 @@ def test_reports_that_cannot_be_are_refused(tmp_path, start, until, words):
 
 
 def test_a_damaged_file_is_set_aside(tmp_path):
-    """What is no window is kept under another name and said; a new one begins. A folder that is a file is an error."""
+    """A damaged window is kept under another name and said; a new one begins. A folder that is a file is an error."""
     path = tmp_path / "w.sqlite"
-    path.write_bytes(b"not a database, but long enough to be read as one" * 40)
     known = {"width": HOUR, "tz": "UTC", "ports": (SSH,), "bins": 4, "closing": Closing()}
+    open_store(path, 1_000, **known)[0].close()
+    path.write_bytes(path.read_bytes()[:100] + b"\xff" * 5000)
     held, wrong = open_store(path, 1_000, **known)
     assert "w.sqlite.damaged-1000" in wrong
     assert "new" == held.take("w1", 0, 60, {SSH: 1})
     foreign = tmp_path / "foreign.sqlite"
     with sqlite3.connect(foreign) as made:
         made.execute("CREATE TABLE t (x)")
-    assert "foreign.sqlite.damaged" in open_store(foreign, 1_000, **known)[1]
+    before = foreign.read_bytes()
+    with pytest.raises(StorageError, match="this is not a rates database of portkin, and is left as it is"):
+        open_store(foreign, 1_000, **known)
+    assert before == foreign.read_bytes()
     with pytest.raises(StorageError, match=r"rates\.database"):
         open_store(path / "below", 1_000, **known)

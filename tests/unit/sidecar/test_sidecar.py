@@ -281,6 +281,23 @@ def test_a_damaged_table_is_refused_once_and_the_old_one_stays(setting, tmp_path
     ]
 
 
+def test_a_table_that_is_copied_over_file_by_file_is_taken_into_service(setting, tmp_path):
+    """`cp new/* table/` truncates each file and fills it: a whole table answers all the while, at last the new one."""
+    port, tables = Port(22, "tcp"), [setting.nearest.table, small_table(tmp_path / "new", shift=3)]
+    rows = {table.id: table.nearest(port) for table in tables}
+
+    async def scenario():
+        async with watching(setting, tmp_path / "table") as (_, look):
+            for file in sorted((tmp_path / "new").iterdir()):
+                for content in (b"", file.read_bytes()):
+                    (tmp_path / "table" / file.name).write_bytes(content)
+                    await look()
+                    assert rows[setting.nearest.table.id] == setting.nearest.table.nearest(port)
+
+    asyncio.run(scenario())
+    assert [TableChanged(tables[1].id, Count(3))] == setting.transport.sent
+
+
 def test_being_told_to_look_reloads_even_an_unchanged_table(setting, tmp_path):
     """The signal loads the table again; the same content is not announced."""
 

@@ -16,6 +16,7 @@ import pytest
 from portkin import __version__
 from portkin.errors import TransportError
 from portkin.zeek.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
+from portkin.zeek.transport.backoff import STEADY
 from portkin.zeek.transport.json_v1 import encode
 from portkin.zeek.transport.websocket import WebSocketTransport, _words, tls_context
 from support.zeek_peer import ZeekPeer, zeek_peer
@@ -120,9 +121,10 @@ def test_it_connects_again_when_the_peer_comes_back():
     asyncio.run(scenario())
 
 
-def test_the_delays_begin_anew_after_a_success():
-    """Attempts wait longer and longer while the peer is away; after a connection the first delay is back."""
-    waited = []
+@pytest.mark.parametrize(("lasted", "anew"), [(STEADY, True), (0.9 * STEADY, False)])
+def test_the_delays_begin_anew_after_a_connection_that_lasted(lasted, anew):
+    """Attempts wait longer and longer while the peer is away, or accepts and hangs up; after a success less again."""
+    waited, now = [], [0.0]
 
     async def scenario():
         async with zeek_peer() as gone:
@@ -132,7 +134,9 @@ def test_the_delays_begin_anew_after_a_success():
             waited.append(seconds)
             await asyncio.sleep(0.005)
 
-        transport = to(f"ws://127.0.0.1:{port}/", delays=lambda: iter(range(1, 10**9)), sleep=sleep)
+        transport = to(
+            f"ws://127.0.0.1:{port}/", delays=lambda: iter(range(1, 10**9)), sleep=sleep, clock=lambda: now[0]
+        )
         async with running(transport) as heard:
             for _ in range(3):
                 await heard.states.get()
@@ -140,12 +144,13 @@ def test_the_delays_begin_anew_after_a_success():
                 while (await heard.states.get())[0] != "connected":
                     pass
                 before = len(waited)
+                now[0] += lasted
             while (await heard.states.get())[0] != "failed":
                 pass
         return before
 
     before = asyncio.run(scenario())
-    assert [*range(1, before + 1), 1] == waited[: before + 1]
+    assert [*range(1, before + 1), 1 if anew else before + 1] == waited[: before + 1]
 
 
 def test_junk_frames_do_not_end_the_connection():

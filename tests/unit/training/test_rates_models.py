@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portkin.timeseries.bins import DAY, HOUR
-from portkin_training.rates.models import baselines, lstm, var
+from portkin_training.rates.models import baselines, linear, lstm, regression, var
 from portkin_training.rates.models.export import rounded_down, to_onnx
 from portkin_training.rates.models.task import Split, Task, folds, judge
 
@@ -45,7 +45,7 @@ def test_folds_never_look_ahead():
 def test_naive_forecasts_are_what_they_say():
     """Last value: the bin before; seasonal naive: the bin a day before."""
     t = task()
-    last, season = t.forecasts(baselines.last_value(t)), t.forecasts(baselines.seasonal_naive(t))
+    last, season = t.forecasts(linear.last_value(t)), t.forecasts(linear.seasonal_naive(t))
     np.testing.assert_allclose(t.target[:-1], last[1:], rtol=1e-5)
     np.testing.assert_allclose(t.target[:-24], season[24:], rtol=1e-5)
     assert np.isnan(season[:24]).all()
@@ -56,10 +56,10 @@ def test_averages_are_chosen_on_the_fitted_part():
     rng = np.random.default_rng(1)
     noise = Task(rng.normal(100, 5, (900, 1)), HOUR, Split.of(900))
     walk = Task(1000 + rng.normal(0, 5, (900, 1)).cumsum(axis=0), HOUR, Split.of(900))
-    assert 48 <= baselines.moving_average(noise).length
-    assert 2 == baselines.moving_average(walk).length
-    assert 0.9 == pytest.approx(float(baselines.ewma(walk).weights[-1, 0]), abs=1e-2)
-    assert 1 == pytest.approx(float(baselines.ewma(noise).weights.sum()), abs=1e-6)
+    assert 48 <= linear.moving_average(noise).length
+    assert 2 == linear.moving_average(walk).length
+    assert 0.9 == pytest.approx(float(linear.ewma(walk).weights[-1, 0]), abs=1e-2)
+    assert 1 == pytest.approx(float(linear.ewma(noise).weights.sum()), abs=1e-6)
 
 
 def test_regressions_use_the_feature_that_runs_ahead():
@@ -68,8 +68,8 @@ def test_regressions_use_the_feature_that_runs_ahead():
     figures = {
         name: judge(t, t.forecasts(model), t.split.choose, t.split.end)
         for name, model in {
-            "last": baselines.last_value(t),
-            "ridge": baselines.ridge(t, 24),
+            "last": linear.last_value(t),
+            "ridge": regression.ridge(t, 24),
             "var": var.fit_fixed(t),
         }.items()
     }
@@ -125,7 +125,7 @@ def test_unknown_bins_are_neither_fitted_nor_judged():
     assert not set(range(310, 340)) & set(at.tolist())
     # a window of 24 with 13 unknown bins is not used: bin 340 to 341 still look back on 22 and more
     assert 340 not in at.tolist() and 390 in at.tolist()
-    assert 70 == judge(gap, gap.forecasts(baselines.last_value(gap)), 300, 400).bins
+    assert 70 == judge(gap, gap.forecasts(linear.last_value(gap)), 300, 400).bins
 
 
 def test_bin_without_forecast_is_judged_with_the_mean():
@@ -187,7 +187,7 @@ def fitted(name: str, t: Task):
     return {
         "lstm": lambda: lstm.fit(t, TINY, 0),
         "lstm with skip": lambda: lstm.fit(t, replace(TINY, skip=True), 0),
-        "linear": lambda: baselines.ridge(t, 12),
+        "linear": lambda: regression.ridge(t, 12),
         "lightgbm": lambda: baselines.lightgbm_on_lags(t, 12, 0),
     }[name]()
 

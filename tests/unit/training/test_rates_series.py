@@ -90,6 +90,15 @@ def test_csv_bin_without_rows_is_unknown_or_zero_as_asked(tmp_path):
         ("when,port,count\n", "no column hour or day"),
         ("hour,port,count\nnoon,22,1\n", "'noon' is not an ISO 8601 time"),
         ("hour,port,count\n", "no rows"),
+        ("", "empty; its first line names the columns"),
+        ("hour,port,count\n2026-01-01T00,22,1\n2026-01-01T01,22\n", "line 3: 2 fields, but 3 columns"),
+        ("hour,port,count\n2026-01-01T00,22,1,9\n", "line 2: 4 fields, but 3 columns"),
+        ("hour,port,count\n2026-01-01T00,22,-1\n", "line 2: a count of -1"),
+        ('hour,port,count\n2026-01-01T00,22,"1,010"\n', "line 2: '1,010' is not a count"),
+        ("hour,port,count\n2026-01-01T00,22,1_010\n", "line 2: '1_010' is not a count"),
+        ("hour,port,count\n2026-01-01T00,22,nan\n", "line 2: 'nan' is not a count"),
+        ("hour,port,count\n2026-01-01T00,22,\n", "line 2: '' is not a count"),
+        ("hour,port,count\n2026-01-01T00,telnet,1\n", "line 2: .*telnet"),
     ],
 )
 def test_csv_that_is_no_series_says_why(tmp_path, text, message):
@@ -98,6 +107,41 @@ def test_csv_that_is_no_series_says_why(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(InputError, match=message):
         series.from_csv(file, width=HOUR, absent="zero")
+
+
+@pytest.mark.parametrize(
+    ("time", "tz", "message"),
+    [
+        ("2026-10-25 02:30:00", "Europe/Berlin", "comes twice in Europe/Berlin"),
+        ("2026-03-29 02:30:00", "Europe/Berlin", "does not exist in Europe/Berlin"),
+    ],
+)
+def test_local_hour_that_the_clocks_leave_open_is_refused(tmp_path, time, tz, message):
+    """Its line and the remedy are named; with an offset, or in bins of days, it is read."""
+    file = tmp_path / "local.csv"
+    file.write_text(f"time,port,count\n2026-03-01 00:00:00,22,1\n{time},22,5\n")
+    with pytest.raises(InputError, match=f"line 3: .*{message}.*with their offset"):
+        series.from_csv(file, width=HOUR, tz=tz, absent="zero")
+    assert 6 == series.from_csv(file, width=DAY, tz=tz, absent="zero").counts.sum()
+    file.write_text(f"time,port,count\n{time}+01:00,22,5\n")
+    assert [[5]] == series.from_csv(file, width=HOUR, tz=tz, absent="zero").counts.tolist()
+
+
+def test_hour_that_comes_twice_without_a_zone_is_told(tmp_path):
+    """Read as UTC it cannot be told apart: the two rows are added, and that is said."""
+    file = tmp_path / "local.csv"
+    file.write_text("time,port,count\n2026-10-25 02:00,22,1\n2026-10-25 02:00,22,5\n2026-10-25 03:00,22,1\n")
+    said = []
+    assert [[6], [1]] == series.from_csv(file, width=HOUR, absent="zero", tell=said.append).counts.tolist()
+    assert len(said) == 1 and "line 3 (2026-10-25 02:00)" in said[0]
+
+
+def test_file_in_place_of_a_series_is_sent_to_rates_series(tmp_path):
+    """A CSV where a counted series is wanted: the message names the command that counts it."""
+    file = tmp_path / "hours.csv"
+    file.write_text("hour,port,count\n")
+    with pytest.raises(InputError, match=r"portkin rates series .*hours\.csv"):
+        series.load(file)
 
 
 def test_wider_bins_are_sums_and_unknown_where_a_part_is(tmp_path):

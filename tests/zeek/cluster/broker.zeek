@@ -7,19 +7,18 @@
 # @TEST-PORT: BROKER_WORKER1_PORT
 # @TEST-PORT: WEBSOCKET_PORT
 # @TEST-EXEC: cp "$SUPPORT/broker-backend.zeek" "$SUPPORT/run.zeek" "$SUPPORT/know-sidecar.zeek" .
-# @TEST-EXEC: timeout 90 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
+# @TEST-EXEC: timeout 280 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
 # @TEST-EXEC: btest-bg-run manager "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=manager zeek -b ../broker-backend.zeek ../run.zeek ../know-sidecar.zeek"
 # @TEST-EXEC: btest-bg-run proxy-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-1 zeek -b ../broker-backend.zeek ../run.zeek ../know-sidecar.zeek"
 # @TEST-EXEC: btest-bg-run proxy-2 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=proxy-2 zeek -b ../broker-backend.zeek ../run.zeek ../know-sidecar.zeek"
 # @TEST-EXEC: btest-bg-run worker-1 "ZEEKPATH='$ZEEKPATH:..' CLUSTER_NODE=worker-1 zeek -b -C --pseudo-realtime -r '$CAPTURES/scans.pcap' ../broker-backend.zeek ../run.zeek ../know-sidecar.zeek"
-# @TEST-EXEC: btest-bg-wait -k 80; kill $(cat sidecar.pid)
-# @TEST-EXEC: zeek-cut kind src proto evidence answer <manager/portkin.log | grep -c DECISION | awk '{ print ($1 >= 35 ? "all or nearly all" : $1) }' >decisions
-# @TEST-EXEC: zeek-cut kind src proto evidence <manager/portkin.log | grep DECISION | sort -u >>decisions
-# @TEST-EXEC: zeek-cut kind src probed predicted <manager/portkin.log | grep DECISION | grep 198.51.100.20 | sort >>decisions
+# @TEST-EXEC: btest-bg-wait -k 240; kill $(cat sidecar.pid)
+# @TEST-EXEC: zeek-cut kind src probed proto evidence predicted <manager/portkin.log | grep DECISION | cut -f 2- | grep -v -w -E '^198.51.100.10.443' | sort -u >decisions
 # @TEST-EXEC: zeek-cut message <manager/cluster.log | grep ^sidecar | sort -u >>decisions
 # @TEST-EXEC: btest-diff decisions
 
-# What a scanner sends within the round trip to the keeper may be missed where it was answered.
+# The decisions are those of decide/sidecar, where one Zeek decides; only 443/tcp of 198.51.100.10 is left out: it was
+# answered, and may come before the worker has heard from the keeper that its source is a scanner.
 
 # @TEST-START-FILE sidecar.yaml
 metrics:

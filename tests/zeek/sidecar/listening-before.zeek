@@ -2,7 +2,7 @@
 #
 # @TEST-REQUIRES: test "$(id -u)" = 0
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: timeout 30 zeek -b -i lo "%INPUT" 2>messages
+# @TEST-EXEC: timeout 120 zeek -b -i lo "%INPUT" 2>messages
 # @TEST-EXEC: grep -o 'portkin: Zeek listens.*' messages | sed -E 's/127.0.0.1:[0-9]+/127.0.0.1:PORT/' >said
 # @TEST-EXEC-FAIL: python3 taken.py zeek -b -i lo "%INPUT" Taken::open_before=F 2>messages
 # @TEST-EXEC: grep -o 'portkin: cannot listen.*' messages | sed -E 's/127.0.0.1:[0-9]+/127.0.0.1:PORT/' >>said

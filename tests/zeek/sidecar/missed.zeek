@@ -2,7 +2,7 @@
 #
 # @TEST-REQUIRES: test "$(id -u)" = 0
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: timeout 30 zeek -b -i lo "%INPUT" 2>messages
+# @TEST-EXEC: timeout 120 zeek -b -i lo "%INPUT" 2>messages
 # @TEST-EXEC: grep -o -E 'portkin: no sidecar .*' messages | sed -E 's/127.0.0.1:[0-9]+/127.0.0.1:PORT/' >warned
 # @TEST-EXEC: btest-diff warned
 

@@ -4,7 +4,7 @@
 # @TEST-PORT: XSUB_PORT
 # @TEST-PORT: LOG_PULL_PORT
 # @TEST-PORT: WEBSOCKET_PORT
-# @TEST-EXEC: ZEEKPATH="$ZEEKPATH:." CLUSTER_NODE=manager timeout 30 zeek -b "$SUPPORT/zeromq-backend.zeek" "%INPUT" >said 2>messages
+# @TEST-EXEC: ZEEKPATH="$ZEEKPATH:." CLUSTER_NODE=manager timeout 120 zeek -b "$SUPPORT/zeromq-backend.zeek" "%INPUT" >said 2>messages
 # @TEST-EXEC: zeek-cut message <reporter.log | grep -o 'portkin: the sidecar cannot.*' >>said
 # @TEST-EXEC: btest-diff said
 

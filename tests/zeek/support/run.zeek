@@ -1,5 +1,5 @@
-##! What the cluster tests share: a worker holds its capture until it sees all other nodes and the sidecar is there,
-##! plays it, and a little later the manager ends everything.
+##! What the cluster tests share: a worker holds its capture until it sees all other nodes and the sidecar is there, and
+##! plays it. When the last of what a test waits for has come, proxies and workers end, and after them who writes logs.
 
 @load base/frameworks/cluster
 @load portkin
@@ -9,27 +9,66 @@ redef Portkin::websocket_port = to_port(getenv("WEBSOCKET_PORT"));
 redef Log::default_rotation_interval = 0sec;
 redef Broker::disable_ssl = T;
 redef exit_only_after_terminate = T;
+# On a busy machine, too, an answer comes before nobody waits for it any more.
+redef Portkin::request_timeout = 30sec;
 
 const workers = 1 &redef;
+# How many different things a test waits for once the capture is through.
+const awaited = 0 &redef;
 
 global ready: event(node: string) &is_used;
 global start: event() &is_used;
 global played: event(node: string) &is_used;
 global finish: event() &is_used;
+global happened: event(what: string) &is_used;
 
 global nodes_there = 0;
 global workers_ready = 0;
+global workers_done = 0;
 global sidecar_there = F;
+global seen: set[string] = set();
+global gone: set[string] = set();
 
 event zeek_init()
 	{
 	Cluster::subscribe("/test/run");
 	}
 
+# Tells the manager of something that the test waits for.
+function tell(what: string)
+	{
+	if ( Cluster::local_node_type() == Cluster::MANAGER )
+		event happened(what);
+	else
+		Cluster::publish(Cluster::manager_topic, happened, what);
+	}
+
+@if ( Cluster::local_node_type() == Cluster::MANAGER || Cluster::local_node_type() == Cluster::LOGGER )
+
+event last_lines_written()
+	{
+	terminate();
+	}
+
+# Who writes logs ends after all who send it lines.
+event Cluster::node_down(name: string, id: string)
+	{
+	if ( Cluster::nodes[name]$node_type == Cluster::WORKER || Cluster::nodes[name]$node_type == Cluster::PROXY )
+		add gone[name];
+
+	if ( |gone| == Cluster::get_node_count(Cluster::WORKER) + Cluster::get_node_count(Cluster::PROXY) )
+		# The manager sends lines, too, where it is not the logger.
+		schedule Cluster::local_node_type() == Cluster::LOGGER ? 3sec : 1sec { last_lines_written() };
+	}
+
+@else
+
 event finish()
 	{
 	terminate();
 	}
+
+@endif
 
 @if ( Cluster::local_node_type() == Cluster::WORKER )
 
@@ -81,16 +120,22 @@ event Portkin::sidecar_arrived(sidecar: string, table_id: string)
 	start_if_ready();
 	}
 
-event finish_run()
+function finish_if_done()
 	{
-	Cluster::publish("/test/run", finish);
-	schedule 1sec { finish() };
+	if ( workers_done == workers && |seen| >= awaited )
+		Cluster::publish("/test/run", finish);
 	}
 
 event played(node: string)
 	{
-	# Answers of the sidecar and lines of the keepers are still on their way.
-	schedule 2sec { finish_run() };
+	++workers_done;
+	finish_if_done();
+	}
+
+event happened(what: string)
+	{
+	add seen[what];
+	finish_if_done();
 	}
 
 @endif

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -55,6 +55,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Zeek: count answered connections too, as for the log of a honeypot.",
 )
+@click.option("--outer", is_flag=True, help="Captures: in a tunnel the outermost packet counts, not the innermost.")
+@click.option(
+    "--context",
+    type=click.Choice(["none", "vlan", "vni"]),
+    default="none",
+    show_default=True,
+    help="Captures: what makes two hosts of one address, the VLAN or the VNI of VXLAN and Geneve.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def ingest(
     inputs: tuple[Path, ...],
@@ -69,6 +77,8 @@ def ingest(
     unit: str,
     window: float | None,
     any_state: bool,
+    outer: bool,
+    context: Literal["none", "vlan", "vni"],
     as_json: bool,
 ) -> None:
     """Turn recordings into one dataset of probes.
@@ -89,6 +99,7 @@ def ingest(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.run import ingest as run
     from portkin_training.ingest.tables.columns import ColumnMap
@@ -96,7 +107,9 @@ def ingest(
     if force and append:
         raise click.UsageError("--force replaces the dataset, --append adds to it: give one of them")
     pairs = dict(_pair(text) for text in columns)
-    options = IngestOptions(kind, ColumnMap(pairs, proto, dst, names, unit), window, any_state)
+    options = IngestOptions(
+        kind, ColumnMap(pairs, proto, dst, names, unit), window, any_state, CaptureOptions(outer, context)
+    )
     notes = Console(stderr=True)
     total = sum(path.stat().st_size for path in inputs if path.is_file())
     with Progress(

@@ -6,9 +6,10 @@ import click
 
 from portkin_training.commands.rates_affinity import affinity
 from portkin_training.commands.rates_cve import cve
-from portkin_training.commands.rates_fit import evaluate, train
+from portkin_training.commands.rates_evaluate import evaluate
 from portkin_training.commands.rates_score import plot, score
 from portkin_training.commands.rates_series import series, simulate
+from portkin_training.commands.rates_train import train
 from portkin_training.commands.rates_warm import warm
 
 

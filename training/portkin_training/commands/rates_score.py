@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,11 +19,15 @@ from portkin_training.commands.rates_options import FOLDER, PortType, json_optio
 @click.argument("series", type=FOLDER)
 @json_option
 def score(bundle: Path, series: Path, as_json: bool) -> None:
-    """Score every bin of SERIES with the models of BUNDLE, as the sidecar would have, and list the alarms."""
+    """Score every bin of SERIES with the models of BUNDLE, as the sidecar would have, and list the alarms.
+
+    E is of the bin, W of the next one, whose forecast and trend are shown. Thresholds are those when training ended,
+    and follow the bins after it.
+    """
     import numpy as np
 
     from portkin.bundles.forecast import Forecaster
-    from portkin.timeseries.bins import label
+    from portkin.timeseries.bins import label, next_start
     from portkin_training.rates.series import rate_series
 
     loaded, models = rate_series.load(series), Forecaster.load(bundle)
@@ -30,30 +36,49 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
             f"{series}: bins of {loaded.width} s, but the models of {bundle} read bins of {models.rules.width} s; "
             "count with the other --bin"
         )
-    forecast, e, w = models.score_all(loaded.ports, loaded.counts)
-    names = [label(int(start), loaded.width, loaded.tz) for start in loaded.starts]
+    scored = models.score_all(loaded.ports, loaded.counts)
+    forecast, e, w = scored
+    limits_e, limits_w = models.thresholds_all(loaded.starts, loaded.ports, loaded.counts, scored)
+    trend = models.trends(loaded.ports, loaded.counts)
+    starts = [*map(int, loaded.starts), next_start(int(loaded.starts[-1]), loaded.width, loaded.tz)]
+    names = [label(start, loaded.width, loaded.tz) for start in starts]
     for number, model in enumerate(models.models):
         column = loaded.column(model.port)
-        for t in np.flatnonzero((e[:, number] > model.threshold_e) | (w[:, number] > model.threshold_w)):
-            row = {
+        over_e, over_w = e[:, number] > limits_e[:, number], w[:, number] > limits_w[:, number]
+        for t in np.flatnonzero(over_e | over_w):
+            row: dict[str, Any] = {
                 "port": str(model.port),
                 "bin": names[t],
                 "observed": float(loaded.counts[t, column]),
                 "forecast": float(forecast[t, number]),
                 "e": float(e[t, number]),
+                "threshold_e": float(limits_e[t, number]),
+                "anomaly": bool(over_e[t]),
+                "next_bin": names[t + 1],
+                "next_forecast": float(forecast[t + 1, number]),
+                "next_trend": float(trend[t, number]),
                 "w": float(w[t, number]),
-                "anomaly": bool(e[t, number] > model.threshold_e),
-                "warning": bool(w[t, number] > model.threshold_w),
+                "threshold_w": float(limits_w[t, number]),
+                "warning": bool(over_w[t]),
             }
             if as_json:
-                # JSON has no NaN: what could not be said is null
-                click.echo(json.dumps({key: None if value != value else value for key, value in row.items()}))
-            else:
-                kinds = " and ".join(kind for kind in ("anomaly", "warning") if row[kind])
+                # JSON has neither NaN nor infinity: what could not be said is null
+                click.echo(json.dumps({key: _plain(value) for key, value in row.items()}))
+                continue
+            if row["anomaly"]:
                 click.echo(
-                    f"{row['bin']} {row['port']} {kinds}: observed {row['observed']:.0f}, forecast "
-                    f"{row['forecast']:.1f}, E {row['e']:.2f}, W {row['w']:.2f}"
+                    f"{row['bin']} {row['port']} anomaly: observed {row['observed']:.0f}, forecast "
+                    f"{row['forecast']:.1f}, E {row['e']:.2f} above {row['threshold_e']:.2f}"
                 )
+            if row["warning"]:
+                click.echo(
+                    f"{row['bin']} {row['port']} warning of {row['next_bin']}: forecast {row['next_forecast']:.1f}, "
+                    f"trend {max(row['next_trend'], 0.0):.1f}, W {row['w']:.2f} above {row['threshold_w']:.2f}"
+                )
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @click.command()

@@ -48,7 +48,10 @@ def series(
     from portkin_training.rates.series import rate_series
 
     if Path(source).is_file():
-        made = rate_series.from_csv(Path(source), width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0)
+        made = rate_series.from_csv(
+            Path(source), width=WIDTHS[width], tz=tz, absent=absent, share=share or 1.0,
+            tell=lambda said: click.echo(said, err=True),
+        )  # fmt: skip
         made = made.select(ports) if ports else made
     else:
         from portkin_training.core.dataset import open_probes

@@ -13,6 +13,10 @@ CODES = 2 * PORTS
 
 
 def codes_of(dport: NDArray[np.uint16], proto: NDArray[np.integer]) -> NDArray[np.int32]:
-    """The codes, int32 (n,), of ports uint16 (n,) and IANA protocol numbers (n,)."""
+    """The codes, int32 (n,), of ports uint16 (n,) and IANA protocol numbers (n,).
+
+    >>> codes_of(np.array([22, 53], np.uint16), np.array([6, 17])).tolist()
+    [22, 65589]
+    """
     udp: NDArray[np.bool_] = np.asarray(proto) == UDP
     return dport.astype(np.int32) + PORTS * udp.astype(np.int32)

@@ -10,6 +10,7 @@ import numpy as np
 from portkin.errors import InputError
 from portkin_training.core.dataset import load
 from portkin_training.core.probes import Probes
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import CONTACT, Contacts, contacts_from_packets
 from portkin_training.ingest.logs.conn_log import read_conn_log
@@ -28,7 +29,7 @@ def all_captures(inputs: Sequence[Path]) -> bool:
     return all(is_capture(path) for path in inputs)
 
 
-def read_contacts(path: Path, reading: Reading) -> Contacts:
+def read_contacts(path: Path, reading: Reading, captures: CaptureOptions = CaptureOptions()) -> Contacts:  # noqa: B008  (immutable)
     """The contacts of a probes dataset (a folder) or of a recording; all but a capture's are probes already.
 
     CSV and Parquet must have the columns of a dataset; `portkin ingest` reads others.
@@ -39,7 +40,7 @@ def read_contacts(path: Path, reading: Reading) -> Contacts:
         return _contacts([probes])
     match detect(path):
         case "pcap":
-            return Contacts.concat(contacts_from_packets(read_capture(path, reading)))
+            return Contacts.concat(contacts_from_packets(read_capture(path, reading, captures)))
         case "zeek":
             return _contacts(read_conn_log(path, reading))
         case "csv":
@@ -58,6 +59,7 @@ def _contacts(chunks: Iterable[Probes]) -> Contacts:
         sport=probes.sport[order],
         dport=probes.dport[order],
         proto=probes.proto[order],
+        context=np.zeros(len(order), np.int64),
     )
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from portkin.errors import InputError
 from portkin_training.core.dataset import ProbesWriter
 from portkin_training.core.probes import Probes
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest import probe_definition
-from portkin_training.ingest.captures.pcap import PCAP_MAGICS, read_capture
-from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC
+from portkin_training.ingest.captures.options import CaptureOptions
+from portkin_training.ingest.captures.pcap import is_capture, read_capture
 from portkin_training.ingest.logs.conn_log import read_conn_log
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import BROKEN_STREAM, open_stream
@@ -38,12 +39,14 @@ class IngestOptions:
         window: seconds within which a repetition is the same probe; None: `probe_definition.WINDOW` for captures,
             no such rule for other inputs.
         any_state: see `probe_definition.flow_reasons`.
+        captures: how captures are read.
     """
 
     kind: str | None = None
     columns: ColumnMap = field(default_factory=ColumnMap)
     window: float | None = None
     any_state: bool = False
+    captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
 
 
 @dataclass
@@ -70,9 +73,10 @@ class Summary:
     def count(self, probes: Probes) -> None:
         """Add a chunk."""
         if len(probes):
-            for proto, count in enumerate(np.bincount(probes.proto)):
+            udp = int(np.count_nonzero(probes.proto == UDP))
+            for proto, count in ((TCP, len(probes) - udp), (UDP, udp)):
                 if count:
-                    self.probes[proto] += int(count)
+                    self.probes[proto] += count
             first, last = int(probes.ts.min()), int(probes.ts.max())
             self.first = first if self.first is None else min(first, self.first)
             self.last = last if self.last is None else max(last, self.last)
@@ -91,7 +95,7 @@ def detect(path: Path) -> str:
             head = stream.read(4096) or b""
         except BROKEN_STREAM as error:
             raise InputError(f"{path}: byte 0: cannot be decompressed ({error})") from error
-    if head[:4] in PCAP_MAGICS or head[:4] == PCAPNG_MAGIC:
+    if is_capture(head):
         return "pcap"
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -168,7 +172,7 @@ def _probes(
 ) -> Iterator[Probes]:
     if kind == "pcap":
         before = first.skipped.copy()
-        for packets in read_capture(path, reading):
+        for packets in read_capture(path, reading, options.captures):
             yield first.of_packets(packets, 0)
         reading.skipped.update(first.skipped - before)
         return
@@ -200,6 +204,8 @@ def _about(summary: Summary, options: IngestOptions, window: int, digests: list[
             "version": probe_definition.VERSION,
             "window_s": window / 1_000_000,
             "any_state": options.any_state,
+            "outer": options.captures.outer,
+            "context": options.captures.context,
         },
         "columns": {
             "map": dict(options.columns.columns),

@@ -26,14 +26,13 @@ from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.fan_out import fan_out
 from portkin_training.rates.affinity.feature_ports import Affinities, features
 from portkin_training.rates.models import lstm
-from portkin_training.rates.models.export import to_onnx
 from portkin_training.rates.models.lstm import LstmConfig
 from portkin_training.rates.models.registry import KINDS, MODELS, Kind, Profile, fit, network_config
 from portkin_training.rates.models.task import Split, Task, Unfit, judge
 from portkin_training.rates.results import Result, load_result, save_result
 from portkin_training.rates.series.rate_series import Rates
 
-RESULTS = 3
+RESULTS = 4
 """Number of the result files' form and of what computes them; a change of either makes old results foreign."""
 
 Chosen = tuple[tuple[int, ...], Mapping[str, Any]]
@@ -81,7 +80,7 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     run = fingerprint(rates, affinities, used, seed)
     files = {
-        (rates.column(target), name): folder / f"{run}-{target.number}-{target.proto}-{_slug(name)}.npz"
+        (rates.column(target), name): folder / f"{run}-{target.number}-{target.proto}-{slug(name)}.npz"
         for target in targets
         for name in models
     }
@@ -145,19 +144,17 @@ def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu
     split = task.split
     try:
         made, chosen = fit(job.kind, task, used, seed, device)
+        forecast = made if isinstance(made, np.ndarray) else task.forecasts(made)
     except Unfit as error:
-        made, chosen = np.full(split.end, np.nan), {"unfit": str(error)}
-    if isinstance(made, np.ndarray):
-        forecast, onnx, length = made, b"", 0
-    else:
-        forecast, length = task.forecasts(made), made.length
-        onnx = to_onnx(made, len(job.columns))
+        forecast, chosen = np.full(split.end, np.nan), {"unfit": str(error)}
+    except Exception as error:  # a library's fault in one fit must not end a run of hundreds
+        forecast, chosen = np.full(split.end, np.nan), {"unfit": f"{type(error).__name__}: {error}"}
     choosing = judge(task, forecast, split.fit, split.choose)
     reported = judge(task, forecast, split.choose, split.end)
     took = time.perf_counter() - began
     read = tuple(rates.ports[column] for column in job.columns)
     return [
-        Result(read[0], name, forecast, choosing, reported, took, read, length, onnx, {**about, **chosen})
+        Result(read[0], name, forecast, choosing, reported, took, read, {**about, **chosen})
         for name, about in job.models.items()
     ]
 
@@ -207,5 +204,6 @@ def _search(
     return [best(job) for job in open_jobs]
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A model's name as a part of a file's."""
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).replace("--", "-").strip("-")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from portkin.net.ports import Port, service_name
 from portkin_training.rates.models.registry import MODELS
-from portkin_training.rates.results import Result, shipping, winner
+from portkin_training.rates.results import Result, winner
 
 FIGURES = {"r2": "R2", "mase": "MASE", "skill": "skill", "mae": "MAE"}
 
@@ -63,13 +63,11 @@ def table(results: Sequence[Result], figure: str = "r2", *, synthetic: bool = Fa
 
 
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
-    """All figures, the winner on the reported part and what would ship, per port."""
+    """All figures, and the winner on the reported part, per port."""
     ports = {}
     for port, found in by_port(results).items():
-        able = [result for result in found if result.onnx]
         ports[str(port)] = {
             "winner": winner(found).model,
-            "ships": shipping(found).model if able else None,
             "models": {
                 result.model: {
                     "choosing": asdict(result.choosing),
@@ -80,14 +78,16 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
                 for result in found
             },
         }
-    report: dict[str, Any] = _without_nan(
+    report: dict[str, Any] = without_nan(
         {"ports": ports, "means": {figure: means(results, figure) for figure in FIGURES}}
     )
     return report
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON has no NaN: a figure that could not be had is None."""
     if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and np.isnan(value) else value

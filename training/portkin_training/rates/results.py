@@ -12,19 +12,13 @@ import numpy as np
 
 from portkin.files import replacing
 from portkin.net.ports import Port
-from portkin_training.rates.models.registry import KINDS, MODELS, UNSHIPPABLE
 from portkin_training.rates.models.task import Floats, ForecastScores
-
-TOLERANCE = 0.02
-"""A cheaper model ships if its error on the choosing part is within this share of the best one's."""
-
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One model's outcome: forecasts (n,), figures on the choosing and the reported part, and the model as ONNX.
+    """One model's outcome: forecasts (n,), and figures on the choosing and the reported part.
 
-    `onnx` is empty for what does not ship; `about` holds what was chosen on the way; `seconds` is what the fit took,
-    which several models may share.
+    `about` holds what was chosen on the way; `seconds` is what the fit took, which several models may share.
     """
 
     port: Port
@@ -34,8 +28,6 @@ class Result:
     reported: ForecastScores
     seconds: float
     features: tuple[Port, ...]
-    length: int
-    onnx: bytes
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -48,14 +40,12 @@ def save_result(file: Path, result: Result) -> None:
         "reported": asdict(result.reported),
         "seconds": result.seconds,
         "features": [str(port) for port in result.features],
-        "length": result.length,
         "about": result.about,
     }
     with replacing(file) as aside:
         np.savez(
             aside,
             forecast=result.forecast,
-            onnx=np.frombuffer(result.onnx, dtype=np.uint8),
             fields=np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8),
         )
 
@@ -72,8 +62,6 @@ def load_result(file: Path) -> Result:
             ForecastScores(**fields["reported"]),
             fields["seconds"],
             tuple(Port.parse(text) for text in fields["features"]),
-            fields["length"],
-            held["onnx"].tobytes(),
             fields["about"],
         )
 
@@ -89,17 +77,3 @@ def winner(results: Sequence[Result]) -> Result:
         return result.reported.r2 if known else -np.inf, -result.reported.mae
 
     return max(results, key=key)
-
-
-def shipping(results: Sequence[Result], tolerance: float = TOLERANCE) -> Result:
-    """Of one port's results the one that ships: the cheapest whose error on the choosing part is close to the least.
-
-    Never looks at the reported part. Of equally cheap ones the better is taken.
-    Raises ValueError where no model that can ship was evaluated.
-    """
-    able = [result for result in results if result.model not in UNSHIPPABLE and "unfit" not in result.about]
-    if not able:
-        raise ValueError("no model that can ship was evaluated: add one of " + ", ".join(MODELS[:5]))
-    least = min(result.choosing.mae for result in able)
-    close = [result for result in able if result.choosing.mae <= least * (1 + tolerance)]
-    return min(close, key=lambda result: (KINDS[result.model].cost, result.choosing.mae))

@@ -1,107 +1,117 @@
-"""From an evaluation to the model bundle that ships: one model per port, its thresholds, and why it was taken."""
+"""From rolling-origin trials to the model bundle that ships: one model per port, its thresholds, and why."""
 
 from __future__ import annotations
 
 import platform
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
-from portkin.bundles.forecast import Forecaster, Model, Rules
+from portkin.bundles.forecast import Model, Rules
 from portkin.net.ports import Port
 from portkin.timeseries.scaling import Scaling
-from portkin_training.rates.calibrate import threshold
-from portkin_training.rates.models.export import write_models
-from portkin_training.rates.models.registry import KINDS
-from portkin_training.rates.models.task import Split
-from portkin_training.rates.results import TOLERANCE, Result, shipping
+from portkin_training.core.engine import DUCKDB, Engine
+from portkin_training.core.fan_out import fan_out
+from portkin_training.rates.calibrate import Calibrated, calibrate
+from portkin_training.rates.choice import Choice
+from portkin_training.rates.evaluate import Job
+from portkin_training.rates.models.export import to_onnx, write_models
+from portkin_training.rates.models.linear import Linear, mean_of
+from portkin_training.rates.models.registry import KINDS, Profile, fit
+from portkin_training.rates.models.task import Floats, Predictor
+from portkin_training.rates.rolling import ORIGINS, Trial, cuts, task_of
 from portkin_training.rates.series.rate_series import Rates
 
 
-def entry(rates: Rates, result: Result) -> Model:
-    """The model as the bundle names it, scaled by the fitted part, without thresholds."""
-    fitted = rates.counts[: Split.of(len(rates.starts)).fit]
-    columns = [rates.column(port) for port in result.features]
-    return Model(
-        result.port,
-        result.model,
-        f"{result.port.number}-{result.port.proto}.onnx",
-        result.length,
-        result.features,
-        Scaling.fit(fitted[:, columns], logarithm=KINDS[result.model].logarithm),
-        float("inf"),
-        float("inf"),
-    )
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A chosen model, fitted to ship: what it reads, its window, its scaling, and the model itself as ONNX."""
+
+    choice: Choice
+    model: Model
+    onnx: bytes
 
 
-def with_thresholds(
-    rates: Rates, chosen: Sequence[Result], rules: Rules, alarms_per_month: float, abnormal: np.ndarray | None = None
-) -> list[Model]:
-    """The models with thresholds of E and W from the bins that nothing was fitted on.
+def fit_chosen(rates: Rates, choice: Choice, used: Profile, seed: int, device: str = "cpu") -> Fitted:
+    """Fit what was chosen for a port to all bins, or to those before the last origin where that was better.
 
-    `abnormal` bool (n, p): bins known not to be normal, which are left out. Scored by the sidecar's own code.
+    A mean of several weighted sums becomes one: over the longest of their windows and all the ports that they read.
     """
-    models = [entry(rates, result) for result in chosen]
-    with tempfile.TemporaryDirectory() as folder:
-        write_models(
-            Path(folder) / "draft",
-            [(model, result.onnx) for model, result in zip(models, chosen, strict=True)],
-            rules,
-            {},
+    torch.set_num_threads(1)
+    fitted = len(rates.starts) if choice.refit else cuts(len(rates.starts))[len(ORIGINS) - 1]
+    features = tuple(dict.fromkeys(port for trial in choice.members for port in trial.features))
+    made = [_fit(rates, trial, fitted, used, seed, device) for trial in choice.members]
+    predictor: Predictor
+    if len(made) == 1:
+        predictor = made[0]
+    else:
+        longest = max(one.length for one in made)
+        predictor = mean_of(
+            [
+                one.wider(longest, [features.index(port) for port in trial.features], len(features))
+                for one, trial in zip(made, choice.members, strict=True)
+                if isinstance(one, Linear)
+            ]
         )
-        _, e, w = Forecaster.load(Path(folder) / "draft").score_all(rates.ports, rates.counts)
-    held_out = np.arange(len(rates.starts)) >= Split.of(len(rates.starts)).fit
-    found = []
-    for number, model in enumerate(models):
-        normal = held_out if abnormal is None else held_out & ~abnormal[:, rates.column(model.port)]
-        found.append(
-            replace(
-                model,
-                threshold_e=threshold(e[normal, number], alarms_per_month, rates.width),
-                threshold_w=threshold(w[normal, number], alarms_per_month, rates.width),
-            )
-        )
-    return found
+    columns = [rates.column(port) for port in features]
+    scaling = Scaling.fit(rates.counts[:fitted, columns], logarithm=KINDS[choice.members[0].model].logarithm)
+    port = choice.port
+    name = f"{port.number}-{port.proto}.onnx"
+    model = Model(port, choice.name, name, predictor.length, features, scaling, float("inf"), float("inf"))
+    return Fitted(choice, model, to_onnx(predictor, len(features)))
+
+
+def _fit(rates: Rates, trial: Trial, fitted: int, used: Profile, seed: int, device: str) -> Predictor:
+    columns = tuple(rates.column(port) for port in trial.features)
+    kind = KINDS[trial.model]
+    made, _ = fit(kind, task_of(rates, Job(columns[0], kind, columns, {trial.model: {}}), fitted), used, seed, device)
+    return made  # type: ignore[return-value]  # what reads no windows is never chosen
 
 
 def ship(
     path: Path,
     rates: Rates,
-    results: Mapping[Port, Sequence[Result]],
+    choices: Mapping[Port, Choice],
+    used: Profile,
     *,
     rules: Rules,
     alarms_per_month: float,
-    abnormal: np.ndarray | None = None,
-    tolerance: float = TOLERANCE,
+    seed: int = 0,
+    abnormal: Floats | None = None,
     about: Mapping[str, Any],
-) -> dict[Port, Result]:
-    """Choose a model per port (`results.shipping`), calibrate, write the bundle; what was chosen.
+    jobs: int = 1,
+    device: str = "cpu",
+    engine: Engine = DUCKDB,
+) -> dict[Port, Calibrated]:
+    """Fit what was chosen, calibrate its alarms, write the bundle; how each port's alarms were calibrated.
 
-    The manifest tells, per port, the chosen model, what it scored, and how all others did on the choosing part.
+    `abnormal` bool (n, p): bins known not to be normal, which calibration leaves out.
     """
-    chosen = {port: shipping(found, tolerance) for port, found in results.items()}
-    models = with_thresholds(rates, list(chosen.values()), rules, alarms_per_month, abnormal)
-    details = {
-        str(port): {
-            "model": result.model,
-            "cost": KINDS[result.model].cost,
-            "choosing": asdict(result.choosing),
-            "reported": asdict(result.reported),
-            "tried": {other.model: other.choosing.mae for other in results[port]},
-            "about": {key: value for key, value in result.about.items() if key != "tried"},
-        }
-        for port, result in chosen.items()
+
+    def work(choice: Choice) -> Fitted:
+        return fit_chosen(rates, choice, used, seed, device)
+
+    found = {one.model.port: one for one in fan_out(work, [(choice,) for choice in choices.values()], jobs=jobs, engine=engine)}  # fmt: skip
+    calibrated = {
+        port: calibrate(
+            rates.counts[:, rates.column(port)],
+            choice.forecast,
+            rules,
+            alarms_per_month,
+            None if abnormal is None else abnormal[:, rates.column(port)],
+        )
+        for port, choice in choices.items()
     }
+    models = [_with_alarms(found[port].model, calibrated[port]) for port in choices]
     versions = {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "torch", "lightgbm", "statsmodels")}
     write_models(
         path,
-        [(model, result.onnx) for model, result in zip(models, chosen.values(), strict=True)],
-        rules,
+        [(model, found[model.port].onnx) for model in models],
+        replace(rules, until=int(rates.starts[-1])),
         {
             **about,
             "synthetic": rates.synthetic,
@@ -109,9 +119,26 @@ def ship(
             "first_bin": int(rates.starts[0]),
             "last_bin": int(rates.starts[-1]),
             "alarms_per_port_and_month": alarms_per_month,
-            "tolerance": tolerance,
             "versions": versions | {"python": platform.python_version()},
-            "models": details,
+            "models": {
+                str(port): {**choice.about(), "cost": _cost(choice.members), "alarms": calibrated[port].about()}
+                for port, choice in choices.items()
+            },
         },
     )
-    return chosen
+    return calibrated
+
+
+def _with_alarms(model: Model, found: Calibrated) -> Model:
+    return replace(
+        model,
+        threshold_e=found.threshold_e,
+        threshold_w=found.threshold_w,
+        usual=found.usual,
+        alarms_e=found.alarms_e,
+        alarms_w=found.alarms_w,
+    )
+
+
+def _cost(members: Sequence[Trial]) -> int:
+    return max(KINDS[trial.model].cost for trial in members)

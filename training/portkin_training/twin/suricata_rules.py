@@ -1,7 +1,7 @@
 """The detector in the rules of `portkin rules build`, in Python. A test compares it with Suricata, block by block.
 
-Suricata keeps the expiry of a bit in whole seconds: one set at t for n seconds exists while floor(now) is at most
-floor(t) + n (HostBitIsset in src/host-bit.c).
+A bit set at t for n seconds exists while now is at most t + n. Suricata 7 compares whole seconds, that is
+floor(now) with floor(t) + n; Suricata 8 compares microseconds (HostBitIsset in src/host-bit.c, 7.0.10 and 8.0.8).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from portkin.bundles.table import Table
 from portkin.net.port_groups import PortGroups
 from portkin.net.ports import PROTOS, Port
 from portkin_training.core.protocols import TCP
-from portkin_training.ingest.contacts import ANSWERED, CONTACT, Contacts, addresses_of
+from portkin_training.ingest.contacts import ANSWERED, CONTACT, REFUSED, Contacts, addresses_of
 from portkin_training.twin.detection import Detected
 
 
@@ -28,6 +28,12 @@ class RulesConfig:
     scan_seconds: int = 300
     memory: int = 3600
     seconds: int = 20_000
+    whole_seconds: bool = True
+    """Whether bits end by whole seconds, as those of Suricata 7 do."""
+
+
+PATIENCE, UNITS, SIXTEENS = 1, 15, 3
+"""Constants of the rules, with the same names: seconds to wait for an answer, bits that count a burst."""
 
 
 class Opening(NamedTuple):
@@ -43,7 +49,15 @@ class Opening(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The server's answer on a connection: a SYN-ACK, or a datagram."""
+    """The server's answer on a connection: a SYN-ACK, or any datagram."""
+
+    ts: int
+    """Microseconds since 1970."""
+    flow: Hashable
+
+
+class Refusal(NamedTuple):
+    """The server's RST to a SYN."""
 
     ts: int
     """Microseconds since 1970."""
@@ -62,73 +76,141 @@ class Verdict(NamedTuple):
 
 
 class _Bits:
-    """Bits that expire, in whole seconds."""
+    """Bits that expire; times in ticks of a second or a microsecond."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole_seconds: bool) -> None:
         self._ends: dict[Hashable, int] = {}
+        self._tick = 1_000_000 if whole_seconds else 1
+
+    def now(self, ts: int) -> int:
+        return ts // self._tick
 
     def has(self, bit: Hashable, now: int) -> bool:
         return self._ends.get(bit, -1) >= now
 
-    def put(self, bit: Hashable, end: int) -> None:
-        self._ends[bit] = end
+    def put(self, bit: Hashable, now: int, seconds: int) -> None:
+        self._ends[bit] = now + seconds * 1_000_000 // self._tick
 
     def drop(self, bit: Hashable) -> None:
         self._ends.pop(bit, None)
 
 
+class _Flow:
+    """The bits of a connection that was a new contact."""
+
+    def __init__(self, client: Hashable, place: int | None) -> None:
+        self.client, self.place, self.asked = client, place, True
+
+
+class _Counting:
+    """What the rules know of the contacts of all sources (see `portkin_rules.scanners`)."""
+
+    def __init__(self, config: RulesConfig, bits: _Bits) -> None:
+        self._config, self._bits = config, bits
+        self._places = range(config.scan_count - 1)
+        self._flows: dict[Hashable, _Flow] = {}
+
+    def contact(self, src: Hashable, flow: Hashable, now: int) -> bool:
+        """A new contact. Returns whether it makes its source a scanner."""
+        bits = self._bits
+        first_half = self._places[: (len(self._places) + 1) // 2]
+        failed = all(bits.has(("open", src, place), now) for place in self._places) and not any(
+            bits.has(("young", src, place), now) for place in first_half
+        )
+        if failed or (bits.has(("sixteen", src, SIXTEENS - 1), now) and bits.has(("unit", src, UNITS - 1), now)):
+            for place in self._places:
+                bits.drop(("open", src, place))
+            return True
+        taken = self._first_free("open", src, len(self._places), now)
+        if taken is not None:
+            bits.put(("open", src, taken), now, self._config.scan_seconds)
+            bits.put(("young", src, taken), now, PATIENCE)
+        elif (unit := self._first_free("unit", src, UNITS, now)) is not None:
+            bits.put(("unit", src, unit), now, PATIENCE)
+        elif (sixteen := self._first_free("sixteen", src, SIXTEENS, now)) is not None:
+            self._drop_all("unit", src, UNITS)
+            bits.put(("sixteen", src, sixteen), now, PATIENCE)
+        if flow is not None:
+            self._flows[flow] = _Flow(src, taken)
+        return False
+
+    def answer(self, flow: Hashable, now: int) -> None:
+        """The answer frees the contact's place, forgives one that failed, and ends a burst."""
+        known = self._flows.get(flow)
+        if known is None:
+            return
+        bits, src, place = self._bits, known.client, known.place
+        if place is not None and bits.has(("open", src, place), now):
+            known.place = None
+            bits.drop(("open", src, place))
+            bits.drop(("young", src, place))
+            forgiven = next((other for other in self._places if self._failed(src, other, now)), None)
+            if forgiven is not None:
+                bits.drop(("open", src, forgiven))
+        if known.asked:
+            known.asked = False
+            self._drop_all("unit", src, UNITS)
+            self._drop_all("sixteen", src, SIXTEENS)
+
+    def refusal(self, flow: Hashable) -> None:
+        """The refused contact has failed."""
+        known = self._flows.get(flow)
+        if known is not None and known.place is not None:
+            self._bits.drop(("young", known.client, known.place))
+            known.place = None
+
+    def _failed(self, src: Hashable, place: int, now: int) -> bool:
+        return self._bits.has(("open", src, place), now) and not self._bits.has(("young", src, place), now)
+
+    def _first_free(self, kind: str, src: Hashable, count: int, now: int) -> int | None:
+        return next((number for number in range(count) if not self._bits.has((kind, src, number), now)), None)
+
+    def _drop_all(self, kind: str, src: Hashable, count: int) -> None:
+        for number in range(count):
+            self._bits.drop((kind, src, number))
+
+
 def watch(
-    packets: Iterable[Opening | Answer],
+    packets: Iterable[Opening | Answer | Refusal],
     blocked_by_probe: Mapping[Port, Sequence[Port]],
     config: RulesConfig = RulesConfig(),
 ) -> Iterator[tuple[Opening, Verdict]]:
     """Yield what the rules make of each opening, in order.
 
     ``blocked_by_probe`` gives for each protected port what a scanner's probe of it blocks: in the rules the port itself
-    and its nearest. Bits that are set from outside are unknown here.
+    and its nearest. Bits that are set from outside are unknown here, and all networks are at home and outside, so
+    nobody is a peer.
     """
     groups = PortGroups.of_tcp(blocked_by_probe, config.scan_count)
     protos = {port.proto for port in blocked_by_probe}
-    bits = _Bits()
-    counts: dict[Hashable, int] = {}
-    counted: dict[Hashable, Hashable] = {}
-    """The source of each flow whose contact counts."""
+    bits = _Bits(whole_seconds=config.whole_seconds)
+    counting = _Counting(config, bits)
     for packet in packets:
-        now = packet.ts // 1_000_000
+        now = bits.now(packet.ts)
         if isinstance(packet, Answer):
-            client = counted.pop(packet.flow, None)
-            if client is not None and bits.has(("window", client), now):
-                counts[client] -= 1
-                if not counts[client]:
-                    bits.drop(("window", client))
+            counting.answer(packet.flow, now)
+            continue
+        if isinstance(packet, Refusal):
+            counting.refusal(packet.flow)
             continue
         src, port = packet.src, packet.port
         blocked = bits.has(("block", src, port), now)
         scanner, new_scanner = bits.has(("scanner", src), now), False
         if not scanner and port.proto in protos:
-            contacts: list[tuple[Hashable, ...]] = [("host", frozenset((src, packet.dst)))]
+            contacts: list[tuple[Hashable, ...]] = []
             if groups is not None and port.proto == "tcp":
-                contacts.append(("port", src, groups.group(port.number)))
+                contacts += [("host", frozenset((src, packet.dst))), ("port", src, groups.group(port.number))]
             elif port in blocked_by_probe:
-                contacts.append(("port", src, port))
+                contacts += [("host", frozenset((src, packet.dst))), ("port", src, port)]
             new = [contact for contact in contacts if not bits.has(contact, now)]
             for contact in new:
-                bits.put(contact, now + config.memory)
-            if new:
-                if not bits.has(("window", src), now):
-                    bits.put(("window", src), now + config.scan_seconds)
-                    counts[src] = 0
-                counts[src] += 1
-                new_scanner = counts[src] == config.scan_count
-                if new_scanner:
-                    bits.drop(("window", src))
-                elif packet.flow is not None:
-                    counted[packet.flow] = src
+                bits.put(contact, now, config.memory)
+            new_scanner = bool(new) and counting.contact(src, packet.flow, now)
         if scanner or new_scanner:
             if new_scanner or port in blocked_by_probe:
-                bits.put(("scanner", src), now + config.memory)
+                bits.put(("scanner", src), now, config.memory)
             for near in blocked_by_probe.get(port, ()):
-                bits.put(("block", src, near), now + config.seconds)
+                bits.put(("block", src, near), now, config.seconds)
         yield packet, Verdict(blocked, scanner or new_scanner, new_scanner)
 
 
@@ -141,28 +223,30 @@ def detect_by_rules(contacts: Contacts, table: Table, config: RulesConfig = Rule
     protected = {
         Port(int(number), proto): () for proto in PROTOS if proto in table.rows for number in table.rows[proto].ports
     }
-    rows = np.flatnonzero((contacts.kind == CONTACT) | (contacts.kind == ANSWERED))
-    openings = rows[contacts.kind[rows] == CONTACT]
+    openings = np.flatnonzero(contacts.kind == CONTACT)
     found = [
         (verdict.scanner, verdict.scanner and opening.port in protected)
-        for opening, verdict in watch(_packets(contacts, rows), protected, config)
+        for opening, verdict in watch(_packets(contacts), protected, config)
     ]
     probe, acted = np.zeros(len(contacts), bool), np.zeros(len(contacts), bool)
     probe[openings], acted[openings] = np.array(found, bool).reshape(-1, 2).T
     return Detected(contacts, probe, acted, np.empty((0, 3), np.int64))
 
 
-def _packets(contacts: Contacts, rows: np.ndarray) -> Iterator[Opening | Answer]:
-    """The openings and answers in these rows of the contacts."""
+def _packets(contacts: Contacts) -> Iterator[Opening | Answer | Refusal]:
+    """The openings, answers and refusals among the contacts; an ICMP unreachable is none in the rules."""
     columns = (contacts.kind, contacts.ts, contacts.sport, contacts.dport, contacts.proto)
     for kind, ts, sport, dport, proto, src, dst in zip(
-        *(column[rows].tolist() for column in columns),
-        addresses_of(contacts.src[rows]),
-        addresses_of(contacts.dst[rows]),
+        *(column.tolist() for column in columns),
+        addresses_of(contacts.src),
+        addresses_of(contacts.dst),
         strict=True,
     ):
         flow = (src, sport, dst, dport, proto)
         if kind == ANSWERED:
             yield Answer(ts, flow)
+        elif kind == REFUSED:
+            if proto == TCP:
+                yield Refusal(ts, flow)
         else:
             yield Opening(ts, src, dst, Port(dport, "tcp" if proto == TCP else "udp"), flow)

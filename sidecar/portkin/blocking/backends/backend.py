@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -10,10 +10,12 @@ from portkin.blocking.block import BlockKey, Mode
 
 
 class TimedKey(NamedTuple):
-    """A key, to be blocked for so many seconds from now."""
+    """A key, to be blocked for so many seconds from now, and what its block has dropped before."""
 
     key: BlockKey
     seconds: float
+    packets: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Batch:
 
 
 class HeldBlock(NamedTuple):
-    """A block as the backend has it: the time left, and what was dropped."""
+    """A block as the backend has it: the time left, and what was dropped, extensions included."""
 
     seconds: float
     packets: int
@@ -49,7 +51,8 @@ class Dropped(NamedTuple):
 class Backend(Protocol):
     """Blocks keys, each until its time is over: by itself, even when the sidecar is dead.
 
-    Every method raises BackendError where the backend cannot be reached or refuses.
+    Every method raises BackendError where the backend cannot be reached or refuses. A backend that takes what it is
+    told proves nothing: once after connecting, it sets something and looks whether that is seen.
     """
 
     mode: Mode
@@ -57,8 +60,11 @@ class Backend(Protocol):
     def setup(self) -> None:
         """Make ready; keeps existing blocks. May be called again at any time."""
 
-    def apply(self, batch: Batch) -> Collection[BlockKey]:
-        """Carry out the batch; returns the keys that this backend cannot block.
+    def join(self) -> bool:
+        """Connect beside a sidecar that may be running, for single changes; False where only `setup` helps."""
+
+    def apply(self, batch: Batch) -> Mapping[BlockKey, str]:
+        """Carry out the batch; returns the keys that this backend cannot block, each with the reason.
 
         After BackendError nothing of it may be relied on; `setup` must be called, and all active blocks sent again.
         """
@@ -66,11 +72,17 @@ class Backend(Protocol):
     def held(self) -> Mapping[BlockKey, HeldBlock] | None:
         """All blocks; None where the backend cannot list them."""
 
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        """A few blocks, as far as the backend has and counts them."""
+
     def dropped(self) -> Dropped | None:
         """What was dropped; None where the backend does not count."""
 
     def lost_blocks(self) -> bool:
         """Whether blocks may be lost, as when Suricata was restarted; ``setup`` clears it."""
+
+    def ipv6_fault(self) -> str:
+        """Why no IPv6 source can be blocked, as far as is known yet; empty where there is no reason."""
 
     def close(self) -> None:
         """Close the connection; blocks stay."""

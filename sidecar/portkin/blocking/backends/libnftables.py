@@ -6,6 +6,7 @@ Both take the same text. A process for each batch costs several milliseconds; th
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 from typing import Protocol
@@ -68,7 +69,12 @@ class Program:
     def run(self, commands: str) -> None:
         try:
             ended = subprocess.run(  # noqa: S603  (a fixed program; the commands go to its standard input)
-                [self.name, "-f", "-"], input=commands, text=True, capture_output=True, timeout=_PROGRAM_TIMEOUT
+                [self.name, "-f", "-"],
+                input=commands,
+                text=True,
+                capture_output=True,
+                timeout=_PROGRAM_TIMEOUT,
+                env={**os.environ, "LC_ALL": "C"},  # its messages are read
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BackendError(f"{self.name} does not run: {error}") from None

@@ -7,6 +7,7 @@ layouts are those of linux/netfilter/nfnetlink.h and nf_tables.h, part of the ke
 
 from __future__ import annotations
 
+import errno
 import struct
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.net.netlink import Interrupted, attribute, attributes, dump, sequence, spans
+from portkin.net.netlink import Interrupted, NetlinkError, attribute, attributes, dump, get, sequence, spans
 
 NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8
@@ -48,11 +49,7 @@ def elements(table: str, name: str) -> list[Element]:
     While a set grows, the kernel moves its elements, and a dump then has some twice and lacks others; it is read
     again until that is not so. Raises NetlinkError, with ENOENT where there is no such set.
     """
-    payload = (
-        _GENMSG.pack(_INET, 0, 0)
-        + attribute(_LIST_TABLE, table.encode() + b"\0")
-        + attribute(_LIST_SET, name.encode() + b"\0")
-    )
+    payload = _set_of(table, name)
     for _ in range(_ROUNDS):
         try:
             found = [
@@ -67,6 +64,25 @@ def elements(table: str, name: str) -> list[Element]:
             pass
         time.sleep(_PAUSE)
     raise Interrupted(4, f"the set {name} changed all the while it was read")
+
+
+def element(table: str, name: str, key: bytes) -> Element | None:
+    """One element of a set; None where the set has none of that key. Raises NetlinkError."""
+    wanted = attribute(1, attribute(_ELEM_KEY, attribute(_DATA_VALUE, key)))
+    try:
+        for kind, body in get(NETLINK_NETFILTER, _GETSETELEM, _set_of(table, name) + attribute(_LIST_ELEMENTS, wanted)):
+            if kind == _NEWSETELEM:
+                return next(_message(body), None)
+    except NetlinkError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    return None
+
+
+def _set_of(table: str, name: str) -> bytes:
+    """A request about a set."""
+    parts = attribute(_LIST_TABLE, table.encode() + b"\0"), attribute(_LIST_SET, name.encode() + b"\0")
+    return _GENMSG.pack(_INET, 0, 0) + b"".join(parts)
 
 
 def counter(table: str, name: str) -> tuple[int, int] | None:

@@ -1,6 +1,7 @@
 """Blocks in the kernel: sets of (source, port) in a table of our own, each element with its own timeout.
 
     table inet portkin {
+        comment "portkin: do not edit"
         set tcp4 { type ipv4_addr . inet_service; flags timeout; counter }      and tcp6, udp4, udp6
         chain scanners { type filter hook prerouting priority -310; policy accept;
             ip saddr . tcp dport @tcp4 counter name dropped drop                and so on }
@@ -13,14 +14,16 @@ answer: 2 s and 180 MB with 100,000 elements. Reading is plain nfnetlink instead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, TypeVar
 
 from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock, TimedKey
 from portkin.blocking.backends.libnftables import Runner, find_runner
-from portkin.blocking.backends.nfnetlink import counter, elements
-from portkin.blocking.block import BlockKey, Mode
+from portkin.blocking.backends.nfnetlink import Element, counter, element, elements
+from portkin.blocking.backends.nftables_table import MARK, TableState, dropping_sets, read_table
+from portkin.blocking.block import BlockKey, Mode, key_of
 from portkin.errors import BackendError
 from portkin.net.addresses import MAPPED, text_of
 from portkin.net.ports import Port, Proto
@@ -31,6 +34,12 @@ SETS: dict[str, tuple[Proto, int]] = {"tcp4": ("tcp", 4), "tcp6": ("tcp", 6), "u
 """Each set: protocol and IP version."""
 COUNTER = "dropped"
 CHAIN = "scanners"
+_PARTS = frozenset({("chain", CHAIN), ("object", COUNTER), *(("set", name) for name in SETS)})
+_OTHER_TYPE = ("File exists", "datatype mismatch")
+"""What the kernel (EEXIST) and nft say of a set that has another type than the one to be added; never translated."""
+_NOBODY = {4: IPv4Address("240.0.0.1"), 6: IPv6Address("100::1")}
+"""Addresses that no packet comes from: reserved (RFC 1112, section 4), and discarded (RFC 6666)."""
+_TRIAL_KEYS = [key_of(_NOBODY[version], Port(1, proto)) for proto, version in SETS.values()]
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,17 @@ class Nftables:
 
     mode: Mode = "nftables"
 
-    def __init__(self, place: Place, runner: Runner | None = None) -> None:
-        """Raises BackendError where nftables is not installed, ValueError for a table name that is not a word."""
+    def __init__(self, place: Place, runner: Runner | None = None, *, prolongs: bool | None = None) -> None:
+        """``prolongs``: whether the kernel prolongs an element in place, keeping its counter; None: it is tried out.
+
+        Raises BackendError where nftables is not installed, ValueError for a table name that is not a word.
+        """
         if not (place.table.isascii() and place.table.isidentifier()):
             raise ValueError(f"{place.table!r} is not a table name; use letters, digits and _")
         self._place = place
         self._runner = runner or find_runner()
+        self._known = prolongs
+        self._prolongs = False
 
     @property
     def runner(self) -> str:
@@ -62,21 +76,51 @@ class Nftables:
         return self._runner.name
 
     def setup(self) -> None:
-        """Create the table, or move its chain; a table with different sets is recreated."""
+        """Create the table, or mend it; of ours with sets of another type, nothing is kept.
+
+        Raises BackendError for a table of the same name that is not ours, which is left as it is.
+        """
+        state = self._ours()
+        if state is None:
+            # Fails where somebody else has created one meanwhile.
+            self._runner.run(f"create {_declared(self._place.table)}")
+        elif state.dormant:
+            # By itself: the kernel takes no chains in the transaction that switches a table on.
+            self._runner.run(f"add {_declared(self._place.table)}")
         try:
             self._runner.run(setup_commands(self._place))
-        except BackendError:
-            # Its sets have another size, or another program uses the name.
+        except BackendError as error:
+            if not any(text in str(error) for text in _OTHER_TYPE):
+                raise
+            self._refuse_foreign_parts(state, "replaced")
             self._runner.run(teardown_commands(self._place) + setup_commands(self._place))
+        if self._ours() is None:
+            raise BackendError(f"nftables: table inet {self._place.table} was deleted just now; it is tried again")
+        self._prove()
+
+    def join(self) -> bool:
+        """Whether the table is there and drops."""
+        if self.lost_blocks():
+            return False
+        self._prove()
+        return True
 
     def teardown(self) -> None:
-        """Delete the table, and every block with it; no error where there is none."""
-        self._runner.run(teardown_commands(self._place))
+        """Delete the table, and every block with it; no error where there is none.
 
-    def apply(self, batch: Batch) -> Collection[BlockKey]:
+        Raises BackendError for a table that is not ours.
+        """
+        state = self._ours()
+        if state is not None:
+            self._refuse_foreign_parts(state, "deleted")
+            self._runner.run(teardown_commands(self._place))
+
+    def apply(self, batch: Batch) -> Mapping[BlockKey, str]:
         if batch:
-            self._runner.run(batch_commands(self._place.table, batch))
-        return ()
+            extend = batch.extend if self._prolongs else [self._with_counter(item) for item in batch.extend]
+            changes = Batch(batch.add, extend, batch.remove)
+            self._runner.run(batch_commands(self._place.table, changes, prolongs=self._prolongs))
+        return {}
 
     def held(self) -> Mapping[BlockKey, HeldBlock]:
         found: dict[BlockKey, HeldBlock] = {}
@@ -88,7 +132,13 @@ class Nftables:
                 number = int.from_bytes(key[width : width + 2], "big")
                 port = ports.setdefault(number, Port(number, proto))
                 found[BlockKey(int.from_bytes(key[:width], "big") | mapped, port)] = HeldBlock(seconds, packets, octets)
+        for key in _TRIAL_KEYS:  # of another process, just now
+            found.pop(key, None)
         return found
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        found = {key: self._element(key) for key in keys}
+        return {key: HeldBlock(*there[1:]) for key, there in found.items() if there is not None}
 
     def dropped(self) -> Dropped:
         """What the table's rules have dropped since the table was created."""
@@ -100,15 +150,71 @@ class Nftables:
         return Dropped(*counted)
 
     def lost_blocks(self) -> bool:
-        """Whether the table is gone, as after ``nft flush ruleset``."""
-        try:
-            self.dropped()
-        except BackendError:
+        """Whether the table, or a rule of it, is gone or switched off, as when a firewall is loaded again."""
+        state = _read(read_table, self._place.table)
+        if state is None or not state.ours or state.dormant or not state.parts >= _PARTS:
             return True
-        return False
+        return _read(dropping_sets, self._place.table, CHAIN) != list(SETS)
+
+    def ipv6_fault(self) -> str:
+        return ""
 
     def close(self) -> None:
         self._runner.close()
+
+    def _ours(self) -> TableState | None:
+        """Our table; None where there is none. Raises BackendError where the name is somebody else's."""
+        state = _read(read_table, self._place.table)
+        if state is None or state.ours:
+            return state
+        raise BackendError(
+            f"nftables: table inet {self._place.table} is not portkin's: it lacks the comment {MARK!r} (which needs "
+            f"Linux 5.10 or later); set enforce.nftables.table to an unused name, or, if nothing else uses the table, "
+            f"`nft delete table inet {self._place.table}`"
+        )
+
+    def _refuse_foreign_parts(self, state: TableState | None, what: str) -> None:
+        """Raise BackendError where somebody has put something into our table."""
+        foreign = sorted(f"{kind} {name}" for kind, name in (state.parts - _PARTS if state else ()))
+        if foreign:
+            raise BackendError(
+                f"nftables: table inet {self._place.table} also holds {', '.join(foreign[:5])}, which portkin did not "
+                f"create, so it is not {what}; move that to another table"
+            )
+
+    def _prove(self) -> None:
+        """Set an element of each set, and look whether it is seen; and whether the kernel prolongs it in place."""
+        if self._known is None:
+            self._known = self._try(prolongs=True)
+        self._prolongs = self._known
+        if not self._prolongs and not self._try(prolongs=False):
+            raise BackendError(
+                f"nftables: an element that was set in table inet {self._place.table} is not seen; nothing is blocked"
+            )
+
+    def _try(self, *, prolongs: bool) -> bool:
+        """Whether trial elements have the time they were extended to."""
+        steps = (
+            Batch(add=[TimedKey(key, 30) for key in _TRIAL_KEYS]),
+            Batch(extend=[TimedKey(key, 90) for key in _TRIAL_KEYS]),
+        )
+        for batch in steps:
+            self._runner.run(batch_commands(self._place.table, batch, prolongs=prolongs))
+        left = [found.seconds if (found := self._element(key)) else 0 for key in _TRIAL_KEYS]
+        self._runner.run(batch_commands(self._place.table, Batch(remove=_TRIAL_KEYS), prolongs=prolongs))
+        return min(left) > 60
+
+    def _with_counter(self, item: TimedKey) -> TimedKey:
+        """With what the element has dropped, for it will be another one."""
+        found = self._element(item.key)
+        if found is None:
+            return item
+        return item._replace(packets=max(item.packets, found.packets), bytes=max(item.bytes, found.bytes))
+
+    def _element(self, key: BlockKey) -> Element | None:
+        name, _ = _set_and_text(key)
+        address = key.address.packed
+        return _read(element, self._place.table, name, address + key.port.number.to_bytes(2, "big") + b"\0\0")
 
 
 def setup_commands(place: Place) -> str:
@@ -117,7 +223,7 @@ def setup_commands(place: Place) -> str:
     The chain is recreated, since a chain's hook and priority cannot be changed.
     """
     table = f"inet {place.table}"
-    lines = [f"add table {table}"]
+    lines = [f"add {_declared(place.table)}".rstrip()]
     for name, (_, version) in SETS.items():
         lines.append(
             f"add set {table} {name} "
@@ -140,41 +246,59 @@ def teardown_commands(place: Place) -> str:
     return f"add table inet {place.table}\ndelete table inet {place.table}\n"
 
 
-def batch_commands(table: str, batch: Batch) -> str:
+def batch_commands(table: str, batch: Batch, *, prolongs: bool) -> str:
     """The nft commands of a batch; numbers and addresses only, so that no foreign text gets in.
 
-    Kernels before 6.12 leave the timeout of an element as it is when it is added again, and deleting one that
-    has just expired fails. Added, deleted and added, in one transaction, it has its new timeout whatever was
-    before, and no packet sees it absent.
+    From Linux 6.12 on (``prolongs``) an element that is added again has the new timeout if `expires` is given too, and
+    keeps its counter. Older kernels leave it as it is, and deleting one that has just expired fails: added, deleted
+    and added, in one transaction, it has its new timeout whatever was before, and no packet sees it absent.
     """
-    extended = [key for key, _ in batch.extend]
-    return "".join(
-        [
-            *_commands("add", table, batch.add),
-            *_commands("add", table, batch.extend),
+    if prolongs:
+        extending = list(_commands("add", table, batch.extend, expires=True))
+    else:
+        extended = [item.key for item in batch.extend]
+        extending = [
+            *_commands("add", table, extended),
             *_commands("delete", table, extended),
             *_commands("add", table, batch.extend),
+        ]
+    return "".join(
+        [
+            # An element that has expired this moment may still be there: the same form as that of an extension.
+            *_commands("add", table, batch.add, expires=prolongs),
+            *extending,
             *_commands("add", table, batch.remove),
             *_commands("delete", table, batch.remove),
         ]
     )
 
 
-def _commands(verb: str, table: str, items: Sequence[TimedKey] | Sequence[BlockKey]) -> Iterator[str]:
+def _commands(
+    verb: str, table: str, items: Sequence[TimedKey] | Sequence[BlockKey], *, expires: bool = False
+) -> Iterator[str]:
     """One command per set that the items are in."""
     by_set: dict[str, list[str]] = {}
     for item in items:
+        more = ""
         if isinstance(item, TimedKey):
-            key, timeout = item.key, f" timeout {_time(item.seconds)}"
+            key, time = item.key, _time(item.seconds)
+            if item.packets:
+                more = f" counter packets {item.packets:d} bytes {item.bytes:d}"
+            more += f" timeout {time} expires {time}" if expires else f" timeout {time}"
         else:
-            key, timeout = item, ""
-        name, element = _element(key)
-        by_set.setdefault(name, []).append(element + timeout)
+            key = item
+        name, text = _set_and_text(key)
+        by_set.setdefault(name, []).append(text + more)
     for name, texts in by_set.items():
         yield f"{verb} element inet {table} {name} {{ {', '.join(texts)} }}\n"
 
 
-def _element(key: BlockKey) -> tuple[str, str]:
+def _declared(table: str) -> str:
+    """Our table, with its mark."""
+    return f'table inet {table} {{ comment "{MARK}"; }}\n'
+
+
+def _set_and_text(key: BlockKey) -> tuple[str, str]:
     """The set of a key, and the element's text, made of numbers."""
     number, proto = key.port
     version = 4 if key.src >> 32 == 0xFFFF else 6
@@ -187,8 +311,8 @@ def _time(seconds: float) -> str:
     return f"{milliseconds}ms" if milliseconds < 10**8 else f"{milliseconds // 1000}s"
 
 
-def _read(read: Callable[..., T], *args: str) -> T:
+def _read(read: Callable[..., T], *args: str | bytes) -> T:
     try:
         return read(*args)
     except OSError as error:
-        raise BackendError(f"nftables: cannot be read ({error.strerror})") from None
+        raise BackendError(f"nftables: cannot be read ({error.strerror or error})") from None

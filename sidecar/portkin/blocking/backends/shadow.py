@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 
 from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
 from portkin.blocking.block import BlockKey, Mode
@@ -16,17 +16,26 @@ class Shadow:
     def setup(self) -> None:
         pass
 
-    def apply(self, batch: Batch) -> Collection[BlockKey]:
-        return ()
+    def join(self) -> bool:
+        return True
+
+    def apply(self, batch: Batch) -> Mapping[BlockKey, str]:
+        return {}
 
     def held(self) -> Mapping[BlockKey, HeldBlock] | None:
         return None
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        return {}
 
     def dropped(self) -> Dropped | None:
         return None
 
     def lost_blocks(self) -> bool:
         return False
+
+    def ipv6_fault(self) -> str:
+        return ""
 
     def close(self) -> None:
         pass

@@ -1,28 +1,38 @@
 """Blocks in Suricata: a host bit per source and port, which static rules test; no rule is ever reloaded.
 
-Bits are ``pk<port>`` for TCP and ``pk<port>u`` for UDP, set by ``add-hostbit`` over Suricata's unix socket
-(one JSON object per line, https://docs.suricata.io/en/suricata-7.0.10/unix-socket.html). Suricata removes a
-bit when its time is over, and all bits when it stops: then `lost_blocks` is true, and all are sent again.
+Bits are ``pk<port>`` for TCP and ``pk<port>u`` for UDP, set by ``add-hostbit`` over Suricata's unix socket. Suricata
+removes a bit when its time is over, and all bits when it stops: then `lost_blocks` is true, and all are sent again.
+
+Before 7.0.14 and 8.0.3 Suricata keeps the bits of every IPv6 address under ``::`` (its ticket 8103), and says that all
+is well. So each connection is tried out with its first bit, on addresses that no packet comes from.
 """
 
 from __future__ import annotations
 
-import json
-import select
-import socket
-from collections.abc import Collection, Mapping
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any
 
 from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
 from portkin.blocking.backends.host_bits import bit_of
 from portkin.blocking.block import BlockKey, Mode
 from portkin.errors import BackendError
-from portkin.net.addresses import text_of
+from portkin.net.addresses import Address
+from portkin.net.suricata_socket import SuricataSocket
 
-PROTOCOL = "0.2"
-_MOST = 1 << 20
-"""Bytes of an answer."""
+NO_RULE = "no rule of the running Suricata tests this port; build rules for it with `portkin rules`"
+_FIXED = {7: (7, 0, 14), 8: (8, 0, 3)}
+"""The first version of each series that tells IPv6 addresses apart."""
+_TRIAL_SECONDS = 30
+
+
+def stores_ipv6_wrongly(version: str) -> bool:
+    """Whether this release, as ``7.0.10 RELEASE``, keeps all IPv6 host bits under one address; False where unknown."""
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    release = tuple(map(int, found.groups())) if found else (99,)
+    return release < _FIXED.get(release[0], (_FIXED[7] if release[0] < 7 else (0,)))
 
 
 class Suricata:
@@ -30,105 +40,107 @@ class Suricata:
 
     mode: Mode = "suricata"
 
-    def __init__(self, path: Path, *, timeout: float = 5.0) -> None:
-        self._path = path
-        self._timeout = timeout
-        self._socket: socket.socket | None = None
+    def __init__(self, path: Path | None = None, *, timeout: float = 5.0) -> None:
+        """``path``: Suricata's socket; None to look for it."""
+        self._suricata = SuricataSocket(path, timeout=timeout)
+        self._tried = False
+        self._ipv6_fault = ""
+        self._version = "of unknown version"
 
     def setup(self) -> None:
         """Connect."""
-        self.close()
-        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        opened.settimeout(self._timeout)
-        try:
-            opened.connect(str(self._path))
-        except OSError as error:
-            opened.close()
-            raise BackendError(
-                f"Suricata's socket {self._path}: {error.strerror or error}; start Suricata with "
-                "unix-command.enabled, or set enforce.suricata.socket"
-            ) from None
-        self._socket = opened
-        if self.ask({"version": PROTOCOL}).get("return") != "OK":
-            self.close()
-            raise BackendError(f"{self._path} is not Suricata's socket, or does not speak version {PROTOCOL}")
+        self._suricata.connect()
+        self._version = str(self._suricata.command("version").get("message", "of unknown version"))
+        self._tried = False
+        self._ipv6_fault = self._one_for_all() if stores_ipv6_wrongly(self._version) else ""
 
-    def apply(self, batch: Batch) -> Collection[BlockKey]:
-        """Carry out the batch; returns the keys whose bit no rule tests."""
-        without_rule = []
-        for key, seconds in batch.extend:
-            # Setting a bit again does not change its time.
-            self._command("remove-hostbit", key)
-            if not self._add(key, seconds):
-                without_rule.append(key)
-        without_rule += [key for key, seconds in batch.add if not self._add(key, seconds)]
+    def join(self) -> bool:
+        """Connect: what other processes set stays set."""
+        self.setup()
+        return True
+
+    def apply(self, batch: Batch) -> Mapping[BlockKey, str]:
+        """Carry out the batch; returns the keys whose bit no rule tests, or that Suricata would take for others."""
+        refused = {}
+        for again, items in ((True, batch.extend), (False, batch.add)):
+            for key, seconds, *_ in items:
+                reason = self._set(key, seconds, again)
+                if reason:
+                    refused[key] = reason
         for key in batch.remove:
-            self._command("remove-hostbit", key)
-        return without_rule
+            self._bit("remove-hostbit", key.address, bit_of(key.port))
+        return refused
 
     def held(self) -> Mapping[BlockKey, HeldBlock] | None:
         return None
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        return {}
 
     def dropped(self) -> Dropped | None:
         return None
 
     def lost_blocks(self) -> bool:
         """Whether the connection has closed: Suricata stopped, and its bits are gone."""
-        if self._socket is None:
-            return True
-        readable, _, _ = select.select([self._socket], [], [], 0)
-        if readable:
-            # No request is open, so only the end of the connection can be read.
-            self.close()
-        return self._socket is None
+        return self._suricata.closed
+
+    def ipv6_fault(self) -> str:
+        return self._ipv6_fault
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._suricata.close()
 
-    def _add(self, key: BlockKey, seconds: float) -> bool:
-        """Set a bit; False where no rule of Suricata tests it."""
+    def _set(self, key: BlockKey, seconds: float, again: bool) -> str:
+        """Set a bit; returns why it cannot be set, or nothing."""
         # Whole seconds, rounded down: a block must not outlive its time.
         if int(seconds) < 1:
-            return True
-        reply = self._command("add-hostbit", key, expire=int(seconds))
+            return ""
+        address, bit = key.address, bit_of(key.port)
+        if not self._tried and not self._try(bit):
+            return NO_RULE
+        if address.version == 6 and self._ipv6_fault:
+            return self._ipv6_fault
+        if again:
+            # Setting a bit again does not change its time.
+            self._bit("remove-hostbit", address, bit)
+        return "" if self._add(address, bit, int(seconds)) else NO_RULE
+
+    def _try(self, bit: str) -> bool:
+        """Set the bit for addresses that no packet comes from, and look who has it; False where no rule tests it."""
+        # Another address each time, since `portkin blocks` may try the same at once. 240.0.0.0/4 is reserved (RFC
+        # 1112, section 4), 100::/64 is discarded (RFC 6666).
+        ipv4 = IPv4Address(0xF000_0000 | secrets.randbits(27))
+        ipv6, other = (IPv6Address((0x100 << 112) | secrets.randbits(64)) for _ in range(2))
+        if not self._add(ipv4, bit, _TRIAL_SECONDS):
+            return False
+        if not self._has(ipv4, bit):
+            raise BackendError(f"Suricata {self._version}: a host bit that was set is not seen; nothing is blocked")
+        self._bit("remove-hostbit", ipv4, bit)
+        self._add(ipv6, bit, _TRIAL_SECONDS)
+        self._ipv6_fault = "" if self._has(ipv6, bit) and not self._has(other, bit) else self._one_for_all()
+        self._bit("remove-hostbit", ipv6, bit)
+        self._tried = True
+        return True
+
+    def _one_for_all(self) -> str:
+        return (
+            f"Suricata {self._version} keeps the host bits of all IPv6 addresses under one, so none is blocked; "
+            "7.0.14 and 8.0.3 or later tell them apart"
+        )
+
+    def _add(self, address: Address, bit: str, seconds: int) -> bool:
+        """Set a bit; False where no rule of Suricata tests it."""
+        reply = self._bit("add-hostbit", address, bit, expire=seconds)
         if reply.get("message") == "hostbit not found":
             return False
         if reply.get("return") != "OK":
-            raise BackendError(f"Suricata refused the bit {bit_of(key.port)}: {reply.get('message')}")
+            raise BackendError(f"Suricata refused the bit {bit}: {reply.get('message')}")
         return True
 
-    def _command(self, command: str, key: BlockKey, **more: int) -> dict[str, Any]:
-        arguments = {"ipaddress": text_of(key.src), "hostbit": bit_of(key.port), **more}
-        return self.ask({"command": command, "arguments": arguments})
+    def _has(self, address: Address, bit: str) -> bool:
+        listed = self._suricata.command("list-hostbit", ipaddress=str(address)).get("message")
+        bits = listed.get("hostbits", ()) if isinstance(listed, dict) else ()
+        return any(found.get("name") == bit and found.get("expire", 0) > 0 for found in bits)
 
-    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send one message and read its answer, since Suricata takes no second one before. Raises BackendError."""
-        opened = self._socket
-        if opened is None:
-            raise BackendError("Suricata is not connected")
-        try:
-            opened.sendall(json.dumps(message).encode() + b"\n")
-            return _answer(opened)
-        except (OSError, ValueError) as error:
-            self.close()
-            raise BackendError(f"Suricata's socket {self._path}: {error or type(error).__name__}") from None
-
-
-def _answer(opened: socket.socket) -> dict[str, Any]:
-    """The next JSON object; Suricata's versions end it with a newline or not."""
-    read = b""
-    while len(read) < _MOST:
-        part = opened.recv(65_536)
-        if not part:
-            raise ConnectionError("it closed the connection")
-        read += part
-        try:
-            reply = json.loads(read)
-        except ValueError:
-            continue
-        if type(reply) is not dict:
-            raise ValueError("the answer is no JSON object")
-        return reply
-    raise ValueError("the answer has no end")
+    def _bit(self, command: str, address: Address, bit: str, **more: int) -> dict[str, object]:
+        return self._suricata.command(command, ipaddress=str(address), hostbit=bit, **more)

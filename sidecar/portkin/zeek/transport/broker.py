@@ -11,6 +11,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
@@ -24,6 +25,7 @@ import zeekpy
 from portkin.errors import TransportError
 from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Event, Junk
 from portkin.zeek.transport import Listener
+from portkin.zeek.transport.backoff import Delays
 
 ZEEK_BIN = "/opt/zeek/bin:/usr/local/zeek/bin"
 """Where Zeek's packages put ``zeek-config`` when it is not on PATH."""
@@ -46,10 +48,11 @@ class BrokerTransport:
         delays: Callable[[], Iterator[float]],
         size: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._peer = peer_of(address)
         self._broker = broker
-        self._delays = delays
+        self._delays = Delays(delays, clock)
         self._sleep = sleep
         self._waiting: deque[Any] = deque(maxlen=size)
         self._publish: Callable[[Any], None] | None = None
@@ -89,7 +92,6 @@ class BrokerTransport:
     async def _keep_peering(self, endpoint: Any, news: asyncio.Queue[Any], listener: Listener) -> None:
         broker = self._broker
         host, port = self._peer
-        delays = self._delays()
 
         def publish(data: Any) -> None:
             endpoint.publish(TO_ZEEK, data)
@@ -100,7 +102,7 @@ class BrokerTransport:
             while (item := await news.get()).code() not in (broker.SC.PeerAdded, broker.EC.PeerUnavailable):
                 pass
             if item.code() == broker.SC.PeerAdded:
-                delays = self._delays()
+                self._delays.connected()
                 self._publish = publish
                 listener.connected(f"{host}:{port}")
                 while self._waiting:
@@ -109,9 +111,9 @@ class BrokerTransport:
                     pass
                 self._publish = None
                 listener.lost(repr(item))
-                await self._sleep(next(delays))
+                await self._sleep(self._delays.lost())
             else:
-                delay = next(delays)
+                delay = self._delays.failed()
                 listener.failed(repr(item), delay)
                 await self._sleep(delay)
 

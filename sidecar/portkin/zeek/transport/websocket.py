@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from errno import ECONNREFUSED
 from pathlib import Path
@@ -16,6 +17,7 @@ from websockets.uri import WebSocketURI, parse_uri
 from portkin.errors import TransportError
 from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Event, Junk
 from portkin.zeek.transport import Listener
+from portkin.zeek.transport.backoff import Delays
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode, subscription
 from portkin.zeek.transport.link import PING, Link, open_link
 from portkin.zeek.transport.outbox import Outbox
@@ -27,8 +29,8 @@ ACK_TIMEOUT = 10.0
 class WebSocketTransport:
     """The WebSocket of one Zeek.
 
-    ``delays`` returns a fresh series of seconds to wait between attempts, restarted after each success;
-    ``sleep`` waits. ``size`` events at most wait to be sent. ``ping`` is how often (s) the peer must show life.
+    ``delays`` returns a fresh series of seconds to wait between attempts, for `Delays`; ``sleep`` waits. ``size``
+    events at most wait to be sent. ``ping`` is how often (s) the peer must show life.
     """
 
     def __init__(
@@ -40,13 +42,14 @@ class WebSocketTransport:
         tls: ssl.SSLContext | None = None,
         ping: float = PING,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uri = uri_of(url)
         if self._uri.secure != (tls is not None):
             raise _no_address(url)
         self._url = url
         self._tls = tls
-        self._delays = delays
+        self._delays = Delays(delays, clock)
         self._ping = ping
         self._sleep = sleep
         self._outbox: Outbox[bytes] = Outbox(size)
@@ -64,16 +67,15 @@ class WebSocketTransport:
     async def run(self, listener: Listener) -> None:
         """Connect, read and write, and reconnect whenever that ends; when cancelled, close cleanly."""
         self._listener = listener
-        delays = self._delays()
         while True:
             try:
                 link, peer = await self._open(listener)
             except (OSError, TimeoutError, WebSocketException, TransportError) as error:
-                delay = next(delays)
+                delay = self._delays.failed()
                 listener.failed(_words(error), delay)
                 await self._sleep(delay)
                 continue
-            delays = self._delays()
+            self._delays.connected()
             self._link, link.outbox = link, self._outbox
             listener.connected(peer)
             link.flush_soon()
@@ -85,7 +87,7 @@ class WebSocketTransport:
             finally:
                 self._link = None
             listener.lost(reason)
-            await self._sleep(next(delays))
+            await self._sleep(self._delays.lost())
 
     async def _open(self, listener: Listener) -> tuple[Link, str]:
         """Connect and subscribe; returns when Zeek has acknowledged, so that nothing is sent before it is heard."""

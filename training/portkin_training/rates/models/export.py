@@ -19,7 +19,8 @@ from torch import nn
 
 from portkin.bundles.forecast import KIND, MODELS, SCHEMA, Model, Rules
 from portkin.bundles.manifest import write_bundle
-from portkin_training.rates.models.baselines import Linear, Trees
+from portkin_training.rates.models.baselines import MovingMedian, Trees
+from portkin_training.rates.models.linear import Linear
 from portkin_training.rates.models.lstm import Lstm
 from portkin_training.rates.models.task import Predictor
 
@@ -37,6 +38,8 @@ def to_onnx(model: Predictor, features: int) -> bytes:
         made = _network(model, features)
     elif isinstance(model, Linear):
         made = _linear(model)
+    elif isinstance(model, MovingMedian):
+        made = _moving_median(model, features)
     elif isinstance(model, Trees):
         made = _trees(model, features)
     else:
@@ -65,19 +68,36 @@ def _graph(
 
 
 def _linear(model: Linear) -> onnx.ModelProto:
-    flat = np.array([-1, model.weights.size], dtype=np.int64)
+    """In double precision within, as training computes it."""
     constants: dict[str, NDArray[Any]] = {
-        "flat": flat,
-        "weights": model.weights.reshape(-1, 1).astype(np.float32),
-        "bias": np.array([model.bias], dtype=np.float32),
+        "flat": np.array([-1, model.weights.size], dtype=np.int64),
+        "weights": model.weights.reshape(-1, 1).astype(np.float64),
+        "bias": np.array([model.bias], dtype=np.float64),
         "row": np.array([-1], dtype=np.int64),
     }
     nodes = [
-        helper.make_node("Reshape", ["window", "flat"], ["values"]),
+        helper.make_node("Reshape", ["window", "flat"], ["single"]),
+        helper.make_node("Cast", ["single"], ["values"], to=TensorProto.DOUBLE),
         helper.make_node("Gemm", ["values", "weights", "bias"], ["column"]),
-        helper.make_node("Reshape", ["column", "row"], ["forecast"]),
+        helper.make_node("Reshape", ["column", "row"], ["sums"]),
+        helper.make_node("Cast", ["sums"], ["forecast"], to=TensorProto.FLOAT),
     ]
     return _graph(nodes, constants, *model.weights.shape)
+
+
+def _moving_median(model: MovingMedian, features: int) -> onnx.ModelProto:
+    """The least of the larger half of the target's bins, of which there is an odd number."""
+    constants: dict[str, NDArray[Any]] = {
+        "first": np.array(0, dtype=np.int64),
+        "half": np.array([model.length // 2 + 1], dtype=np.int64),
+        "last": np.array(model.length // 2, dtype=np.int64),
+    }
+    nodes = [
+        helper.make_node("Gather", ["window", "first"], ["own"], axis=2),
+        helper.make_node("TopK", ["own", "half"], ["larger", "places"], axis=1),
+        helper.make_node("Gather", ["larger", "last"], ["forecast"], axis=1),
+    ]
+    return _graph(nodes, constants, model.length, features)
 
 
 def _trees(model: Trees, features: int) -> onnx.ModelProto:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from portkin.timeseries.bins import DAY
-from portkin_training.rates.models import baselines, lstm, var
+from portkin_training.rates.models import baselines, linear, lstm, regression, var
 from portkin_training.rates.models.lstm import LstmConfig
 from portkin_training.rates.models.task import Floats, Predictor, Task
 
@@ -30,15 +30,23 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "median": Kind(0, "median"),
     "last value": Kind(0, "last value"),
     "seasonal naive": Kind(0, "seasonal naive"),
     "moving average": Kind(0, "moving average"),
+    "moving median": Kind(0, "moving median"),
     "EWMA": Kind(0, "EWMA"),
+    "EWMA log": Kind(0, "EWMA", logarithm=True),
+    "level and trend": Kind(0, "level and trend"),
+    "level and trend log": Kind(0, "level and trend", logarithm=True),
+    "HAR": Kind(1, "HAR"),
+    "HAR log": Kind(1, "HAR", logarithm=True),
     "ridge": Kind(1, "ridge on a week"),
     "AutoETS": Kind(1, "AutoETS"),
     "VAR Rank. (T&S)": Kind(2, "VAR", "rank T&S"),
     "VAR Clust. (T&S)": Kind(2, "VAR", "cluster T&S"),
     "ridge Rank. (T&S)": Kind(2, "ridge", "rank T&S"),
+    "HAR Rank. (T&S) log": Kind(2, "HAR", "rank T&S", logarithm=True),
     "ridge Rank. (T&S) log": Kind(2, "ridge", "rank T&S", logarithm=True),
     "LightGBM": Kind(3, "LightGBM"),
     "VAR Feature Selection": Kind(4, "VAR online", "nearest"),
@@ -48,10 +56,26 @@ KINDS: Mapping[str, Kind] = {
     "LSTM Clust. (T&S)": Kind(5, "LSTM", "cluster T&S"),
     "LSTM Clust. (T)": Kind(5, "LSTM", "cluster T"),
 }
-"""The models by name, cheapest first. Those that end in "log" are ours: see `lstm.LstmConfig`."""
+"""The models by name, cheapest first. Those that end in "log" read and forecast log(1 + count)."""
 MODELS = tuple(KINDS)
+LINEAR = frozenset(
+    {"median", "last value", "seasonal naive", "moving average", "EWMA", "level and trend", "HAR", "ridge",
+     "ridge on a week", "VAR"}
+)  # fmt: skip
+"""Fits that are weighted sums of a window, so that the mean of several is one, too."""
+EXPENSIVE = 3
+"""The cost from which on a model is fitted once, not at each origin, to see whether it earns more."""
 UNSHIPPABLE = frozenset({"AutoETS", "VAR Feature Selection"})
 """Refitted or filtered over the whole series as they go; they are judged but do not ship."""
+
+TRIED = tuple(
+    name
+    for name, kind in KINDS.items()
+    if name not in UNSHIPPABLE and (kind.fit not in ("LSTM", "VAR") or kind.reads == "rank T&S")
+    and name != "LSTM Rank. (T&S)"
+)
+"""The models that `rates train` tries, without --model: all that ship, but of networks and VARs
+one each, which did best."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +119,18 @@ def network_config(kind: Kind, config: LstmConfig) -> LstmConfig:
 def fit(kind: Kind, task: Task, used: Profile, seed: int, device: str) -> tuple[Predictor | Floats, dict[str, Any]]:
     """The fitted model, or the forecasts (n,) of one that reads no windows; and what was chosen on the way."""
     fits: dict[str, Callable[[], Predictor | Floats]] = {
-        "last value": lambda: baselines.last_value(task),
-        "seasonal naive": lambda: baselines.seasonal_naive(task),
-        "moving average": lambda: baselines.moving_average(task),
-        "EWMA": lambda: baselines.ewma(task),
-        "ridge on a week": lambda: baselines.ridge(task, baselines.lags(task)),
-        "ridge": lambda: baselines.ridge(task, task.season),
+        "median": lambda: linear.median(task),
+        "last value": lambda: linear.last_value(task),
+        "seasonal naive": lambda: linear.seasonal_naive(task),
+        "moving average": lambda: linear.moving_average(task),
+        "moving median": lambda: baselines.moving_median(task),
+        "EWMA": lambda: linear.ewma(task),
+        "level and trend": lambda: linear.level_and_trend(task),
+        "HAR": lambda: regression.heterogeneous(task),
+        "ridge on a week": lambda: regression.ridge(task, regression.lags(task)),
+        "ridge": lambda: regression.ridge(task, task.season),
         "AutoETS": lambda: baselines.auto_ets(task),
-        "LightGBM": lambda: baselines.lightgbm_on_lags(task, baselines.lags(task), seed),
+        "LightGBM": lambda: baselines.lightgbm_on_lags(task, regression.lags(task), seed),
         "VAR": lambda: var.fit_fixed(task),
         "VAR online": lambda: var.non_stationary(task, first=task.split.fit, memory=used.memory, every=used.every),
     }

@@ -18,7 +18,7 @@ from sklearn.model_selection import TimeSeriesSplit
 
 from portkin.timeseries.bins import DAY
 from portkin.timeseries.scaling import Scaling
-from portkin.timeseries.windows import model_input, usable, windows
+from portkin.timeseries.windows import model_input, predicted_rates, usable, windows
 
 Floats = NDArray[np.floating]
 TEST = 0.25
@@ -82,7 +82,7 @@ class Task:
     @property
     def season(self) -> int:
         """Bins after which rates repeat: a day of hours, a week of days."""
-        return 7 if self.width >= DAY else DAY // self.width
+        return season_of(self.width)
 
     @cached_property
     def scaling(self) -> Scaling:
@@ -125,14 +125,10 @@ class Task:
     def forecasts(self, model: Predictor) -> Floats:
         """The model's forecast of every bin from the bins before it: (n,), in counts, NaN where it has none.
 
-        The same steps as `portkin.bundles.forecast.Forecaster.run`, which a test keeps equal.
+        The same function as the sidecar's, `portkin.timeseries.windows.forecast`.
         """
         found = np.full(len(self.counts), np.nan)
-        window = windows(self.counts[:-1], model.length)
-        able = np.flatnonzero(usable(window, 0))
-        for rows in np.array_split(able, max(1, len(able) // 1024)):
-            scaled = model.predict(model_input(window[rows], self.scaling))
-            found[rows + model.length] = self.scaling.rate(scaled)
+        found[model.length :] = predicted_rates(windows(self.counts[:-1], model.length), self.scaling, model.predict)
         return found
 
 
@@ -153,6 +149,17 @@ def r2(observed: Floats, forecast: Floats) -> float:
 def mae(observed: Floats, forecast: Floats) -> float:
     """The mean absolute error; both (n,), in counts."""
     return float(np.abs(observed - forecast).mean())
+
+
+def season_of(width: int) -> int:
+    """Bins after which rates repeat: a day of hours, a week of days."""
+    return 7 if width >= DAY else DAY // width
+
+
+def seasonal_error(observed: Floats, season: int) -> float:
+    """The mean absolute error of the seasonal naive forecast within `observed` (n,); NaN where nothing is known."""
+    errors = np.abs(observed[season:] - observed[:-season]) if len(observed) > season else np.empty(0)
+    return float(np.nanmean(errors)) if (~np.isnan(errors)).any() else float("nan")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from statsmodels.tsa.api import VAR
 from statsmodels.tsa.ar_model import ar_select_order
 
-from portkin_training.rates.models.baselines import Linear
+from portkin_training.rates.models.linear import Linear
 from portkin_training.rates.models.task import Floats, Task
 
 MOST_LAGS = 24
@@ -30,9 +30,9 @@ def fit_fixed(task: Task, most: int = MOST_LAGS) -> Linear:
     fit = task.filled[: task.split.fit]
     varied = np.flatnonzero(fit.std(axis=0) > 1e-9)
     if 0 not in varied:
-        return Linear(np.zeros((1, fit.shape[1]), dtype=np.float32), float(fit[:, 0].mean()))
+        return Linear(np.zeros((1, fit.shape[1]), dtype=np.float64), float(fit[:, 0].mean()))
     coefficients, constant = _var(fit[:, varied], most_lags(len(fit), len(varied), most))
-    weights = np.zeros((len(coefficients), fit.shape[1]), dtype=np.float32)
+    weights = np.zeros((len(coefficients), fit.shape[1]), dtype=np.float64)
     weights[:, varied] = coefficients[::-1]
     return Linear(weights, constant)
 
@@ -48,9 +48,16 @@ def _var(data: Floats, most: int) -> tuple[Floats, float]:
             found = VAR(data).fit(maxlags=most, ic="aic")
             if found.k_ar == 0:
                 found = VAR(data).fit(1)
-        except np.linalg.LinAlgError:
-            found = VAR(data).fit(1)
+        except (np.linalg.LinAlgError, ValueError):  # singular, or constant within an order's part of the bins
+            return _first_order(data)
     return found.coefs[:, 0, :], float(found.intercept[0])
+
+
+def _first_order(data: Floats) -> tuple[Floats, float]:
+    """The first series' equation of order 1 by least squares, the shortest of several solutions: (1, k), constant."""
+    design = np.column_stack([np.ones(len(data) - 1), data[:-1]])
+    solved = np.linalg.lstsq(design, data[1:, 0], rcond=None)[0]
+    return solved[None, 1:], float(solved[0])
 
 
 def select_features(data: Floats, most: int) -> NDArray[np.int64]:
@@ -90,7 +97,7 @@ def _order(data: Floats, most: int) -> int:
         warnings.simplefilter("ignore")
         try:
             return max(1, int(VAR(data).select_order(most).aic))
-        except np.linalg.LinAlgError:
+        except (np.linalg.LinAlgError, ValueError):  # singular, or constant within an order's part of the bins
             return 1
 
 

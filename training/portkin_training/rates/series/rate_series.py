@@ -7,23 +7,21 @@ absent row means is a fact about the recorder, so it is always asked for (`Absen
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import ibis
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 from numpy.typing import NDArray
 
 from portkin.bundles.manifest import open_bundle, write_bundle
 from portkin.errors import InputError
 from portkin.net.ports import Port
-from portkin.timeseries.bins import DAY, bin_start, bin_starts, zone
+from portkin.timeseries.bins import DAY, bin_start, bin_starts
 from portkin_training.core.protocols import PROTO_NUMBERS, port_of
+from portkin_training.rates.series.csv_counts import read_counts
 from portkin_training.rates.series.queries import bin_counts, port_totals, watched_bins
 
 KIND = "portkin-series"
@@ -129,25 +127,25 @@ def from_probes(
     return Rates(tuple(ports), starts[1:-1], counts[1:-1], width, tz)
 
 
-def from_csv(path: Path, *, width: int, tz: str = "UTC", absent: Absent, share: float = 1.0) -> Rates:
+def from_csv(
+    path: Path,
+    *,
+    width: int,
+    tz: str = "UTC",
+    absent: Absent,
+    share: float = 1.0,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Rates:
     """Ready-made counts: a CSV of rows (port, bin, count), in any order of columns.
 
     The column of ports is `port` or `dst_port` ("22", "53/udp"), of bins `hour`, `day`, `bin` or `time`
     (ISO 8601, in `tz` where it names no zone), of counts `requests`, `connections`, `packets`, `probes` or
     `count`. With `absent="unknown"` a bin in which no port has a row is unknown; a port without a row in a
-    bin where another has one is zero. A bin covered by several rows of a port is their sum.
+    bin where another has one is zero. A bin covered by several rows of a port is their sum. InputError, with the
+    line, for a row that cannot be read, and for a local time whose bin the change of clocks leaves open; `tell` gets
+    what should be known about the others.
     """
-    table = pa.csv.read_csv(
-        path, convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(_TIMES, pa.string()))
-    )
-    port_column = _named(path, table, ("port", "dst_port"))
-    time_column = _named(path, table, _TIMES)
-    count_column = _named(path, table, ("requests", "connections", "packets", "probes", "count"))
-    when = np.array([_seconds(path, text, tz) for text in table[time_column].to_pylist()])
-    named = [Port.parse(str(text)) for text in table[port_column].to_pylist()]
-    number = table[count_column].to_numpy().astype(np.float64)
-    if not len(when):
-        raise InputError(f"{path}: no rows")
+    when, named, number = read_counts(path, width, tz, tell)
     starts = bin_starts(when.min(), when.max(), width, tz)
     ports = sorted(set(named), key=lambda port: (port.proto, port.number))
     place = {port: column for column, port in enumerate(ports)}
@@ -158,24 +156,6 @@ def from_csv(path: Path, *, width: int, tz: str = "UTC", absent: Absent, share: 
         counts[np.setdiff1d(np.arange(len(starts)), rows)] = np.nan
     chosen = most_targeted(np.nansum(counts, axis=0), share)
     return Rates(tuple(ports[i] for i in chosen), starts, counts[:, chosen], width, tz)
-
-
-_TIMES = ("hour", "day", "bin", "time")
-
-
-def _named(path: Path, table: pa.Table, names: Sequence[str]) -> str:
-    for name in names:
-        if name in table.column_names:
-            return name
-    raise InputError(f"{path}: no column {' or '.join(names)}; it has {', '.join(table.column_names)}")
-
-
-def _seconds(path: Path, text: str, tz: str) -> float:
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{path}: {text!r} is not an ISO 8601 time") from None
-    return (when if when.tzinfo else when.replace(tzinfo=zone(tz))).timestamp()
 
 
 def coarser(rates: Rates, width: int) -> Rates:
@@ -214,7 +194,11 @@ def save(path: Path, rates: Rates) -> None:
 
 
 def load(path: Path) -> Rates:
-    """Read what `save` wrote; BundleError where it is missing, damaged or something else."""
+    """Read what `save` wrote; BundleError where it is missing, damaged or something else, InputError for a file."""
+    if path.is_file():
+        raise InputError(
+            f"{path}: a file, not a series; count it first: portkin rates series {path} -o FOLDER --absent unknown|zero"
+        )
     bundle = open_bundle(path, kind=KIND, schema=SCHEMA)
     fields = json.loads(bytes(bundle.files["series.json"]))
     return Rates(

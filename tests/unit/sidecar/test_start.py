@@ -1,0 +1,35 @@
+"""What commands load when they start: the time until a command does its work is that of its imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LOADED = """
+import sys
+from portkin.cli import main
+sys.argv = ["portkin", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+SERVICE = {"structlog", "prometheus_client", "onnxruntime", "zeekpy", "websockets"}
+"""What the running sidecar alone needs."""
+OFFLINE = {"torch", "scipy", "sklearn", "numba", "pyarrow", "duckdb", "ibis", "matplotlib", "networkx", "pandas"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["--help"], ["table", "info"], ["config", "--sample"], ["blocks", "list"], ["nft", "setup", "--print"], ["serve", "--help"]],
+    ids=" ".join,
+)
+def test_a_command_loads_no_more_than_it_needs(command, tmp_path, monkeypatch):
+    """A command that neither serves nor learns loads nothing of what serving and learning need."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ran = subprocess.run([sys.executable, "-c", LOADED, *command], capture_output=True, text=True, timeout=100)
+    loaded = set(ran.stderr.splitlines()[-1].split())
+    assert "click" in loaded
+    assert set() == loaded & (SERVICE | OFFLINE), ran.stderr

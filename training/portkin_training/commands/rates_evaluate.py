@@ -1,0 +1,131 @@
+"""``portkin rates evaluate``: all models on the same bins, or a shipped bundle on bins it has not seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from portkin.errors import InputError
+from portkin_training.commands.engine_options import engine_options
+from portkin_training.commands.rates_options import FOLDER, json_option, label_of
+from portkin_training.commands.rates_run import prepare, progress, run_options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from portkin_training.rates.held_out import PortScores
+
+
+@click.command()
+@run_options
+@engine_options
+@click.option("--with", "bundle", type=FOLDER, help="Score this bundle on the bins of SERIES after its training, "
+              "without fitting anything.")  # fmt: skip
+@click.option("--figure", type=click.Choice(["r2", "mae", "mase", "skill"]), multiple=True, default=("r2", "skill"),
+              show_default=True, help="Figures to print.")  # fmt: skip
+@json_option
+def evaluate(bundle: Path | None, figure: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Compare all models on the last 25 % of SERIES, port by port (the paper's Tables IV and V).
+
+    R2 is the paper's figure; skill is 1 - MAE / MAE of the seasonal naive forecast: below 0, a model is worse than
+    repeating what was seen a day (hours) or a week (days) before. With --with, a bundle that `rates train` wrote is
+    scored as it stands, and its alarms are counted against the stated rate.
+    """
+    if bundle is not None:
+        _with(bundle, options["series"], as_json)
+        return
+    if options["work"] is None:
+        raise click.UsageError("give --work, a folder for results, or --with, a bundle to score without fitting")
+    from rich.console import Console
+
+    from portkin_training.rates import evaluate as judging
+    from portkin_training.rates import report
+    from portkin_training.rates.models.registry import MODELS
+    from portkin_training.rates.models.task import Split
+    from portkin_training.rates.warnings_report import judged
+
+    run = prepare(lambda bins: Split.of(bins).fit, MODELS, **options)
+    results = []
+    with progress(len(run.targets) * len(run.models)) as advance:
+        for result in judging.evaluate(
+            run.rates, run.affinities, run.profile, targets=run.targets, models=run.models, **run.options
+        ):
+            results.append(result)
+            advance(result)
+    warnings = judged(run.rates, results)
+    if as_json:
+        told = {port: worth.about() for port, worth in warnings.items()}
+        click.echo(json.dumps(report.as_json(results) | {"warnings": report.without_nan(told)}))
+        return
+    console = Console()
+    for name in figure:
+        console.print(report.table(results, name, synthetic=run.rates.synthetic))
+    for port, found in report.as_json(results)["ports"].items():
+        console.print(f"{port}: best R2 {found['winner']}; W of it: {warnings[port]}", soft_wrap=True)
+    console.print(f"W, all ports: {warnings['pooled']}", soft_wrap=True)
+    for result in results:
+        if "unfit" in result.about:
+            click.echo(f"{result.port}: {result.model} could not be fitted: {result.about['unfit']}", err=True)
+
+
+def _with(bundle: Path, series: Path, as_json: bool) -> None:
+    from rich.console import Console
+
+    from portkin.bundles.forecast import Forecaster
+    from portkin_training.rates import held_out
+    from portkin_training.rates.report import without_nan
+    from portkin_training.rates.series import rate_series
+
+    loaded, models = rate_series.load(series), Forecaster.load(bundle)
+    if loaded.width != models.rules.width:
+        raise InputError(
+            f"{series}: bins of {loaded.width} s, but the models of {bundle} read bins of {models.rules.width} s; "
+            "count with the other --bin"
+        )
+    try:
+        found = held_out.score(models, loaded)
+    except InputError as error:
+        raise InputError(f"{series}: {error}") from None
+    if as_json:
+        click.echo(json.dumps(without_nan(held_out.as_json(found))))
+        return
+    console = Console()
+    console.print(_table(found, f"{bundle} on the bins after its training{label_of(loaded)}"))
+    for one in found:
+        console.print(f"{one.port}: {one.model}; W: {one.worth}", soft_wrap=True)
+    together = held_out.pool(found)
+    console.print(f"W, all ports: {together['worth']}", soft_wrap=True)
+
+
+def _table(found: list[PortScores], title: str) -> Table:
+    from rich.table import Table
+
+    from portkin_training.rates import held_out
+
+    made = Table(title=title)
+    made.add_column("port", no_wrap=True)
+    for name in ("bins", "MAE", "MASE", "R2", "skill", "E", "W", "alarms / stated", "95 %"):
+        made.add_column(name, justify="right", no_wrap=True)
+
+    def row(name: str, bins: int, figures: tuple[float, ...], e: int, w: int, alarms: held_out.Alarms) -> None:
+        low, high = alarms.interval
+        made.add_row(
+            name,
+            str(bins),
+            *(f"{value:.2f}" for value in figures),
+            str(e),
+            str(w),
+            f"{alarms.raised} / {alarms.stated:.1f} = {alarms.ratio:.2f}",
+            f"{low:.2f} to {high:.2f}",
+        )
+
+    for one in found:
+        figures = (one.mae, one.mase, one.r2, one.skill)
+        row(str(one.port), one.bins, figures, one.anomalies.raised, one.warnings.raised, one.alarms)
+    all_ = held_out.pool(found)
+    figures = (all_["mae"], all_["mase"], all_["r2"], all_["skill"])
+    row("all", all_["bins"], figures, all_["anomalies"].raised, all_["warnings"].raised, all_["alarms"])
+    return made

@@ -1,0 +1,177 @@
+"""What ``portkin rates evaluate`` and ``train`` share: options, the series with its affinities, and progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from portkin.errors import InputError
+from portkin.net.ports import Port
+from portkin_training.commands.rates_options import FOLDER, PortType, counted_sequential, seed_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portkin_training.core.engine import Engine
+    from portkin_training.rates.affinity.feature_ports import Affinities
+    from portkin_training.rates.models.registry import Profile
+    from portkin_training.rates.series.rate_series import Rates
+
+EVERY = 20.0
+"""Seconds between lines of progress where no terminal shows a bar."""
+
+
+def run_options(command: Any) -> Any:
+    """What evaluate and train share: which rates, which ports and models, how much to spend."""
+    for option in reversed(
+        [
+            click.argument("series", type=FOLDER),
+            click.option("--probes", type=FOLDER, help="The probes the series were counted from: ports probed in "
+                         "sequence by the same sources are then akin (T&S); without, only ports probed at the same "
+                         "times (T)."),
+            click.option("--sequential", type=FOLDER, help="The same, counted before (`rates simulate` writes one)."),
+            click.option("--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+                         help="Share of the sources to draw; of very many, 0.05 is enough."),
+            click.option("--port", "ports", type=PortType(), multiple=True, help="A port to forecast; repeat for "
+                         "several. Default: all of the series, as many as --most."),
+            click.option("--most", type=click.IntRange(1), default=13, show_default=True,
+                         help="Without --port: this many, the most targeted."),
+            click.option("--model", "models", multiple=True, metavar="NAME",
+                         help="A model to try; repeat for several. Default: all."),
+            click.option("--profile", "profile_name", type=click.Choice(["small", "network", "paper"]),
+                         default="small", show_default=True, help="small: minutes on a CPU; network: the paper's "
+                         "network without its grid; paper: all of it, days on a GPU."),
+            click.option("--lags", type=click.IntRange(1), help="Largest lag of the temporal similarity, in bins. "
+                         "Default: a week of hours, a month of days."),
+            click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes."),
+            click.option("--device", default="auto", show_default=True, help="Where networks train: cpu, cuda, or "
+                         "auto, which is cuda where torch sees it."),
+            seed_option,
+            click.option("--work", type=FOLDER, help="Results of every port and model are kept here; a run that was "
+                         "killed goes on from them."),
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What is fitted, to what: the rates, who is akin, the ports and models, and how."""
+
+    rates: Rates
+    affinities: Affinities
+    profile: Profile
+    targets: tuple[Port, ...]
+    models: tuple[str, ...]
+    options: dict[str, Any]
+
+
+def prepare(
+    fitted: Callable[[int], int],
+    names: tuple[str, ...],
+    *,
+    series: Path,
+    probes: Path | None,
+    sequential: Path | None,
+    sample: float,
+    ports: tuple[Port, ...],
+    most: int,
+    models: tuple[str, ...],
+    profile_name: str,
+    lags: int | None,
+    jobs: int,
+    device: str,
+    seed: int,
+    work: Path,
+    engine: Engine,
+) -> Run:
+    """Load the series and look for affinities in its first `fitted(bins)` bins; `names` are the models without --model.
+
+    InputError for series that are too short, UsageError for an unknown model.
+    """
+    import numpy as np
+    from rich.console import Console
+
+    from portkin_training.rates.affinity.feature_ports import Affinities, default_lags
+    from portkin_training.rates.models.registry import MODELS, profile
+    from portkin_training.rates.series import rate_series
+
+    unknown = [name for name in models if name not in MODELS]
+    if unknown:
+        raise click.UsageError(f"--model {unknown[0]!r}: choose of {', '.join(MODELS)}")
+    loaded = rate_series.load(series)
+    totals = np.nansum(loaded.counts, axis=0)
+    targets = ports or tuple(loaded.ports[i] for i in np.argsort(-totals, kind="stable")[:most])
+    for port in targets:
+        loaded.column(port)
+    try:
+        first = fitted(len(loaded.starts))
+    except ValueError as error:
+        raise InputError(f"{series}: {error}") from None
+    console = Console(stderr=True)
+    with console.status("Looking for affinities"):
+        until = int(loaded.starts[first])
+        counted = counted_sequential(loaded, probes, sequential, sample, seed, until=until, engine=engine)
+        affinities = Affinities.of(loaded, lags or default_lags(loaded.width), counted, seed, first)
+    if not affinities.semantic:
+        console.print("Neither --probes nor --sequential: (T&S) is the same as (T) here.")
+    options = {"folder": work, "seed": seed, "jobs": jobs, "device": device, "engine": engine}
+    return Run(loaded, affinities, profile(profile_name, loaded.width), targets, models or names, options)
+
+
+class Outcome(Protocol):
+    """What a fit comes back with: a result or a trial."""
+
+    @property
+    def port(self) -> Port:
+        """The target."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
+    """A bar on a terminal; elsewhere a line on standard error at the beginning, now and then, and at the end."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    shown = sys.stderr.isatty()
+    done, began = 0, time.monotonic()
+    said = began
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bars:
+        bar = bars.add_task("Fitting", total=total)
+        if not shown:
+            click.echo(f"fitting {total} models", err=True)
+
+        def advance(outcome: Outcome) -> None:
+            nonlocal done, said
+            done += 1
+            bars.update(bar, advance=1, description=f"{outcome.port} {outcome.model}")
+            now = time.monotonic()
+            if not shown and (now - said >= EVERY or done == total):
+                said = now
+                click.echo(
+                    f"{done} of {total} models, {now - began:.0f} s: {outcome.port} {outcome.model}", err=True
+                )
+
+        yield advance

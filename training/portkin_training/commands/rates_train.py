@@ -1,0 +1,128 @@
+"""``portkin rates train``: choose a model per port, calibrate its alarms, write the bundle that the sidecar reads."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from portkin.errors import InputError
+from portkin.net.ports import Port
+from portkin_training.commands.engine_options import engine_options
+from portkin_training.commands.rates_options import FOLDER, output_option
+from portkin_training.commands.rates_run import prepare, progress, run_options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from portkin_training.rates.calibrate import Calibrated
+    from portkin_training.rates.choice import Choice
+    from portkin_training.rates.series.rate_series import Rates
+
+
+@click.command()
+@run_options
+@engine_options
+@output_option
+@click.option("--auto/--best", default=True, show_default=True, help="The cheapest model that is close to the best, or "
+              "the best whatever it costs.")  # fmt: skip
+@click.option("--alarms", type=click.FloatRange(0), default=1.0, show_default=True,
+              help="Alarms per port and 30 days, E and W together, that are raised in the long run.")  # fmt: skip
+@click.option("--abnormal", type=FOLDER, help="A CSV of rows port,start (seconds): bins that are not normal, left out "
+              "of the calibration of alarms.")  # fmt: skip
+def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **options: Any) -> None:
+    """Fit models to SERIES and write the bundle that the sidecar scores with.
+
+    Models are fitted at several times and judged on what came after each; the latest weigh most. Per port the cheapest
+    ships whose error is close to the least, or the mean of the best few, fitted again to all of SERIES; the manifest
+    says what was tried. With --model, only those are tried. Figures are on the last 25 %, of what would have been
+    chosen before them.
+    """
+    if options["work"] is None:
+        raise click.UsageError("give --work, a folder for results; a run that was killed goes on from them")
+    from portkin.bundles.forecast import Rules
+    from portkin_training.rates import rolling, ship
+    from portkin_training.rates.choice import TOLERANCE, choose
+    from portkin_training.rates.models.registry import TRIED
+
+    run = prepare(lambda bins: rolling.cuts(bins)[0], TRIED, **options)
+    flags = None if abnormal is None else read_abnormal(abnormal, run.rates)
+    tried: dict[Port, list[rolling.Trial]] = {port: [] for port in run.targets}
+    with progress(len(run.targets) * len(run.models)) as advance:
+        for trial in rolling.trials(
+            run.rates, run.affinities, run.profile, targets=run.targets, models=run.models, **run.options
+        ):
+            tried[trial.port].append(trial)
+            advance(trial)
+    order = {name: place for place, name in enumerate(run.models)}
+    for found in tried.values():
+        found.sort(key=lambda trial: order[trial.model])
+    choices = {port: choose(run.rates, found, TOLERANCE if auto else 0.0) for port, found in tried.items()}
+    calibrated = ship.ship(
+        output,
+        run.rates,
+        choices,
+        run.profile,
+        rules=Rules(run.rates.width, run.rates.tz, synthetic=run.rates.synthetic),
+        alarms_per_month=alarms,
+        seed=run.options["seed"],
+        abnormal=flags,
+        about={"series": str(options["series"]), "profile": run.profile.name, "seed": options["seed"]},
+        jobs=run.options["jobs"],
+        device=run.options["device"],
+        engine=run.options["engine"],
+    )
+    for found in tried.values():
+        for trial in found:
+            if "unfit" in trial.about:
+                click.echo(f"{trial.port}: {trial.model} could not be fitted: {trial.about['unfit']}", err=True)
+    for port, choice in choices.items():
+        _tell(choice, calibrated[port])
+    click.echo(f"{output}: {len(choices)} models")
+
+
+def _tell(choice: Choice, alarms: Calibrated) -> None:
+    """What a person should know about one port's model and alarms."""
+    reported = choice.reported
+    click.echo(
+        f"{choice.port}: {choice.name}, R2 {reported.r2:.2f}, skill {reported.skill:.2f} on the last 25 %"
+        + ("" if choice.name == choice.reported_model else f" (chosen before them: {choice.reported_model})")
+        + ("" if choice.reason.startswith("least") else f"; {choice.reason}")
+    )
+    left_out = f", {alarms.bursts} bursts left out" if alarms.bursts else ""
+    click.echo(
+        f"  E above {alarms.threshold_e:.2f}, from {alarms.bins} bins{left_out}; the later half raised "
+        f"{alarms.raised} alarms where {alarms.stated:.1f} are stated"
+        + ("; the least threshold there is, so fewer come than stated" if alarms.least else "")
+    )
+    click.echo(
+        f"  W: {alarms.worth}; "
+        + (f"above {alarms.threshold_w:.2f}" if alarms.alarms_w else "no better than chance, so it raises no alarms")
+    )
+
+
+def read_abnormal(path: Path, loaded: Rates) -> NDArray[np.bool_]:
+    """The bins (n, p) that a CSV of rows port,start names. InputError for a row that names no bin of the series."""
+    import numpy as np
+
+    from portkin.timeseries.bins import bin_start
+
+    found = np.zeros(loaded.counts.shape, dtype=bool)
+    with path.open(newline="", encoding="utf-8") as opened:
+        rows = csv.DictReader(opened)
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            try:
+                start, port = int(row["start"]), Port.parse(row["port"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(f"{where}: not port,start with whole seconds ({error})") from None
+            at = np.flatnonzero(loaded.starts == start)
+            if not len(at):
+                begins = bin_start(start, loaded.width, loaded.tz) if start >= 0 else start
+                hint = f"; the bin that holds it starts at {begins}" if begins in loaded.starts else ""
+                raise InputError(f"{where}: {start} is not the start of a bin of the series{hint}")
+            found[at, loaded.column(port)] = True
+    return found

@@ -1,0 +1,140 @@
+"""Forecasts that are a weighted sum of a window: naive ones, averages, exponential smoothing, and their mean.
+
+Each is one matrix product in ONNX, computed in double precision, so the sidecar forecasts what training did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.timeseries.bins import DAY
+from portkin_training.rates.models.task import Floats, Task
+
+AVERAGES = (2, 3, 6, 12, 24, 48, 168)
+ALPHAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+BETAS = (0.05, 0.2)
+DAMPING = (0.8, 0.95)
+CUT = 1e-3
+"""The share of a smoother's weight that is cut off with bins long ago."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A weighted sum of a scaled window plus a constant; `weights` (length, f)."""
+
+    weights: Floats
+    bias: float = 0.0
+
+    @property
+    def length(self) -> int:
+        """Bins per window."""
+        return len(self.weights)
+
+    def predict(self, window: NDArray[np.float32]) -> Floats:
+        """(w, length, f) -> (w,), summed in double precision, float32 as ONNX returns it."""
+        found: Floats = np.tensordot(window.astype(np.float64), self.weights.astype(np.float64), 2) + self.bias
+        return found.astype(np.float32)
+
+    def wider(self, length: int, places: Sequence[int], features: int) -> Linear:
+        """The same sum over windows of `length` bins of `features` ports, of which `places` are its own."""
+        weights = np.zeros((length, features))
+        weights[length - self.length :, list(places)] = self.weights
+        return Linear(weights, self.bias)
+
+
+def mean_of(models: Sequence[Linear]) -> Linear:
+    """The mean of several forecasts of windows of one shape, which is one weighted sum again."""
+    return Linear(np.mean([model.weights for model in models], axis=0), float(np.mean([model.bias for model in models])))
+
+
+def _of_target(weights: Floats, features: int) -> Linear:
+    """A sum over the target's own history only, whose weights add up to one: the same in scaled units."""
+    wide = np.zeros((len(weights), features))
+    wide[:, 0] = weights
+    return Linear(wide)
+
+
+def median(task: Task) -> Linear:
+    """A constant: the median of the fitted part."""
+    known = task.target[: task.split.fit]
+    known = known[~np.isnan(known)]
+    middle = float(np.median(known)) if len(known) else 0.0
+    counts = np.zeros((1, task.counts.shape[1]))
+    counts[0, 0] = middle
+    return Linear(np.zeros((1, task.counts.shape[1])), float(task.scaling.apply(counts)[0, 0]))
+
+
+def last_value(task: Task) -> Linear:
+    """Tomorrow will be as today."""
+    return _of_target(np.ones(1), task.counts.shape[1])
+
+
+def seasonal_naive(task: Task) -> Linear:
+    """As a day ago in hours, as a week ago in days."""
+    return _of_target(np.eye(1, task.season)[0], task.counts.shape[1])
+
+
+def moving_average(task: Task) -> Linear:
+    """The mean of the latest m bins, with the m whose error on the fitted part is the least."""
+    return _least_error(task, [np.full(m, 1 / m) for m in AVERAGES if m * 4 <= task.split.fit])
+
+
+def ewma(task: Task) -> Linear:
+    """Exponentially weighted mean with the best alpha on the fitted part, cut where 0.1 % of the weight is left."""
+    return _least_error(task, [exponential_weights(alpha, longest(task)) for alpha in ALPHAS])
+
+
+def exponential_weights(alpha: float, most: int) -> Floats:
+    """Weights alpha (1 - alpha)^k, the latest bin last, at most so many, adding up to one."""
+    length = min(int(np.ceil(np.log(CUT) / np.log(1 - alpha))), most)
+    weights = alpha * (1 - alpha) ** np.arange(length)[::-1]
+    found: Floats = weights / weights.sum()
+    return found
+
+
+def level_and_trend(task: Task) -> Linear:
+    """Holt's smoothing of level and damped trend, with the best parameters on the fitted part.
+
+    Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 8.2: ETS(A,Ad,N). Its one-step forecast is a
+    weighted sum of the past, which is its response to a single impulse.
+    """
+    most = longest(task)
+    candidates = [
+        trend_weights(alpha, beta, phi, most) for alpha in ALPHAS[1:] for beta in BETAS for phi in DAMPING
+    ]
+    return _least_error(task, candidates)
+
+
+def trend_weights(alpha: float, beta: float, phi: float, most: int) -> Floats:
+    """Weights of Holt's one-step forecast over at most so many bins, the latest last, adding up to one."""
+    level, trend, response = 0.0, 0.0, np.empty(most)
+    for lag in range(most):
+        before = level
+        level = alpha * (lag == 0) + (1 - alpha) * (level + phi * trend)
+        trend = beta * (level - before) + (1 - beta) * phi * trend
+        response[lag] = level + phi * trend
+    kept = np.flatnonzero(np.abs(response) > CUT * np.abs(response).max())[-1] + 1
+    weights = response[:kept][::-1]
+    found: Floats = weights / weights.sum()
+    return found
+
+
+def longest(task: Task) -> int:
+    """How far smoothers look back: a week of hours or eight weeks of days, a quarter of short series."""
+    return max(2, min(56 if task.width >= DAY else 7 * task.season, task.split.fit // 4))
+
+
+def _least_error(task: Task, candidates: Sequence[Floats]) -> Linear:
+    most = max(map(len, candidates))
+    # Judged on the same bins, those that the longest has a window for.
+    window, y = task.fitted(most)
+    own = window[:, :, 0].astype(np.float64)
+    stacked = np.zeros((most, len(candidates)))
+    for number, weights in enumerate(candidates):
+        stacked[most - len(weights) :, number] = weights
+    errors = np.abs(task.scaling.rate(own @ stacked) - task.scaling.rate(y)[:, None]).mean(axis=0)
+    return _of_target(candidates[int(np.argmin(errors))], task.counts.shape[1])
