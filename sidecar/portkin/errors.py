@@ -27,7 +27,6 @@ def shown(message: str) -> str:
     return "\n".join(line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]} ..." for line in lines)
 
 
-
 class PortkinError(Exception):
     """Base of the errors meant for people: printed without a traceback."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from portkin.errors import OutputError
 
 
 def aside(path: Path) -> Path:
@@ -45,3 +48,22 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def claim_folder(folder: Path, ours: str, what: str) -> None:
+    """Make the folder, or take one that holds nothing but names that the regular expression ``ours`` matches whole.
+
+    Hidden names are not looked at. Raises OutputError for a folder with anything else in it, and touches nothing: it is
+    somebody else's, and ``what`` it should have been.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = sorted(
+            path.name for path in folder.iterdir() if path.name[0] != "." and not re.fullmatch(ours, path.name)
+        )
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be used ({error.strerror}); name another folder for {what}") from None
+    if foreign:
+        raise OutputError(
+            f"{folder}: holds {foreign[0]!r}, which is not of {what}, and is left as it is; name a new folder"
+        )
