@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cached_property
 from importlib.metadata import EntryPoint, distribution
@@ -9,7 +10,7 @@ from importlib.metadata import EntryPoint, distribution
 import click
 
 from portkin import __version__
-from portkin.errors import PortkinError
+from portkin.errors import PortkinError, shown
 
 GROUP = "portkin.commands"
 
@@ -37,23 +38,39 @@ def portkin() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors meant for people are printed without a traceback and end with status 1."""
+    """Run the command line; errors meant for people are printed without a traceback and end with status 1.
+
+    One rule holds for every file that a command reads or writes: where the system refuses it, a line names the file and
+    the reason. Ctrl-C ends with status 130, as shells do, and says what stands.
+    """
     try:
-        portkin(standalone_mode=True)
+        sys.exit(portkin(standalone_mode=False))
     except PortkinError as error:
-        click.echo(f"portkin: {error}", err=True)
-        sys.exit(1)
+        _end(str(error))
     except ModuleNotFoundError as error:
         from portkin.installation import command_to_add, extra_of
 
         extra = extra_of(error.name or "")
         if extra is None:
             raise
-        click.echo(
-            f"portkin: this command needs {error.name}, which the {extra!r} extra brings: {command_to_add(extra)}",
-            err=True,
-        )
+        _end(f"this command needs {error.name}, which the {extra!r} extra brings: {command_to_add(extra)}")
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _end("interrupted; whatever is written is written whole or not at all, so what was there stands", 130)
+    except BrokenPipeError:  # as `portkin ... | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (Python flushes it at its end)
         sys.exit(1)
+    except OSError as error:
+        if not isinstance(error.filename, str | bytes) or error.strerror is None:
+            raise
+        _end(f"{os.fsdecode(error.filename)}: {error.strerror}; name another file or folder, or make this one usable")
+
+
+def _end(message: str, status: int = 1) -> None:
+    click.echo(f"portkin: {shown(message)}", err=True)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,16 @@ A message names the wrong value, where it is, and what to do; the command line p
 
 from __future__ import annotations
 
+MOST_SHOWN = 1000
+"""Characters of a line of a message: what a file holds may be quoted in it."""
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
+
+
+def shown(message: str) -> str:
+    """The message as a terminal may have it: control characters as ``\\x1b``, long lines cut."""
+    lines = message.replace("\t", "  ").translate(_CONTROL).split("\n")
+    return "\n".join(line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]} ..." for line in lines)
+
 
 class PortkinError(Exception):
     """Base of the errors meant for people: printed without a traceback."""

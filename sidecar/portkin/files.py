@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from portkin.errors import OutputError
 
 
 def aside(path: Path) -> Path:
@@ -18,17 +21,24 @@ def aside(path: Path) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file beside ``path``: the body writes to the yielded path, which is then synced and renamed to ``path``.
 
-    Where the body raises, ``path`` is as it was and nothing is left behind. Raises OSError as the file system does.
+    Folders that are missing are made. Where the body raises, ``path`` is as it was and nothing is left behind. Raises
+    OSError as the file system does, naming ``path``; the command line says it in a line.
     """
     written = aside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield written
         with written.open("rb") as opened:
             os.fsync(opened.fileno())
         written.replace(path)
         sync_folder(path.parent)
+    except OSError as error:
+        if error.filename is not None and Path(os.fsdecode(error.filename)) not in (written, path, path.parent):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
-        written.unlink(missing_ok=True)
+        with suppress(OSError):
+            written.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -38,3 +48,22 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def claim_folder(folder: Path, ours: str, what: str) -> None:
+    """Make the folder, or take one that holds nothing but names that the regular expression ``ours`` matches whole.
+
+    Hidden names are not looked at. Raises OutputError for a folder with anything else in it, and touches nothing: it is
+    somebody else's, and ``what`` it should have been.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = sorted(
+            path.name for path in folder.iterdir() if path.name[0] != "." and not re.fullmatch(ours, path.name)
+        )
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be used ({error.strerror}); name another folder for {what}") from None
+    if foreign:
+        raise OutputError(
+            f"{folder}: holds {foreign[0]!r}, which is not of {what}, and is left as it is; name a new folder"
+        )

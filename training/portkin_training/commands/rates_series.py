@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portkin.files import claim_folder
 from portkin.net.ports import Port
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import PortType, output_option, seed_option, summary_of
@@ -86,9 +87,9 @@ def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> No
     from portkin_training.rates.series import sequential as sequences
     from portkin_training.rates.series.simulate import Telescope, simulate
 
+    claim_folder(output, r"series|sequential|truth\.json", "a simulated telescope")
     telescope = Telescope(hours=hours, groups=groups, alone=alone)
     made = simulate(telescope, seed)
-    output.mkdir(parents=True, exist_ok=True)
     rate_series.save(output / "series", made.rates)
     sequences.save(output / "sequential", made.rates.ports, made.sequential, made.days)
     bursts = [[str(made.rates.ports[port]), int(made.rates.starts[t])] for t, port in np.argwhere(made.bursts)]

@@ -20,7 +20,7 @@ import joblib
 import numpy as np
 import torch
 
-from portkin.files import replacing
+from portkin.files import claim_folder, replacing
 from portkin.net.ports import Port
 from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.fan_out import fan_out
@@ -32,6 +32,8 @@ from portkin_training.rates.models.task import Split, Task, Unfit, judge
 from portkin_training.rates.results import Result, load_result, save_result
 from portkin_training.rates.series.rate_series import Rates
 
+NAMES = r"[0-9a-f]{16}-.+\.(npz|json)"
+"""Of files in a work folder."""
 RESULTS = 4
 """Number of the result files' form and of what computes them; a change of either makes old results foreign."""
 
@@ -77,7 +79,7 @@ def evaluate(
 
     Fitted by `jobs` processes, or over Spark where the engine is that.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_folder(folder, NAMES, "a work folder of portkin rates")
     run = fingerprint(rates, affinities, used, seed)
     files = {
         (rates.column(target), name): folder / f"{run}-{target.number}-{target.proto}-{slug(name)}.npz"

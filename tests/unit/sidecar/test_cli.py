@@ -1,0 +1,126 @@
+"""The command line's ends: each failure is one line and a status, never a traceback."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from portkin import cli
+from portkin.errors import InputError, OutputError, shown
+from portkin.files import claim_folder, replacing
+
+
+def ended(monkeypatch, capsys, raised: BaseException) -> tuple[int, str]:
+    """Status and standard error of the command line where a command raises."""
+
+    def main(**_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli, "portkin", main)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (InputError("x.csv: no column"), 1, "portkin: x.csv: no column\n"),
+        (
+            PermissionError(13, "Permission denied", "/root/x"),
+            1,
+            "portkin: /root/x: Permission denied; name another file or folder, or make this one usable\n",
+        ),
+        (OSError(28, "No space left on device", b"/x"), 1, "portkin: /x: No space left on device; name another "),
+        (click.Abort(), 130, "portkin: interrupted; whatever is written is written whole or not at all"),
+        (KeyboardInterrupt(), 130, "portkin: interrupted; "),
+        (click.UsageError("no such option"), 2, "Error: no such option\n"),
+    ],
+)
+def test_each_failure_is_a_line_and_a_status(monkeypatch, capsys, raised, status, said):
+    """1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    code, err = ended(monkeypatch, capsys, raised)
+    assert (status, said) == (code, err[: len(said)])
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    """What is no error of a file, nor one meant for people, is a defect: its traceback is wanted."""
+    monkeypatch.setattr(cli, "portkin", lambda **_: {}["gone"])
+    with pytest.raises(KeyError):
+        cli.main()
+
+
+def test_what_a_file_holds_reaches_no_terminal():
+    """Escape sequences, C1 controls and carriage returns are written out; a line ends after a thousand characters."""
+    assert "a\\x1b[31mb\\x0d\\x9bc  d\ne" == shown("a\x1b[31mb\r\x9bc\td\ne")
+    assert [1004, 1] == [len(line) for line in shown("x" * 5000 + "\ny").split("\n")]
+
+
+def test_ctrl_c_says_what_stands(tmp_path):
+    """A real process in the middle of its work, ended by SIGINT."""
+    code = (
+        "import sys, time, portkin.cli as cli\n"
+        "cli.portkin = lambda **_: (print('begun', flush=True), time.sleep(60))\ncli.main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert "begun\n" == run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=30)
+    assert (130, True) == (run.returncode, said.startswith("portkin: interrupted; "))
+
+
+def write(path: Path, text: str = "new") -> None:
+    with replacing(path) as written:
+        written.write_text(text)
+
+
+def test_folders_of_an_output_are_made(tmp_path):
+    """As many as are missing; nothing else is left beside the file."""
+    write(tmp_path / "a" / "b" / "c.csv")
+    assert ["new", ["c.csv"]] == [
+        (tmp_path / "a" / "b" / "c.csv").read_text(),
+        [path.name for path in (tmp_path / "a" / "b").iterdir()],
+    ]
+
+
+@pytest.mark.parametrize("name", ["file/x.csv", "folder"])
+def test_an_output_that_cannot_be_is_named_as_it_was_given(tmp_path, name):
+    """Below a file, or where a folder is: the error names that path, not the hidden file beside it."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "kept").mkdir(parents=True)
+    with pytest.raises(OSError) as refused:
+        write(tmp_path / name)
+    assert (str(tmp_path / name), ["file", "folder"]) == (
+        refused.value.filename,
+        sorted(path.name for path in tmp_path.iterdir()),
+    )
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    """What the body reads is not what it writes."""
+    with pytest.raises(FileNotFoundError) as refused, replacing(tmp_path / "out"):
+        (tmp_path / "input").read_text()
+    assert (str(tmp_path / "input"), []) == (refused.value.filename, list(tmp_path.iterdir()))
+
+
+def test_a_folder_with_something_else_is_left_as_it_is(tmp_path):
+    """Names that are ours, hidden ones and an empty folder are taken; anything else refuses, and is named."""
+    ours = r"[0-9a-f]{4}\.npz"
+    claim_folder(tmp_path / "new" / "work", ours, "a work folder")
+    work = tmp_path / "new" / "work"
+    for name in ("00ff.npz", ".hidden"):
+        (work / name).touch()
+    claim_folder(work, ours, "a work folder")
+    (work / "thesis.tex").touch()
+    with pytest.raises(OutputError, match=r"holds 'thesis\.tex', which is not of a work folder"):
+        claim_folder(work, ours, "a work folder")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be used"):
+        claim_folder(tmp_path / "file", ours, "a work folder")
