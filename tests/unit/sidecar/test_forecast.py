@@ -106,6 +106,8 @@ def test_threshold_that_nothing_exceeds_is_null():
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(std=[0.0, 1.0])]}, "positive"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(port="99/tcp")]}, "first feature"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(logarithm=1)]}, "logarithm is 1"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(alarms_e=-1.0)]}, "alarms_e is -1"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(usual=None)]}, "missing or wrong"),
         ({"rules": {"width": 3600, "tz": "UTC", "more": 1}, "models": []}, "more"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry()]}, r"no x\.onnx"),
     ],
@@ -132,7 +134,7 @@ def test_model_of_other_features_than_it_says_is_refused(tmp_path):
         Forecaster.load(tmp_path / "n")
 
 
-@pytest.mark.parametrize("schema", [1, 99])
+@pytest.mark.parametrize("schema", [1, 2, 99])
 def test_bundle_of_another_schema_is_refused(tmp_path, schema):
     """A bundle that an earlier or a later version wrote is not guessed at: how its rates are scaled is not known."""
     with write_bundle(tmp_path / "m", kind=forecast.KIND, schema=schema, about={}) as folder:
