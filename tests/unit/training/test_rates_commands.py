@@ -88,7 +88,7 @@ def bundle(dataset):
 
 
 def test_hours_known_not_to_be_normal_do_not_raise_the_threshold(dataset, bundle):
-    """With the hour of the largest E declared abnormal the threshold is lower; a time in no bin of theirs is refused."""
+    """With the hour of the largest E declared abnormal the threshold is lower; a time within a bin is refused."""
     from portkin.bundles.forecast import Forecaster
 
     rates = series.load(dataset / "series")
@@ -123,9 +123,7 @@ def test_models_that_cannot_ship_are_refused_with_the_remedy(dataset):
 def test_progress_is_told_off_a_terminal(dataset, bundle):
     """How many models there are, and when they are done, on standard error."""
     options = ["--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "fresh", "--model", "median"]
-    done = CliRunner().invoke(
-        command, ["train", *map(str, [dataset / "series", *options, "-o", dataset / "told"])]
-    )
+    done = CliRunner().invoke(command, ["train", *map(str, [dataset / "series", *options, "-o", dataset / "told"])])
     assert "fitting 1 models" in done.stderr and "1 of 1 models" in done.stderr
 
 
@@ -148,7 +146,7 @@ def test_bundle_is_scored_on_what_came_after_its_training(dataset, bundle):
     errors = np.abs(np.diff(np.append(rates.counts[-1, column], more[:, column])))
     assert errors.mean() == pytest.approx(port["mae_last_value"])
     text = portkin("evaluate", "--with", bundle, dataset / "later")
-    assert "bins after its training" in text and "by chance" in text or "no warning to judge" in text
+    assert ("bins after its training" in text and "by chance" in text) or "no warning to judge" in text
 
 
 def test_series_of_other_bins_are_not_scored(dataset, bundle):

@@ -221,9 +221,7 @@ def test_constant_columns_and_a_single_port_are_evaluated(tmp_path):
     for rates in (series.Rates(ports, starts, counts, HOUR), series.Rates(ports[:1], starts, counts[:, :1], HOUR)):
         kin = Affinities.of(rates, 24, None, 0)
         found = list(
-            evaluate.evaluate(
-                rates, kin, TINY, folder=tmp_path, seed=0, targets=rates.ports[:2], models=names, jobs=1
-            )
+            evaluate.evaluate(rates, kin, TINY, folder=tmp_path, seed=0, targets=rates.ports[:2], models=names, jobs=1)
         )
         assert len(names) * min(2, len(rates.ports)) == len(found)
         assert [] == [one.about["unfit"] for one in found if "unfit" in one.about]
