@@ -11,8 +11,8 @@ from portkin.bundles.forecast import Model, Rules
 from portkin.net.ports import Port
 from portkin.timeseries.bins import HOUR
 from portkin.timeseries.scaling import Scaling
-from portkin_training.rates.models.linear import Linear
 from portkin_training.rates.models.export import to_onnx, write_models
+from portkin_training.rates.models.linear import Linear
 from portkin_training.rates.models.lstm import Lstm, Network, paper_config
 
 FEATURES = 10

@@ -50,8 +50,8 @@ def write_capture(path: Path, counts: Mapping[Port, Sequence[int]], begin: int =
 
 def write_means(path: Path, ports: Sequence[Port] = PORTS, *, length: int = 3, width: int = HOUR) -> Path:
     """Models that forecast each port by the mean of its latest bins; E and W are alarms above 1."""
-    from portkin_training.rates.models.linear import Linear
     from portkin_training.rates.models.export import to_onnx, write_models
+    from portkin_training.rates.models.linear import Linear
 
     network = to_onnx(Linear(np.full((length, 1), 1 / length, dtype=np.float32)), 1)
     models = [

@@ -228,7 +228,10 @@ class Forecaster:
     def thresholds(self) -> Thresholds:
         """Those when training ended."""
         return Thresholds(
-            *(np.array([getattr(model, name) for model in self.models]) for name in ("threshold_e", "threshold_w", "usual"))
+            *(
+                np.array([getattr(model, name) for model in self.models])
+                for name in ("threshold_e", "threshold_w", "usual")
+            )
         )
 
     def followed(self, thresholds: Thresholds, scores: Sequence[Score]) -> Thresholds:
@@ -244,12 +247,11 @@ class Forecaster:
             share(np.array([model.alarms_w for model in self.models]), width),
         )
 
-    def score(
-        self, ports: Sequence[Port], counts: Floats, thresholds: Thresholds | None = None
-    ) -> list[Score]:
+    def score(self, ports: Sequence[Port], counts: Floats, thresholds: Thresholds | None = None) -> list[Score]:
         """Score the last bin of counts (n, p), oldest first, and look one bin ahead: one Score per target.
 
-        `thresholds` are those in force; without, those when training ended. Raises InputError where there are fewer than `history` bins. Only the last `history` bins matter.
+        `thresholds` are those in force; without, those when training ended. Only the last `history` bins
+        matter; InputError where there are fewer.
         """
         if len(counts) < self.history:
             raise InputError(

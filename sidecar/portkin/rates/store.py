@@ -332,7 +332,6 @@ class RateStore:
                 self._db.execute("UPDATE counted SET since = min(since, ?)", (taken[0],))
         return len(taken)
 
-
     def _mark_uncounted(self, taken: Sequence[int], counted_since: Sequence[tuple[str, int, int]]) -> None:
         """Mark the ports that nodes did not count yet in bins, from the first taken one on, that were not taken.
 
@@ -351,7 +350,6 @@ class RateStore:
                 if start < since
             ],
         )
-
 
     # Thresholds.
 

@@ -44,9 +44,7 @@ def bin_start(when: float, width: int, tz: str = "UTC") -> int:
 
 def _midnight(day: date, tz: tzinfo) -> int:
     """The first second of a local day. Where the clocks skip midnight, that is when they do."""
-    before, after = (
-        int(datetime.combine(day, time(), tz).replace(fold=fold).timestamp()) for fold in (0, 1)
-    )
+    before, after = (int(datetime.combine(day, time(), tz).replace(fold=fold).timestamp()) for fold in (0, 1))
     # Of a midnight that is skipped, PEP 495 has fold 0 later than fold 1, and the gap ends between them.
     while after < before:
         middle = (after + before) // 2

@@ -22,8 +22,8 @@ PORTS = (Port(22, "tcp"), Port(23, "tcp"), Port(53, "udp"))
 def linear_bundle(path):
     """A bundle whose one model forecasts 22/tcp as half of itself and half of 23/tcp, two bins before."""
     pytest.importorskip("onnx")
-    from portkin_training.rates.models.linear import Linear
     from portkin_training.rates.models.export import to_onnx, write_models
+    from portkin_training.rates.models.linear import Linear
 
     weights = np.array([[0.5, 0.5], [0, 0], [0, 0]], dtype=np.float32)
     scaling = Scaling(np.zeros(2), np.array([2.0, 4.0]))  # scaled: x / 2, y / 4; forecast 2 * (x / 4 + y / 8)
@@ -106,6 +106,8 @@ def test_threshold_that_nothing_exceeds_is_null():
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(std=[0.0, 1.0])]}, "positive"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(port="99/tcp")]}, "first feature"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(logarithm=1)]}, "logarithm is 1"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(alarms_e=-1.0)]}, "alarms_e is -1"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(usual=None)]}, "missing or wrong"),
         ({"rules": {"width": 3600, "tz": "UTC", "more": 1}, "models": []}, "more"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry()]}, r"no x\.onnx"),
     ],
@@ -132,7 +134,7 @@ def test_model_of_other_features_than_it_says_is_refused(tmp_path):
         Forecaster.load(tmp_path / "n")
 
 
-@pytest.mark.parametrize("schema", [1, 99])
+@pytest.mark.parametrize("schema", [1, 2, 99])
 def test_bundle_of_another_schema_is_refused(tmp_path, schema):
     """A bundle that an earlier or a later version wrote is not guessed at: how its rates are scaled is not known."""
     with write_bundle(tmp_path / "m", kind=forecast.KIND, schema=schema, about={}) as folder:
@@ -144,8 +146,8 @@ def test_bundle_of_another_schema_is_refused(tmp_path, schema):
 def test_model_of_logarithms_forecasts_in_counts(tmp_path):
     """The mean of two logarithms is the geometric mean: of 3 and 15, with 1 added, sqrt(4 * 16) - 1 = 7."""
     pytest.importorskip("onnx")
-    from portkin_training.rates.models.linear import Linear
     from portkin_training.rates.models.export import to_onnx, write_models
+    from portkin_training.rates.models.linear import Linear
 
     scaling = Scaling(np.array([2.0]), np.array([0.5]), logarithm=True)
     model = Model(PORTS[0], "linear", "22-tcp.onnx", 2, PORTS[:1], scaling, 1.0, 1.0)

@@ -88,7 +88,7 @@ def bundle(dataset):
 
 
 def test_hours_known_not_to_be_normal_do_not_raise_the_threshold(dataset, bundle):
-    """With the hour of the largest E declared abnormal the threshold is lower."""
+    """With the hour of the largest E declared abnormal the threshold is lower; a time within a bin is refused."""
     from portkin.bundles.forecast import Forecaster
 
     rates = series.load(dataset / "series")
@@ -96,13 +96,57 @@ def test_hours_known_not_to_be_normal_do_not_raise_the_threshold(dataset, bundle
     _, e, _ = models.score_all(rates.ports, rates.counts)
     held_out = len(e) * 3 // 4
     worst = held_out + int(np.nanargmax(e[held_out:, 0]))
-    (dataset / "abnormal.csv").write_text(f"port,start\n22/tcp,{rates.starts[worst]}\n")
-    options = ["--probes", dataset / "probes", "--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "work"]
-    options += ["--model", "ridge", "--alarms", 0, "-o", dataset / "other"]
-    portkin("train", dataset / "series", *options)
+    spike = series.Rates(rates.ports, rates.starts, rates.counts.copy(), rates.width)
+    spike.counts[worst, rates.column(Port(22, "tcp"))] = 90
+    series.save(dataset / "spike", spike)
+    abnormal = dataset / "abnormal.csv"
+    options = ["--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "work"]
+    options += ["--model", "ridge", "--alarms", 20, "-o", dataset / "other"]
+    portkin("train", dataset / "spike", *options)
     before = Forecaster.load(dataset / "other").models[0].threshold_e
-    portkin("train", dataset / "series", *options, "--abnormal", dataset / "abnormal.csv")
+    abnormal.write_text(f"port,start\n22/tcp,{rates.starts[worst]}\n")
+    portkin("train", dataset / "spike", *options, "--abnormal", abnormal)
     assert Forecaster.load(dataset / "other").models[0].threshold_e < before
+    abnormal.write_text(f"port,start\n22/tcp,{rates.starts[worst] + 60}\n")
+    said = portkin("train", dataset / "spike", *options, "--abnormal", abnormal, status=1)
+    assert "abnormal.csv, line 2" in said and f"starts at {rates.starts[worst]}" in said
+
+
+def test_models_that_cannot_ship_are_refused_with_the_remedy(dataset):
+    """AutoETS keeps a state that no window holds: alone it is evaluated, and not trained."""
+    options = ["--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "work", "--model", "AutoETS"]
+    said = portkin("train", dataset / "series", *options, "-o", dataset / "none", status=1)
+    assert "22/tcp: none of the models tried can ship (AutoETS)" in said and "add one of median" in said
+    assert "AutoETS" in portkin("evaluate", dataset / "series", *options)
+
+
+def test_progress_is_told_off_a_terminal(dataset, bundle):
+    """How many models there are, and when they are done, on standard error."""
+    options = ["--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "fresh", "--model", "median"]
+    done = CliRunner().invoke(command, ["train", *map(str, [dataset / "series", *options, "-o", dataset / "told"])])
+    assert "fitting 1 models" in done.stderr and "1 of 1 models" in done.stderr
+
+
+def test_bundle_is_scored_on_what_came_after_its_training(dataset, bundle):
+    """Five days more: figures of these bins alone, and alarms against the stated rate with their counting noise."""
+    rates = series.load(dataset / "series")
+    more = np.random.default_rng(1).poisson(6, (120, len(rates.ports))).astype(float)
+    later = rates.starts[-1] + 3_600 * np.arange(1, 121)
+    whole = series.Rates(
+        rates.ports, np.concatenate([rates.starts, later]), np.concatenate([rates.counts, more]), rates.width
+    )
+    series.save(dataset / "later", whole)
+    told = json.loads(portkin("evaluate", "--with", bundle, dataset / "later", "--json"))
+    port = told["ports"]["22/tcp"]
+    assert (120, 0) == (port["bins"], port["passed"])
+    assert 2 * 120 / 720 == pytest.approx(port["alarms"]["stated"])  # two alarms per 720 hours
+    assert port["alarms"]["interval"][0] <= port["alarms"]["ratio"] <= port["alarms"]["interval"][1]
+    column = rates.column(Port(22, "tcp"))
+    # the last value's errors: each new bin against the one before it
+    errors = np.abs(np.diff(np.append(rates.counts[-1, column], more[:, column])))
+    assert errors.mean() == pytest.approx(port["mae_last_value"])
+    text = portkin("evaluate", "--with", bundle, dataset / "later")
+    assert ("bins after its training" in text and "by chance" in text) or "no warning to judge" in text
 
 
 def test_series_of_other_bins_are_not_scored(dataset, bundle):
@@ -150,6 +194,25 @@ def test_scores_are_json_even_where_one_is_unknown(dataset, bundle):
     lines = portkin("score", bundle, dataset / "gap", "--json").splitlines()
     told = [json.loads(line, parse_constant=refuse) for line in lines]
     assert any(row["anomaly"] and row["observed"] == 500 for row in told)
+    starts = [row["bin"] for row in told]
+    assert all(row["next_bin"] > start for row, start in zip(told, starts, strict=True))
+
+
+def test_warning_is_shown_with_the_bin_it_is_about(tmp_path):
+    """80 -> 20 -> 20 by a mean of three bins: the forecast of hour 6 is above the line through the hours before it."""
+    from support.telescope import BEGIN, PORTS, SSH, write_means
+
+    counts = np.tile(np.array([30.0, 20, 60, 10]), (8, 1))
+    counts[:, PORTS.index(SSH)] = [30, 30, 80, 20, 20, 20, 20, 20]
+    series.save(tmp_path / "s", series.Rates(PORTS, BEGIN + 3_600 * np.arange(8), counts, 3_600))
+    bundle = write_means(tmp_path / "m")
+    # at the close of hour 3: forecast (30 + 80 + 20) / 3 = 43.3; the line through 30, 80, 20 ends at 33.3 for hour 4;
+    # at that of hour 4: (80 + 20 + 20) / 3 = 40, the line through them is at -20, taken as 0: W = 40
+    rows = [json.loads(line) for line in portkin("score", bundle, tmp_path / "s", "--json").splitlines()]
+    (row,) = [row for row in rows if row["warning"] and row["next_forecast"] == pytest.approx(40)]
+    assert (row["next_trend"], row["w"]) == (pytest.approx(-20), pytest.approx(40))
+    text = portkin("score", bundle, tmp_path / "s")
+    assert f"{row['bin']} 22/tcp warning of {row['next_bin']}: forecast 40.0, trend 0.0, W 40.00 above 1.00" in text
 
 
 def test_port_without_model_is_not_drawn(dataset, bundle):

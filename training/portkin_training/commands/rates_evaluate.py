@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from portkin_training.rates.held_out import PortScores
 
+WIDTH = 96
+"""Characters of the table of a bundle's scores, where no terminal says how many there are."""
+
 
 @click.command()
 @run_options
@@ -93,6 +96,7 @@ def _with(bundle: Path, series: Path, as_json: bool) -> None:
         click.echo(json.dumps(without_nan(held_out.as_json(found))))
         return
     console = Console()
+    console.width = max(console.width, WIDTH)
     console.print(_table(found, f"{bundle} on the bins after its training{label_of(loaded)}"))
     for one in found:
         console.print(f"{one.port}: {one.model}; W: {one.worth}", soft_wrap=True)
@@ -107,20 +111,13 @@ def _table(found: list[PortScores], title: str) -> Table:
 
     made = Table(title=title)
     made.add_column("port", no_wrap=True)
-    for name in ("bins", "MAE", "MASE", "R2", "skill", "E", "W", "alarms / stated", "95 %"):
+    for name in ("bins", "MAE", "MASE", "R2", "skill", "E", "W", "stated", "ratio", "95 %"):
         made.add_column(name, justify="right", no_wrap=True)
 
     def row(name: str, bins: int, figures: tuple[float, ...], e: int, w: int, alarms: held_out.Alarms) -> None:
         low, high = alarms.interval
-        made.add_row(
-            name,
-            str(bins),
-            *(f"{value:.2f}" for value in figures),
-            str(e),
-            str(w),
-            f"{alarms.raised} / {alarms.stated:.1f} = {alarms.ratio:.2f}",
-            f"{low:.2f} to {high:.2f}",
-        )
+        cells = (*(f"{value:.2f}" for value in figures), str(e), str(w), f"{alarms.stated:.1f}", f"{alarms.ratio:.2f}")
+        made.add_row(name, str(bins), *cells, f"{low:.2f} to {high:.2f}")
 
     for one in found:
         figures = (one.mae, one.mase, one.r2, one.skill)

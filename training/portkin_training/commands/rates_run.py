@@ -170,8 +170,6 @@ def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
             now = time.monotonic()
             if not shown and (now - said >= EVERY or done == total):
                 said = now
-                click.echo(
-                    f"{done} of {total} models, {now - began:.0f} s: {outcome.port} {outcome.model}", err=True
-                )
+                click.echo(f"{done} of {total} models, {now - began:.0f} s: {outcome.port} {outcome.model}", err=True)
 
         yield advance

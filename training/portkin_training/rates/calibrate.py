@@ -114,9 +114,7 @@ def calibrate(
         np.array([first_threshold(w[:half], float(alphas[1])) if told.earned else np.inf]),
         np.array([usual]),
     )
-    limits_e, limits_w, last = followed_all(
-        first, e[:, None], w[:, None], raw[:, None], alphas[:1], alphas[1:], later
-    )
+    limits_e, limits_w, last = followed_all(first, e[:, None], w[:, None], raw[:, None], alphas[:1], alphas[1:], later)
     raised = ((e > limits_e[:, 0]) & later).sum() + ((w > limits_w[:, 0]) & later).sum()
     return Calibrated(
         float(last.e[0]),

@@ -161,9 +161,7 @@ def _combinations(rates: Rates, singles: Sequence[_Candidate], blocks: Sequence[
             same = any(np.array_equal(singles[at].forecast, one.forecast, equal_nan=True) for one in able)
             if kind.logarithm == logarithm and kind.fit in LINEAR and not same:
                 able.append(singles[at])
-        for number in COMBINED:
-            if len(able) >= number:
-                found.append(_mean_of(rates, able[:number], logarithm))
+        found += [_mean_of(rates, able[:number], logarithm) for number in COMBINED if len(able) >= number]
     return found
 
 

@@ -78,9 +78,7 @@ class PortScores:
     @property
     def alarms(self) -> Alarms:
         """E and W together."""
-        return Alarms(
-            self.anomalies.raised + self.warnings.raised, self.anomalies.stated + self.warnings.stated
-        )
+        return Alarms(self.anomalies.raised + self.warnings.raised, self.anomalies.stated + self.warnings.stated)
 
     def about(self) -> dict[str, Any]:
         """For programs."""
@@ -187,7 +185,9 @@ def _stated(alarms: float, threshold: float) -> float:
 
 
 def _shifted(observed: Floats, lag: int) -> Floats:
-    return np.concatenate([np.full(lag, np.nan), observed[:-lag]]) if len(observed) > lag else np.full(len(observed), np.nan)  # fmt: skip
+    found = np.full(len(observed), np.nan)
+    found[lag:] = observed[: max(0, len(observed) - lag)]
+    return found
 
 
 def _mae(observed: Floats, forecast: Floats, rows: Floats) -> float:

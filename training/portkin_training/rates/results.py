@@ -14,6 +14,7 @@ from portkin.files import replacing
 from portkin.net.ports import Port
 from portkin_training.rates.models.task import Floats, ForecastScores
 
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """One model's outcome: forecasts (n,), and figures on the choosing and the reported part.

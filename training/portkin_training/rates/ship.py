@@ -95,7 +95,8 @@ def ship(
     def work(choice: Choice) -> Fitted:
         return fit_chosen(rates, choice, used, seed, device)
 
-    found = {one.model.port: one for one in fan_out(work, [(choice,) for choice in choices.values()], jobs=jobs, engine=engine)}  # fmt: skip
+    fits = fan_out(work, [(choice,) for choice in choices.values()], jobs=jobs, engine=engine)
+    found = {one.model.port: one for one in fits}
     calibrated = {
         port: calibrate(
             rates.counts[:, rates.column(port)],

@@ -21,8 +21,8 @@ class Affinities:
     """Who is akin to whom, from the bins before the choosing part only.
 
     `temporal` (p, p) by equation 1; `both` (p, p) by equation 7, which is `temporal` where the probes are not known
-    one by one; `clusters_t`, `clusters_ts` by equation 11, None for fewer than four ports. `fitted` is how many bins, from the
-    first on, may be looked at.
+    one by one; `clusters_t`, `clusters_ts` by equation 11, None for fewer than four ports. `fitted` is how many
+    bins, from the first on, may be looked at.
     """
 
     temporal: Floats

@@ -48,7 +48,9 @@ class Linear:
 
 def mean_of(models: Sequence[Linear]) -> Linear:
     """The mean of several forecasts of windows of one shape, which is one weighted sum again."""
-    return Linear(np.mean([model.weights for model in models], axis=0), float(np.mean([model.bias for model in models])))
+    return Linear(
+        np.mean([model.weights for model in models], axis=0), float(np.mean([model.bias for model in models]))
+    )
 
 
 def _of_target(weights: Floats, features: int) -> Linear:
@@ -103,9 +105,7 @@ def level_and_trend(task: Task) -> Linear:
     weighted sum of the past, which is its response to a single impulse.
     """
     most = longest(task)
-    candidates = [
-        trend_weights(alpha, beta, phi, most) for alpha in ALPHAS[1:] for beta in BETAS for phi in DAMPING
-    ]
+    candidates = [trend_weights(alpha, beta, phi, most) for alpha in ALPHAS[1:] for beta in BETAS for phi in DAMPING]
     return _least_error(task, candidates)
 
 

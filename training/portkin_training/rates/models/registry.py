@@ -71,7 +71,8 @@ UNSHIPPABLE = frozenset({"AutoETS", "VAR Feature Selection"})
 TRIED = tuple(
     name
     for name, kind in KINDS.items()
-    if name not in UNSHIPPABLE and (kind.fit not in ("LSTM", "VAR") or kind.reads == "rank T&S")
+    if name not in UNSHIPPABLE
+    and (kind.fit not in ("LSTM", "VAR") or kind.reads == "rank T&S")
     and name != "LSTM Rank. (T&S)"
 )
 """The models that `rates train` tries, without --model: all that ship, but of networks and VARs

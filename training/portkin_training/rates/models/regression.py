@@ -23,7 +23,9 @@ def lags(task: Task) -> int:
     return min(28 if task.width >= DAY else 7 * task.season, max(task.split.fit // 4, task.season))
 
 
-def ridge_path(x: Floats, y: Floats, penalties: Sequence[float], weights: Floats | None = None) -> tuple[Floats, Floats]:
+def ridge_path(
+    x: Floats, y: Floats, penalties: Sequence[float], weights: Floats | None = None
+) -> tuple[Floats, Floats]:
     """Ridge regression for each penalty: coefficients (d, penalties) and intercepts (penalties,).
 
     `x` (n, d), `y` (n,), `weights` (n,) of the samples; the intercept is not penalised.

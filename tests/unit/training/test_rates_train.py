@@ -1,0 +1,279 @@
+"""Choice by rolling origins, what ships, and its alarms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from portkin.bundles.forecast import Forecaster, Rules
+from portkin.bundles.manifest import read_manifest
+from portkin.errors import InputError
+from portkin.net.ports import Port
+from portkin.timeseries.bins import DAY, HOUR
+from portkin.timeseries.calibration import LEAST, MONTH
+from portkin_training.rates import calibrate, held_out, rolling, ship
+from portkin_training.rates.affinity.feature_ports import Affinities
+from portkin_training.rates.choice import choose
+from portkin_training.rates.evaluate import plan
+from portkin_training.rates.models import lstm, registry
+from portkin_training.rates.series import rate_series as series
+from portkin_training.rates.series.simulate import Telescope, simulate
+from portkin_training.rates.warnings_worth import Worth, counted, high_bins, worth
+
+TINY = registry.Profile("tiny", lstm.LstmConfig(6, (6, 4), (4, 4), 0.1, "adam", 1e-2, 32, 3, 2), (), 4, 24, 300)
+CHEAP = ("median", "last value", "seasonal naive", "EWMA", "EWMA log", "level and trend log", "HAR log")
+PORT = Port(3306, "tcp")
+
+
+def of(counts, width: int = HOUR) -> series.Rates:
+    counts = np.asarray(counts, dtype=float).reshape(len(counts), -1)
+    ports = (PORT, *(Port(number, "tcp") for number in range(1, counts.shape[1])))
+    return series.Rates(ports, np.arange(len(counts)) * width, counts, width)
+
+
+def tried(rates: series.Rates, names=CHEAP, targets=1) -> dict[Port, list[rolling.Trial]]:
+    kin = Affinities.of(rates, 24, None, 0, rolling.cuts(len(rates.starts))[0])
+    found: dict[Port, list[rolling.Trial]] = {}
+    keys = [(target, name) for target in range(targets) for name in names]
+    for job in plan(rates, kin, TINY, keys, 1):
+        for trial in rolling.run_trial(rates, job, TINY, 0):
+            found.setdefault(trial.port, []).append(trial)
+    return found
+
+
+@pytest.fixture(scope="module")
+def wave():
+    """A day's wave with noise, and a port an hour ahead of it."""
+    rng = np.random.default_rng(0)
+    level = np.exp(3 + 0.5 * np.sin(np.arange(601) * 2 * np.pi / 24) + np.cumsum(rng.normal(0, 0.05, 601)))
+    return of(np.stack([rng.poisson(level[:-1]), rng.poisson(level[1:])], axis=1))
+
+
+def test_every_block_is_forecast_by_what_was_fitted_before_it(wave):
+    """Bins after an origin change no forecast of the block that ends there; there is none before the first."""
+    (trial,) = tried(wave, ["HAR log"])[PORT]
+    edges = rolling.cuts(600)
+    assert (300, 375, 450, 525, 600) == edges
+    assert np.isnan(trial.forecast[:300]).all() and not np.isnan(trial.forecast[300:]).any()
+    changed = wave.counts.copy()
+    changed[450:] *= 9
+    (other,) = tried(replace(wave, counts=changed), ["HAR log"])[PORT]
+    np.testing.assert_array_equal(trial.forecast[300:450], other.forecast[300:450])
+    assert abs(trial.forecast[460:] - other.forecast[460:]).max() > 1
+
+
+def test_expensive_model_is_fitted_once(wave):
+    """Trees are judged on the reported part alone."""
+    (trial,) = tried(wave, ["LightGBM"])[PORT]
+    assert np.isnan(trial.forecast[:450]).all() and not np.isnan(trial.forecast[450:]).any()
+
+
+def trial_of(rates: series.Rates, model: str, forecast) -> rolling.Trial:
+    forecast = np.where(np.arange(len(rates.starts)) >= rolling.cuts(len(rates.starts))[0], forecast, np.nan)
+    return rolling.Trial(PORT, model, forecast, np.full(len(forecast), np.nan), 0.0, (PORT,))
+
+
+def test_latest_blocks_weigh_most():
+    """One model is right in the first half of the judged time, the other in the second: the second ships."""
+    rates = of(np.full(800, 100.0))
+    late = np.arange(800) >= 600
+    early = trial_of(rates, "median", np.where(late, 150.0, 101))
+    right = trial_of(rates, "last value", np.where(late, 101.0, 150))
+    chosen = choose(rates, [early, right])
+    assert "last value" == chosen.name
+    # What would have been chosen before the reported part is what its figures are of: off by 50.
+    assert ("median", 50.0) == (chosen.reported_model, chosen.reported.mae)
+    assert [1, 1, 50, 50] == [round(error) for error in chosen.tried["median"]]
+
+
+def test_mean_of_models_ships_where_it_is_better():
+    """Two are off to either side: their mean, in logarithms, is right."""
+    rates = of(np.full(800, 99.0))
+    low, high = (trial_of(rates, name, np.full(800, value)) for name, value in (("EWMA log", 49.0), ("HAR log", 199.0)))
+    chosen = choose(rates, [low, high])
+    assert "mean of EWMA log and HAR log" == chosen.name
+    np.testing.assert_allclose(chosen.forecast[400:], 99.0)  # sqrt(50 * 200) - 1
+
+
+def test_baseline_ships_where_nothing_beats_the_seasonal_naive_forecast():
+    """A model that was good for long and is worse than the naive forecast now does not ship."""
+    rates = of(np.tile([10.0, 90.0], 400))
+    late = np.arange(800) >= 600
+    model = trial_of(rates, "HAR log", np.where(late, 200.0, rates.counts[:, 0]))
+    naive = trial_of(rates, "seasonal naive", rates.counts[:, 0] + 5)
+    chosen = choose(rates, [model, naive, trial_of(rates, "median", np.full(800, 50.0))])
+    assert "seasonal naive" == chosen.name
+
+
+def test_only_models_that_ship_are_chosen(wave):
+    """AutoETS alone, or a model without a forecast: refused, with the reason or the remedy."""
+    with pytest.raises(InputError, match=r"3306/tcp: none .*\(AutoETS\); add one of median"):
+        choose(wave, [trial_of(wave, "AutoETS", wave.counts[:, 0])])
+    empty = replace(trial_of(wave, "HAR log", np.full(600, np.nan)), about={"unfit": "3 known bins"})
+    with pytest.raises(InputError, match="3 known bins"):
+        choose(wave, [empty])
+
+
+def bundle(path, rates: series.Rates, names=CHEAP, targets=1, alarms=1.0) -> tuple[Forecaster, dict]:
+    choices = {port: choose(rates, found) for port, found in tried(rates, names, targets).items()}
+    ship.ship(path, rates, choices, TINY, rules=Rules(rates.width, "UTC"), alarms_per_month=alarms, about={})
+    return Forecaster.load(path), choices
+
+
+@pytest.mark.parametrize(
+    "names", [[name] for name in ("EWMA", "moving median", "HAR log", "HAR Rank. (T&S) log", "VAR Rank. (T&S)")]
+)
+def test_sidecar_forecasts_what_training_does(wave, tmp_path, names):
+    """Each kind, fitted to all bins: through onnxruntime and without it, to 1e-6."""
+    models, choices = bundle(tmp_path / "b", wave, names)
+    (trial,) = choices[PORT].members
+    (job,) = plan(wave, Affinities.of(wave, 24, None, 0, 300), TINY, [(0, names[0])], 1)
+    task = rolling.task_of(wave, job, 600)
+    made, _ = registry.fit(job.kind, task, TINY, 0, "cpu")
+    found = models.forecasts(wave.ports, wave.counts)[:-1, 0]
+    np.testing.assert_allclose(task.forecasts(made), found, rtol=1e-6)
+    assert trial.features == models.models[0].features
+
+
+def test_mean_is_one_weighted_sum_in_the_sidecar(wave, tmp_path):
+    """What is shipped for a mean forecasts the geometric mean of its members, to 1e-6."""
+    names = ("EWMA log", "HAR Rank. (T&S) log")
+    trials = tried(wave, names)[PORT]
+    chosen = replace(choose(wave, trials), members=tuple(trials), refit=True)
+    ship.ship(tmp_path / "b", wave, {PORT: chosen}, TINY, rules=Rules(HOUR, "UTC"), alarms_per_month=1, about={})
+    singles = []
+    for number, trial in enumerate(trials):
+        one = replace(chosen, members=(trial,))
+        folder = tmp_path / str(number)
+        ship.ship(folder, wave, {PORT: one}, TINY, rules=Rules(HOUR, "UTC"), alarms_per_month=1, about={})
+        singles.append(Forecaster.load(folder).forecasts(wave.ports, wave.counts)[:, 0])
+    found = Forecaster.load(tmp_path / "b").forecasts(wave.ports, wave.counts)[:, 0]
+    known = ~np.isnan(found)
+    expected = np.expm1(np.mean(np.log1p(singles), axis=0))[known]
+    np.testing.assert_allclose(expected, found[known], rtol=1e-6)
+    told = read_manifest(tmp_path / "b", kind="portkin-rates", schema=3).about["models"][str(PORT)]
+    assert set(names) == set(told["tried"])
+
+
+def test_port_that_grows_twentyfold_is_followed(tmp_path):
+    """From 60 a day to 1,200 within the last quarter, after a flat year: the error is no larger than the last value's,
+    and the forecast is on the new level, though nothing was fitted on it."""
+    rng = np.random.default_rng(3)
+    level = np.concatenate([np.full(300, 60.0), np.geomspace(60, 1200, 60), np.full(60, 1200.0)])
+    rates = of(rng.negative_binomial(12, 12 / (12 + level)), DAY)
+    models, _ = bundle(tmp_path / "b", replace(rates, starts=rates.starts[:300], counts=rates.counts[:300]))
+    (figures,) = held_out.score(models, rates)
+    assert figures.mae < figures.last
+    forecast = models.forecasts(rates.ports, rates.counts)[-30:, 0]
+    assert 0.8 < np.median(forecast) / 1200 < 1.25
+
+
+def test_first_threshold_is_the_conformal_order_statistic():
+    """Of 99 values and alpha = 1 %: number ceil(100 * 0.99) = 99, the largest; at 5 % number 95. Too few: the
+    largest; none: infinite; and never below the least."""
+    values = np.random.default_rng(0).permutation(np.arange(1.0, 100))
+    assert (99, 95) == (calibrate.first_threshold(values, 0.01), calibrate.first_threshold(values, 0.05))
+    assert 9 == calibrate.first_threshold(np.arange(10.0), 0.001)
+    assert np.inf == calibrate.first_threshold(np.array([np.nan]), 0.01)
+    assert np.inf == calibrate.first_threshold(values, 0.0)
+    assert LEAST == calibrate.first_threshold(np.zeros(50), 0.01)
+
+
+def test_order_statistic_is_exceeded_at_the_stated_rate():
+    """The chance that one more value exceeds it is at most alpha: over 4,000 draws of 60 values at 5 %, within three
+    deviations, sqrt(0.05 * 0.95 / 4000) = 0.0034 each; (60 + 1) 0.95 = 57.95, so 3 of 61 ranks are above."""
+    rng = np.random.default_rng(1)
+    values = rng.exponential(10, (4000, 61)) + 1
+    over = np.mean([row[60] > calibrate.first_threshold(row[:60], 0.05) for row in values])
+    assert abs(over - 3 / 61) < 3 * 0.0034
+
+
+@pytest.mark.parametrize("seed", [101, 102])
+def test_planted_bursts_are_found_as_a_user_gets_them(seed):
+    """Bursts are in what thresholds are calibrated on, unmarked; those of the later half are found, and false alarms
+    stay below the stated rate and a half."""
+    made = simulate(Telescope(hours=3_000, groups=1, group_size=(3, 3), alone=3), seed)
+    found, planted, false, months = 0, 0, 0, 0.0
+    for port, trials in tried(made.rates, ["HAR log"], len(made.rates.ports)).items():
+        column = made.rates.column(port)
+        observed, forecast = made.rates.counts[:, column], trials[0].forecast
+        half = 2_250
+        rules = Rules(HOUR, "UTC")
+        begin = calibrate.calibrate(observed[:half], forecast[:half], rules, 1.0)
+        e, limits = follow(observed, forecast, begin, rules, half)
+        alarms = np.zeros((3_000, 1), dtype=bool)
+        alarms[half:, 0] = e[half:] > limits
+        watched = (np.arange(3_000) >= half)[:, None] & ~np.isnan(observed)[:, None]
+        seen = calibrate.detection(alarms, made.bursts[:, [column]], watched, HOUR)
+        found, planted = found + seen.found, planted + seen.planted
+        false, months = false + seen.false_alarms, months + seen.port_months
+    assert planted >= 3
+    assert found >= 0.95 * planted
+    assert false <= 1.5 * months
+
+
+def follow(observed, forecast, begin: calibrate.Calibrated, rules: Rules, half: int):
+    """E (n,), and its thresholds from bin `half` on as the sidecar moves them."""
+    from portkin.timeseries.calibration import Thresholds, followed_all, share
+
+    e, w = calibrate.indicators(observed, forecast, rules)
+    raw = calibrate.raw_excess(observed, forecast, rules)
+    first = Thresholds(np.array([begin.threshold_e]), np.array([np.inf]), np.array([begin.usual]))
+    alpha = share(np.array([begin.alarms_e]), HOUR)
+    rest = (values[half:, None] for values in (e, w, raw))
+    limits, _, _ = followed_all(first, *rest, alpha, np.zeros(1), np.ones(len(e) - half, dtype=bool))
+    return e, limits[:, 0]
+
+
+def test_alarms_are_shared_and_w_raises_none_unless_it_foretells():
+    """Rates without memory: W foretells nothing, and E has the whole budget. Where a rise always comes two bins before
+    a peak, and the forecast knows, W has its half."""
+    rng = np.random.default_rng(4)
+    rules = Rules(HOUR, "UTC", trend=3)
+    noise = rng.poisson(20, 3000).astype(float)
+    plain = calibrate.calibrate(noise, np.full(3000, 20.0), rules, 2.0)
+    assert (2.0, 0.0, np.inf) == (plain.alarms_e, plain.alarms_w, plain.threshold_w)
+    assert not plain.worth.earned
+    peaks = noise.copy()
+    at = np.arange(40, 3000, 60)
+    peaks[at] = 400
+    known = np.full(3000, 20.0)
+    known[at] = 400
+    told = calibrate.calibrate(peaks, known, rules, 2.0)
+    assert told.worth.earned and told.worth.hits == told.worth.warnings
+    assert (1.0, 1.0) == (told.alarms_e, told.alarms_w) and np.isfinite(told.threshold_w)
+
+
+def test_interval_of_the_worth_of_warnings():
+    """0 of 63 warnings, where 5 % are followed by chance: at most 1 - 0.025^(1/63) = 5.7 %; and nothing is earned."""
+    found = counted(63, 0, 1000, 50)
+    assert (0.05, 0.0) == (found.chance, found.low)
+    assert 1 - 0.025 ** (1 / 63) == pytest.approx(found.high)
+    assert not found.earned
+    assert not Worth(5, 5, 0.05, 0.4, 1.0).earned  # five are too few to say anything
+
+
+def test_bin_after_a_high_one_is_not_foretold():
+    """High bins: above the quantile of those before. A warning in a high bin is left out, as are unknown ones."""
+    observed = np.array([1.0] * 20 + [9, 9, 1, 1, 9])
+    high = high_bins(observed, 720)
+    assert [20, 21, 24] == np.flatnonzero(high).tolist()
+    warned = np.ones(25, dtype=bool)
+    found = worth(warned, high, ~np.isnan(observed), 10)
+    # of bins 10 to 23, 20 and 21 are high; 12 are judged, and 19 and 23 are followed by a high one
+    assert (12, 2) == (found.warnings, found.hits)
+
+
+def test_alarms_of_the_later_half_are_at_the_stated_rate():
+    """Errors whose spread doubles halfway: 30 ports, an alarm per 100 hours; within 1.5 times, pooled."""
+    rng = np.random.default_rng(6)
+    raised = stated = 0.0
+    for _ in range(30):
+        spread = np.where(np.arange(2000) < 1000, 0.3, 0.6)
+        observed = np.round(200 * np.exp(rng.normal(0, spread)))
+        found = calibrate.calibrate(observed, np.full(2000, 200.0), Rules(HOUR, "UTC"), MONTH / HOUR / 100)
+        raised, stated = raised + found.raised, stated + found.stated
+    assert stated == pytest.approx(30 * 10)
+    assert 1 / 1.5 < raised / stated < 1.5
