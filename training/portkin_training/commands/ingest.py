@@ -11,6 +11,31 @@ if TYPE_CHECKING:
     from portkin_training.ingest.run import Summary
 
 
+def _known_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a format that is none."""
+    if value is not None:
+        from portkin_training.ingest.inputs import KINDS
+
+        if value not in KINDS:
+            raise click.BadParameter(f"{value!r} is none of {', '.join(KINDS)}", context, parameter)
+    return value
+
+
+def _print_formats(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print the table of formats, and end."""
+    if not value:
+        return
+    from portkin_training.ingest.formats.registry import FORMATS
+
+    click.echo("pcap          captures: pcap, pcapng")
+    for one in FORMATS:
+        click.echo(f"{one.name:<13} {one.title}")
+    click.echo("json          JSON lines of any program, with -c FIELD=path.to.key")
+    click.echo("csv           columns with a header line, with -c FIELD=COLUMN")
+    click.echo("parquet       the same as a Parquet file")
+    context.exit()
+
+
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the dataset to write.")
@@ -19,8 +44,13 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["pcap", "zeek", "csv", "parquet"]),
-    help="What the inputs are. [default: what their first bytes say]",
+    metavar="NAME",
+    callback=_known_format,
+    help="What the inputs are, as listed by --formats. [default: what their first bytes say]",
+)
+@click.option(
+    "--formats", is_flag=True, is_eager=True, expose_value=False, callback=_print_formats,
+    help="List the formats, and exit.",
 )
 @click.option(
     "-c",
@@ -28,32 +58,42 @@ if TYPE_CHECKING:
     "columns",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="CSV, Parquet: which column holds ts, src, dst, sport, dport or proto, where its name is another.",
+    help="CSV, Parquet, JSON lines: which column (of JSON, which path.to.key) holds ts, src, dst, sport, dport or "
+    "proto. [default: guessed by usual names, and printed]",
 )
-@click.option("--proto", type=click.Choice(["tcp", "udp"]), help="CSV, Parquet without such a column: protocol.")
-@click.option("--dst", metavar="ADDRESS", help="CSV, Parquet without such a column: destination.")
+@click.option("--proto", type=click.Choice(["tcp", "udp"]), help="The protocol, where no column holds it.")
+@click.option("--dst", metavar="ADDRESS", help="The destination, where no column holds it.")
 @click.option(
     "--names",
     is_flag=True,
-    help="CSV, Parquet: src or dst may be host names; each becomes an address in fd00::/8 by its hash.",
+    help="Tables, JSON lines: src or dst may be host names; each becomes an address in fd00::/8 by its hash.",
 )
 @click.option(
     "--unit",
-    type=click.Choice(["s", "ms", "us", "ns"]),
-    default="s",
+    type=click.Choice(["auto", "s", "ms", "us", "ns"]),
+    default="auto",
     show_default=True,
-    help="CSV, Parquet: unit of numeric timestamps.",
+    help="Unit of numeric times since 1970; auto tells it by their size.",
+)
+@click.option(
+    "--tz", default="UTC", show_default=True, metavar="ZONE",
+    help="Zone of times that name none, as Europe/Berlin: p0f, nfdump, syslog and others write local time.",
+)
+@click.option(
+    "--year", type=click.IntRange(1970, 9999),
+    help="Year of the first time that names none, as in syslog. [default: the last before the file was changed]",
 )
 @click.option(
     "--window",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Repetitions within it are the same probe. [default: 60 for captures, none for other inputs]",
+    help="A record with the protocol, addresses and ports of one less than this before it is the same probe, in every "
+    "format. 0 counts all. [default: 60; none for records without a source port]",
 )
 @click.option(
     "--any-state",
     is_flag=True,
-    help="Zeek: count answered connections too, as for the log of a honeypot.",
+    help="Logs of connections and flows: count answered ones too, as for a honeypot.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def ingest(
@@ -67,23 +107,31 @@ def ingest(
     dst: str | None,
     names: bool,
     unit: str,
+    tz: str,
+    year: int | None,
     window: float | None,
     any_state: bool,
     as_json: bool,
 ) -> None:
     """Turn recordings into one dataset of probes.
 
-    IN are captures (pcap, pcapng), Zeek's conn.log (TSV or JSON), CSV or Parquet files; captures and text
-    may be compressed (.gz, .xz, .zst). What is a probe: of a capture, the first SYN of a TCP flow and the
-    first datagram of a UDP flow; of a conn.log, a connection that nothing came of; of a table, every row.
+    IN are captures (pcap, pcapng), logs of firewalls, flows, honeypots, Zeek and Suricata (--formats lists them),
+    CSV, Parquet or JSON lines; all but Parquet may be compressed (.gz, .xz, .zst); - is standard input. Rotated files
+    are taken in the order of their times.
+
+    What is a probe: of packets, the first SYN of a TCP flow and the first datagram of a UDP flow; of connections and
+    flows, one that nothing came of; of a table, every row. However it is recorded, what repeats within --window is
+    one probe. docs/formats.md says it for each format.
 
     Where an input breaks off or a row makes no sense, a warning names file and offset or line, the rest is
-    kept and the exit status is 0; it is 1, and nothing is written, where nothing could be read.
+    kept and the exit status is 0; it is 1, and nothing is written or replaced, where no probe was found.
 
     \b
     Examples:
       portkin ingest darknet-*.pcap.zst -o probes/
       portkin ingest conn.log.gz -o probes/
+      portkin ingest /var/log/kern.log* --tz Europe/Berlin -o probes/
+      zcat eve.json.gz | portkin ingest - -o probes/
       portkin ingest honeypot.csv -o probes/ -c ts=time -c dst=host --names --proto tcp
     """
     from rich.console import Console
@@ -96,7 +144,7 @@ def ingest(
     if force and append:
         raise click.UsageError("--force replaces the dataset, --append adds to it: give one of them")
     pairs = dict(_pair(text) for text in columns)
-    options = IngestOptions(kind, ColumnMap(pairs, proto, dst, names, unit), window, any_state)
+    options = IngestOptions(kind, ColumnMap(pairs, proto, dst, names, unit, tz, year), any_state, window)
     notes = Console(stderr=True)
     total = sum(path.stat().st_size for path in inputs if path.is_file())
     with Progress(
@@ -114,7 +162,14 @@ def ingest(
         for problem in reading.problems:
             click.echo(f"portkin: warning: {problem}", err=True)
         if reading.bad > len(reading.problems):
-            click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all", err=True)
+            counts = ", ".join(f"{count:,} {reason}" for reason, count in reading.bad_reasons.most_common())
+            click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all ({counts})", err=True)
+        if not reading.probes:
+            click.echo(f"portkin: warning: {reading.nothing_usable()}", err=True)
+        for note in reading.notes:
+            click.echo(f"portkin: note: {note}", err=True)
+    for warning in summary.warnings:
+        click.echo(f"portkin: warning: {warning}; hourly and daily counts will span all that time", err=True)
     if summary.forgotten:
         click.echo(
             f"portkin: warning: {summary.forgotten} flows were forgotten before their time for lack of memory; "
@@ -151,7 +206,9 @@ def _print_json(summary: Summary, output: Path) -> None:
             "probes": reading.probes,
             "skipped": dict(reading.skipped.most_common()),
             "bad": reading.bad,
+            "bad_reasons": dict(reading.bad_reasons.most_common()),
             "problems": reading.problems,
+            "notes": reading.notes,
         }
         for reading in summary.readings
     ]
@@ -163,6 +220,7 @@ def _print_json(summary: Summary, output: Path) -> None:
                 "first_us": summary.first,
                 "last_us": summary.last,
                 "seconds": round(summary.seconds, 3),
+                "warnings": summary.warnings,
                 "inputs": inputs,
             }
         )

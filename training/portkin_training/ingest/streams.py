@@ -7,6 +7,7 @@ import io
 import lzma
 import zlib
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +28,15 @@ def compression(head: bytes) -> str:
         if head.startswith(magic):
             return name
     return ""
+
+
+def modified_us(path: Path) -> int | None:
+    """When a file was last changed, us; None for what is no regular file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns // 1000 if S_ISREG(status.st_mode) else None
 
 
 def open_stream(path: Path, reading: Reading | None = None) -> io.RawIOBase:
