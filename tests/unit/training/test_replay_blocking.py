@@ -240,7 +240,9 @@ class TestAgainstTheReference:
     )  # fmt: skip
     def test_recordings(self, shared_data, name, mapped):
         """On the recordings, kernel and reference agree."""
-        probes = Probes.concat(read_input(shared_data / "probes" / f"{name}.csv.gz", options=InputOptions(columns=mapped)))
+        probes = Probes.concat(
+            read_input(shared_data / "probes" / f"{name}.csv.gz", options=InputOptions(columns=mapped))
+        )
         probes = probes[np.argsort(probes.ts, kind="stable")]
         every = np.ones(len(probes), bool)
         group = Grouper().number(probes.src, probes.dst)

@@ -49,7 +49,11 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
     help="What the inputs are, as listed by --formats. [default: what their first bytes say]",
 )
 @click.option(
-    "--formats", is_flag=True, is_eager=True, expose_value=False, callback=_print_formats,
+    "--formats",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_formats,
     help="List the formats, and exit.",
 )
 @click.option(
@@ -76,11 +80,15 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
     help="Unit of numeric times since 1970; auto tells it by their size.",
 )
 @click.option(
-    "--tz", default="UTC", show_default=True, metavar="ZONE",
+    "--tz",
+    default="UTC",
+    show_default=True,
+    metavar="ZONE",
     help="Zone of times that name none, as Europe/Berlin: p0f, nfdump, syslog and others write local time.",
 )
 @click.option(
-    "--year", type=click.IntRange(1970, 9999),
+    "--year",
+    type=click.IntRange(1970, 9999),
     help="Year of the first time that names none, as in syslog. [default: the last before the file was changed]",
 )
 @click.option(

@@ -67,7 +67,7 @@ def detect(path: Path) -> str:
 def read_input(
     path: Path, reading: Reading | None = None, options: InputOptions | None = None
 ) -> Iterator[Packets | Probes]:
-    """What an input holds, a chunk at a time: packets of captures and of logs of packets, else the rows that are probes.
+    """What an input holds, in chunks: packets of captures and of logs of packets, else the rows that are probes.
 
     Raises:
         InputError: no such file, none of `KINDS`, or it lacks what is needed.
@@ -94,6 +94,12 @@ def read_input(
         seq += len(probes)
         yield probes
     _note_clock(decoder.clock, reading)
+
+
+def session_us(kind: str) -> int:
+    """How far apart, us, records of one session may lie in a format; 0 where it has one record for each."""
+    chosen = BY_NAME.get(kind)
+    return (chosen.session or 0) * 1_000_000 if chosen else 0
 
 
 def _note_clock(clock: Clock, reading: Reading) -> None:

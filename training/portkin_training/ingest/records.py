@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from portkin.errors import InputError
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP
 from portkin_training.ingest.captures.packets import Packets
@@ -74,6 +75,12 @@ class Decoder:
         n = len(rows.where)
         columns = {name: pa.array([text] * n, pa.string()) for name, text in self.constants.items()} | {**rows.columns}
         reasons = rows.reasons or Reasons(n)
+        missing = [name for name in FIELDS if name not in columns and name != "sport"]
+        if missing:
+            raise InputError(
+                f"{self.reading.path}: {self.reading.kind} records hold no {', '.join(missing)}; "
+                f"give it with {' and '.join('--' + name for name in missing)}"
+            )
         proto = protos(columns["proto"])
         reasons.mark(proto == 0, "neither TCP nor UDP")
         self.reading.skipped.update(reasons.counted())
@@ -137,4 +144,3 @@ _EXPECTED = {
     "sport": "no port from 0 to 65535",
     "dport": "no port from 0 to 65535",
 }
-

@@ -19,7 +19,7 @@ from portkin_training.core.dataset import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.ingest import probe_definition
 from portkin_training.ingest.captures.packets import Packets
-from portkin_training.ingest.inputs import InputOptions, detect, read_input, refuse_nothing
+from portkin_training.ingest.inputs import InputOptions, detect, read_input, refuse_nothing, session_us
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.values.stamps import DAY
 
@@ -104,9 +104,9 @@ def ingest(
     append: bool = False,
     watch: Callable[[int], None] = lambda done: None,
 ) -> Summary:
-    """Write the probes of the inputs, in the order given, those of one kind in that of their times, as the dataset ``output``.
+    """Write the probes of the inputs as the dataset ``output``.
 
-    Flows are remembered from one input to the next, as rotated files need it. An input that turns out
+    Inputs are taken in the order given, those of one kind that stand together by their times (`in_time_order`). Flows are remembered from one input to the next, as rotated files need it. An input that turns out
     to be broken midway keeps what came before (`Reading.problems`).
 
     Args:
@@ -122,7 +122,10 @@ def ingest(
     begun = time.perf_counter()
     inputs, kinds = in_time_order([Path(path) for path in inputs], options)
     window = probe_definition.WINDOW if options.window is None else round(options.window * 1_000_000)
-    first = probe_definition.FirstPackets(window=window)
+    memories = {
+        session: probe_definition.FirstPackets(window=session or window)
+        for session in {session_us(kind) if options.window is None else 0 for kind in kinds}
+    }
     summary = Summary()
     done = 0
     adding = ProbesWriter(output, force=force, append=append and Path(output).exists())
@@ -132,6 +135,7 @@ def ingest(
         for path, kind in zip(inputs, kinds, strict=True):
             reading = Reading(str(path))
             summary.readings.append(reading)
+            first = memories[session_us(kind) if options.window is None else 0]
             for found in _probes(path, replace(options, kind=kind), first, reading):
                 probes = replace(found, seq=np.arange(seq, seq + len(found)))
                 seq += len(probes)
@@ -142,7 +146,7 @@ def ingest(
             done += path.stat().st_size
             watch(done)
         refuse_nothing(summary.readings, sum(summary.probes.values()))
-        summary.forgotten = first.forgotten
+        summary.forgotten = sum(first.forgotten for first in memories.values())
         summary.removed = writer.removed
         summary.warnings = [*summary.doubtful_times()]
         writer.about = _about(summary, options, window, [digest.result() for digest in digests])
@@ -179,6 +183,7 @@ def _begin(path: Path, options: InputOptions) -> float:
 def _probes(
     path: Path, options: IngestOptions, first: probe_definition.FirstPackets, reading: Reading
 ) -> Iterator[Probes]:
+    """The probes of one input; ``first`` knows what came in those before it."""
     before = first.skipped.copy()
     for chunk in read_input(path, reading, options):
         if isinstance(chunk, Packets):

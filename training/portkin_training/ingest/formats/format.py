@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin_training.ingest.logs import text_blocks
-from portkin_training.ingest.logs.json_lines import JsonPaths
+from portkin_training.ingest.logs.json_documents import OneALine, is_document
+from portkin_training.ingest.logs.json_lines import JsonPaths, json_blocks
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.reasons import Reasons
-from portkin_training.ingest.records import Columns, Rows
+from portkin_training.ingest.records import FIELDS, Columns, Rows
 from portkin_training.ingest.streams import BROKEN_STREAM, open_stream
 
 HEAD = 1 << 18
@@ -48,7 +49,10 @@ class Head:
     def objects(self) -> list[dict[str, Any]]:
         """The JSON objects among the lines."""
         found = []
-        for line in self.lines:
+        lines = self.lines
+        if is_document(self.data):
+            lines = OneALine()(self.data).decode("utf-8", "replace").split("\n")[:MOST_LINES]
+        for line in lines:
             if line.lstrip().startswith("{"):
                 try:
                     value = json.loads(line)
@@ -113,6 +117,7 @@ class Format:
         recognise: whether an input begins like one.
         rows: the rows of an input.
         packets: whether a record is a packet with its flags, judged by the rules for captures.
+        session: seconds that records of one session may lie apart; None: as for all.
     """
 
     name: str
@@ -120,6 +125,7 @@ class Format:
     recognise: Callable[[Head], bool]
     rows: Callable[[Source], Iterator[Rows]]
     packets: bool = False
+    session: int | None = None
 
 
 def json_rows(paths: Mapping[str, str | Sequence[str]], judge: Judge) -> Callable[[Source], Iterator[Rows]]:
@@ -127,7 +133,7 @@ def json_rows(paths: Mapping[str, str | Sequence[str]], judge: Judge) -> Callabl
 
     def rows(source: Source) -> Iterator[Rows]:
         values = JsonPaths(paths)
-        for first, block in text_blocks.blocks(source.path, source.reading):
+        for first, block in json_blocks(source.path, source.reading, first_bytes(source.path)):
             columns, where = values.columns(block, first, source.reading)
             yield _judged(columns, where, judge, source)
 
@@ -159,7 +165,7 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
                 left &= ~held
                 at = np.flatnonzero(held)
                 if len(at):
-                    columns, matched = _groups(lines.take(pa.array(at)), where[at], pattern, source.reading)
+                    columns, matched = groups(lines.take(pa.array(at)), where[at], pattern, source.reading)
                     yield _judged(columns, matched, judge, source)
             others = int(np.count_nonzero(left & (pc.binary_length(lines).to_numpy(zero_copy_only=False) > 2)))
             if others:
@@ -169,9 +175,10 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
     return rows
 
 
-def _groups(
+def groups(
     lines: pa.Array, where: NDArray[np.int64], pattern: LinePattern, reading: Reading
 ) -> tuple[Columns, NDArray[np.int64]]:
+    """The parts of the lines that match, and their numbers; the others are bad and counted."""
     parts = pc.extract_regex(lines, pattern.pattern)
     broken = parts.is_null().to_numpy(zero_copy_only=False)
     if broken.any():
@@ -199,13 +206,15 @@ class Delimited:
         judge: see `Judge`.
         names: of the columns, where there is no header line.
         header: whether a line is the header.
+        end: what lines begin with behind which no more rows come.
     """
 
     delimiter: str
     columns: Mapping[str, Sequence[str]]
     judge: Judge
     header: Callable[[str], bool]
-    names: Sequence[str] = field(default_factory=tuple)
+    names: Sequence[str] = ()
+    end: tuple[str, ...] = ()
 
     def __call__(self, source: Source) -> Iterator[Rows]:
         """The rows; lines of another width (titles, summaries) are bad where they are not empty."""
@@ -215,17 +224,32 @@ class Delimited:
                 head, _, block = block.partition(b"\n")
                 first += 1
                 names = [_plain(name) for name in head.decode("utf-8", "replace").split(self.delimiter)]
-            if not block:
-                continue
-            found, where = text_blocks.parse_delimited(
-                block, first, names, self.delimiter, quoted=True, reading=source.reading
-            )
-            columns = {}
-            for name, several in self.columns.items():
-                there = [found[one] for one in several if one in found]
-                if there:
-                    columns[name] = there[0]
-            yield _judged(columns, where, self.judge, source)
+            block, ended = self._until_end(block)
+            if block:
+                yield self._rows(block, first, names, source)
+            if ended:
+                return
+
+    def _until_end(self, block: bytes) -> tuple[bytes, bool]:
+        for text in self.end:
+            at = 0 if block.startswith(text.encode()) else block.find(b"\n" + text.encode()) + 1
+            if at or block.startswith(text.encode()):
+                return block[:at], True
+        return block, False
+
+    def _rows(self, block: bytes, first: int, names: Sequence[str], source: Source) -> Rows:
+        found, where = text_blocks.parse_delimited(
+            block, first, names, self.delimiter, quoted=True, reading=source.reading
+        )
+        columns = {}
+        for name, several in self.columns.items():
+            there = [found[one] for one in several if one in found]
+            if there:
+                columns[name] = there[0]
+        missing = [several[0] for name, several in self.columns.items() if name in FIELDS and name not in columns]
+        if missing:
+            raise InputError(f"{source.path}: line 1: no column {', '.join(missing)}; have the program write them")
+        return _judged(columns, where, self.judge, source)
 
 
 def _plain(name: str) -> str:

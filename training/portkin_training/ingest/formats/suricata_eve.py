@@ -59,7 +59,9 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
         failed = (there & ACK == 0) | half_open
         bare = answers == 0
         # Without TCP flags, as other programs that write EVE leave them out: one packet that nothing can have followed.
-        bare |= tcp & (columns["back"].is_null().to_numpy(zero_copy_only=False)) & (whole_numbers(columns["there"]) <= 1)
+        bare |= (
+            tcp & (columns["back"].is_null().to_numpy(zero_copy_only=False)) & (whole_numbers(columns["there"]) <= 1)
+        )
         reasons.mark(flow & ~np.where(flagged, failed, bare), "answered or used")
     opening = is_in(columns["syn"], "true") & ~is_in(columns["ack"], "true")
     reasons.mark(drop & tcp & ~opening, "TCP but no first SYN (answers, data, backscatter)")

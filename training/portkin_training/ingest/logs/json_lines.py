@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,8 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from portkin_training.ingest.logs.text_blocks import lines_of
+from portkin_training.ingest.logs.json_documents import OneALine, is_document
+from portkin_training.ingest.logs.text_blocks import blocks, lines_of
 from portkin_training.ingest.reading import Reading
+
+
+def json_blocks(path: Path, reading: Reading, head: bytes) -> Iterator[tuple[int, bytes]]:
+    """(number of the first line, whole JSON lines) of a file that begins with ``head``: JSON lines, or a document whose
+    objects are put on a line each."""
+    if is_document(head):
+        return blocks(path, reading, OneALine())
+    return blocks(path, reading)
 
 
 def pointer(*keys: str) -> str:
@@ -41,9 +51,7 @@ class JsonPaths:
         )
         return duckdb.connect(config={"threads": 1}), query
 
-    def columns(
-        self, block: bytes, first: int, reading: Reading
-    ) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
+    def columns(self, block: bytes, first: int, reading: Reading) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
         """The text of each value (null where a line has none) and the number of each line that is an object."""
         lines, where = lines_of(block, first)
         bad: dict[int, str] = {}

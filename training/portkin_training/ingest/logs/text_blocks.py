@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,12 @@ LONGEST = 1 << 20
 _MARK = b"\xef\xbb\xbf"
 
 
-def blocks(path: Path, reading: Reading) -> Iterator[tuple[int, bytes]]:
+def blocks(
+    path: Path, reading: Reading, rewrite: Callable[[bytes], bytes] = lambda piece: piece
+) -> Iterator[tuple[int, bytes]]:
     """(number of the first line, whole lines) of a file, in blocks of about 8 MiB; the first line is 1.
+
+    ``rewrite`` is given the bytes of the file piece by piece and returns what is read in their place.
 
     Where a compressed file is cut, the lines before the cut are yielded and the reading reports it. Lines longer than
     `LONGEST` are left out and reported; each leaves an empty line.
@@ -40,6 +44,7 @@ def blocks(path: Path, reading: Reading) -> Iterator[tuple[int, bytes]]:
             if line == 1 and not carried:
                 _refuse_utf16(path, piece)
                 piece = piece.removeprefix(_MARK)
+            piece = rewrite(piece)
             if skipping:
                 end = piece.find(b"\n")
                 if end < 0 and not ended:
@@ -166,4 +171,6 @@ def _requoted(block: bytes, delimiter: str) -> bytes:
     if not lines[-1]:
         lines.pop()
     rows = (next(csv.reader([line.rstrip("\r")], delimiter=delimiter), []) for line in lines)
-    return "".join("\x1f".join(value.replace("\x1f", " ").replace("\n", " ") for value in row) + "\n" for row in rows).encode()
+    return "".join(
+        "\x1f".join(value.replace("\x1f", " ").replace("\n", " ") for value in row) + "\n" for row in rows
+    ).encode()

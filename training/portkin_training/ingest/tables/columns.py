@@ -132,4 +132,3 @@ def parquet_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[R
             found = {name: batch.column(column) for name, column in chosen.items()}
             yield Rows(found, np.arange(row + 1, row + 1 + len(batch)), what="row")
             row += len(batch)
-

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from portkin_training.ingest.formats.format import Head, Source, first_bytes
-from portkin_training.ingest.logs import text_blocks
-from portkin_training.ingest.logs.json_lines import JsonPaths, leaves, pointer
+from portkin_training.ingest.formats.format import Head, first_bytes
+from portkin_training.ingest.logs.json_lines import JsonPaths, json_blocks, leaves, pointer
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.records import Rows
 from portkin_training.ingest.tables.columns import ColumnMap
@@ -21,10 +20,11 @@ def json_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows
     """
     reading.kind = "json"
     found: dict[str, tuple[str, ...]] = {}
-    for one in Head(first_bytes(path)).objects:
+    head = first_bytes(path)
+    for one in Head(head).objects:
         for keys in leaves(one):
             found.setdefault(".".join(keys), keys)
     chosen = columns.resolve(path, [*found], reading)
     paths = JsonPaths({name: pointer(*found[column]) for name, column in chosen.items()})
-    for first, block in text_blocks.blocks(path, reading):
+    for first, block in json_blocks(path, reading, head):
         yield Rows(*paths.columns(block, first, reading))

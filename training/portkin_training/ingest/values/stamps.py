@@ -34,12 +34,13 @@ milliseconds is later than March 1973."""
 _NUMBER = r"^[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?$"
 _ZONED = r"^[^:]*:.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _SYSLOG = (
-    r"^(?:[A-Z][a-z]{2},? +)?(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2})(?: (?P<year1>\d{4}))?"
+    r"^(?:[A-Z][a-z]{2},? +)?(?P<month>[A-Za-z]{3}) +(?P<day>\d{1,2})(?: (?P<year1>\d{4}))?"
     r" (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,6})?)\d*(?: [A-Z]{3,4})?(?: (?P<year2>\d{4}))?(?P<zone>Z|[+-]\d\d:?\d\d)?:?$"
 )
 _CLF = r"^(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4})[: ](?P<time>\d\d:\d\d:\d\d)(?P<zone>[+-]\d{4})?$"
 _TIDY = (
     (r"^[\s\"\[]+|[\s\"\]]+$", ""),
+    (r"^([A-Za-z]{3})/(\d\d)/(\d{4}) ", r"\1 \2 \3 "),
     (r"^(\d{4})[/.](\d\d)[/.](\d\d)", r"\1-\2-\3"),
     (r"^(\d{4}-\d\d-\d\d)[:_-](\d\d:)", r"\1T\2"),
     (r"^(.*\d),(\d)", r"\1.\2"),
@@ -48,7 +49,10 @@ _TIDY = (
     (r"(\d) +(Z|[+-]\d\d:?\d\d)$", r"\1\2"),
 )
 """What turns the kin of ISO 8601 into it."""
-_MONTHS = {name: at for at, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_MONTHS = {
+    name: at
+    for at, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
+}
 
 
 @dataclass
@@ -179,7 +183,7 @@ class Clock:
         return texts
 
     def _date(self, month: str, day: str, year1: str, year2: str) -> str | None:
-        number = _MONTHS.get(month)
+        number = _MONTHS.get(month.capitalize())
         if number is None:
             return None
         if year := year1 or year2:

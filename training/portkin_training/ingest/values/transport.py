@@ -30,8 +30,8 @@ def by_value(column: pa.Array, of: Callable[[str], int], null: int, dtype: Any =
 
 
 def protos(column: pa.Array) -> NDArray[np.uint8]:
-    """Protocol numbers, (n,) uint8: from names (``tcp``, ``UDP``, ``tcp6``, ``IPPROTO_TCP``) or numbers (``6``, ``006``,
-    ``6.0``); 0 for what is neither TCP nor UDP."""
+    """Protocol numbers, (n,) uint8: from names (``tcp``, ``UDP``, ``tcp6``, ``IPPROTO_TCP``) or numbers (``6``,
+    ``006``, ``6.0``); 0 for what is neither TCP nor UDP."""
     return by_value(column, _protocol, 0, np.uint8)
 
 
@@ -76,7 +76,7 @@ def _service(name: str, proto: str) -> int:
 
 
 def tcp_flags(column: pa.Array) -> NDArray[np.uint8]:
-    """TCP flags, (n,) uint8, of words (``SYN ACK``), letters (``SA``, ``.A..S.``) or ``0x`` and a number; 0 for none."""
+    """TCP flags, (n,) uint8, of words (``SYN ACK``), letters (``SA``, ``.A..S.``) or a number (``0x12``); 0 for none."""
     return by_value(column, _flags, 0, np.uint8)
 
 
