@@ -106,8 +106,9 @@ def ingest(
 ) -> Summary:
     """Write the probes of the inputs as the dataset ``output``.
 
-    Inputs are taken in the order given, those of one kind that stand together by their times (`in_time_order`). Flows are remembered from one input to the next, as rotated files need it. An input that turns out
-    to be broken midway keeps what came before (`Reading.problems`).
+    Inputs are taken in the order given, those of one kind that stand together by their times (`in_time_order`).
+    Flows are remembered from one input to the next, as rotated files need it. An input that turns out to be broken
+    midway keeps what came before (`Reading.problems`).
 
     Args:
         force: replace a dataset that is there, when the new one is whole.

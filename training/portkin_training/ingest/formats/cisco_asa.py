@@ -8,33 +8,39 @@ about connections that were built (302013 and others) are left out. ASA logs loc
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from portkin_training.ingest.formats.format import Format, LinePattern, Source, is_in, line_rows
 from portkin_training.ingest.formats.syslog import TIME
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 
-_FROM_TO = r" from (?:[^:/\s]+:)?(?P<src>[0-9a-fA-F.:]+)/(?P<sport>\d+) to (?:[^:/\s]+:)?(?P<dst>[0-9a-fA-F.:]+)/(?P<dport>\S+)"
+_IP = "[0-9a-fA-F.:]+"
+_FROM_TO = (
+    rf" from (?:[^:/\s]+:)?(?P<src>{_IP})/(?P<sport>\d+) to (?:[^:/\s]+:)?(?P<dst>{_IP})/(?P<dport>\S+)"
+    r"(?: flags (?P<flags>[A-Z ]*?) +on)?"
+)
 _START = TIME + r".*?%(?:ASA|FTD)-\d-"
-_PATTERNS = (
-    LinePattern("-106023:", _START + r"106023: (?P<what>Deny) (?:protocol )?(?P<proto>\S+) src [^:\s]+:(?P<src>[0-9a-fA-F.:]+)"
-                r"(?:/(?P<sport>\d+))?.*? dst [^:\s]+:(?P<dst>[0-9a-fA-F.:]+)(?:/(?P<dport>\d+))?"),
-    LinePattern("-106100:", _START + r"106100: access-list \S+ (?P<what>\S+) (?P<proto>\S+) [^/\s]+/(?P<src>[^(\s]+)\((?P<sport>\d+)\)"
-                r".*?-> [^/\s]+/(?P<dst>[^(\s]+)\((?P<dport>\d+)\)"),
-    LinePattern("-106001:", _START + r"106001: (?P<what>Inbound) (?P<proto>TCP) connection denied" + _FROM_TO + r"(?: flags (?P<flags>[A-Z ]*?) +on)?"),
-    LinePattern("-106006:", _START + r"106006: (?P<what>Deny) inbound (?P<proto>UDP)" + _FROM_TO),
-    LinePattern("-106015:", _START + r"106015: (?P<what>Deny) (?P<proto>TCP) \(no connection\)" + _FROM_TO + r"(?: flags (?P<flags>[A-Z ]*?) +on)?"),
-    LinePattern("-710003:", _START + r"710003: (?P<proto>\S+) access (?P<what>\S+) by ACL" + _FROM_TO),
-    LinePattern("-710005:", _START + r"710005: (?P<proto>\S+) request (?P<what>\S+)" + _FROM_TO),
-)  # fmt: skip
+_SRC_DST = rf" src [^:\s]+:(?P<src>{_IP})(?:/(?P<sport>\d+))?.*? dst [^:\s]+:(?P<dst>{_IP})(?:/(?P<dport>\d+))?"
+_ARROW = r" [^/\s]+/(?P<src>[^(\s]+)\((?P<sport>\d+)\).*?-> [^/\s]+/(?P<dst>[^(\s]+)\((?P<dport>\d+)\)"
+_MESSAGES = {
+    "106023": r"(?P<what>Deny) (?:protocol )?(?P<proto>\S+)" + _SRC_DST,
+    "106100": r"access-list \S+ (?P<what>\S+) (?P<proto>\S+)" + _ARROW,
+    "106001": r"(?P<what>Inbound) (?P<proto>TCP) connection denied" + _FROM_TO,
+    "106006": r"(?P<what>Deny) inbound (?P<proto>UDP)" + _FROM_TO,
+    "106015": r"(?P<what>Deny) (?P<proto>TCP) \(no connection\)" + _FROM_TO,
+    "710003": r"(?P<proto>\S+) access (?P<what>\S+) by ACL" + _FROM_TO,
+    "710005": r"(?P<proto>\S+) request (?P<what>\S+)" + _FROM_TO,
+}
+_PATTERNS = [LinePattern(f"-{number}: ", f"{_START}{number}: {pattern}") for number, pattern in _MESSAGES.items()]
 
 
 def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons = Reasons(len(columns["src"]))
     reasons.mark(is_in(columns["what"], "permitted"), "permitted")
-    if "flags" not in columns:  # what is denied without being part of a connection is the first of one
-        columns["flags"] = pa.array(["SYN"] * len(reasons.codes))
-    return columns, reasons
+    # What is denied is the first packet of a connection, where no flags say otherwise.
+    flags = columns.get("flags", pa.array([""] * len(reasons.codes)))
+    return {**columns, "flags": pc.if_else(pc.equal(flags, ""), "SYN", flags)}, reasons
 
 
 ASA = Format(

@@ -1,4 +1,4 @@
-"""ulogd2's JSON output (2.0.8): a record is one packet that nftables or iptables handed over by NFLOG, with its flags."""
+"""ulogd2's JSON output (2.0.8): a record is one packet that nftables or iptables handed over by NFLOG, with flags."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _service(name: str, proto: str) -> int:
 
 
 def tcp_flags(column: pa.Array) -> NDArray[np.uint8]:
-    """TCP flags, (n,) uint8, of words (``SYN ACK``), letters (``SA``, ``.A..S.``) or a number (``0x12``); 0 for none."""
+    """TCP flags, (n,) uint8, of words (``SYN ACK``), letters (``SA``, ``.A..S.``) or ``0x12``; 0 for none."""
     return by_value(column, _flags, 0, np.uint8)
 
 
