@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from portkin_training.ingest.run import Summary
+    from portkin_training.ingest.reading import Reading
+    from portkin_training.ingest.run import IngestOptions, Summary
 
 
 def _known_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -37,10 +38,24 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
+@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path), metavar="IN...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the dataset to write.")
 @click.option("--force", is_flag=True, help="Replace a dataset that is there, once the new one is whole.")
 @click.option("--append", is_flag=True, help="Add to a dataset that is there: all of it, or nothing.")
+@click.option(
+    "--follow",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Add to the dataset what FILE, a log that grows and is rotated, gets, until interrupted; goes on there later.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --follow looks.",
+)
 @click.option(
     "--format",
     "kind",
@@ -109,6 +124,8 @@ def ingest(
     output: Path,
     force: bool,
     append: bool,
+    follow: Path | None,
+    interval: float,
     kind: str | None,
     columns: tuple[str, ...],
     proto: str | None,
@@ -140,42 +157,48 @@ def ingest(
       portkin ingest conn.log.gz -o probes/
       portkin ingest /var/log/kern.log* --tz Europe/Berlin -o probes/
       zcat eve.json.gz | portkin ingest - -o probes/
+      portkin ingest --follow /var/log/suricata/eve.json -o probes/
       portkin ingest honeypot.csv -o probes/ -c ts=time -c dst=host --names --proto tcp
     """
+    import sys
+    from contextlib import ExitStack
+
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.run import ingest as run
+    from portkin_training.ingest.streams import spooled
     from portkin_training.ingest.tables.columns import ColumnMap
 
     if force and append:
         raise click.UsageError("--force replaces the dataset, --append adds to it: give one of them")
+    if (follow is None) == (not inputs):
+        raise click.UsageError("name either inputs, or one growing log with --follow")
+    if follow is not None and force:
+        raise click.UsageError("--follow adds to the dataset: no --force with it")
     pairs = dict(_pair(text) for text in columns)
     options = IngestOptions(kind, ColumnMap(pairs, proto, dst, names, unit, tz, year), any_state, window)
+    if follow is not None:
+        _follow(follow, output, options, interval)
+        return
     notes = Console(stderr=True)
-    total = sum(path.stat().st_size for path in inputs if path.is_file())
-    with Progress(
-        TextColumn("ingest"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=notes, transient=True,
-        disable=not notes.is_terminal,
-    ) as progress:  # fmt: skip
-        task = progress.add_task("ingest", total=total)
-        summary = run(
-            inputs, output, options, force=force, append=append,
-            watch=lambda done: progress.update(task, completed=done),
-        )  # fmt: skip
+    with ExitStack() as copies:
+        inputs = tuple(copies.enter_context(spooled(sys.stdin.buffer)) if str(path) == "-" else path for path in inputs)
+        total = sum(path.stat().st_size for path in inputs if path.is_file())
+        with Progress(
+            TextColumn("ingest"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=notes, transient=True,
+            disable=not notes.is_terminal,
+        ) as progress:  # fmt: skip
+            task = progress.add_task("ingest", total=total)
+            summary = run(
+                inputs, output, options, force=force, append=append,
+                watch=lambda done: progress.update(task, completed=done),
+            )  # fmt: skip
     for folder in summary.removed:
         click.echo(f"portkin: removed {folder}, left by a run that was killed", err=True)
     for reading in summary.readings:
-        for problem in reading.problems:
-            click.echo(f"portkin: warning: {problem}", err=True)
-        if reading.bad > len(reading.problems):
-            counts = ", ".join(f"{count:,} {reason}" for reason, count in reading.bad_reasons.most_common())
-            click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all ({counts})", err=True)
-        if not reading.probes:
-            click.echo(f"portkin: warning: {reading.nothing_usable()}", err=True)
-        for note in reading.notes:
-            click.echo(f"portkin: note: {note}", err=True)
+        _tell(reading)
     for warning in summary.warnings:
         click.echo(f"portkin: warning: {warning}; hourly and daily counts will span all that time", err=True)
     if summary.forgotten:
@@ -188,6 +211,38 @@ def ingest(
         _print_json(summary, output)
     else:
         _print_table(summary, output)
+
+
+def _tell(reading: Reading) -> None:
+    """Say on standard error what was wrong with an input, and what was taken for granted."""
+    for problem in reading.problems:
+        click.echo(f"portkin: warning: {problem}", err=True)
+    if reading.bad > len(reading.problems):
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in reading.bad_reasons.most_common())
+        click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all ({counts})", err=True)
+    if not reading.probes:
+        click.echo(f"portkin: warning: {reading.nothing_usable()}", err=True)
+    for note in reading.notes:
+        click.echo(f"portkin: note: {note}", err=True)
+
+
+def _follow(path: Path, output: Path, options: IngestOptions, interval: float) -> None:
+    """Follow a log until SIGINT or SIGTERM, and say what was added."""
+    import signal
+    import threading
+
+    from portkin_training.ingest.follow import follow
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+    def report(reading: Reading) -> None:
+        for problem in (*reading.problems, *reading.notes):
+            click.echo(f"portkin: {problem}", err=True)
+        click.echo(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {output}")
+
+    follow(path, output, options, stop, interval=interval, report=report)
 
 
 def _pair(text: str) -> tuple[str, str]:
