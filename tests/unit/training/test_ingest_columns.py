@@ -15,9 +15,10 @@ import pytest
 from portkin.errors import ConfigError, InputError
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import IPV4_MAPPED
+from portkin_training.ingest.inputs import InputOptions, read_input
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.tables import column_values
-from portkin_training.ingest.tables.columns import ColumnMap, read_csv, read_parquet
+from portkin_training.ingest.tables.columns import ColumnMap
+from portkin_training.ingest.values.stamps import Clock
 
 HEAD = "ts,src,dst,sport,dport,proto\n"
 
@@ -25,7 +26,12 @@ HEAD = "ts,src,dst,sport,dport,proto\n"
 def read(path: Path, text: str | bytes, columns: ColumnMap | None = None) -> tuple[Probes, Reading]:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     reading = Reading(str(path))
-    return Probes.concat(read_csv(path, columns or ColumnMap(), reading)), reading
+    return table(path, columns or ColumnMap(), reading), reading
+
+
+def table(path: Path, columns: ColumnMap, reading: Reading | None = None, kind: str = "csv") -> Probes:
+    """The probes of a CSV or Parquet file."""
+    return Probes.concat(read_input(path, reading, InputOptions(kind, columns)))
 
 
 def mapped(text: str) -> list[int]:
@@ -129,16 +135,16 @@ def test_stamps():
         (pa.array([expected], pa.timestamp("us")), "s"),
         (pa.array([expected * 1000 + 40], pa.timestamp("ns", "Europe/Paris")), "s"),
     ):
-        found, bad = column_values.stamps(column, unit=unit)
+        found, bad = Clock(unit).stamps(column)
         assert ([expected], [False]) == (found.tolist(), bad.tolist()), column.type
-    found, bad = column_values.stamps(pa.array(["2020-01-26", "1580056770", "2020-01-26T00:00:00Z", "no", None]))
+    found, bad = Clock().stamps(pa.array(["2020-01-26", "1580056770", "2020-01-26T00:00:00Z", "no", None]))
     assert [False, False, False, True, True] == bad.tolist()
     assert [1_579_996_800_000_000, 1_580_056_770_000_000, 1_579_996_800_000_000] == found[:3].tolist()
 
 
 def test_parquet_of_other_types(tmp_path):
     """A Parquet file with integers, timestamps and nulls is read; bad rows are named by row."""
-    table = pa.table(
+    rows = pa.table(
         {
             "time": pa.array([1_000_000, None], pa.timestamp("us", "UTC")),
             "src": pa.array([0x01020304, 1], pa.uint32()),
@@ -147,9 +153,9 @@ def test_parquet_of_other_types(tmp_path):
             "proto": pa.array([6, 6], pa.int8()),
         }
     )
-    pq.write_table(table, tmp_path / "a.parquet")
+    pq.write_table(rows, tmp_path / "a.parquet")
     reading = Reading("a.parquet")
-    probes = Probes.concat(read_parquet(tmp_path / "a.parquet", ColumnMap({"ts": "time"}), reading))
+    probes = table(tmp_path / "a.parquet", ColumnMap({"ts": "time"}), reading, "parquet")
     assert [(1_000_000, 443, 6, 0)] == [*zip(probes.ts, probes.dport, probes.proto, probes.sport, strict=True)]
     assert (2, 1) == (reading.read, reading.bad)
     assert "a.parquet: row 2: ts None is no time" == reading.problems[0]
@@ -170,7 +176,7 @@ def test_impossible_maps_are_refused():
     for arguments, said in (
         ({"columns": {"port": "x"}}, "'port' is no field"),
         ({"proto": "icmp"}, "tcp or udp"),
-        ({"unit": "h"}, "one of s, ms, us, ns"),
+        ({"unit": "h"}, "one of auto, s, ms, us, ns"),
     ):
         with pytest.raises(ConfigError, match=said):
             ColumnMap(**arguments)
@@ -180,7 +186,7 @@ def test_file_that_is_no_parquet_is_refused(tmp_path):
     """A file that only pretends is refused by name."""
     (tmp_path / "a").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match="cannot be read as Parquet"):
-        [*read_parquet(tmp_path / "a", ColumnMap())]
+        table(tmp_path / "a", ColumnMap(), kind="parquet")
 
 
 def plain(path: Path) -> list[dict[str, str]]:
@@ -194,7 +200,7 @@ def test_cloud_honeypots(shared_data):
     path = shared_data / "probes" / "aws-honeypots-2013.csv.gz"
     columns = ColumnMap({"ts": "datetime", "dst": "host", "sport": "spt", "dport": "dpt"}, names=True)
     reading = Reading(str(path))
-    probes = Probes.concat(read_csv(path, columns, reading))
+    probes = table(path, columns, reading)
     rows = [row for row in plain(path) if row["proto"] in ("TCP", "UDP")]
     assert (323_217, len(rows), 0) == (reading.read, len(probes), reading.bad)
     assert [int(row["dpt"]) for row in rows] == probes.dport.tolist()
@@ -209,7 +215,7 @@ def test_tpot(shared_data):
     """The recording without protocol loads with one given for all rows."""
     path = shared_data / "probes" / "tpot-p0f-syn-2020.csv.gz"
     reading = Reading(str(path))
-    probes = Probes.concat(read_csv(path, ColumnMap({"ts": "ts_utc"}, proto="tcp"), reading))
+    probes = table(path, ColumnMap({"ts": "ts_utc"}, proto="tcp"), reading)
     rows = plain(path)
     assert (198_969, 198_969, 0) == (reading.read, len(probes), reading.bad)
     assert [int(row["sport"]) for row in rows] == probes.sport.tolist()

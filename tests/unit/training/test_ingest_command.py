@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from portkin.errors import InputError
 from portkin_training.commands.ingest import ingest as command
 from portkin_training.core.dataset import load, manifest
-from portkin_training.ingest.run import IngestOptions, detect, ingest
+from portkin_training.ingest.inputs import detect
+from portkin_training.ingest.run import IngestOptions, ingest
 from support import captures as by_hand
 from support.captures import BEGIN, ipv4, tcp, udp
 
@@ -101,7 +102,7 @@ def test_manifest_says_where_the_probes_came_from(tmp_path, inputs):
     assert (3, 2, {"TCP but no first SYN (answers, data, backscatter)": 1}) == tuple(
         first[name] for name in ("read", "probes", "skipped")
     )
-    assert {"version": 1, "window_s": 60.0, "any_state": True} == about["rules"]
+    assert {"version": 2, "window_s": 60.0, "any_state": True} == about["rules"]
 
 
 def test_flows_are_remembered_from_one_capture_to_the_next(tmp_path):

@@ -12,7 +12,7 @@ import zstandard
 from portkin.errors import InputError
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import IPV4_MAPPED
-from portkin_training.ingest.logs.conn_log import read_conn_log
+from portkin_training.ingest.inputs import InputOptions, read_input
 from portkin_training.ingest.reading import Reading
 
 ROW = {
@@ -57,7 +57,7 @@ def as_json(*rows: dict) -> str:
 def read(path: Path, text: str | bytes, **options) -> tuple[Probes, Reading]:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     reading = Reading(str(path))
-    return Probes.concat(read_conn_log(path, reading, **options)), reading
+    return Probes.concat(read_input(path, reading, InputOptions("zeek", **options))), reading
 
 
 @pytest.mark.parametrize(("form", "kind"), [(tsv, "zeek-tsv"), (as_json, "zeek-json")])
@@ -179,7 +179,7 @@ def test_recording(shared_data):
     """On the recorded log, every row is accounted for, and the probes are those that plain Python counts."""
     path = shared_data / "mawi" / "20220110-first-half-conn.log.gz"
     reading = Reading(str(path))
-    probes = Probes.concat(read_conn_log(path, reading))
+    probes = Probes.concat(read_input(path, reading))
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     rows = [line.split("\t") for line in lines if line[0] != "#"]
     assert len(rows) == reading.read == len(probes) + sum(reading.skipped.values())

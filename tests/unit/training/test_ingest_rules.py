@@ -128,7 +128,7 @@ def test_more_flows_than_the_table_began_with():
 
 def reason(proto: str, state: str | None, history: str | None, **options) -> str:
     columns = (pa.array([value], pa.string()) for value in (proto, state, history))
-    return str(flow_reasons(*columns, **options)[0])
+    return flow_reasons(*columns, **options).tolist()[0]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from portkin_training.core.groups import Grouper
 from portkin_training.core.port_codes import CODES, codes_of
 from portkin_training.core.probes import Probes
-from portkin_training.ingest.tables.columns import ColumnMap, read_csv
+from portkin_training.ingest.inputs import InputOptions, read_input
+from portkin_training.ingest.tables.columns import ColumnMap
 from portkin_training.replay import blocking
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Replay, Sweep, replay
@@ -239,7 +240,9 @@ class TestAgainstTheReference:
     )  # fmt: skip
     def test_recordings(self, shared_data, name, mapped):
         """On the recordings, kernel and reference agree."""
-        probes = Probes.concat(read_csv(shared_data / "probes" / f"{name}.csv.gz", mapped))
+        probes = Probes.concat(
+            read_input(shared_data / "probes" / f"{name}.csv.gz", options=InputOptions(columns=mapped))
+        )
         probes = probes[np.argsort(probes.ts, kind="stable")]
         every = np.ones(len(probes), bool)
         group = Grouper().number(probes.src, probes.dst)

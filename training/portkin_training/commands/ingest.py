@@ -8,19 +8,68 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 if TYPE_CHECKING:
-    from portkin_training.ingest.run import Summary
+    from portkin_training.ingest.reading import Reading
+    from portkin_training.ingest.run import IngestOptions, Summary
+
+
+def _known_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a format that is none."""
+    if value is not None:
+        from portkin_training.ingest.inputs import KINDS
+
+        if value not in KINDS:
+            raise click.BadParameter(f"{value!r} is none of {', '.join(KINDS)}", context, parameter)
+    return value
+
+
+def _print_formats(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print the table of formats, and end."""
+    if not value:
+        return
+    from portkin_training.ingest.formats.registry import FORMATS
+
+    click.echo("pcap          captures: pcap, pcapng")
+    for one in FORMATS:
+        click.echo(f"{one.name:<13} {one.title}")
+    click.echo("json          JSON lines of any program, with -c FIELD=path.to.key")
+    click.echo("csv           columns with a header line, with -c FIELD=COLUMN")
+    click.echo("parquet       the same as a Parquet file")
+    context.exit()
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
+@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path), metavar="IN...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the dataset to write.")
 @click.option("--force", is_flag=True, help="Replace a dataset that is there, once the new one is whole.")
 @click.option("--append", is_flag=True, help="Add to a dataset that is there: all of it, or nothing.")
 @click.option(
+    "--follow",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Add to the dataset what FILE, a log that grows and is rotated, gets, until interrupted; goes on there later.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --follow looks.",
+)
+@click.option(
     "--format",
     "kind",
-    type=click.Choice(["pcap", "zeek", "csv", "parquet"]),
-    help="What the inputs are. [default: what their first bytes say]",
+    metavar="NAME",
+    callback=_known_format,
+    help="What the inputs are, as listed by --formats. [default: what their first bytes say]",
+)
+@click.option(
+    "--formats",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_formats,
+    help="List the formats, and exit.",
 )
 @click.option(
     "-c",
@@ -28,32 +77,46 @@ if TYPE_CHECKING:
     "columns",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="CSV, Parquet: which column holds ts, src, dst, sport, dport or proto, where its name is another.",
+    help="CSV, Parquet, JSON lines: which column (of JSON, which path.to.key) holds ts, src, dst, sport, dport or "
+    "proto. [default: guessed by usual names, and printed]",
 )
-@click.option("--proto", type=click.Choice(["tcp", "udp"]), help="CSV, Parquet without such a column: protocol.")
-@click.option("--dst", metavar="ADDRESS", help="CSV, Parquet without such a column: destination.")
+@click.option("--proto", type=click.Choice(["tcp", "udp"]), help="The protocol, where no column holds it.")
+@click.option("--dst", metavar="ADDRESS", help="The destination, where no column holds it.")
 @click.option(
     "--names",
     is_flag=True,
-    help="CSV, Parquet: src or dst may be host names; each becomes an address in fd00::/8 by its hash.",
+    help="Tables, JSON lines: src or dst may be host names; each becomes an address in fd00::/8 by its hash.",
 )
 @click.option(
     "--unit",
-    type=click.Choice(["s", "ms", "us", "ns"]),
-    default="s",
+    type=click.Choice(["auto", "s", "ms", "us", "ns"]),
+    default="auto",
     show_default=True,
-    help="CSV, Parquet: unit of numeric timestamps.",
+    help="Unit of numeric times since 1970; auto tells it by their size.",
+)
+@click.option(
+    "--tz",
+    default="UTC",
+    show_default=True,
+    metavar="ZONE",
+    help="Zone of times that name none, as Europe/Berlin: p0f, nfdump, syslog and others write local time.",
+)
+@click.option(
+    "--year",
+    type=click.IntRange(1970, 9999),
+    help="Year of the first time that names none, as in syslog. [default: the last before the file was changed]",
 )
 @click.option(
     "--window",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Repetitions within it are the same probe. [default: 60 for captures, none for other inputs]",
+    help="A record with the protocol, addresses and ports of one less than this before it is the same probe, in every "
+    "format. 0 counts all. [default: 60; none for records without a source port]",
 )
 @click.option(
     "--any-state",
     is_flag=True,
-    help="Zeek: count answered connections too, as for the log of a honeypot.",
+    help="Logs of connections and flows: count answered ones too, as for a honeypot.",
 )
 @click.option("--outer", is_flag=True, help="Captures: in a tunnel the outermost packet counts, not the innermost.")
 @click.option(
@@ -69,12 +132,16 @@ def ingest(
     output: Path,
     force: bool,
     append: bool,
+    follow: Path | None,
+    interval: float,
     kind: str | None,
     columns: tuple[str, ...],
     proto: str | None,
     dst: str | None,
     names: bool,
     unit: str,
+    tz: str,
+    year: int | None,
     window: float | None,
     any_state: bool,
     outer: bool,
@@ -83,51 +150,69 @@ def ingest(
 ) -> None:
     """Turn recordings into one dataset of probes.
 
-    IN are captures (pcap, pcapng), Zeek's conn.log (TSV or JSON), CSV or Parquet files; captures and text
-    may be compressed (.gz, .xz, .zst). What is a probe: of a capture, the first SYN of a TCP flow and the
-    first datagram of a UDP flow; of a conn.log, a connection that nothing came of; of a table, every row.
+    IN are captures (pcap, pcapng), logs of firewalls, flows, honeypots, Zeek and Suricata (--formats lists them),
+    CSV, Parquet or JSON lines; all but Parquet may be compressed (.gz, .xz, .zst); - is standard input. Rotated files
+    are taken in the order of their times.
+
+    What is a probe: of packets, the first SYN of a TCP flow and the first datagram of a UDP flow; of connections and
+    flows, one that nothing came of; of a table, every row. However it is recorded, what repeats within --window is
+    one probe. docs/formats.md says it for each format.
 
     Where an input breaks off or a row makes no sense, a warning names file and offset or line, the rest is
-    kept and the exit status is 0; it is 1, and nothing is written, where nothing could be read.
+    kept and the exit status is 0; it is 1, and nothing is written or replaced, where no probe was found.
 
     \b
     Examples:
       portkin ingest darknet-*.pcap.zst -o probes/
       portkin ingest conn.log.gz -o probes/
+      portkin ingest /var/log/kern.log* --tz Europe/Berlin -o probes/
+      zcat eve.json.gz | portkin ingest - -o probes/
+      portkin ingest --follow /var/log/suricata/eve.json -o probes/
       portkin ingest honeypot.csv -o probes/ -c ts=time -c dst=host --names --proto tcp
     """
+    import sys
+    from contextlib import ExitStack
+
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.run import ingest as run
+    from portkin_training.ingest.streams import spooled
     from portkin_training.ingest.tables.columns import ColumnMap
 
     if force and append:
         raise click.UsageError("--force replaces the dataset, --append adds to it: give one of them")
+    if (follow is None) == (not inputs):
+        raise click.UsageError("name either inputs, or one growing log with --follow")
+    if follow is not None and force:
+        raise click.UsageError("--follow adds to the dataset: no --force with it")
     pairs = dict(_pair(text) for text in columns)
-    options = IngestOptions(
-        kind, ColumnMap(pairs, proto, dst, names, unit), window, any_state, CaptureOptions(outer, context)
-    )
+    read_as = ColumnMap(pairs, proto, dst, names, unit, tz, year)
+    options = IngestOptions(kind, read_as, any_state, CaptureOptions(outer, context), window)
+    if follow is not None:
+        _follow(follow, output, options, interval)
+        return
     notes = Console(stderr=True)
-    total = sum(path.stat().st_size for path in inputs if path.is_file())
-    with Progress(
-        TextColumn("ingest"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=notes, transient=True,
-        disable=not notes.is_terminal,
-    ) as progress:  # fmt: skip
-        task = progress.add_task("ingest", total=total)
-        summary = run(
-            inputs, output, options, force=force, append=append,
-            watch=lambda done: progress.update(task, completed=done),
-        )  # fmt: skip
+    with ExitStack() as copies:
+        inputs = tuple(copies.enter_context(spooled(sys.stdin.buffer)) if str(path) == "-" else path for path in inputs)
+        total = sum(path.stat().st_size for path in inputs if path.is_file())
+        with Progress(
+            TextColumn("ingest"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=notes, transient=True,
+            disable=not notes.is_terminal,
+        ) as progress:  # fmt: skip
+            task = progress.add_task("ingest", total=total)
+            summary = run(
+                inputs, output, options, force=force, append=append,
+                watch=lambda done: progress.update(task, completed=done),
+            )  # fmt: skip
     for folder in summary.removed:
         click.echo(f"portkin: removed {folder}, left by a run that was killed", err=True)
     for reading in summary.readings:
-        for problem in reading.problems:
-            click.echo(f"portkin: warning: {problem}", err=True)
-        if reading.bad > len(reading.problems):
-            click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all", err=True)
+        _tell(reading)
+    for warning in summary.warnings:
+        click.echo(f"portkin: warning: {warning}; hourly and daily counts will span all that time", err=True)
     if summary.forgotten:
         click.echo(
             f"portkin: warning: {summary.forgotten} flows were forgotten before their time for lack of memory; "
@@ -138,6 +223,38 @@ def ingest(
         _print_json(summary, output)
     else:
         _print_table(summary, output)
+
+
+def _tell(reading: Reading) -> None:
+    """Say on standard error what was wrong with an input, and what was taken for granted."""
+    for problem in reading.problems:
+        click.echo(f"portkin: warning: {problem}", err=True)
+    if reading.bad > len(reading.problems):
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in reading.bad_reasons.most_common())
+        click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all ({counts})", err=True)
+    if not reading.probes:
+        click.echo(f"portkin: warning: {reading.nothing_usable()}", err=True)
+    for note in reading.notes:
+        click.echo(f"portkin: note: {note}", err=True)
+
+
+def _follow(path: Path, output: Path, options: IngestOptions, interval: float) -> None:
+    """Follow a log until SIGINT or SIGTERM, and say what was added."""
+    import signal
+    import threading
+
+    from portkin_training.ingest.follow import follow
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+    def report(reading: Reading) -> None:
+        for problem in (*reading.problems, *reading.notes):
+            click.echo(f"portkin: {problem}", err=True)
+        click.echo(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {output}")
+
+    follow(path, output, options, stop, interval=interval, report=report)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -164,7 +281,9 @@ def _print_json(summary: Summary, output: Path) -> None:
             "probes": reading.probes,
             "skipped": dict(reading.skipped.most_common()),
             "bad": reading.bad,
+            "bad_reasons": dict(reading.bad_reasons.most_common()),
             "problems": reading.problems,
+            "notes": reading.notes,
         }
         for reading in summary.readings
     ]
@@ -176,6 +295,7 @@ def _print_json(summary: Summary, output: Path) -> None:
                 "first_us": summary.first,
                 "last_us": summary.last,
                 "seconds": round(summary.seconds, 3),
+                "warnings": summary.warnings,
                 "inputs": inputs,
             }
         )

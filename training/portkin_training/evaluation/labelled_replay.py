@@ -8,7 +8,6 @@ from pathlib import Path
 
 from portkin.bundles.table import Table
 from portkin_training.core.groups import Grouper
-from portkin_training.evaluation.inputs import refuse_nothing
 from portkin_training.evaluation.label_files import (
     count_scans,
     date_of,
@@ -25,6 +24,7 @@ from portkin_training.evaluation.options import (
     settings_of,
 )
 from portkin_training.evaluation.results import ReplayResults
+from portkin_training.ingest.inputs import refuse_nothing
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.blocking import Replay
 from portkin_training.replay.mawi.labels import Label
@@ -71,7 +71,7 @@ def replay_labelled_captures(
                 run.feed(events)
         report.problems += trace.reading.problems
         duplicates += trace.duplicates.found if trace.duplicates else 0
-    refuse_nothing(report.readings)
+    refuse_nothing(report.readings, rows)
     counts = {name: run.counts() for name, run in runs.items()}
     first, *others = counts
     late = next(iter(runs.values())).late

@@ -12,7 +12,7 @@ import numpy as np
 from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table
 from portkin_training.core.groups import Grouper
-from portkin_training.evaluation.inputs import read_contacts, refuse_nothing
+from portkin_training.evaluation.inputs import read_contacts
 from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
 from portkin_training.evaluation.options import (
     InputReport,
@@ -24,6 +24,7 @@ from portkin_training.evaluation.options import (
 )
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.ingest.contacts import Contacts
+from portkin_training.ingest.inputs import refuse_nothing
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.blocking import replay
 from portkin_training.replay.detection import events_of

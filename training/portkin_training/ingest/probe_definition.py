@@ -24,11 +24,19 @@ Then, by conn_state:
   * SF, S2, S3, RSTRH, SHR, OTH never: used connections, backscatter, beginnings not seen.
   * ``any_state``: for honeypots, which answer everything: every flow with the right beginning.
 
-Columns (CSV, Parquet). Every row of TCP or UDP is a probe: whoever wrote the file decided.
+Records of other formats (`ingest.formats`). Where a log has a line for each packet, with its flags, it is read by
+the rules for captures; where it has one for each flow or session, each format says which of them came to nothing.
+Every row of a CSV, Parquet or other JSON file is a probe: whoever wrote it decided.
+
+One probe, however it is recorded. A SYN that is sent seven times is one probe in a capture and five connections in
+Zeek's conn.log of it (Zeek forgets an unanswered SYN after five seconds). So for every kind of input a record with
+the protocol, addresses and ports of one less than `WINDOW` before it is the same probe. Records that name no
+source port are exempt, unless a window is asked for: two attempts cannot be told from one there.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -44,8 +52,9 @@ from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
 from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, Packets
 from portkin_training.ingest.contacts import SECOND, ZEEK_UDP_SERVER_PORTS
+from portkin_training.ingest.reasons import Reasons
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same recording would give other probes than before."""
 
 WINDOW = 60 * SECOND
@@ -91,7 +100,9 @@ def _classify(packets, keys, start, slots, used, limit, servers, window, given, 
             continue
         key = keys[row]
         at = find(base, width, mask, key)
-        if slots[at, KEY] == key and ts[row] < slots[at, DEADLINE]:
+        deadline = slots[at, DEADLINE]
+        # Records may come in the order of their ends: one far before the other is another probe all the same.
+        if slots[at, KEY] == key and ts[row] < deadline and (not given or ts[row] > deadline - 2 * window):
             codes[row] = REPEATED
         elif not tcp and not given and servers[sport[row]] and not servers[dport[row]]:
             codes[row] = ANSWER
@@ -174,8 +185,8 @@ class FirstPackets:
             flags=picked.flags,
         )
 
-    def of_probes(self, probes: Probes) -> Probes:
-        """The probes that repeat none of the window before them."""
+    def of_probes(self, probes: Probes, *, portless: bool = False) -> Probes:
+        """The probes that repeat none of the window before them; ``portless``: also of those without a source port."""
         packets = Packets(
             probes.ts,
             probes.src,
@@ -187,11 +198,16 @@ class FirstPackets:
             np.zeros(len(probes), np.uint32),
             np.zeros(len(probes), np.int64),
         )
-        return probes[self._codes(packets, given=True) == PROBE]
+        if portless or probes.sport.all():
+            return probes[self._codes(packets, given=True) == PROBE]
+        with_port = np.flatnonzero(probes.sport)
+        kept = np.ones(len(probes), np.bool_)
+        kept[with_port] = self._codes(packets[with_port], given=True) == PROBE
+        return probes[kept]
 
 
-def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_state: bool = False) -> NDArray[np.str_]:
-    """Why each flow of a conn.log is no probe; "" where it is one.
+def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_state: bool = False) -> Reasons:
+    """Why each flow of a conn.log is no probe.
 
     Args:
         proto: (n,) string, "tcp", "udp" or others.
@@ -199,26 +215,27 @@ def flow_reasons(proto: pa.Array, state: pa.Array, history: pa.Array, *, any_sta
         history: (n,) string; null or "" where not logged.
         any_state: every flow with the right beginning counts.
     """
-    tcp, udp = (_mask(pc.equal(proto, name)) for name in ("tcp", "udp"))
-    history = pc.fill_null(history, "")
-    unlogged = _mask(pc.equal(history, ""))
-    begun = unlogged | np.where(tcp, _mask(pc.starts_with(history, "S")), _mask(pc.starts_with(history, "D")))
-    failed = np.zeros(len(proto), np.bool_)
-    for name, pattern in (FAILED | HALF_OPEN).items():
-        matches = tcp & _mask(pc.match_substring_regex(history, pattern))
-        if name in FAILED:
-            matches |= udp | unlogged
-        failed |= _mask(pc.equal(state, name)) & matches
-    reasons = np.full(len(proto), "", dtype="U40")
-    if not any_state:
-        reasons[~failed] = "answered or used"
-        reasons[_mask(pc.is_null(state))] = "no conn_state"
-        reasons[_mask(pc.is_in(state, pa.array(("OTH", "SHR", "RSTRH"))))] = "backscatter or begun before"
-    reasons[~begun] = "backscatter or begun before"
-    reasons[~(tcp | udp)] = "neither TCP nor UDP"
-    return reasons
+    texts = [pc.fill_null(column, "") for column in (proto, state, history)]
+    return Reasons.by_value(
+        pc.binary_join_element_wise(*texts, "\t"), lambda text: flow_reason(*text.split("\t", 2), any_state=any_state)
+    )
 
 
-def _mask(values: pa.Array) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
-    return mask
+def flow_reason(proto: str, state: str, history: str, *, any_state: bool = False) -> str:
+    """Why one flow is no probe; "" where it is one. Arguments as for `flow_reasons`, "" where not logged."""
+    if proto not in ("tcp", "udp"):
+        return "neither TCP nor UDP"
+    if history and history[0] != ("S" if proto == "tcp" else "D"):
+        return "backscatter or begun before"
+    if any_state:
+        return ""
+    if state in ("OTH", "SHR", "RSTRH"):
+        return "backscatter or begun before"
+    if not state:
+        return "no conn_state"
+    tcp_history = history if proto == "tcp" else ""
+    if state in FAILED and re.search(FAILED[state], tcp_history or "S"):
+        return ""
+    if state in HALF_OPEN and tcp_history and re.search(HALF_OPEN[state], tcp_history):
+        return ""
+    return "answered or used"

@@ -16,12 +16,14 @@ class Reading:
 
     Attributes:
         path: the input as the user named it.
-        kind: "pcap", "pcapng", "zeek-tsv", "zeek-json", "csv", "parquet"; "" until it is known.
+        kind: "pcap", "pcapng", "zeek-tsv", "csv", ...; "" until it is known.
         read: packets or rows read.
         probes: probes found in them.
         skipped: reason -> packets or rows that are no probe.
         bad: invalid rows; the first `NAMED` are in ``problems``.
+        bad_reasons: what is wrong with them -> how many.
         problems: what was broken, each a sentence with file and offset or line; everything else is kept.
+        notes: what was taken for granted, for people: columns that were guessed, local times, years.
         position: how many bytes of the file (compressed, if it is) have been read so far.
     """
 
@@ -31,15 +33,30 @@ class Reading:
     probes: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     bad: int = 0
+    bad_reasons: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     position: Callable[[], int] = field(default=lambda: 0, repr=False)
 
     def problem(self, where: str, what: str) -> None:
         """Add a problem."""
         self.problems.append(f"{self.path}: {where}: {what}")
 
-    def bad_row(self, where: str, what: str) -> None:
-        """Count an invalid row, and name it if it is among the first."""
+    def note(self, what: str) -> None:
+        """Add a note."""
+        self.notes.append(f"{self.path}: {what}")
+
+    def bad_row(self, where: str, what: str, reason: str | None = None) -> None:
+        """Count an invalid row by its reason (``what``, where none is given), and name it if it is among the first."""
         self.bad += 1
+        self.bad_reasons[reason or what] += 1
         if self.bad <= NAMED:
             self.problem(where, what)
+
+    def nothing_usable(self) -> str:
+        """A sentence that says what became of the rows of an input without a probe."""
+        counts = (self.skipped + self.bad_reasons).most_common(4)
+        what = "packets" if self.kind.startswith("pcap") else "rows"
+        why = ", ".join(f"{count:,} {reason}" for reason, count in counts)
+        of = f"{self.read:,} {what} of {self.kind or 'no known kind'}"
+        return f"{self.path}: no probe in {of}{f' ({why})' if why else ''}"

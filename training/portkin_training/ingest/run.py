@@ -3,50 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from portkin.errors import InputError
 from portkin_training.core.dataset import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest import probe_definition
-from portkin_training.ingest.captures.options import CaptureOptions
-from portkin_training.ingest.captures.pcap import is_capture, read_capture
-from portkin_training.ingest.logs.conn_log import read_conn_log
+from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.inputs import InputOptions, detect, read_input, refuse_nothing, session_us
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.streams import BROKEN_STREAM, open_stream
-from portkin_training.ingest.tables.columns import ColumnMap, read_csv, read_parquet
+from portkin_training.ingest.values.stamps import DAY
 
-KINDS = ("pcap", "zeek", "csv", "parquet")
-"""Kinds of input; "pcap" is either capture format, "zeek" either form of conn.log."""
+FIRST_PLAUSIBLE = 725_846_400 * 1_000_000
+"""us; 1993: no recording of scans is older, but clocks that were never set say 1970."""
+FAR = 366
+"""Days without a probe between two, from which on one of them is in doubt."""
 
 
 @dataclass(frozen=True)
-class IngestOptions:
-    """How inputs are read.
+class IngestOptions(InputOptions):
+    """How inputs are read, and what is one probe.
 
     Attributes:
-        kind: one of `KINDS` for every input; None: each as its first bytes say.
-        columns: map for CSV and Parquet.
-        window: seconds within which a repetition is the same probe; None: `probe_definition.WINDOW` for captures,
-            no such rule for other inputs.
-        any_state: see `probe_definition.flow_reasons`.
-        captures: how captures are read.
+        window: seconds within which a repetition is the same probe; None: `probe_definition.WINDOW`, and none for
+            records that name no source port.
     """
 
-    kind: str | None = None
-    columns: ColumnMap = field(default_factory=ColumnMap)
     window: float | None = None
-    any_state: bool = False
-    captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
 
 
 @dataclass
@@ -60,6 +53,8 @@ class Summary:
         seconds: wall time.
         forgotten: flows forgotten early for lack of room; see `FirstPackets`.
         removed: folders of earlier, killed runs that were removed.
+        days: day since 1970, UTC -> probes.
+        warnings: what is odd about the result as a whole, for people.
     """
 
     readings: list[Reading] = field(default_factory=list)
@@ -69,6 +64,8 @@ class Summary:
     seconds: float = 0.0
     forgotten: int = 0
     removed: list[Path] = field(default_factory=list)
+    days: Counter[int] = field(default_factory=Counter)
+    warnings: list[str] = field(default_factory=list)
 
     def count(self, probes: Probes) -> None:
         """Add a chunk."""
@@ -80,34 +77,24 @@ class Summary:
             first, last = int(probes.ts.min()), int(probes.ts.max())
             self.first = first if self.first is None else min(first, self.first)
             self.last = last if self.last is None else max(last, self.last)
+            days, counts = np.unique(probes.ts // DAY, return_counts=True)
+            self.days.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
 
-
-def detect(path: Path) -> str:
-    """Which of `KINDS` a file is, from its first (decompressed) bytes.
-
-    Raises:
-        InputError: no such file, or its beginning is none of theirs.
-    """
-    if Path(path).is_dir():
-        raise InputError(f"{path}: is a folder; name the files in it")
-    with open_stream(path) as stream:
-        try:
-            head = stream.read(4096) or b""
-        except BROKEN_STREAM as error:
-            raise InputError(f"{path}: byte 0: cannot be decompressed ({error})") from error
-    if is_capture(head):
-        return "pcap"
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith((b"#separator", b"#fields")) or head.lstrip()[:1] == b"{":
-        return "zeek"
-    line = head.partition(b"\n")[0]
-    if any(mark in line for mark in b",;\t|") and b"\0" not in line:
-        return "csv"
-    raise InputError(
-        f"{path}: byte 0: {head[:8].hex(' ') or 'nothing'} begins no capture, conn.log, CSV or Parquet file; "
-        f"name the right file, or tell `portkin ingest` what it is with --format"
-    )
+    def doubtful_times(self) -> Iterator[str]:
+        """A sentence for each group of probes whose stamps cannot be, or lie far from all others."""
+        early = sum(count for day, count in self.days.items() if day < FIRST_PLAUSIBLE // DAY)
+        late = sum(count for day, count in self.days.items() if day > time.time() // 86_400 + 1)
+        if early:
+            yield f"{early:,} probes are dated before 1993, as by a clock that was never set"
+        if late:
+            yield f"{late:,} probes are dated in the future"
+        days = sorted(self.days)
+        gaps = [at for at in range(1, len(days)) if days[at] - days[at - 1] > FAR]
+        if gaps and not (early or late):
+            at = max(gaps, key=lambda at: days[at] - days[at - 1])
+            before = sum(self.days[day] for day in days[:at])
+            few = min(before, sum(self.days.values()) - before)
+            yield f"{few:,} probes lie {days[at] - days[at - 1]:,} days away from all others"
 
 
 def ingest(
@@ -119,10 +106,11 @@ def ingest(
     append: bool = False,
     watch: Callable[[int], None] = lambda done: None,
 ) -> Summary:
-    """Write the probes of the inputs, in the order given, as the dataset ``output``.
+    """Write the probes of the inputs as the dataset ``output``.
 
-    Flows are remembered from one capture to the next, as rotated captures need it. An input that turns out
-    to be broken midway keeps what came before (`Reading.problems`).
+    Inputs are taken in the order given, those of one kind that stand together by their times (`in_time_order`).
+    Flows are remembered from one input to the next, as rotated files need it. An input that turns out to be broken
+    midway keeps what came before (`Reading.problems`).
 
     Args:
         force: replace a dataset that is there, when the new one is whole.
@@ -130,15 +118,17 @@ def ingest(
         watch: called now and then with the bytes of the inputs taken so far.
 
     Raises:
-        InputError: an input cannot be opened or is of no known kind, ``output`` is taken, or the inputs were
-            broken and gave nothing; no dataset is written then.
+        InputError: an input cannot be opened or is of no known kind, ``output`` is taken, or no input gave a
+            probe; no dataset is written then, and none replaced.
     """
     options = options or IngestOptions()
     begun = time.perf_counter()
-    inputs = [Path(path) for path in inputs]
-    kinds = [options.kind or detect(path) for path in inputs]
+    inputs, kinds = in_time_order([Path(path) for path in inputs], options)
     window = probe_definition.WINDOW if options.window is None else round(options.window * 1_000_000)
-    first = probe_definition.FirstPackets(window=window)
+    memories = {
+        session: probe_definition.FirstPackets(window=session or window)
+        for session in {session_us(kind) if options.window is None else 0 for kind in kinds}
+    }
     summary = Summary()
     done = 0
     adding = ProbesWriter(output, force=force, append=append and Path(output).exists())
@@ -148,7 +138,8 @@ def ingest(
         for path, kind in zip(inputs, kinds, strict=True):
             reading = Reading(str(path))
             summary.readings.append(reading)
-            for found in _probes(path, kind, options, first, reading):
+            first = memories[session_us(kind) if options.window is None else 0]
+            for found in _probes(path, replace(options, kind=kind), first, reading):
                 probes = replace(found, seq=np.arange(seq, seq + len(found)))
                 seq += len(probes)
                 reading.probes += len(probes)
@@ -157,38 +148,51 @@ def ingest(
                 watch(done + reading.position())
             done += path.stat().st_size
             watch(done)
-        problems = [problem for reading in summary.readings for problem in reading.problems]
-        if problems and not any(reading.read - reading.bad > 0 for reading in summary.readings):
-            raise InputError(f"nothing could be read. {problems[0]}")
-        summary.forgotten = first.forgotten
+        refuse_nothing(summary.readings, sum(summary.probes.values()))
+        summary.forgotten = sum(first.forgotten for first in memories.values())
         summary.removed = writer.removed
+        summary.warnings = [*summary.doubtful_times()]
         writer.about = _about(summary, options, window, [digest.result() for digest in digests])
     summary.seconds = time.perf_counter() - begun
     return summary
 
 
+def in_time_order(inputs: Sequence[Path], options: InputOptions) -> tuple[list[Path], list[str]]:
+    """The inputs, those of one kind that stand together by the stamps that they begin with, as rotated files must be
+    read; and the kind of each.
+
+    Raises:
+        InputError: an input cannot be opened or is of no known kind.
+    """
+    kinds = [options.kind or detect(path) for path in inputs]
+    order: list[int] = []
+    for _, group in groupby(range(len(inputs)), key=lambda at: kinds[at]):
+        places = [*group]
+        if len(places) > 1:
+            begins = {at: _begin(inputs[at], replace(options, kind=kinds[at])) for at in places}
+            places.sort(key=lambda at: begins[at])
+        order += places
+    return [inputs[at] for at in order], [kinds[at] for at in order]
+
+
+def _begin(path: Path, options: InputOptions) -> float:
+    """The earliest stamp, us, in the first chunk of an input that has any; infinity for one that has none."""
+    for chunk in islice(read_input(path, Reading(str(path)), options), 4):
+        if len(chunk):
+            return int(chunk.ts.min())
+    return math.inf
+
+
 def _probes(
-    path: Path, kind: str, options: IngestOptions, first: probe_definition.FirstPackets, reading: Reading
+    path: Path, options: IngestOptions, first: probe_definition.FirstPackets, reading: Reading
 ) -> Iterator[Probes]:
-    if kind == "pcap":
-        before = first.skipped.copy()
-        for packets in read_capture(path, reading, options.captures):
-            yield first.of_packets(packets, 0)
-        reading.skipped.update(first.skipped - before)
-        return
-    match kind:
-        case "zeek":
-            chunks = read_conn_log(path, reading, any_state=options.any_state)
-        case "csv":
-            chunks = read_csv(path, options.columns, reading)
-        case "parquet":
-            chunks = read_parquet(path, options.columns, reading)
-    if options.window is None:
-        yield from chunks
-        return
+    """The probes of one input; ``first`` knows what came in those before it."""
     before = first.skipped.copy()
-    for probes in chunks:
-        yield first.of_probes(probes)
+    for chunk in read_input(path, reading, options):
+        if isinstance(chunk, Packets):
+            yield first.of_packets(chunk, 0)
+        else:
+            yield first.of_probes(chunk, portless=options.window is not None)
     reading.skipped.update(first.skipped - before)
 
 
@@ -213,6 +217,7 @@ def _about(summary: Summary, options: IngestOptions, window: int, digests: list[
             "dst": options.columns.dst,
             "names": options.columns.names,
             "unit": options.columns.unit,
+            "tz": options.columns.tz,
         },
         "protos": {str(proto): count for proto, count in sorted(summary.probes.items())},
         "sources": [
@@ -225,7 +230,9 @@ def _about(summary: Summary, options: IngestOptions, window: int, digests: list[
                 "probes": reading.probes,
                 "skipped": dict(reading.skipped.most_common()),
                 "bad": reading.bad,
+                "bad_reasons": dict(reading.bad_reasons.most_common()),
                 "problems": reading.problems,
+                "notes": reading.notes,
             }
             for reading, digest in zip(summary.readings, digests, strict=True)
         ],

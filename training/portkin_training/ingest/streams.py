@@ -5,9 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from stat import S_ISREG
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import zstandard
@@ -27,6 +32,25 @@ def compression(head: bytes) -> str:
         if head.startswith(magic):
             return name
     return ""
+
+
+@contextmanager
+def spooled(stream: BinaryIO) -> Iterator[Path]:
+    """A file that holds what a stream yields, for readers that look at the beginning twice; gone afterwards."""
+    with TemporaryDirectory(prefix="portkin-") as folder:
+        path = Path(folder) / "standard-input"
+        with path.open("wb") as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+        yield path
+
+
+def modified_us(path: Path) -> int | None:
+    """When a file was last changed, us; None for what is no regular file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns // 1000 if S_ISREG(status.st_mode) else None
 
 
 def open_stream(path: Path, reading: Reading | None = None) -> io.RawIOBase:

@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 
 from portkin.bundles.manifest import MANIFEST, refuse_foreign
 from portkin.bundles.table import KIND, Table, write_table
+from portkin.errors import InputError
 from portkin.net.ports import Proto
 from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.core.engine import DUCKDB, Engine, Place, located
@@ -47,11 +48,12 @@ def build_table(
 
     Raises:
         KeyError: ``method`` is none of `METHODS`.
-        InputError: a folder is no dataset.
+        InputError: a folder is no dataset, or no dataset has a probe.
         BundleError: the output holds something else.
     """
     refuse_foreign(output, KIND)  # before the work, not after it
     probes = open_probes(*datasets, engine=engine)
+    _refuse_nothing(datasets)
     built = METHODS[method](probes, options, k)
     about = _about(datasets, options, built)
     if evaluate is not None:
@@ -76,6 +78,7 @@ def table_of_days(
     done for them are those of `daily.store.refresh`, whose errors are raised too.
     """
     refuse_foreign(output, KIND)
+    _refuse_nothing([dataset])
     found = refresh(dataset, counts, options, engine=engine)
     built = DAILY_METHODS[method](found.days, options, k, half_life)
     weighted = weighted_days(found.days, half_life)
@@ -88,6 +91,15 @@ def table_of_days(
         },
     }
     return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about), found
+
+
+def _refuse_nothing(datasets: Sequence[Place]) -> None:
+    """Raise InputError where there is nothing to learn from: an empty table must not take the place of a good one."""
+    if not any(manifest(dataset)["rows"] for dataset in datasets):
+        named = ", ".join(map(str, datasets))
+        raise InputError(
+            f"{named}: no probes, so nothing can be learnt and no table was written; see what was ingested"
+        )
 
 
 def _about(datasets: Sequence[Place], options: ScanOptions, built: Mapping[Proto, ProtocolRows]) -> dict[str, Any]:

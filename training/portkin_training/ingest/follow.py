@@ -1,0 +1,169 @@
+"""A log that grows, read as it grows and rotated under the reader, into a dataset that grows with it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+
+import numpy as np
+
+from portkin.errors import InputError
+from portkin_training.core.dataset import ProbesWriter, manifest
+from portkin_training.core.probes import Probes
+from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.inputs import detect, read_input, session_us
+from portkin_training.ingest.probe_definition import WINDOW, FirstPackets
+from portkin_training.ingest.reading import Reading
+from portkin_training.ingest.run import IngestOptions
+
+MOST = 1 << 26
+"""Bytes that are read at a time."""
+_WITH_HEADER = ("csv", "nfdump", "argus", "silk", "aws-vpc")
+"""Kinds whose first line names the columns."""
+
+
+class Tail:
+    """The lines that a file gets, also when another takes its name or it is emptied.
+
+    Attributes:
+        position: bytes of the present file that were taken.
+        inode: of the present file.
+    """
+
+    def __init__(self, path: Path, inode: int = 0, position: int = 0) -> None:
+        """Begin at ``position`` of the file with ``inode``, which may have been renamed since; else at the start.
+
+        Raises:
+            InputError: the file cannot be opened.
+        """
+        self._path = path
+        before = next((one for one in _rotations(path) if one.stat().st_ino == inode), None) if inode else None
+        self._open(before or path, position if before else 0)
+
+    def _open(self, path: Path, position: int) -> None:
+        try:
+            self._file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}; name a file that can be read") from error
+        status = os.fstat(self._file.fileno())
+        self.inode = status.st_ino
+        self.position = position if position <= status.st_size else 0
+        self.header = _header(self._file.read(1 << 16)) if self.position else b""
+        self._file.seek(self.position)
+
+    def lines(self) -> bytes:
+        """The whole lines that came since, at most about `MOST` bytes; empty where none did.
+
+        Raises:
+            InputError: the file was replaced, and the new one cannot be opened.
+        """
+        data = self._file.read(MOST)
+        end = data.rfind(b"\n") + 1
+        if not end and not self._replaced():
+            self._file.seek(self.position)
+            return b""
+        if not end:  # what stands behind the last line end of a file that was moved away is its last line
+            self._file.close()
+            self._open(self._path, 0)
+            return data and data + b"\n"
+        if not self.position:
+            self.header = _header(data[:end])
+        self.position += end
+        self._file.seek(self.position)
+        return data[:end]
+
+    def _replaced(self) -> bool:
+        """Whether the name is another file's, or the file is shorter than what was read of it."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return False  # between the two steps of a rotation
+        return status.st_ino != self.inode or status.st_size < self.position
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _header(head: bytes) -> bytes:
+    """The first line, and the lines behind it that begin with #."""
+    first, *others = head[: head.rfind(b"\n") + 1].splitlines(keepends=True) or [b""]
+    return first + b"".join(takewhile(lambda line: line.startswith(b"#"), others))
+
+
+def _rotations(path: Path) -> list[Path]:
+    return [one for one in path.parent.glob(f"{path.name}*") if one.is_file()]
+
+
+def follow(
+    path: Path,
+    output: Path,
+    options: IngestOptions,
+    stop: threading.Event,
+    *,
+    interval: float = 60.0,
+    report: Callable[[Reading], None] = lambda reading: None,
+) -> None:
+    """Add the probes of a growing text log to the dataset ``output`` every ``interval`` seconds, until ``stop`` is set.
+
+    The dataset remembers how far the log was read, so that a later call goes on there, also after a rotation.
+    ``report`` is called with what was read each time that something was.
+
+    Raises:
+        InputError: the log cannot be read or is of no known kind of text; ``output`` is something else.
+    """
+    about = manifest(output)["about"] if output.exists() else {}
+    known = about.get("follow", {}) if about.get("follow", {}).get("path") == str(path) else {}
+    tail = Tail(path, known.get("inode", 0), known.get("position", 0))
+    kind, first = options.kind, None
+    try:
+        while True:
+            ending = stop.is_set()  # before the last look, so that nothing written before the stop is missed
+            found = tail.lines()
+            if found:
+                kind = kind or detect(path)
+                if first is None:
+                    window = WINDOW if options.window is None else round(options.window * 1_000_000)
+                    first = FirstPackets(window=session_us(kind) or window)
+                reading = Reading(f"{path} (up to byte {tail.position})")
+                chunks = _probes_of(found, tail.header, replace(options, kind=kind), first, reading)
+                if reading.probes:
+                    _write(output, chunks, {"path": str(path), "inode": tail.inode, "position": tail.position})
+                report(reading)
+            elif ending:
+                return
+            else:
+                stop.wait(interval)
+    finally:
+        tail.close()
+
+
+def _probes_of(
+    lines: bytes, header: bytes, options: IngestOptions, first: FirstPackets, reading: Reading
+) -> list[Probes]:
+    """The probes of some lines of a log, as the readers of whole files find them."""
+    with TemporaryDirectory(prefix="portkin-follow-") as folder:
+        piece = Path(folder) / "lines"
+        named = header.startswith(b"#") or options.kind in _WITH_HEADER
+        piece.write_bytes(lines if not named or lines.startswith(header) else header + lines)
+        found = []
+        for chunk in read_input(piece, reading, options):
+            if isinstance(chunk, Packets):
+                found.append(first.of_packets(chunk, 0))
+            else:
+                found.append(first.of_probes(chunk, portless=options.window is not None))
+        reading.probes = sum(map(len, found))
+        return found
+
+
+def _write(output: Path, chunks: list[Probes], place: dict[str, object]) -> None:
+    with ProbesWriter(output, append=output.exists()) as writer:
+        for probes in chunks:
+            writer.write(replace(probes, seq=np.arange(writer.rows, writer.rows + len(probes))))
+        writer.about = {"rules": {"window_s": WINDOW / 1_000_000}, "follow": place, "sources": []}

@@ -1,0 +1,67 @@
+"""VPC flow logs of AWS (version 2 and custom formats), with or without the header line.
+
+From AWS' documentation, "Flow log records" (read as of 2024); no program here writes them. A row is all packets of one
+direction of a flow in an interval. Rejected rows are probes, and accepted ones whose tcp-flags (custom formats) are a
+SYN alone; other accepted rows do not say whether anything came back. NODATA and SKIPDATA rows hold no flow. Times have
+no sub-seconds.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from portkin_training.ingest.formats.format import Delimited, Format, Head, Source, is_in
+from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.records import Columns
+
+_VERSION_2 = (
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
+)
+_COLUMNS = {
+    "ts": ["start"],
+    "src": ["srcaddr", "src-addr", "pkt-srcaddr"],
+    "dst": ["dstaddr", "dst-addr", "pkt-dstaddr"],
+    "sport": ["srcport", "src-port"],
+    "dport": ["dstport", "dst-port"],
+    "proto": ["protocol"],
+    "action": ["action"],
+    "status": ["log-status"],
+    "flags": ["tcp-flags"],
+    "direction": ["flow-direction"],
+}
+
+
+def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    n = len(columns["src"])
+    nothing = pa.nulls(n, pa.string())
+    reasons = Reasons(n)
+    reasons.mark(is_in(columns.get("status", nothing), "NODATA", "SKIPDATA"), "NODATA and SKIPDATA rows")
+    reasons.mark(is_in(columns.get("direction", nothing), "egress"), "leaves the network interface")
+    if not source.any_state:
+        opening = is_in(columns.get("flags", nothing), "2")
+        rejected = is_in(columns.get("action", nothing), "REJECT")
+        reasons.mark(~rejected & ~opening, "accepted; the log does not say what came of it")
+    fields = {name: columns[name] for name in ("ts", "src", "dst", "sport", "dport", "proto")}
+    return {**fields, "sport": pc.if_else(pc.equal(fields["sport"], "-"), "", fields["sport"])}, reasons
+
+
+def _is_header(line: str) -> bool:
+    return "srcaddr" in line and "dstaddr" in line
+
+
+def _recognise(head: Head) -> bool:
+    if not head.lines:
+        return False
+    words = head.lines[0].split(" ")
+    return (_is_header(head.lines[0]) and "," not in head.lines[0] and len(words) > 4) or (
+        len(words) == 14 and words[0] == "2" and words[13] in ("OK", "NODATA", "SKIPDATA")
+    )
+
+
+AWS_VPC = Format(
+    "aws-vpc",
+    "AWS VPC flow logs, version 2 and custom",
+    _recognise,
+    Delimited(" ", _COLUMNS, _judge, _is_header, names=_VERSION_2.split()),
+)

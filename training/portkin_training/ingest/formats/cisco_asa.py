@@ -1,0 +1,52 @@
+"""Denies of Cisco ASA and Firepower (FTD): a line is one packet or connection that was refused.
+
+From Cisco's "ASA Series Syslog Messages" (9.20, read as of 2024): 106001, 106006, 106015, 106023, 106100, 710003 and
+710005; no program here writes them. 106100 counts hits of an interval in one line, which is one probe here. Lines
+about connections that were built (302013 and others) are left out. ASA logs local time without a zone (--tz).
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from portkin_training.ingest.formats.format import Format, LinePattern, Source, is_in, line_rows
+from portkin_training.ingest.formats.syslog import TIME
+from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.records import Columns
+
+_IP = "[0-9a-fA-F.:]+"
+_FROM_TO = (
+    rf" from (?:[^:/\s]+:)?(?P<src>{_IP})/(?P<sport>\d+) to (?:[^:/\s]+:)?(?P<dst>{_IP})/(?P<dport>\S+)"
+    r"(?: flags (?P<flags>[A-Z ]*?) +on)?"
+)
+_START = TIME + r".*?%(?:ASA|FTD)-\d-"
+_SRC_DST = rf" src [^:\s]+:(?P<src>{_IP})(?:/(?P<sport>\d+))?.*? dst [^:\s]+:(?P<dst>{_IP})(?:/(?P<dport>\d+))?"
+_ARROW = r" [^/\s]+/(?P<src>[^(\s]+)\((?P<sport>\d+)\).*?-> [^/\s]+/(?P<dst>[^(\s]+)\((?P<dport>\d+)\)"
+_MESSAGES = {
+    "106023": r"(?P<what>Deny) (?:protocol )?(?P<proto>\S+)" + _SRC_DST,
+    "106100": r"access-list \S+ (?P<what>\S+) (?P<proto>\S+)" + _ARROW,
+    "106001": r"(?P<what>Inbound) (?P<proto>TCP) connection denied" + _FROM_TO,
+    "106006": r"(?P<what>Deny) inbound (?P<proto>UDP)" + _FROM_TO,
+    "106015": r"(?P<what>Deny) (?P<proto>TCP) \(no connection\)" + _FROM_TO,
+    "710003": r"(?P<proto>\S+) access (?P<what>\S+) by ACL" + _FROM_TO,
+    "710005": r"(?P<proto>\S+) request (?P<what>\S+)" + _FROM_TO,
+}
+_PATTERNS = [LinePattern(f"-{number}: ", f"{_START}{number}: {pattern}") for number, pattern in _MESSAGES.items()]
+
+
+def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    reasons = Reasons(len(columns["src"]))
+    reasons.mark(is_in(columns["what"], "permitted"), "permitted")
+    # What is denied is the first packet of a connection, where no flags say otherwise.
+    flags = columns.get("flags", pa.array([""] * len(reasons.codes)))
+    return {**columns, "flags": pc.if_else(pc.equal(flags, ""), "SYN", flags)}, reasons
+
+
+ASA = Format(
+    "asa",
+    "Cisco ASA and FTD denies",
+    lambda head: head.matches(r"%(?:ASA|FTD)-\d-\d{6}: "),
+    line_rows(_PATTERNS, _judge),
+    packets=True,
+)

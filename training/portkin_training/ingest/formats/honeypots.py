@@ -1,0 +1,136 @@
+"""Honeypots: cowrie, opencanary, dionaea, honeytrap, endlessh. A session counts once, however many events it has.
+
+A honeypot answers everything, so what came of a session does not matter.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from portkin_training.ingest.formats.format import Format, LinePattern, Source, filled, is_in, json_rows, line_rows
+from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.records import Columns
+
+SESSION = 3600
+"""Seconds: events of one session share their addresses and ports, and come this close together."""
+_UDP_MODULES = ("10001", "11001", "13001", "15001")
+"""logtype of opencanary's TFTP, NTP, SNMP and SIP."""
+
+
+def _constant(text: str, n: int) -> pa.Array:
+    return pa.array([text] * n, pa.string())
+
+
+def _cowrie(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    n = len(columns["event"])
+    reasons = Reasons(n)
+    reasons.mark(~is_in(columns["event"], "cowrie.session.connect"), "later events of sessions")
+    # cowrie 3.1 writes local time with a Z: --tz says which it is.
+    ts = pc.replace_substring_regex(columns["ts"], "Z$", "")
+    return {**columns, "ts": ts, "proto": _constant("tcp", n)}, reasons
+
+
+def _opencanary(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    n = len(columns["src"])
+    reasons = Reasons(n)
+    reasons.mark(~filled(columns["src"]), "events without a connection")
+    reasons.mark(is_in(columns["sport"], "-1") | is_in(columns["dport"], "-1"), "events without a connection")
+    udp = pa.array(is_in(columns["type"], *_UDP_MODULES))
+    return {**columns, "proto": pc.if_else(udp, "udp", "tcp")}, reasons
+
+
+def _dionaea(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    reasons = Reasons(len(columns["src"]))
+    reasons.mark(is_in(columns["type"], "listen"), "events without a connection")
+    return columns, reasons
+
+
+def _honeytrap(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    reasons = Reasons(len(columns["src"]))
+    reasons.mark(~filled(columns["src"]), "events without a connection")
+    return columns, reasons
+
+
+def _endlessh(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    n = len(columns["src"])
+    return {**columns, "proto": _constant("tcp", n), "dport": _constant("22", n)}, Reasons(n)
+
+
+COWRIE = Format(
+    "cowrie",
+    "cowrie JSON",
+    lambda head: any(str(one.get("eventid", "")).startswith("cowrie.") for one in head.objects),
+    json_rows(
+        {
+            "event": "/eventid",
+            "ts": "/timestamp",
+            "src": "/src_ip",
+            "sport": "/src_port",
+            "dst": "/dst_ip",
+            "dport": "/dst_port",
+        },
+        _cowrie,
+    ),
+)
+OPENCANARY = Format(
+    "opencanary",
+    "opencanary JSON",
+    lambda head: head.has_keys("logtype", "src_host", "dst_host"),
+    json_rows(
+        {
+            "ts": ["/utc_time", "/local_time"],
+            "src": "/src_host",
+            "sport": "/src_port",
+            "dst": "/dst_host",
+            "dport": "/dst_port",
+            "type": "/logtype",
+        },
+        _opencanary,
+    ),
+    session=SESSION,
+)
+DIONAEA = Format(
+    "dionaea",
+    "dionaea log_json",
+    lambda head: any(isinstance(one.get("connection"), dict) and "transport" in one["connection"]
+                     for one in head.objects),
+    json_rows(
+        {
+            "ts": "/timestamp",
+            "src": "/src_ip",
+            "sport": "/src_port",
+            "dst": "/dst_ip",
+            "dport": "/dst_port",
+            "proto": "/connection/transport",
+            "type": "/connection/type",
+        },
+        _dionaea,
+    ),
+    session=SESSION,
+)  # fmt: skip
+HONEYTRAP = Format(
+    "honeytrap",
+    "honeytrap attackers.json",
+    lambda head: head.has_keys("attack_connection"),
+    json_rows(
+        {
+            "ts": ["/start_time", "/timestamp"],
+            "src": "/attack_connection/remote_ip",
+            "sport": "/attack_connection/remote_port",
+            "dst": "/attack_connection/local_ip",
+            "dport": "/attack_connection/local_port",
+            "proto": "/attack_connection/protocol",
+        },
+        _honeytrap,
+    ),
+    session=SESSION,
+)
+ENDLESSH = Format(
+    "endlessh",
+    "endlessh, with --dst; its port counts as 22",
+    lambda head: head.matches(r"\bACCEPT host=\S+ port=\d+ fd="),
+    line_rows(
+        [LinePattern("ACCEPT host=", r"(?P<ts>\d{4}-\S+)\s+ACCEPT host=(?P<src>\S+) port=(?P<sport>\d+)")], _endlessh
+    ),
+)

@@ -1,0 +1,63 @@
+"""Packets that the Linux kernel logs: LOG of iptables, ``log`` of nftables, as ufw, firewalld and others use them.
+
+A line is one packet, with its TCP flags. Read are syslog files of any form, journald's text and JSON (``journalctl -o
+json``), ``dmesg -T``, and ulogd2's syslog emulation. Packets that the machine itself sends (no IN=) are left out.
+"""
+
+from __future__ import annotations
+
+import pyarrow.compute as pc
+
+from portkin_training.ingest.formats.format import Format, Head, LinePattern, Source, filled, json_rows, line_rows
+from portkin_training.ingest.formats.syslog import TIME
+from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.records import Columns
+from portkin_training.ingest.values.transport import protos
+
+_PACKET = (
+    r"IN=(?P<in>\S*) OUT=(?P<out>\S*).*? ?SRC=(?P<src>\S+) DST=(?P<dst>\S+) .*?PROTO=(?P<proto>\S+)"
+    r"(?: SPT=(?P<sport>\d+) DPT=(?P<dport>\d+))?"
+    r"(?:[^\n\[]*? (?P<flags>(?:(?:CWR|ECE|URG|ACK|PSH|RST|SYN|FIN) )+)URGP=)?"
+)
+
+
+def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    reasons = Reasons(len(columns["src"]))
+    reasons.mark(~filled(columns["in"]) & filled(columns["out"]), "sent by the machine that logged it")
+    reasons.mark((protos(columns["proto"]) > 0) & ~filled(columns["dport"]), "a fragment without ports")
+    return columns, reasons
+
+
+def _judge_journal(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    parts = pc.extract_regex(pc.fill_null(columns["message"], ""), _PACKET)
+    packet = dict(zip((one.name for one in parts.type), parts.flatten(), strict=True))
+    reasons = Reasons(len(parts))
+    reasons.mark(parts.is_null().to_numpy(zero_copy_only=False), "other messages")
+    found, judged = _judge({**packet, "ts": columns["ts"]}, source)
+    for code, text in enumerate(judged.texts[1:], 1):
+        reasons.mark(judged.codes == code, text)
+    return found, reasons
+
+
+def _is_text(head: Head) -> bool:
+    return head.matches(r"\bIN=\S* OUT=\S*.* SRC=\S+ DST=\S+ .*PROTO=") and not head.objects
+
+
+def _is_journal(head: Head) -> bool:
+    return head.has_keys("__REALTIME_TIMESTAMP", "MESSAGE")
+
+
+NETFILTER = Format(
+    "netfilter",
+    "kernel lines of nftables, iptables, ufw, firewalld: syslog, journald, dmesg -T, ulogd2 syslogemu",
+    _is_text,
+    line_rows([LinePattern(" PROTO=", TIME + r".*?" + _PACKET)], _judge),
+    packets=True,
+)
+JOURNAL = Format(
+    "journal",
+    "the same in journald's JSON (journalctl -o json)",
+    _is_journal,
+    json_rows({"ts": "/__REALTIME_TIMESTAMP", "message": "/MESSAGE"}, _judge_journal),
+    packets=True,
+)

@@ -1,0 +1,71 @@
+"""nfdump's CSV and JSON (1.6, 1.7): a record is one direction of a flow, with the TCP flags of all its packets.
+
+A TCP flow whose flags hold a SYN and no ACK is a probe. A UDP flow is taken as a datagram by the rules for captures,
+which know answers by their ports, as nothing else tells the two directions. nfdump writes local time without a zone
+(--tz). What softflowd exports of a bidirectional flow names the lower address as the source, and nfdump exchanges
+begin and end of IPFIX flows with sysUpTime: nothing in its output tells either.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from portkin_training.ingest.captures.packets import ACK, SYN
+from portkin_training.ingest.formats.format import Delimited, Format, Source, json_rows
+from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.records import Columns
+from portkin_training.ingest.values.transport import protos, tcp_flags
+
+_COLUMNS = {
+    "ts": ["ts", "firstseen", "tsfirst", "first"],
+    "src": ["sa", "srcaddr", "srcip"],
+    "dst": ["da", "dstaddr", "dstip"],
+    "sport": ["sp", "srcport"],
+    "dport": ["dp", "dstport"],
+    "proto": ["pr", "proto", "protocol"],
+    "flags": ["flg", "flags", "tcpflags"],
+}
+
+
+def one_way(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    """Flows of one direction, of which TCP flags say whether they opened and were never acknowledged."""
+    n = len(columns["src"])
+    reasons = Reasons(n)
+    if "flags" in columns:
+        flags = tcp_flags(columns["flags"])
+        tcp = protos(columns["proto"]) == 6
+        reasons.mark(tcp & (flags & SYN == 0), "backscatter or begun before")
+        reasons.mark(tcp & (flags & ACK != 0), "answered or used, or an answer")
+    # Every flow that is left begins with a SYN; a RST or FIN behind it changes nothing.
+    return {**columns, "flags": pa.array(["SYN"] * n)}, reasons
+
+
+def _is_header(line: str) -> bool:
+    return line.startswith(("ts,te,td,", "firstSeen,", "tsFirst,"))
+
+
+NFDUMP_CSV = Format(
+    "nfdump",
+    "nfdump -o csv",
+    lambda head: bool(head.lines) and _is_header(head.lines[0]),
+    Delimited(",", _COLUMNS, one_way, _is_header, end=("Summary", "No matching flows")),
+    packets=True,
+)
+NFDUMP_JSON = Format(
+    "nfdump-json",
+    "nfdump -o json",
+    lambda head: head.has_keys("export_sysid", "first") or head.has_keys("src4_addr") or head.has_keys("src6_addr"),
+    json_rows(
+        {
+            "ts": ["/first", "/t_first"],
+            "src": ["/src4_addr", "/src6_addr"],
+            "dst": ["/dst4_addr", "/dst6_addr"],
+            "sport": "/src_port",
+            "dport": "/dst_port",
+            "proto": "/proto",
+            "flags": "/tcp_flags",
+        },
+        one_way,
+    ),
+    packets=True,
+)

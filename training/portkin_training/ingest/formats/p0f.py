@@ -1,0 +1,53 @@
+"""p0f 3: its own log, and T-Pot's JSON of it. A ``syn`` record is a SYN; p0f writes one line for identical
+retransmits, and local time without a zone (--tz)."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from portkin_training.ingest.formats.format import Format, LinePattern, Source, is_in, json_rows, line_rows
+from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.records import Columns
+
+
+def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
+    n = len(columns["src"])
+    reasons = Reasons(n)
+    reasons.mark(~is_in(columns["module"], "syn"), "other kinds of events")
+    constant = {name: pa.array([text] * n) for name, text in (("proto", "tcp"), ("flags", "SYN"))}
+    return {**columns, **constant}, reasons
+
+
+P0F = Format(
+    "p0f",
+    "p0f 3 log",
+    lambda head: head.matches(r"^\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] mod=[^|]+\|cli="),
+    line_rows(
+        [
+            LinePattern(
+                "mod=",
+                r"^\[(?P<ts>[^\]]+)\] mod=(?P<module>[^|]+)\|cli=(?P<src>[^/|]+)/(?P<sport>\d+)\|"
+                r"srv=(?P<dst>[^/|]+)/(?P<dport>\d+)",
+            )
+        ],
+        _judge,
+    ),
+    packets=True,
+)
+P0F_JSON = Format(
+    "p0f-json",
+    "p0f in T-Pot's JSON",
+    lambda head: head.has_keys("mod", "client_ip", "server_port"),
+    json_rows(
+        {
+            "ts": "/timestamp",
+            "module": "/mod",
+            "src": "/client_ip",
+            "sport": "/client_port",
+            "dst": "/server_ip",
+            "dport": "/server_port",
+        },
+        _judge,
+    ),
+    packets=True,
+)

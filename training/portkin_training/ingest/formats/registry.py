@@ -1,0 +1,55 @@
+"""The table of formats, in the order in which an input is compared with them."""
+
+from __future__ import annotations
+
+from portkin_training.ingest.formats.argus import ARGUS
+from portkin_training.ingest.formats.aws_vpc import AWS_VPC
+from portkin_training.ingest.formats.azure import AZURE
+from portkin_training.ingest.formats.cisco_asa import ASA
+from portkin_training.ingest.formats.filterlog import FILTERLOG
+from portkin_training.ingest.formats.format import Format, Head
+from portkin_training.ingest.formats.fortigate import FORTIGATE
+from portkin_training.ingest.formats.gcp import GCP
+from portkin_training.ingest.formats.honeypots import COWRIE, DIONAEA, ENDLESSH, HONEYTRAP, OPENCANARY
+from portkin_training.ingest.formats.mikrotik import MIKROTIK
+from portkin_training.ingest.formats.netfilter import JOURNAL, NETFILTER
+from portkin_training.ingest.formats.nfdump import NFDUMP_CSV, NFDUMP_JSON
+from portkin_training.ingest.formats.p0f import P0F, P0F_JSON
+from portkin_training.ingest.formats.palo_alto import PALO_ALTO
+from portkin_training.ingest.formats.silk import SILK
+from portkin_training.ingest.formats.suricata_eve import EVE
+from portkin_training.ingest.formats.ulogd import ULOGD
+from portkin_training.ingest.formats.zeek_conn import CONN_LOG
+
+FORMATS: tuple[Format, ...] = (
+    CONN_LOG,
+    EVE,
+    NETFILTER,
+    JOURNAL,
+    ULOGD,
+    FILTERLOG,
+    MIKROTIK,
+    ASA,
+    FORTIGATE,
+    PALO_ALTO,
+    AWS_VPC,
+    GCP,
+    AZURE,
+    NFDUMP_CSV,
+    NFDUMP_JSON,
+    ARGUS,
+    SILK,
+    COWRIE,
+    OPENCANARY,
+    P0F,
+    P0F_JSON,
+    DIONAEA,
+    HONEYTRAP,
+    ENDLESSH,
+)
+BY_NAME = {one.name: one for one in FORMATS}
+
+
+def recognised(head: Head) -> Format | None:
+    """The first format that an input begins like; None for none."""
+    return next((one for one in FORMATS if one.recognise(head)), None)

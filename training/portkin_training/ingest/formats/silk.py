@@ -1,0 +1,37 @@
+"""SiLK's rwcut: columns between bars, a record is one direction of a flow; what counts is as for nfdump's.
+
+From SiLK's documentation (3.19 to 3.23); Debian and PyPI have no package of it. Times are UTC unless rwcut was told
+otherwise. Columns sIP, dIP, sPort, dPort, protocol, flags and sTime are needed.
+"""
+
+from __future__ import annotations
+
+from portkin_training.ingest.formats.format import Delimited, Format
+from portkin_training.ingest.formats.nfdump import one_way
+
+
+def _is_header(line: str) -> bool:
+    names = {name.strip().lower() for name in line.split("|")}
+    return {"sip", "dip", "stime"} <= names
+
+
+SILK = Format(
+    "silk",
+    "SiLK rwcut",
+    lambda head: bool(head.lines) and _is_header(head.lines[0]),
+    Delimited(
+        "|",
+        {
+            "ts": ["stime", "stime+msec"],
+            "src": ["sip"],
+            "dst": ["dip"],
+            "sport": ["sport"],
+            "dport": ["dport"],
+            "proto": ["pro", "protocol"],
+            "flags": ["flags"],
+        },
+        one_way,
+        _is_header,
+    ),
+    packets=True,
+)

@@ -1,0 +1,137 @@
+"""One input of any kind: what it is, by its first bytes, and what it holds, as packets or probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from portkin.errors import InputError
+from portkin_training.core.probes import Probes
+from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.captures.options import CaptureOptions
+from portkin_training.ingest.captures.pcap import is_capture, read_capture
+from portkin_training.ingest.formats.format import Head, Source, first_bytes
+from portkin_training.ingest.formats.registry import BY_NAME, FORMATS, recognised
+from portkin_training.ingest.reading import Reading
+from portkin_training.ingest.streams import modified_us
+from portkin_training.ingest.tables.columns import ColumnMap, csv_rows, parquet_rows
+from portkin_training.ingest.tables.json_columns import json_rows
+from portkin_training.ingest.values.stamps import Clock
+
+KINDS = ("pcap", *(one.name for one in FORMATS), "json", "csv", "parquet")
+"""Kinds of input; "pcap" is either capture format, "zeek" either form of conn.log."""
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How an input is read.
+
+    Attributes:
+        kind: one of `KINDS` for every input; None: each as its first bytes say.
+        columns: the columns of CSV, Parquet and JSON lines, and how stamps and addresses are read.
+        any_state: flows that were answered count too, as for the log of a honeypot.
+        captures: how captures are read.
+    """
+
+    kind: str | None = None
+    columns: ColumnMap = field(default_factory=ColumnMap)
+    any_state: bool = False
+    captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
+
+
+def detect(path: Path) -> str:
+    """Which of `KINDS` a file is, from its first (decompressed) bytes.
+
+    Raises:
+        InputError: no such file, or its beginning is none of theirs.
+    """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; name the files in it")
+    data = first_bytes(path)
+    if is_capture(data):
+        return "pcap"
+    if data.startswith(b"PAR1"):
+        return "parquet"
+    head = Head(data)
+    if found := recognised(head):
+        return found.name
+    if head.text.lstrip()[:1] in ("{", "["):
+        return "json"
+    if any(mark in head.text.partition("\n")[0] for mark in ",;\t|") and b"\0" not in data:
+        return "csv"
+    raise InputError(
+        f"{path}: byte 0: {data[:8].hex(' ') or 'nothing'} begins no capture, log, CSV or Parquet file of a known "
+        f"format; name the right file, or tell `portkin ingest` what it is with --format"
+    )
+
+
+def read_input(
+    path: Path, reading: Reading | None = None, options: InputOptions | None = None
+) -> Iterator[Packets | Probes]:
+    """What an input holds, in chunks: packets of captures and of logs of packets, else the rows that are probes.
+
+    Raises:
+        InputError: no such file, none of `KINDS`, or it lacks what is needed.
+    """
+    path, options = Path(path), options or InputOptions()
+    reading = Reading(str(path)) if reading is None else reading
+    kind = options.kind or detect(path)
+    if kind == "pcap":
+        yield from read_capture(path, reading, options.captures)
+        return
+    reading.kind = kind
+    decoder = options.columns.decoder(reading, latest=modified_us(path))
+    chosen = BY_NAME.get(kind)
+    if chosen is not None:
+        chunks = chosen.rows(Source(path, reading, options.any_state))
+    else:
+        chunks = {"csv": csv_rows, "parquet": parquet_rows, "json": json_rows}[kind](path, options.columns, reading)
+    seq = 0
+    for rows in chunks:
+        if chosen is not None and chosen.packets:
+            yield decoder.packets(rows)
+            continue
+        probes = decoder.probes(rows, seq)
+        seq += len(probes)
+        yield probes
+    _note_clock(decoder.clock, reading)
+
+
+def session_us(kind: str) -> int:
+    """How far apart, us, records of one session may lie in a format; 0 where it has one record for each."""
+    chosen = BY_NAME.get(kind)
+    return (chosen.session or 0) * 1_000_000 if chosen else 0
+
+
+def _note_clock(clock: Clock, reading: Reading) -> None:
+    if clock.local:
+        reading.note(
+            f"{clock.local:,} times name no zone and were taken for {clock.tz}"
+            + ("; --tz names another" if clock.tz == "UTC" else "")
+        )
+    if clock.ambiguous:
+        reading.note(
+            f"{clock.ambiguous:,} times lie in an hour that a change of clocks in {clock.tz} repeats or skips; "
+            f"each was taken for the earlier one. Log in UTC to keep them apart"
+        )
+    if clock.yearless:
+        reading.note(
+            f"{clock.yearless:,} times name no year; "
+            + (
+                "they count from the year given"
+                if clock.year is not None
+                else "each was taken for the last before the file was changed (--year names the first one's)"
+            )
+        )
+
+
+def refuse_nothing(readings: Sequence[Reading], probes: int) -> None:
+    """Raise InputError where the inputs gave no probe at all: a result of nothing must not take the place of a good
+    one. The message says what became of their rows."""
+    if probes:
+        return
+    read = any(reading.read - reading.bad > 0 for reading in readings)
+    raise InputError(("nothing usable. " if read else "nothing could be read. ") + "; ".join([
+        sentence for reading in readings for sentence in (reading.nothing_usable(), *reading.problems[:2])
+    ]))  # fmt: skip

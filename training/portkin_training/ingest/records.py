@@ -1,0 +1,147 @@
+"""From rows of columns, as a format's reader finds them, to probes or packets: the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from portkin.errors import InputError
+from portkin_training.core.probes import Probes
+from portkin_training.core.protocols import TCP
+from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.reading import NAMED, Reading
+from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.values.addresses import addresses
+from portkin_training.ingest.values.stamps import Clock
+from portkin_training.ingest.values.transport import ports, protos, tcp_flags
+
+FIELDS = ("ts", "src", "dst", "sport", "dport", "proto")
+"""The columns of a probe; sport may be missing."""
+
+Columns = dict[str, pa.Array]
+
+
+@dataclass
+class Rows:
+    """A chunk of n rows of an input.
+
+    Attributes:
+        columns: field -> (n,) values, text or typed: `FIELDS`, and "flags" of packets.
+        where: (n,) number of each row, for people.
+        reasons: why rows are no probes.
+        what: what ``where`` counts.
+    """
+
+    columns: Mapping[str, pa.Array]
+    where: NDArray[np.int64]
+    reasons: Reasons | None = None
+    what: str = "line"
+
+
+@dataclass
+class Decoder:
+    """Makes probes of rows, and counts in ``reading`` those that are none or make no sense.
+
+    Attributes:
+        names: host names are allowed as addresses; see `values.addresses.name_address`.
+        constants: field -> text that every row has where no column says so.
+    """
+
+    reading: Reading
+    clock: Clock = field(default_factory=Clock)
+    names: bool = False
+    constants: Mapping[str, str] = field(default_factory=dict)
+
+    def packets(self, rows: Rows) -> Packets:
+        """The rows as packets of the recording; those of other protocols are skipped."""
+        n = len(rows.where)
+        flags = tcp_flags(rows.columns["flags"]) if "flags" in rows.columns else np.zeros(n, np.uint8)
+        (ts, src, dst, sport, dport, proto), kept = self._values(rows)
+        flags = np.where(proto == TCP, flags[kept], 0).astype(np.uint8)
+        n = len(ts)
+        return Packets(ts, src, dst, sport, dport, proto, flags, np.zeros(n, np.uint32), np.zeros(n, np.int64))
+
+    def probes(self, rows: Rows, seq: int = 0) -> Probes:
+        """The rows without a reason as probes; the first has the place ``seq`` in the recording."""
+        (ts, src, dst, sport, dport, proto), _ = self._values(rows)
+        return Probes(ts, np.arange(seq, seq + len(ts)), src, dst, sport, dport, proto, np.zeros(len(ts), np.uint8))
+
+    def _values(self, rows: Rows) -> tuple[tuple[NDArray[Any], ...], NDArray[np.int64]]:
+        """ts, src, dst, sport, dport, proto of the rows that count, and which these are."""
+        n = len(rows.where)
+        columns = {name: pa.array([text] * n, pa.string()) for name, text in self.constants.items()} | {**rows.columns}
+        reasons = rows.reasons or Reasons(n)
+        missing = [name for name in FIELDS if name not in columns and name != "sport"]
+        if missing:
+            raise InputError(
+                f"{self.reading.path}: {self.reading.kind} records hold no {', '.join(missing)}; "
+                f"give it with {' and '.join('--' + name for name in missing)}"
+            )
+        proto = protos(columns["proto"])
+        reasons.mark(proto == 0, "neither TCP nor UDP")
+        self.reading.skipped.update(reasons.counted())
+        self.reading.read += n
+        picked = np.flatnonzero(reasons.kept)
+        if len(picked) < n:
+            taken = pa.array(picked)
+            columns = {name: columns[name].take(taken) for name in FIELDS if name in columns}
+        ts, bad_ts = self.clock.stamps(columns["ts"])
+        src, bad_src = addresses(columns["src"], names=self.names)
+        dst, bad_dst = addresses(columns["dst"], names=self.names)
+        m = len(picked)
+        sport, bad_sport = (
+            ports(columns["sport"], proto[picked], optional=True)
+            if "sport" in columns
+            else (np.zeros(m, np.uint16), np.zeros(m, np.bool_))
+        )
+        dport, bad_dport = ports(columns["dport"], proto[picked])
+        bad = {"ts": bad_ts, "src": bad_src, "dst": bad_dst, "sport": bad_sport, "dport": bad_dport}
+        kept = ~np.logical_or.reduce([*bad.values()])
+        if not kept.all():
+            self._report(columns, rows.where[picked], rows.what, bad)
+        values = tuple(column[kept] for column in (ts, src, dst, sport, dport, proto[picked]))
+        return values, picked[kept]
+
+    def _report(
+        self, columns: Mapping[str, pa.Array], where: NDArray[np.int64], what: str, bad: Mapping[str, NDArray[np.bool_]]
+    ) -> None:
+        left = np.ones(len(where), np.bool_)
+        reasons = {}
+        for name, mask in bad.items():
+            reasons[name] = mask & left
+            left &= ~mask
+        named = np.flatnonzero(~left)[: max(0, NAMED - self.reading.bad)]
+        for row in named:
+            name = next(name for name, mask in reasons.items() if mask[row])
+            value = columns[name][int(row)].as_py()
+            self.reading.problem(f"{what} {where[row]}", f"{name} {value!r} is {self._expected(name, value)}")
+        for name, mask in reasons.items():
+            if count := int(mask.sum()):
+                self.reading.bad += count
+                self.reading.bad_reasons[f"{name} is {_EXPECTED[name]}"] += count
+
+    def _expected(self, name: str, value: object) -> str:
+        """What the value is not, and what to do."""
+        text = _EXPECTED[name]
+        letters = any(map(str.isalpha, str(value))) and ":" not in str(value)
+        if name in ("src", "dst") and letters and not self.names:
+            return f"{text}; --names takes host names as addresses"
+        if name == "ts" and self.clock.unit != "auto" and str(value).replace(".", "", 1).isdigit():
+            return f"{text} in --unit {self.clock.unit}; leave --unit out, or name the right one"
+        if name == "ts" and str(value).count(":") == 2 and str(value)[:3].replace(":", "").isdigit():
+            return f"{text}: it has no date; have the program write one (argus: `ra -u`)"
+        return text
+
+
+_EXPECTED = {
+    "ts": "no time",
+    "src": "no address",
+    "dst": "no address",
+    "sport": "no port from 0 to 65535",
+    "dport": "no port from 0 to 65535",
+}

@@ -1,0 +1,30 @@
+"""Rows from JSON lines of any program, mapped by options or known by the usual names of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from portkin_training.ingest.formats.format import Head, first_bytes
+from portkin_training.ingest.logs.json_lines import JsonPaths, json_blocks, leaves, pointer
+from portkin_training.ingest.reading import Reading
+from portkin_training.ingest.records import Rows
+from portkin_training.ingest.tables.columns import ColumnMap
+
+
+def json_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows]:
+    """The rows of a file of JSON objects, one a line; a column is the path to a value: ``src=source.ip``.
+
+    Raises:
+        InputError: no such file, or the first objects lack a value that is needed.
+    """
+    reading.kind = "json"
+    found: dict[str, tuple[str, ...]] = {}
+    head = first_bytes(path)
+    for one in Head(head).objects:
+        for keys in leaves(one):
+            found.setdefault(".".join(keys), keys)
+    chosen = columns.resolve(path, [*found], reading)
+    paths = JsonPaths({name: pointer(*found[column]) for name, column in chosen.items()})
+    for first, block in json_blocks(path, reading, head):
+        yield Rows(*paths.columns(block, first, reading))

@@ -1,0 +1,244 @@
+"""Stamps out of timestamps, numbers and text in the forms that logs use, as microseconds since 1970, UTC.
+
+Text may be a number (seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size), or a
+date and a time: ISO 8601 and its kin (``2026-01-01T00:00:00.5+0100``, ``2026/01/01 00:00:00``), as syslog and dmesg
+write them (``Jan  1 00:00:00``, ``Thu Jan  1 00:00:00 2026``), and as web servers do (``01/Jan/2026:00:00:00 +0000``).
+Day and month as numbers in another order than year, month, day are not read: they can mean two dates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from portkin.errors import ConfigError
+
+MICROSECONDS = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 0.001}
+"""Unit of numeric stamps -> microseconds in it."""
+UNITS = ("auto", *MICROSECONDS)
+NO_TIME = -1
+"""What a value becomes that is no time."""
+DAY = 86_400_000_000
+
+_YEAR_10000 = 253_402_300_800 * 1_000_000
+_SMALLEST = (("ns", 1e17), ("us", 1e14), ("ms", 1e11))
+"""Unit -> the smallest number taken for it: below 1e11 a number is seconds, up to the year 5138; above it as
+milliseconds is later than March 1973."""
+
+_NUMBER = r"^[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?$"
+_ZONED = r"^[^:]*:.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
+_SYSLOG = (
+    r"^(?:[A-Z][a-z]{2},? +)?(?P<month>[A-Za-z]{3}) +(?P<day>\d{1,2})(?: (?P<year1>\d{4}))?"
+    r" (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,6})?)\d*(?: [A-Z]{3,4})?(?: (?P<year2>\d{4}))?(?P<zone>Z|[+-]\d\d:?\d\d)?:?$"
+)
+_CLF = r"^(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4})[: ](?P<time>\d\d:\d\d:\d\d)(?P<zone>[+-]\d{4})?$"
+_TIDY = (
+    (r"^[\s\"\[]+|[\s\"\]]+$", ""),
+    (r"^([A-Za-z]{3})/(\d\d)/(\d{4}) ", r"\1 \2 \3 "),
+    (r"^(\d{4})[/.](\d\d)[/.](\d\d)", r"\1-\2-\3"),
+    (r"^(\d{4}-\d\d-\d\d)[:_-](\d\d:)", r"\1T\2"),
+    (r"^(.*\d),(\d)", r"\1.\2"),
+    (r"(:\d\d\.\d{6})\d+", r"\1"),
+    (r" ?(?:UTC|GMT)$", "Z"),
+    (r"(\d) +(Z|[+-]\d\d:?\d\d)$", r"\1\2"),
+)
+"""What turns the kin of ISO 8601 into it."""
+_MONTHS = {
+    name: at
+    for at, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
+}
+
+
+@dataclass
+class Clock:
+    """How the stamps of one input are read, and what was noticed meanwhile.
+
+    Attributes:
+        unit: unit of numbers, one of `UNITS`; auto: by their size.
+        tz: zone of text that names none.
+        year: of the first stamp, where text names none; it grows when December turns to January.
+        latest: us; without ``year``, stamps that name no year are of the last one that keeps them before this.
+        local: stamps that named no zone.
+        ambiguous: those of them that a change of clocks makes ambiguous or impossible; the first reading was taken.
+        yearless: stamps that named no year.
+        units: units that numbers were taken for.
+    """
+
+    unit: str = "auto"
+    tz: str = "UTC"
+    year: int | None = None
+    latest: int | None = None
+    local: int = 0
+    ambiguous: int = 0
+    yearless: int = 0
+    units: set[str] = field(default_factory=set)
+    _month: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a unit or zone that is none."""
+        if self.unit not in UNITS:
+            raise ConfigError(f"stamp unit {self.unit!r}: one of {', '.join(UNITS)} is needed")
+        try:
+            ZoneInfo(self.tz)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ConfigError(f"time zone {self.tz!r} is not known; name one as Europe/Berlin or UTC") from None
+
+    def stamps(self, column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Stamps, (n,) int64 us, and a mask of the rows that have none, where they are 0."""
+        kind = column.type
+        if pa.types.is_timestamp(kind):
+            us = pc.cast(column, pa.timestamp("us", kind.tz), safe=False)
+            found = _whole(us) if kind.tz else self._zoned(us)
+        elif pa.types.is_date(kind):
+            found = self._zoned(pc.cast(column, pa.timestamp("us")))
+        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            found = self._text(pc.cast(column, pa.string()))
+        else:
+            found = self._scaled(column)
+        bad = (found < 0) | (found >= _YEAR_10000)
+        return np.where(bad, 0, found), bad
+
+    def _text(self, column: pa.Array) -> NDArray[np.int64]:
+        # Most blocks are of one form throughout: then one cast is all.
+        for kind in (pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC")):
+            try:
+                cast = pc.cast(column, kind)
+            except pa.ArrowInvalid:
+                continue
+            return self._cast(cast)
+        for pattern, plain in _TIDY:
+            column = pc.replace_substring_regex(column, pattern, plain)
+        column = self._with_year(_iso_of_clf(column))
+        found = np.full(len(column), NO_TIME, np.int64)
+        left = ~column.is_null().to_numpy(zero_copy_only=False)
+        for pattern, kind in (
+            (_NUMBER, pa.float64()),
+            (_ZONED, pa.timestamp("us", "UTC")),
+            ("", pa.timestamp("us")),
+        ):
+            matches = pc.match_substring_regex(column, pattern).fill_null(False).to_numpy(zero_copy_only=False)
+            rows = np.flatnonzero(left & matches)
+            left[rows] = False
+            if len(rows):
+                found[rows] = self._cast(_forgiving(column.take(pa.array(rows)), kind))
+        return found
+
+    def _cast(self, column: pa.Array) -> NDArray[np.int64]:
+        if pa.types.is_floating(column.type):
+            return self._scaled(column)
+        return _whole(column) if column.type.tz else self._zoned(column)
+
+    def _scaled(self, column: pa.Array) -> NDArray[np.int64]:
+        if pa.types.is_integer(column.type):
+            exact = pc.fill_null(pc.cast(column, pa.int64(), safe=False), NO_TIME).to_numpy()
+        else:
+            exact = pc.fill_null(pc.cast(column, pa.float64(), safe=False), NO_TIME).to_numpy()
+        if self.unit != "auto":
+            return _to_us(exact, self.unit)
+        found = _to_us(exact, "s")
+        large = exact >= _SMALLEST[-1][1]
+        if len(exact) and not large.all():
+            self.units.add("s")
+        for unit, least in _SMALLEST:
+            rows = large & (exact >= least)
+            large &= ~rows
+            if rows.any():
+                found[rows] = _to_us(exact[rows], unit)
+                self.units.add(unit)
+        return found
+
+    def _zoned(self, column: pa.Array) -> NDArray[np.int64]:
+        """Of local times."""
+        self.local += len(column) - column.null_count
+        if self.tz == "UTC":
+            return _whole(column)
+        first, second = (
+            _whole(pc.assume_timezone(column, self.tz, ambiguous=which, nonexistent=which))
+            for which in ("earliest", "latest")
+        )
+        self.ambiguous += int(np.count_nonzero(first != second))
+        return first
+
+    def _with_year(self, column: pa.Array) -> pa.Array:
+        """The column with the stamps of syslog and dmesg as ISO 8601; the others as they are."""
+        parts = pc.extract_regex(column, _SYSLOG)
+        if parts.null_count == len(parts):
+            return column
+        month, day, year1, time, year2, zone = parts.flatten()
+        dates = pc.binary_join_element_wise(month, day, year1, year2, " ").dictionary_encode()
+        known = [self._date(*text.split(" ")) if text else None for text in self._dates(dates)]
+        date = pa.array([*known, None], pa.string()).take(pc.fill_null(dates.indices, len(known)))
+        return pc.coalesce(pc.binary_join_element_wise(date, "T", time, zone, ""), column)
+
+    def _dates(self, dates: pa.Array) -> list[str | None]:
+        texts = dates.dictionary.to_pylist()
+        counts = np.bincount(dates.indices.drop_null().to_numpy(), minlength=len(texts))
+        self.yearless += sum(int(n) for text, n in zip(texts, counts, strict=True) if text and text.endswith("  "))
+        return texts
+
+    def _date(self, month: str, day: str, year1: str, year2: str) -> str | None:
+        number = _MONTHS.get(month.capitalize())
+        if number is None:
+            return None
+        if year := year1 or year2:
+            return f"{year}-{number:02d}-{int(day):02d}"
+        if self.year is not None:
+            if number < self._month - 6:
+                self.year += 1
+            self._month = number
+            return f"{self.year:04d}-{number:02d}-{int(day):02d}"
+        latest = datetime.now(UTC) if self.latest is None else datetime.fromtimestamp(self.latest / 1e6, UTC)
+        for year in range(latest.year + 1, latest.year - 8, -1):
+            try:
+                when = datetime(year, number, int(day), tzinfo=UTC)
+            except ValueError:
+                continue
+            if when.timestamp() <= latest.timestamp() + 86_400:
+                return when.strftime("%Y-%m-%d")
+        return None
+
+
+def _iso_of_clf(column: pa.Array) -> pa.Array:
+    parts = pc.extract_regex(column, _CLF)
+    if parts.null_count == len(parts):
+        return column
+    day, month, year, time, zone = parts.flatten()
+    coded = month.dictionary_encode()
+    numbers = [f"{_MONTHS[name]:02d}" if name in _MONTHS else None for name in coded.dictionary.to_pylist()]
+    number = pa.array([*numbers, None], pa.string()).take(pc.fill_null(coded.indices, len(numbers)))
+    date = pc.binary_join_element_wise(year, number, day, "-")
+    return pc.coalesce(pc.binary_join_element_wise(pc.binary_join_element_wise(date, time, "T"), zone, ""), column)
+
+
+def _forgiving(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The column cast, with null for what cannot be."""
+    try:
+        return pc.cast(column, kind)
+    except pa.ArrowInvalid:
+        if len(column) == 1:
+            return pa.nulls(1, kind)
+    half = len(column) // 2
+    return pa.concat_arrays([_forgiving(column[:half], kind), _forgiving(column[half:], kind)])
+
+
+def _to_us(numbers: NDArray[np.generic], unit: str) -> NDArray[np.int64]:
+    scale = MICROSECONDS[unit]
+    if numbers.dtype == np.int64 and unit == "ns":
+        return numbers // 1000  # type: ignore[no-any-return, operator]
+    with np.errstate(invalid="ignore", over="ignore"):
+        us = numbers.astype(np.float64) * scale
+        bad = ~((us >= 0) & (us < _YEAR_10000))
+        if numbers.dtype == np.int64:
+            return np.where(bad, NO_TIME, numbers.astype(np.int64) * int(scale))
+        return np.where(bad, NO_TIME, np.rint(us)).astype(np.int64)
+
+
+def _whole(column: pa.Array) -> NDArray[np.int64]:
+    us: NDArray[np.int64] = pc.fill_null(pc.cast(column, pa.int64()), NO_TIME).to_numpy()
+    return us
