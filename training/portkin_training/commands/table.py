@@ -189,14 +189,20 @@ def info(folder: Path, as_json: bool) -> None:
 @table_option
 @click.option("-o", "--output", type=FOLDER, required=True, help="The picture: .svg, .png or .pdf.")
 @click.option("-n", "--pairs", type=click.IntRange(1), default=60, show_default=True, help="Pairs to draw.")
+@click.option("--width", type=click.FloatRange(3.0, 60.0), default=10.0, show_default=True, metavar="INCHES",
+              help="How wide the page is; 4 for a phone. It is as high as the ports need.")  # fmt: skip
 @proto_option
-def plot(folder: Path, output: Path, pairs: int, proto: Proto) -> None:
-    """Draw the ports with the smallest dissimilarities, with the names of their services."""
+def plot(folder: Path, output: Path, pairs: int, width: float, proto: Proto) -> None:
+    """Draw the ports that lie nearest to each other, with the names of their services.
+
+    Of a table by kin: the pairs between which most scanners are expected to step, and the chance that one does. Of
+    another: the smallest dissimilarities, as Figure 9 of the paper.
+    """
     from portkin_training.tables.drawing import plot_closest
 
     if output.suffix.lower() not in (".svg", ".png", ".pdf"):
         raise click.UsageError(f"--output {output}: the name must end in .svg, .png or .pdf")
-    drawn = plot_closest(Table.load(folder), output, proto=proto, pairs=pairs)
+    drawn = plot_closest(Table.load(folder), output, proto=proto, pairs=pairs, width=width)
     click.echo(f"{output}: {drawn} pairs of {proto} ports")
 
 

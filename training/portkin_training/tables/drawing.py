@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -13,14 +14,34 @@ matplotlib.use("Agg")  # a file is drawn, whatever display there is
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from portkin.bundles.table import Rows, Table
 from portkin.files import replacing
 from portkin.net.ports import Port, Proto, service_name
+from portkin_training.tables.graph_layout import GAP, Points, layout
 
 FIG9_PAIRS = 60
-"""How many of the smallest dissimilarities paper 1 draws."""
+"""How many pairs paper 1 draws."""
+WIDTH = 10.0
+"""Inches: of a page on a screen. A phone shows 4."""
+_NEAR = 16
+"""Ports no further apart are next to each other: a scan in a row gets from one to the other, whatever they are."""
+_CHANCES = ("kin",)
+"""Methods whose distance is -log of a chance."""
+_MARGIN = 0.35
+_POINT = 1 / 72
+_FONT, _SMALL = 9.0, 6.5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two ports that lie near each other."""
+
+    one: int
+    other: int
+    weight: float
+    """By which pairs are ranked: the more the nearer."""
+    label: str
 
 
 def as_digraph(table: Table) -> nx.DiGraph:
@@ -59,33 +80,89 @@ def closest_pairs(rows: Rows, n: int) -> list[tuple[int, int, float]]:
     return list(zip(one[chosen].tolist(), other[chosen].tolist(), far[chosen].tolist(), strict=True))
 
 
-def plot_closest(table: Table, path: Path, *, proto: Proto = "tcp", pairs: int = FIG9_PAIRS) -> int:
+def likely_pairs(rows: Rows, n: int) -> list[tuple[int, int, float, float]]:
+    """The ``n`` pairs between which most scanners are expected to step, as (port, port, weight, chance), most first.
+
+    Chance alone favours ports that hardly anybody probes: where two of three sources went on to the next port, it is
+    high, and means little. A table holds no counts; but the rows of all ports name the ports that many sources reach
+    from anywhere. So the weight of a step from p to q is its chance times one more than the number of ports, other
+    than those next to p, that p is a neighbor of; the weight of a pair is that of both its directions, its chance the
+    larger one, and it is in the order of that (the lower port first where both are equal). Ties go to the lower ports.
+    """
+    places, ranks = np.nonzero(np.isfinite(rows.distances))
+    one = rows.ports[places].astype(np.int64)
+    other = rows.neighbors[places, ranks].astype(np.int64)
+    chance = np.exp(-rows.distances[places, ranks].astype(np.float64))
+    leads = np.bincount(other[np.abs(one - other) > _NEAR], minlength=65_536)
+    keys, at = np.unique(np.minimum(one, other) << 16 | np.maximum(one, other), return_inverse=True)
+    weights = np.bincount(at, (1 + leads[one]) * chance, len(keys)).round(9)  # sums differ in their last digits
+    # Of the two directions of a pair, the likelier.
+    order = np.lexsort((one, -chance, at))
+    best = order[np.unique(at[order], return_index=True)[1]]
+    chosen = best[np.argsort(-weights, kind="stable")[:n]]
+    weight = weights[at[chosen]]
+    return list(
+        zip(one[chosen].tolist(), other[chosen].tolist(), weight.tolist(), chance[chosen].tolist(), strict=True)
+    )
+
+
+def pairs_of(table: Table, proto: Proto, n: int) -> list[Pair]:
+    """The pairs to draw: the paper's, by the smallest dissimilarity, unless the table holds chances."""
+    if proto not in table.rows:
+        return []
+    if table.method in _CHANCES:
+        likely = likely_pairs(table.rows[proto], n)
+        return [Pair(one, other, np.log(weight), _percent(chance)) for one, other, weight, chance in likely]
+    return [Pair(one, other, -far, f"{far:.3g}") for one, other, far in closest_pairs(table.rows[proto], n)]
+
+
+def plot_closest(
+    table: Table, path: Path, *, proto: Proto = "tcp", pairs: int = FIG9_PAIRS, width: float = WIDTH
+) -> int:
     """Draw the closest pairs of a protocol into ``path`` (its suffix says the format); returns how many.
 
-    The file is the same, byte for byte, whenever the table is: the layout has a seed, and no date is written.
+    ``width`` is in inches; the page is as high as the ports need. The file is the same, byte for byte, whenever the
+    table is: the layout has no chance in it, and no date is written.
     """
-    closest = closest_pairs(table.rows[proto], pairs) if proto in table.rows else []
+    drawn = pairs_of(table, proto, pairs)
     graph = nx.Graph()
-    for one, other, distance in closest:
-        _add_port(graph, Port(one, proto))
-        _add_port(graph, Port(other, proto))
-        graph.add_edge(f"{one}/{proto}", f"{other}/{proto}", distance=distance)
-    with plt.rc_context({"svg.hashsalt": table.id, "font.size": 9}):
-        figure, axes = plt.subplots(figsize=(14, 10), layout="constrained")
-        _draw(graph, axes)
-        axes.set_title(
-            f"The {len(closest)} smallest dissimilarities between {proto.upper()} ports "
-            f"({table.method}, table {table.id})"
-        )
+    for pair in drawn:
+        _add_port(graph, Port(pair.one, proto))
+        _add_port(graph, Port(pair.other, proto))
+        graph.add_edge(f"{pair.one}/{proto}", f"{pair.other}/{proto}", weight=pair.weight, label=pair.label)
+    inner = width - 2 * _MARGIN
+    sizes = {name: _size(_text(data), _FONT) for name, data in graph.nodes.items()}
+    places, height = layout(graph, sizes, inner)
+    with plt.rc_context({"svg.hashsalt": table.id, "font.size": _FONT, "font.family": "DejaVu Sans"}):
+        figure = plt.figure(figsize=(width, height + 1.0))
+        axes = figure.add_axes((_MARGIN / width, 0.2 / (height + 1.0), inner / width, height / (height + 1.0) or 0.1))
+        axes.set(xlim=(0, inner), ylim=(0, height or 1.0))
         axes.set_axis_off()
+        _draw(graph, sizes, places, axes)
+        figure.text(0.5, 1 - 0.12 / (height + 1.0), _title(table, proto, len(drawn), inner), ha="center", va="top")
         dated = path.suffix.lower() in (".svg", ".pdf")
         with replacing(path) as written:
             figure.savefig(
                 written,
+                dpi=150,
                 metadata={("Date" if path.suffix.lower() == ".svg" else "CreationDate"): None} if dated else None,
             )
         plt.close(figure)
-    return len(closest)
+    return len(drawn)
+
+
+def _title(table: Table, proto: Proto, n: int, width: float) -> str:
+    """What is drawn, in lines that fit."""
+    what = (
+        f"The {n} pairs of {proto.upper()} ports that most scanners probe one after the other, and the chance of it"
+        if table.method in _CHANCES
+        else f"The {n} smallest dissimilarities between {proto.upper()} ports"
+    )
+    return textwrap.fill(f"{what} ({table.method}, table {table.id})", int(width / (0.55 * _FONT * _POINT)))
+
+
+def _percent(chance: float) -> str:
+    return f"{chance:.0%}" if chance >= 0.01 else f"{chance:.1%}"
 
 
 def _add_port(graph: nx.Graph, port: Port) -> None:
@@ -93,64 +170,60 @@ def _add_port(graph: nx.Graph, port: Port) -> None:
     graph.add_node(str(port), number=port.number, proto=port.proto, **({"service": service} if service else {}))
 
 
-def _draw(graph: nx.Graph, axes: Axes) -> None:
+def _text(data: dict[str, object]) -> str:
+    return f"{data['number']}\n{data['service']}" if "service" in data else str(data["number"])
+
+
+def _size(text: str, font: float) -> tuple[float, float]:
+    """About how wide and high a text and its box are, in inches: letters are 0.62 of the font's size wide."""
+    lines = text.split("\n")
+    return (0.62 * max(map(len, lines)) + 0.7) * font * _POINT, (1.15 * len(lines) + 0.7) * font * _POINT
+
+
+def _draw(graph: nx.Graph, sizes: dict[str, tuple[float, float]], places: dict[str, Points], axes: Axes) -> None:
     if not graph:
-        axes.text(0.5, 0.5, "no two ports of this protocol are in the table", ha="center")
+        axes.text(0.5, 0.5, "no two ports of this protocol are in the table", ha="center", transform=axes.transAxes)
         return
-    places = _layout(graph)
-    far = np.array([distance for _, _, distance in graph.edges(data="distance")])
+    weights = np.array([weight for _, _, weight in graph.edges(data="weight")])
     # As in the paper, the closer the pair the bolder its line.
-    widths = 0.8 + 3.2 * (far.max() - far) / (np.ptp(far) or 1.0)
-    nx.draw_networkx_edges(graph, places, ax=axes, width=widths.tolist(), edge_color="#8d9aa8")
-    for place, distance in zip(_label_places(graph, places), far, strict=True):
+    widths = 0.6 + 3.2 * (weights - weights.min()) / (np.ptp(weights) or 1.0)
+    for (one, other), width in zip(graph.edges, widths.tolist(), strict=True):
+        axes.plot(*zip(places[one], places[other], strict=True), lw=width, color="#8d9aa8", zorder=1)
+    for text, place in _labels(graph, sizes, places):
         axes.text(
-            place[0], place[1], f"{distance:.3g}", ha="center", va="center", fontsize=7, color="#3c4853",
+            place[0], place[1], text, ha="center", va="center", fontsize=_SMALL, color="#3c4853", zorder=2,
             bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.9},
         )  # fmt: skip
     for name, data in graph.nodes.items():
-        text = f"{data['number']}\n{data['service']}" if "service" in data else str(data["number"])
         axes.text(
-            places[name][0], places[name][1], text, ha="center", va="center", fontsize=9, linespacing=0.95,
+            places[name][0], places[name][1], _text(data), ha="center", va="center", linespacing=0.95, zorder=3,
             bbox={"boxstyle": "round,pad=0.25", "facecolor": "#e8f1fa", "edgecolor": "#2b6ca3"},
         )  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
-def _layout(graph: nx.Graph) -> dict[str, NDArray[np.float64]]:
-    """Places for the nodes in the unit square: the largest connected part above, the others in a row below."""
-    parts = sorted(nx.connected_components(graph), key=lambda part: (-len(part), min(part)))
-    sizes = np.sqrt([len(part) for part in parts])
-    below = sizes[1] / (sizes[0] + sizes[1]) if len(parts) > 1 else 0.0
-    edges = np.concatenate([[0.0], np.cumsum(sizes[1:])]) / max(sizes[1:].sum(), 1.0)
-    boxes = [((0.0, below), (1.0, 1.0))]
-    boxes += [((left, 0.0), (right, below)) for left, right in pairwise(edges)]
-    places: dict[str, NDArray[np.float64]] = {}
-    for part, (low, high) in zip(parts, boxes, strict=True):
-        drawn = nx.Graph(graph.subgraph(sorted(part)).edges)
-        names, found = zip(*nx.kamada_kawai_layout(drawn, weight=None).items(), strict=True)
-        places.update(zip(names, _fitted(np.array(found), np.array(low), np.array(high)), strict=True))
-    return places
+def _labels(
+    graph: nx.Graph, sizes: dict[str, tuple[float, float]], places: dict[str, Points]
+) -> list[tuple[str, Points]]:
+    """The labels of edges, and where they lie: along the edge, over no port and no other label.
 
-
-def _fitted(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The points (n, 2), turned so that they spread most from left to right, and stretched to fill the box."""
-    centered = points - points.mean(0)
-    turned = centered @ np.linalg.svd(centered, full_matrices=False)[2].T
-    span = np.ptp(turned, axis=0)
-    flat = span < 1e-6  # points on one line: stay in the middle
-    share = np.where(flat, 0.5, (turned - turned.min(0)) / np.where(flat, 1.0, span))
-    margin = 0.08
-    fitted: NDArray[np.float64] = low + (high - low) * (margin + (1 - 2 * margin) * share)
-    return fitted
-
-
-def _label_places(graph: nx.Graph, places: dict[str, NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """A place for the label of each edge: along it, as far from the nodes and the labels so far as there is."""
-    taken = list(places.values())
+    The boldest come first; a label for which there is no room is left out, since one that hides another says less.
+    """
+    centers = [*places.values()]
+    boxes = [sizes[name] for name in places]
     chosen = []
-    for one, other in graph.edges:
-        along = [places[one] + share * (places[other] - places[one]) for share in np.linspace(0.3, 0.7, 9)]
-        room = [min(float(np.linalg.norm(place - by)) for by in taken) for place in along]
-        chosen.append(along[int(np.argmax(room))])
-        taken.append(chosen[-1])
+    for one, other, data in sorted(graph.edges(data=True), key=lambda edge: (-edge[2]["weight"], edge[:2])):
+        box = _size(data["label"], _SMALL)
+        need = (np.array(boxes) + box) / 2
+        along = [places[one] + share * (places[other] - places[one]) for share in _SHARES]
+        # How far beyond what is needed the nearest box lies, in the direction that has more room.
+        room = [float(((np.abs(np.array(centers) - place) - need).max(1)).min()) for place in along]
+        best = int(np.argmax(np.minimum(room, GAP)))
+        if room[best] >= 0:
+            chosen.append((str(data["label"]), along[best]))
+            centers.append(along[best])
+            boxes.append(box)
     return chosen
+
+
+_SHARES = sorted(np.linspace(0.15, 0.85, 29), key=lambda share: abs(share - 0.5))
+"""Places along an edge to try, the middle first."""
