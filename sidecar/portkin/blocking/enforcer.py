@@ -138,8 +138,8 @@ class Enforcer:
         Raises StorageError, and BackendError where the backend cannot be reached.
         """
         self.open()
-        if not self._reconciler.join():
-            with self._records.changing() as now:
+        with self._records.changing() as now:
+            if not self._reconciler.join():
                 self._reconciler.reconcile(now)
 
     def open(self) -> None:

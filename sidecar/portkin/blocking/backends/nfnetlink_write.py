@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from portkin.blocking.backends.nfnetlink import NETLINK_NETFILTER
@@ -22,6 +23,7 @@ _BATCH_BEGIN, _BATCH_END = 16, 17
 _NEWSETELEM, _DELSETELEM = (_SUBSYSTEM << 8 | number for number in (12, 14))
 _NLM_F_CREATE = 0x400
 _HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
 _CODE = struct.Struct("=i")
 _INET = struct.pack("=BBH", 1, 0, 0)
 _NF_TABLES = struct.pack("=BBH", 0, 0, socket.htons(_SUBSYSTEM))
@@ -29,6 +31,7 @@ _NESTED = 0x8000
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
 _LIST_ELEMENT = 1
 _ELEM_KEY, _ELEM_TIMEOUT, _ELEM_EXPIRATION, _ELEM_EXPR = 1, 4, 5, 7
+_TIMEOUT_HEAD, _EXPIRATION_HEAD = (_ATTRIBUTE.pack(12, kind) for kind in (_ELEM_TIMEOUT, _ELEM_EXPIRATION))
 _DATA_VALUE = 1
 _EXPR_NAME, _EXPR_DATA = 1, 2
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
@@ -43,7 +46,7 @@ class Change(NamedTuple):
     """An element, and with what it is added; of one that is deleted the key alone counts."""
 
     key: bytes
-    """As the kernel has it: an address and a port, padded to four bytes."""
+    """As the kernel has it: an address and a port, padded to a multiple of four bytes."""
     milliseconds: int = 0
     """Until it expires; 0: never."""
     expires: bool = False
@@ -145,15 +148,23 @@ def _bodies(table: str, command: Command) -> Iterator[bytes]:
 
 
 def _element(change: Change) -> bytes:
-    parts = attribute(_ELEM_KEY | _NESTED, attribute(_DATA_VALUE, change.key))
+    after = b""
     if change.milliseconds:
         time = change.milliseconds.to_bytes(8, "big")
-        parts += attribute(_ELEM_TIMEOUT, time)
-        if change.expires:
-            parts += attribute(_ELEM_EXPIRATION, time)
+        after = _TIMEOUT_HEAD + time + _EXPIRATION_HEAD + time if change.expires else _TIMEOUT_HEAD + time
     if change.packets:
         counted = attribute(_COUNTER_BYTES, change.bytes.to_bytes(8, "big"))
         counted += attribute(_COUNTER_PACKETS, change.packets.to_bytes(8, "big"))
         named = attribute(_EXPR_NAME, b"counter\0") + attribute(_EXPR_DATA | _NESTED, counted)
-        parts += attribute(_ELEM_EXPR | _NESTED, named)
-    return attribute(_LIST_ELEMENT | _NESTED, parts)
+        after += attribute(_ELEM_EXPR | _NESTED, named)
+    return _head(len(change.key), len(after)) + change.key + after
+
+
+@lru_cache(maxsize=64)
+def _head(width: int, after: int) -> bytes:
+    """What stands before the key of an element: ``width`` is the key's length, ``after`` that of what follows it."""
+    return (
+        _ATTRIBUTE.pack(12 + width + after, _LIST_ELEMENT | _NESTED)
+        + _ATTRIBUTE.pack(8 + width, _ELEM_KEY | _NESTED)
+        + _ATTRIBUTE.pack(4 + width, _DATA_VALUE)
+    )

@@ -70,7 +70,7 @@ class Nftables:
         self._place = place
         self._runner = runner or find_runner()
         self._writer = ElementWriter()
-        self._known = prolongs
+        self._ways = (True, False) if prolongs is None else (prolongs,)
         self._prolongs = False
 
     def setup(self) -> None:
@@ -182,13 +182,13 @@ class Nftables:
 
     def _prove(self) -> None:
         """Set an element of each set, and look whether it is seen; and whether the kernel prolongs it in place."""
-        if self._known is None:
-            self._known = self._try(prolongs=True)
-        self._prolongs = self._known
-        if not self._prolongs and not self._try(prolongs=False):
-            raise BackendError(
-                f"nftables: an element that was set in table inet {self._place.table} is not seen; nothing is blocked"
-            )
+        for prolongs in self._ways:
+            if self._try(prolongs=prolongs):
+                self._prolongs = prolongs
+                return
+        raise BackendError(
+            f"nftables: an element that was set in table inet {self._place.table} is not seen; nothing is blocked"
+        )
 
     def _try(self, *, prolongs: bool) -> bool:
         """Whether trial elements have the time they were extended to."""
