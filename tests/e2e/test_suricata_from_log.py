@@ -11,7 +11,7 @@ from portkin.net.ports import Port
 from portkin_rules.build import write_source_rules
 from portkin_rules.from_log import Decision, read_decisions
 from portkin_rules.rule import read_rules
-from support.captures import BEGIN, ipv4, pcap, tcp, udp
+from support.captures import BEGIN, ipv4, pcap, port_unreachable, tcp, udp
 from support.zeek_process import SCRIPTS
 
 pytestmark = pytest.mark.zeek
@@ -32,11 +32,12 @@ SCANNER, OTHER = "198.51.100.7", "198.51.100.8"
 
 
 def scans() -> bytes:
-    """Twenty UDP ports and twenty TCP ports of a host, one a second, each by a scanner of its own; no answers."""
+    """Twenty UDP ports that refuse, and twenty silent TCP ports of a host, one a second, by a scanner each."""
     packets = []
     for at in range(20):
-        packets.append((BEGIN + 1_000_000 * at, ipv4(SCANNER, "192.0.2.10", 17, udp(40_000 + at, 53 + 7 * at))))
-        packets.append((BEGIN + 1_000_000 * at + 500, ipv4(OTHER, "192.0.2.10", 6, tcp(40_000 + at, 21 + 7 * at))))
+        begin, probe = BEGIN + 1_000_000 * at, ipv4(SCANNER, "192.0.2.10", 17, udp(40_000 + at, 53 + 7 * at))
+        packets += [(begin, probe), (begin + 100, ipv4("192.0.2.10", SCANNER, 1, port_unreachable(probe)))]
+        packets.append((begin + 500, ipv4(OTHER, "192.0.2.10", 6, tcp(40_000 + at, 21 + 7 * at))))
     return pcap(packets)
 
 
@@ -50,7 +51,7 @@ def test_every_form(zeek, tmp_path, form):
     assert 0 == run.returncode, run.stderr
     log = next(tmp_path.glob("portkin.log*"))
     found = list(read_decisions(log))
-    # From the tenth failure on, each of the ten ports before and each later one is decided about, as it is probed.
+    # From the tenth failure at the latest, each port before and each later one is decided about.
     assert {SCANNER: "udp", OTHER: "tcp"} == {decision.src: port.proto for decision in found for port in decision.ports}
     assert {Port(53 + 7 * at, "udp") for at in range(13)} <= ports_of(found, SCANNER)
     assert {Port(21 + 7 * at, "tcp") for at in range(13)} <= ports_of(found, OTHER)
