@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 
 import pytest
@@ -75,3 +76,17 @@ def test_packed_by_others(tmp_path):
     (tmp_path / "portkin.log.gz").write_bytes(gzip.compress(line.encode()))
     expected = [Decision(1000.5, "198.51.100.7", (Port(53, "udp"),))]
     assert expected == list(read_decisions(tmp_path / "portkin.log.gz"))
+
+
+def test_cut_gzip(tmp_path):
+    """Compressed data that breaks off is read as far as it goes, with a warning."""
+    lines = [
+        json.dumps({"ts": at, "kind": "Portkin::DECISION", "src": f"198.51.100.{at}", "proto": "udp", "kept": [53]})
+        for at in range(1, 200)
+    ]
+    path, told = tmp_path / "portkin.log.gz", []
+    path.write_bytes(gzip.compress("\n".join([*lines, ""]).encode())[:-40])
+    found = list(read_decisions(path, told.append))
+    assert [Decision(at, f"198.51.100.{at}", (Port(53, "udp"),)) for at in range(1, 1 + len(found))] == found
+    assert 100 < len(found) < 199
+    assert any("the compressed data is incomplete" in text for text in told)
