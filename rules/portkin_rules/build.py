@@ -96,7 +96,7 @@ def _about(plan: Plan, table: Table, ports: Sequence[Port]) -> list[str]:
     if plan.finds_scanners:
         detector = plan.detector
         lines.append(
-            f"A source is a scanner at its {detector.count}th new contact within {detector.seconds} s without an answer, "
+            f"A source is a scanner after {detector.count} new contacts without an answer within {detector.seconds} s, "
             f"half of them overdue or refused, until it is quiet for {detector.memory} s."
         )
     if plan.mode != "autopilot":

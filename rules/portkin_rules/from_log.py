@@ -100,7 +100,9 @@ def read_decisions(path: Path, warn: Callable[[str], None] = ignore_warning) -> 
                         ) from None
                     if decision is not None:
                         yield decision
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+    except EOFError:
+        warn(f"{path}: the compressed data is incomplete, and its end was skipped; Zeek may still be writing it")
+    except (OSError, UnicodeDecodeError, zlib.error) as error:
         raise RulesError(f"{path}: cannot be read ({reason(error)}); name Zeek's portkin.log") from None
 
 

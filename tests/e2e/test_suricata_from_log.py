@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 
 import pytest
@@ -11,7 +12,7 @@ from portkin.net.ports import Port
 from portkin_rules.build import write_source_rules
 from portkin_rules.from_log import Decision, read_decisions
 from portkin_rules.rule import read_rules
-from support.captures import BEGIN, ipv4, pcap, tcp, udp
+from support.captures import BEGIN, ipv4, pcap, port_unreachable, tcp, udp
 from support.zeek_process import SCRIPTS
 
 pytestmark = pytest.mark.zeek
@@ -32,11 +33,12 @@ SCANNER, OTHER = "198.51.100.7", "198.51.100.8"
 
 
 def scans() -> bytes:
-    """Twenty UDP ports and twenty TCP ports of a host, one a second, each by a scanner of its own; no answers."""
+    """Twenty UDP ports that refuse, and twenty silent TCP ports of a host, one a second, by a scanner each."""
     packets = []
     for at in range(20):
-        packets.append((BEGIN + 1_000_000 * at, ipv4(SCANNER, "192.0.2.10", 17, udp(40_000 + at, 53 + 7 * at))))
-        packets.append((BEGIN + 1_000_000 * at + 500, ipv4(OTHER, "192.0.2.10", 6, tcp(40_000 + at, 21 + 7 * at))))
+        begin, probe = BEGIN + 1_000_000 * at, ipv4(SCANNER, "192.0.2.10", 17, udp(40_000 + at, 53 + 7 * at))
+        packets += [(begin, probe), (begin + 100, ipv4("192.0.2.10", SCANNER, 1, port_unreachable(probe)))]
+        packets.append((begin + 500, ipv4(OTHER, "192.0.2.10", 6, tcp(40_000 + at, 21 + 7 * at))))
     return pcap(packets)
 
 
@@ -50,7 +52,7 @@ def test_every_form(zeek, tmp_path, form):
     assert 0 == run.returncode, run.stderr
     log = next(tmp_path.glob("portkin.log*"))
     found = list(read_decisions(log))
-    # From the tenth failure on, each of the ten ports before and each later one is decided about, as it is probed.
+    # From the tenth failure at the latest, each port before and each later one is decided about.
     assert {SCANNER: "udp", OTHER: "tcp"} == {decision.src: port.proto for decision in found for port in decision.ports}
     assert {Port(53 + 7 * at, "udp") for at in range(13)} <= ports_of(found, SCANNER)
     assert {Port(21 + 7 * at, "tcp") for at in range(13)} <= ports_of(found, OTHER)
@@ -74,3 +76,17 @@ def test_packed_by_others(tmp_path):
     (tmp_path / "portkin.log.gz").write_bytes(gzip.compress(line.encode()))
     expected = [Decision(1000.5, "198.51.100.7", (Port(53, "udp"),))]
     assert expected == list(read_decisions(tmp_path / "portkin.log.gz"))
+
+
+def test_cut_gzip(tmp_path):
+    """Compressed data that breaks off is read as far as it goes, with a warning."""
+    lines = [
+        json.dumps({"ts": at, "kind": "Portkin::DECISION", "src": f"198.51.100.{at}", "proto": "udp", "kept": [53]})
+        for at in range(1, 200)
+    ]
+    path, told = tmp_path / "portkin.log.gz", []
+    path.write_bytes(gzip.compress("\n".join([*lines, ""]).encode())[:-40])
+    found = list(read_decisions(path, told.append))
+    assert [Decision(at, f"198.51.100.{at}", (Port(53, "udp"),)) for at in range(1, 1 + len(found))] == found
+    assert 100 < len(found) < 199
+    assert any("the compressed data is incomplete" in text for text in told)
