@@ -10,7 +10,7 @@ PYTEST_FLAGS ?=
 TEST_WORKERS ?= 3
 BENCH_FLAGS ?=
 
-.PHONY: demo test test-slow lint format bench wheel dev clean help
+.PHONY: demo test test-slow lint format bench wheel deb dev clean help
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,13 @@ dev: $(VENV)/.dev  ## Install everything, editable
 wheel: $(VENV)/.dev  ## Build the wheel into dist/
 	@rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
+
+# A copy of the tree, since dpkg-buildpackage writes beside it. Debian: apt install debhelper help2man python3-venv
+deb:  ## Build the Debian package into dist/
+	@rm -rf build/deb && mkdir -p build/deb/portkin dist
+	@git ls-files -z | xargs -0 cp --parents -t build/deb/portkin
+	cd build/deb/portkin && dpkg-buildpackage --build=binary --no-sign
+	@cp build/deb/portkin_*.deb dist/ && ls -l dist/portkin_*.deb
 
 lint: $(VENV)/.dev  ## Style, import arrows, types, Zeek scripts
 	$(BIN)/ruff check .

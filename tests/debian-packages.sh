@@ -3,7 +3,7 @@
 # The tests that need a missing one are skipped with the reason.
 set -eu
 
-packages="chromium dnsutils iproute2 libpcap0.8 nftables nmap openjdk-17-jre-headless openssh-client procps tcpdump"
+packages="chromium dnsutils iproute2 libpcap0.8 nftables nmap openjdk-17-jre-headless openssh-client procps prometheus tcpdump"
 backported="suricata"  # Debian 12 itself has Suricata 6; its backports have 7
 
 missing=""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.exposition import start_http_server
 
 from portkin.bundles.table import Table
@@ -47,6 +47,8 @@ class Metrics:
             "portkin_latest_request_timestamp_seconds", "When the latest request came; 0 for none", registry=registry
         )
         self._reloads = Counter("portkin_table_reloads", "Attempts to reload the table", ["outcome"], registry=registry)
+        for outcome in ("changed", "same", "refused"):  # from zero on, so that the first one is a rise
+            self._reloads.labels(outcome)
         self._table = Info("portkin_table", "The table now served", registry=registry)
         self._ever_connected = False
         self._clock = clock
@@ -108,6 +110,7 @@ class Exporter:
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         """Listens; port 0 takes a free one. Raises ConfigError where the address cannot be used."""
+        disable_created_metrics()  # a gauge beside each counter, which no dashboard wants
         try:
             served: tuple[WSGIServer, threading.Thread] = start_http_server(port, host, registry)
         except OSError as error:

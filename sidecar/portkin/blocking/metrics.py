@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ class BlockingMetrics:
         self._errors = Counter(
             "portkin_block_errors", "Failures of backend, database or queue", ["component"], registry=registry
         )
+        for component in ("backend", "database", "queue", "defect"):  # from zero on, so that the first one is a rise
+            self._errors.labels(component)
         self._backend = seconds("_backend", "One batch in the backend")
         self._database = seconds("_database", "One batch in the database")
         self._whole = seconds("", "From request read to block in place")
@@ -106,6 +109,8 @@ def _families(active: dict[str, int], stats: BlockingStats, backend: Backend) ->
     ):
         family = GaugeMetricFamily(f"portkin_{name}", text, labels=["mode"])
         for mode, counts in stats.by_mode.items():
-            family.add_metric([mode], getattr(counts, name))
+            ratio = getattr(counts, name)
+            if math.isfinite(ratio):  # of nothing there is no ratio
+                family.add_metric([mode], ratio)
         families.append(family)
     return families

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -124,3 +125,16 @@ def test_a_folder_with_something_else_is_left_as_it_is(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be used"):
         claim_folder(tmp_path / "file", ours, "a work folder")
+
+
+def test_the_shell_completes_commands_and_options():
+    """What bash asks, as the installed completion does: commands by their beginning, and the options of one."""
+
+    def completed(words: str, at: int) -> list[str]:
+        code = "import sys; sys.argv = ['portkin']; from portkin.cli import main; main()"
+        asked = {"_PORTKIN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+        said = subprocess.run([sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True)
+        return [line.partition(",")[2] for line in said.stdout.split()]
+
+    assert ["serve"] == completed("portkin ser", 1)
+    assert {"--config", "--table"} <= set(completed("portkin serve --", 2))
