@@ -83,6 +83,7 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
     """
     from sklearn.metrics import adjusted_rand_score
 
+    from portkin.timeseries.calibration import MONTH
     from portkin.timeseries.indicators import prediction_error
     from portkin_training.rates import calibrate, evaluate
     from portkin_training.rates.affinity import affinity
@@ -131,7 +132,7 @@ def compare(hours: int = 6_000, most: int = 6, profile: str = "small", work: str
         limits = []
         for column in range(len(targets)):
             normal = ~planted[:, column] & (np.arange(hours) >= split.fit) & (np.arange(hours) < half)
-            limits.append(calibrate.threshold(e[normal, column], 1.0, rates.width))
+            limits.append(calibrate.first_threshold(e[normal, column], rates.width / MONTH))
         found = calibrate.detection(e > np.array(limits), planted, later, rates.width)
         print(f"  {name}: recall {found.recall:.2f} of {found.planted} bursts, "
               f"{found.false_per_port_month:.2f} false alarms per port and month")  # fmt: skip

@@ -130,7 +130,7 @@ def test_sidecar_forecasts_what_training_does(wave, tmp_path, names):
     models, choices = bundle(tmp_path / "b", wave, names)
     (trial,) = choices[PORT].members
     (job,) = plan(wave, Affinities.of(wave, 24, None, 0, 300), TINY, [(0, names[0])], 1)
-    task = rolling.task_of(wave, job, 600)
+    task = rolling.task_of(wave, job, 600 if choices[PORT].refit else 525)
     made, _ = registry.fit(job.kind, task, TINY, 0, "cpu")
     found = models.forecasts(wave.ports, wave.counts)[:-1, 0]
     np.testing.assert_allclose(task.forecasts(made), found, rtol=1e-6)
@@ -151,7 +151,7 @@ def test_mean_is_one_weighted_sum_in_the_sidecar(wave, tmp_path):
         singles.append(Forecaster.load(folder).forecasts(wave.ports, wave.counts)[:, 0])
     found = Forecaster.load(tmp_path / "b").forecasts(wave.ports, wave.counts)[:, 0]
     known = ~np.isnan(found)
-    expected = np.expm1(np.mean(np.log1p(singles), axis=0))[known]
+    expected = np.expm1(np.mean(np.log1p(singles), axis=0))[known]  # each corrects its own level
     np.testing.assert_allclose(expected, found[known], rtol=1e-6)
     told = read_manifest(tmp_path / "b", kind="portkin-rates", schema=3).about["models"][str(PORT)]
     assert set(names) == set(told["tried"])
@@ -194,7 +194,7 @@ def test_order_statistic_is_exceeded_at_the_stated_rate():
 def test_planted_bursts_are_found_as_a_user_gets_them(seed):
     """Bursts are in what thresholds are calibrated on, unmarked; those of the later half are found, and false alarms
     stay below the stated rate and a half."""
-    made = simulate(Telescope(hours=3_000, groups=1, group_size=(3, 3), alone=3), seed)
+    made = simulate(Telescope(hours=3_000, groups=1, group_size=(2, 2), alone=3), seed)
     found, planted, false, months = 0, 0, 0, 0.0
     for port, trials in tried(made.rates, ["HAR log"], len(made.rates.ports)).items():
         column = made.rates.column(port)

@@ -19,6 +19,8 @@ TOLERANCE = 0.01
 """A cheaper model ships if its error is within this share of the best one's."""
 EARNS = 0.02
 """An expensive model must be better than the best of the others by more than this share."""
+CONSTANT = 0.05
+"""A constant cannot follow: it must be better than the best of the others by more than this share."""
 COMBINED = (2, 3, 4)
 """How many of the best weighted sums a combination is the mean of."""
 BASELINES = ("median", "last value", "seasonal naive", "moving average", "moving median", "EWMA", "EWMA log")
@@ -137,6 +139,7 @@ def _best(
         if combine:
             cheap = [*cheap, *_combinations(rates, cheap, blocks)]
         scores = _scores(rates, cheap, blocks)
+        scores += [np.log1p(CONSTANT) * any(trial.model == "median" for trial in one.members) for one in cheap]
         close = [at for at in range(len(cheap)) if scores[at] <= scores.min() + np.log1p(tolerance)]
         best, reason = cheap[min(close, key=lambda at: (cheap[at].cost, scores[at]))], "least error over the blocks"
     else:

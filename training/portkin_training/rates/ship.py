@@ -20,9 +20,9 @@ from portkin_training.rates.calibrate import Calibrated, calibrate
 from portkin_training.rates.choice import Choice
 from portkin_training.rates.evaluate import Job
 from portkin_training.rates.models.export import to_onnx, write_models
-from portkin_training.rates.models.linear import Linear, mean_of
+from portkin_training.rates.models.linear import Corrected, Linear, mean_of
 from portkin_training.rates.models.registry import KINDS, Profile, fit
-from portkin_training.rates.models.task import Floats, Predictor
+from portkin_training.rates.models.task import Floats, Predictor, season_of
 from portkin_training.rates.rolling import ORIGINS, Trial, cuts, task_of
 from portkin_training.rates.series.rate_series import Rates
 
@@ -49,13 +49,14 @@ def fit_chosen(rates: Rates, choice: Choice, used: Profile, seed: int, device: s
     if len(made) == 1:
         predictor = made[0]
     else:
-        longest = max(one.length for one in made)
+        longest = max(season_of(rates.width), *(one.length for one in made))
         predictor = mean_of(
             [
                 one.wider(longest, [features.index(port) for port in trial.features], len(features))
                 for one, trial in zip(made, choice.members, strict=True)
-                if isinstance(one, Linear)
-            ]
+                if isinstance(one, Linear | Corrected)
+            ],
+            season_of(rates.width),
         )
     columns = [rates.column(port) for port in features]
     scaling = Scaling.fit(rates.counts[:fitted, columns], logarithm=KINDS[choice.members[0].model].logarithm)

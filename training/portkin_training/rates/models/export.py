@@ -20,7 +20,7 @@ from torch import nn
 from portkin.bundles.forecast import KIND, MODELS, SCHEMA, Model, Rules
 from portkin.bundles.manifest import write_bundle
 from portkin_training.rates.models.baselines import MovingMedian, Trees
-from portkin_training.rates.models.linear import Linear
+from portkin_training.rates.models.linear import Corrected, Linear
 from portkin_training.rates.models.lstm import Lstm
 from portkin_training.rates.models.task import Predictor
 
@@ -38,6 +38,8 @@ def to_onnx(model: Predictor, features: int) -> bytes:
         made = _network(model, features)
     elif isinstance(model, Linear):
         made = _linear(model)
+    elif isinstance(model, Corrected):
+        made = _corrected(model)
     elif isinstance(model, MovingMedian):
         made = _moving_median(model, features)
     elif isinstance(model, Trees):
@@ -83,6 +85,36 @@ def _linear(model: Linear) -> onnx.ModelProto:
         helper.make_node("Cast", ["sums"], ["forecast"], to=TensorProto.FLOAT),
     ]
     return _graph(nodes, constants, *model.weights.shape)
+
+
+def _corrected(model: Corrected) -> onnx.ModelProto:
+    """All sums at once, each moved towards the latest level, and their mean; in double precision within."""
+    number, length, features = model.weights.shape
+    latest = np.zeros((length, features))
+    latest[length - model.span :, 0] = 1 / model.span
+    constants: dict[str, NDArray[Any]] = {
+        "flat": np.array([-1, length * features], dtype=np.int64),
+        "weights": model.weights.reshape(number, -1).T.astype(np.float64),
+        "bias": model.bias.astype(np.float64),
+        "latest": latest.reshape(-1, 1),
+        "allowed": model.allowed.astype(np.float64),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["window", "flat"], ["single"]),
+        helper.make_node("Cast", ["single"], ["values"], to=TensorProto.DOUBLE),
+        helper.make_node("Gemm", ["values", "weights", "bias"], ["sums"]),
+        helper.make_node("MatMul", ["values", "latest"], ["level"]),
+        helper.make_node("Sub", ["level", "sums"], ["distance"]),
+        helper.make_node("Mul", ["distance", "distance"], ["squared"]),
+        helper.make_node("Add", ["squared", "allowed"], ["whole"]),
+        helper.make_node("Div", ["squared", "whole"], ["taken"]),
+        helper.make_node("Mul", ["distance", "taken"], ["moved"]),
+        helper.make_node("Add", ["sums", "moved"], ["corrected"]),
+        helper.make_node("ReduceMean", ["corrected", "columns"], ["mean"], keepdims=0),
+        helper.make_node("Cast", ["mean"], ["forecast"], to=TensorProto.FLOAT),
+    ]
+    constants["columns"] = np.array([1], dtype=np.int64)
+    return _graph(nodes, constants, length, features)
 
 
 def _moving_median(model: MovingMedian, features: int) -> onnx.ModelProto:

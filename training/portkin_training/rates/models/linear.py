@@ -1,4 +1,5 @@
-"""Forecasts that are a weighted sum of a window: naive ones, averages, exponential smoothing, and their mean.
+"""Forecasts that are a weighted sum of a window: naive ones, averages, exponential smoothing; also with their level
+corrected online, and their mean.
 
 Each is one matrix product in ONNX, computed in double precision, so the sidecar forecasts what training did.
 """
@@ -6,7 +7,7 @@ Each is one matrix product in ONNX, computed in double precision, so the sidecar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ AVERAGES = (2, 3, 6, 12, 24, 48, 168)
 ALPHAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 BETAS = (0.05, 0.2)
 DAMPING = (0.8, 0.95)
+DOUBT = 3.0
+"""Sigmas at which half of the distance between the latest level and a forecast is taken for real."""
+LEAST_SIGMA = 1e-3
 CUT = 1e-3
 """The share of a smoother's weight that is cut off with bins long ago."""
 
@@ -46,10 +50,70 @@ class Linear:
         return Linear(weights, self.bias)
 
 
-def mean_of(models: Sequence[Linear]) -> Linear:
-    """The mean of several forecasts of windows of one shape, which is one weighted sum again."""
-    return Linear(
-        np.mean([model.weights for model in models], axis=0), float(np.mean([model.bias for model in models]))
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """The mean of weighted sums whose level is corrected online: `weights` (k, length, f), `bias` (k,).
+
+    Where the target's mean over the latest `span` bins is away from a sum's forecast by more than noise, `sigma` (k,)
+    being what is usual, the forecast is moved there: by d times d^2 / (d^2 + (3 sigma)^2), with d the distance. A tenth
+    of it at one sigma, half at three, nearly all of it at ten. So a level that moves is followed by models that have
+    learnt to average over months. An infinite sigma corrects nothing.
+    """
+
+    weights: Floats
+    bias: Floats
+    sigma: Floats
+    span: int
+
+    @property
+    def length(self) -> int:
+        """Bins per window."""
+        return int(self.weights.shape[1])
+
+    def predict(self, window: NDArray[np.float32]) -> Floats:
+        """(w, length, f) -> (w,), in double precision, float32 as ONNX returns it."""
+        whole = window.astype(np.float64)
+        sums = np.tensordot(whole, self.weights, ((1, 2), (1, 2))) + self.bias
+        distance = whole[:, -self.span :, 0].mean(axis=1)[:, None] - sums
+        squared = distance**2
+        corrected = sums + distance * squared / (squared + self.allowed)
+        found: Floats = corrected.mean(axis=1).astype(np.float32)
+        return found
+
+    @property
+    def allowed(self) -> Floats:
+        """(3 sigma)^2: (k,), finite, as ONNX has it."""
+        return np.minimum((DOUBT * self.sigma) ** 2, 1e30)
+
+    def wider(self, length: int, places: Sequence[int], features: int) -> Corrected:
+        """The same over windows of `length` bins of `features` ports, of which `places` are its own."""
+        weights = np.zeros((len(self.weights), length, features))
+        weights[:, length - self.length :, list(places)] = self.weights
+        return replace(self, weights=weights)
+
+
+def corrected(task: Task, base: Linear) -> Corrected:
+    """A weighted sum with its level corrected; what distance is usual comes from the fitted part."""
+    base = base.wider(max(base.length, task.season), range(base.weights.shape[1]), base.weights.shape[1])
+    window, _ = task.fitted(base.length)
+    distance = np.abs(window[:, -task.season :, 0].mean(axis=1) - base.predict(window))
+    sigma = max(1.4826 * float(np.median(distance)), LEAST_SIGMA)
+    return Corrected(base.weights[None], np.array([base.bias]), np.array([sigma]), task.season)
+
+
+def mean_of(models: Sequence[Linear | Corrected], span: int) -> Corrected:
+    """The mean of several forecasts of windows of one shape."""
+    parts = [
+        model
+        if isinstance(model, Corrected)
+        else Corrected(model.weights[None], np.array([model.bias]), np.array([np.inf]), span)
+        for model in models
+    ]
+    return Corrected(
+        np.concatenate([part.weights for part in parts]),
+        np.concatenate([part.bias for part in parts]),
+        np.concatenate([part.sigma for part in parts]),
+        span,
     )
 
 
