@@ -5,6 +5,7 @@
 ##! ``portkin/websocket`` lets the sidecar in, ``portkin/broker`` does so over
 ##! Broker.
 
+@load ./link-layers
 @load ./config
 @load ./api
 @load ./sources

@@ -11,13 +11,16 @@ from hypothesis.extra import numpy as st_numpy
 
 from portkin_training.core.probes import Probes
 from portkin_training.core.unaligned import kernel
-from portkin_training.ingest.captures.layers import REASONS, STORED, decode
+from portkin_training.ingest.captures.layers import VLAN, VNI, decode
+from portkin_training.ingest.captures.link_types import NAMES, NFLOG_BIG
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcap import read_capture
+from portkin_training.ingest.captures.reasons import REASONS, STORED
 from portkin_training.ingest.contacts import CONTACT, Contacts, contacts_from_packets
 from portkin_training.ingest.reading import Reading
 from support import captures as by_hand
 from support.captures import BEGIN, ipv4, ipv6, port_unreachable, tcp, udp
+from support.encapsulations import ALL, TUNNELS
 from support.first_packets import probes_from_packets
 
 SETTINGS = settings(
@@ -35,6 +38,7 @@ PACKETS = [
     + ipv6(A6, B6, 0, struct.pack(">BB6x", 44, 0) + struct.pack(">BBHI", 6, 0, 1, 9) + tcp(1, 2)),
     ETHERNET + b"\x86\xdd" + ipv6(B6, A6, 58, struct.pack(">BBHI", 1, 4, 0, 0) + ipv6(A6, B6, 17, udp(1, 2))),
 ]
+INNER = PACKETS[0][14:], PACKETS[4][14:]
 TIMED = [(BEGIN + at, packet) for at, packet in enumerate(PACKETS * 3)]
 FILES = {
     "pcap": by_hand.pcap(TIMED, link=1),
@@ -97,26 +101,57 @@ def records(form: str, cut: int):
 
 
 @kernel
-def _decoded(buf, end, link):
-    return decode(buf.ctypes.data, buf.ctypes.data + end, link)
+def _decoded(buf, end, link, how):
+    return decode(buf.ctypes.data, buf.ctypes.data + end, link, how)
+
+
+WRAPPED = [(link, wrap(packet)) for packet in INNER for link, wrap in ALL.values()]
+"""Whole frames of every link type and tunnel, with TCP in IPv4 and a quoted datagram in IPv6."""
+
+
+@st.composite
+def frames(draw) -> tuple[int, bytes]:
+    """A link type and a frame: any bytes; or a good one, nested in tunnels, with bytes changed, and cut."""
+    if draw(st.booleans()):
+        return draw(st.sampled_from([*NAMES, NFLOG_BIG, 147])), draw(st.binary(max_size=160))
+    link, frame = draw(st.sampled_from(WRAPPED))
+    for name in draw(st.lists(st.sampled_from(sorted(TUNNELS)), max_size=5)) if link == 1 else ():
+        frame = TUNNELS[name](frame[14:]) if frame[12:14] in (b"\x08\0", b"\x86\xdd") else frame
+    changed = bytearray(frame)
+    for _ in range(draw(st.integers(0, 3))):
+        changed[draw(st.integers(0, min(len(changed), 96) - 1))] = draw(st.integers(0, 255))
+    return link, bytes(changed[: draw(st.integers(0, len(changed)))])
+
+
+@settings(SETTINGS, max_examples=400)
+@given(found=frames(), how=st.integers(0, 7), behind=st_numpy.arrays(np.uint8, 512))
+@example(found=(1, PACKETS[3]), how=0, behind=np.zeros(512, np.uint8))
+@example(found=(239, b"\2\0\0\5" + b"\xff\xff\1\0"), how=0, behind=np.zeros(512, np.uint8))
+@example(found=(192, b"\0\0\x08\0" + b"\xc0\0\0\0"), how=0, behind=np.zeros(512, np.uint8))
+def test_nothing_behind_the_captured_bytes_is_looked_at(found, how, behind):
+    """What lies behind the captured bytes changes nothing of what is decoded; lengths that lie reach no further."""
+    link, packet = found
+    buffer = np.concatenate((np.frombuffer(packet, np.uint8), behind))
+    one = _decoded(buffer, len(packet), link, how)
+    other = _decoded(np.concatenate((np.frombuffer(packet, np.uint8), ~behind)), len(packet), link, how)
+    assert one == other
+    assert 0 <= one[0] < len(REASONS)
+    if one[0] == STORED:
+        assert one[7] in (1, 6, 17, 58)
+        assert one[10] == 0 or how & (VLAN | VNI)
 
 
 @SETTINGS
-@given(
-    packet=st.one_of(st.binary(max_size=120), st.sampled_from(PACKETS)),
-    cut=st.integers(0, 120),
-    link=st.sampled_from([0, 1, 12, 14, 101, 108, 113, 228, 229, 276, 147]),
-    behind=st_numpy.arrays(np.uint8, 512),
-)
-@example(packet=PACKETS[3], cut=120, link=1, behind=np.zeros(512, np.uint8))
-def test_nothing_behind_the_captured_bytes_is_looked_at(packet, cut, link, behind):
-    """What lies behind the captured bytes changes nothing of what is decoded."""
-    packet = packet[:cut]
-    buffer = np.concatenate((np.frombuffer(packet, np.uint8), behind))
-    found = _decoded(buffer, len(packet), link)
-    other = _decoded(np.concatenate((np.frombuffer(packet, np.uint8), ~behind)), len(packet), link)
-    assert found == other
-    assert 0 <= found[0] < len(REASONS)
+@given(found=st.sampled_from(WRAPPED), flips=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=3))
+def test_every_packet_is_a_row_or_has_a_reason(tmp_path, found, flips):
+    """However a frame of any link type is damaged, it is counted once: as a row, or by a reason."""
+    link, frame = found
+    changed = bytearray(frame)
+    for at, value in flips:
+        changed[at % len(changed)] = value
+    data = by_hand.pcap([(BEGIN, frame), (BEGIN + 1, bytes(changed))], link=link)
+    packets, reading = taken(tmp_path / "a", data)
+    assert 2 == reading.read == len(packets) + sum(reading.skipped.values())
 
 
 @SETTINGS
@@ -130,10 +165,10 @@ def test_every_field_is_decoded_as_it_was_encoded(src, dst, sport, dport, flags,
         src, dst = (ipaddress.IPv4Address(int(end) & 0xFFFF_FFFF) for end in (src, dst))
     upper = tcp(sport, dport, flags, seq=seq) if is_tcp else udp(sport, dport)
     packet = (ipv4 if v4 else ipv6)(str(src), str(dst), 6 if is_tcp else 17, upper)
-    code, *found = _decoded(np.frombuffer(packet, np.uint8), len(packet), 101)
+    code, *found, context = _decoded(np.frombuffer(packet, np.uint8), len(packet), 101, 0)
     wide = [ipaddress.IPv6Address(f"::ffff:{end}") if v4 else end for end in (src, dst)]
     halves = [int(half) for end in wide for half in np.frombuffer(end.packed, ">i8")]
-    assert STORED == code
+    assert (STORED, 0) == (code, context)
     assert [*halves, sport, dport, *((6, flags, seq) if is_tcp else (17, 0, 0))] == found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -21,12 +22,28 @@ MOST = 10
 )
 @click.option("-t", "--table", type=click.Path(path_type=Path), help="Folder of a table [default: the one shipped].")
 @click.option("-k", type=click.IntRange(1), default=3, show_default=True, help="How many nearest ports are predicted.")
+@click.option("--outer", is_flag=True, help="In a tunnel the outermost packet counts, not the innermost.")
+@click.option(
+    "--context",
+    type=click.Choice(["none", "vlan"]),
+    default="none",
+    show_default=True,
+    help="What tells hosts of one address apart; vlan loads Zeek's frameworks/conn_key/vlan_fivetuple.",
+)
 @click.option(
     "--zeek",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The program zeek [default: the one on PATH, or in /opt/zeek/bin].",
 )
-def compare(capture: Path, scripts: Path, table: Path | None, k: int, zeek: Path | None) -> None:
+def compare(
+    capture: Path,
+    scripts: Path,
+    table: Path | None,
+    k: int,
+    outer: bool,
+    context: Literal["none", "vlan"],
+    zeek: Path | None,
+) -> None:
     """Show that Zeek and `portkin replay --detector zeek` decide alike about a capture.
 
     Runs the capture through Zeek with a sidecar of its own, and through the detector in Python, and compares decision
@@ -35,6 +52,7 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int, zeek: Path
     from rich.console import Console
 
     from portkin.bundles.table import Table, default_table
+    from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.twin.decisions import DecisionConfig
     from portkin_training.twin.real_zeek import decision_records, explain, find_zeek, run_zeek
     from portkin_training.twin.run import decide_capture
@@ -45,8 +63,9 @@ def compare(capture: Path, scripts: Path, table: Path | None, k: int, zeek: Path
         out.print("No Zeek >= 8.0 on PATH or in /opt/zeek/bin: the comparison with real Zeek is left out.")
         return
     loaded = default_table() if table is None else Table.load(table)
-    ours = decision_records(decide_capture(capture, loaded, decision=DecisionConfig(k=k)))
-    run = run_zeek(program, capture, scripts, table=table, options={"Portkin::k": str(k)})
+    captures = CaptureOptions(outer, context)
+    ours = decision_records(decide_capture(capture, loaded, decision=DecisionConfig(k=k), captures=captures))
+    run = run_zeek(program, capture, scripts, table=table, options={"Portkin::k": str(k)}, captures=captures)
     name = f"Real Zeek {run.version} ({program})"
     if ours == run.decisions:
         out.print(f"{name} with a real sidecar: {len(ours)} decisions, all alike.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -118,6 +118,14 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
     is_flag=True,
     help="Logs of connections and flows: count answered ones too, as for a honeypot.",
 )
+@click.option("--outer", is_flag=True, help="Captures: in a tunnel the outermost packet counts, not the innermost.")
+@click.option(
+    "--context",
+    type=click.Choice(["none", "vlan", "vni"]),
+    default="none",
+    show_default=True,
+    help="Captures: what makes two hosts of one address, the VLAN or the VNI of VXLAN and Geneve.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def ingest(
     inputs: tuple[Path, ...],
@@ -136,6 +144,8 @@ def ingest(
     year: int | None,
     window: float | None,
     any_state: bool,
+    outer: bool,
+    context: Literal["none", "vlan", "vni"],
     as_json: bool,
 ) -> None:
     """Turn recordings into one dataset of probes.
@@ -166,6 +176,7 @@ def ingest(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.run import ingest as run
     from portkin_training.ingest.streams import spooled
@@ -178,7 +189,9 @@ def ingest(
     if follow is not None and force:
         raise click.UsageError("--follow adds to the dataset: no --force with it")
     pairs = dict(_pair(text) for text in columns)
-    options = IngestOptions(kind, ColumnMap(pairs, proto, dst, names, unit, tz, year), any_state, window)
+    options = IngestOptions(
+        kind, ColumnMap(pairs, proto, dst, names, unit, tz, year), any_state, CaptureOptions(outer, context), window
+    )
     if follow is not None:
         _follow(follow, output, options, interval)
         return

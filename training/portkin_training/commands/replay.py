@@ -40,6 +40,9 @@ LONGEST = 315_360_000
               help="Which of the labels count.")  # fmt: skip
 @click.option("--dedupe", is_flag=True, help="Drop TCP segments that come twice within 10 ms (same addresses, ports, "
               "flags and sequence number).")  # fmt: skip
+@click.option("--outer", is_flag=True, help="Captures: in a tunnel the outermost packet counts, not the innermost.")
+@click.option("--context", type=click.Choice(["none", "vlan", "vni"]), default="none",
+              help="Captures: what tells hosts of one address apart, as Zeek's conn_key frameworks do.")  # fmt: skip
 @click.option("--sweep", is_flag=True, help="Answer for K 0..16 and T 15 s..2 d as well, in --json and --report.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), callback=writable,
               help="Write an HTML report (implies --sweep).")  # fmt: skip
@@ -70,6 +73,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     from portkin_training.evaluation.options import InputReport, ReplayOptions
     from portkin_training.evaluation.results import sweep_of
     from portkin_training.evaluation.table_replay import replay_table
+    from portkin_training.ingest.captures.options import CaptureOptions
 
     labels, report = options["labels"], options["report"]
     if options["held_out"] and (labels or table or options["want_decisions"] or options["detector"] != "probe"):
@@ -96,6 +100,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
         decisions=options["want_decisions"],
         levels=frozenset(["anomalous", "suspicious"] if options["level"] == "both" else [options["level"]]),
         dedupe=options["dedupe"],
+        captures=CaptureOptions(options["outer"], options["context"]),
     )
     read = InputReport()
     with Console(stderr=True).status("Replaying") as status:

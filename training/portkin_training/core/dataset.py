@@ -49,13 +49,15 @@ _ROWS = 1 << 20
 """Rows gathered before they are written: a Parquet file of ten to twenty megabytes."""
 
 _PARQUET = {
-    "compression": "zstd",
-    "compression_level": 1,
+    "compression": "lz4",
     "write_statistics": ["ts", "proto"],
     "use_dictionary": ["src_hi", "dst_hi", "proto", "flags"],
-    "column_encoding": {"ts": "DELTA_BINARY_PACKED", "seq": "DELTA_BINARY_PACKED"},
+    "column_encoding": dict.fromkeys(("ts", "seq"), "DELTA_BINARY_PACKED")
+    | dict.fromkeys(("src_lo", "dst_lo", "sport", "dport"), "BYTE_STREAM_SPLIT"),
+    "write_batch_size": 1 << 16,
 }
-"""The smallest files (12 bytes a probe) that are written faster than captures are decoded."""
+"""The smallest files (11 bytes a probe of random addresses and ports) that cost little to write: split by bytes, the
+zeros and prefixes of addresses and ports lie together, and the fastest compression takes them."""
 
 
 class ProbesWriter:
@@ -169,18 +171,24 @@ class ProbesWriter:
                 self._pending.result()
 
     def _write_part(self, gathered: list[Probes]) -> None:
-        probes = Probes.concat(gathered)
-        day = probes.ts // _DAY
-        self._first = min(self._first, int(probes.ts.min()))
-        self._last = max(self._last, int(probes.ts.max()))
-        days = np.unique(day)
-        for one in days:
-            rows = probes if len(days) == 1 else probes[day == one]
-            name = str(np.datetime64(int(one), "D"))
+        # Chunk by chunk, while a chunk lies in the processor's cache.
+        days: dict[int, list[pa.Table]] = {}
+        for probes in gathered:
+            first, last = int(probes.ts.min()), int(probes.ts.max())
+            self._first, self._last = min(self._first, first), max(self._last, last)
+            if first // _DAY == last // _DAY:
+                days.setdefault(first // _DAY, []).append(probes.to_arrow())
+                continue
+            day = probes.ts // _DAY
+            for one in np.unique(day):
+                days.setdefault(int(one), []).append(probes[day == one].to_arrow())
+        for one, tables in sorted(days.items()):
+            rows = pa.concat_tables(tables)
+            name = str(np.datetime64(one, "D"))
             folder = self._aside / f"day={name}"
             folder.mkdir(exist_ok=True)
             file = folder / f"part-{self._files:05d}.parquet"
-            pq.write_table(rows.to_arrow(), file, **_PARQUET)
+            pq.write_table(rows, file, **_PARQUET)
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
             self._files += 1

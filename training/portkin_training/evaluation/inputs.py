@@ -10,9 +10,10 @@ import numpy as np
 
 from portkin_training.core.dataset import load
 from portkin_training.core.probes import Probes
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.contacts import CONTACT, Contacts, contacts_from_packets
-from portkin_training.ingest.inputs import detect, read_input
+from portkin_training.ingest.inputs import InputOptions, detect, read_input
 from portkin_training.ingest.reading import Reading
 
 
@@ -26,7 +27,7 @@ def all_captures(inputs: Sequence[Path]) -> bool:
     return all(is_capture(path) for path in inputs)
 
 
-def read_contacts(path: Path, reading: Reading) -> Contacts:
+def read_contacts(path: Path, reading: Reading, captures: CaptureOptions = CaptureOptions()) -> Contacts:  # noqa: B008  (immutable)
     """The contacts of a probes dataset (a folder) or of a recording; all but a capture's are probes already.
 
     Columns of other names than those of a dataset are guessed; `portkin ingest` takes a map.
@@ -35,7 +36,7 @@ def read_contacts(path: Path, reading: Reading) -> Contacts:
         probes = load(path)
         reading.kind, reading.read = "probes", len(probes)
         return _contacts([probes])
-    chunks = read_input(path, reading)
+    chunks = read_input(path, reading, InputOptions(captures=captures))
     first = next(chunks, None)
     if first is None:
         return Contacts.none()
@@ -55,4 +56,5 @@ def _contacts(chunks: Iterable[Probes]) -> Contacts:
         sport=probes.sport[order],
         dport=probes.dport[order],
         proto=probes.proto[order],
+        context=np.zeros(len(order), np.int64),
     )

@@ -12,6 +12,7 @@ from portkin.bundles.table import Table
 from portkin_training.core.dataset import open_probes
 from portkin_training.core.groups import By
 from portkin_training.core.history import History, read_history
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Sweep
@@ -40,6 +41,7 @@ class ReplayOptions:
         decisions: whether the decisions are kept for printing.
         levels: the MAWILab labels that count.
         dedupe: whether TCP segments that come twice are dropped.
+        captures: how captures are read.
     """
 
     sweep: Sweep
@@ -49,6 +51,7 @@ class ReplayOptions:
     decisions: bool = False
     levels: frozenset[str] = frozenset(("anomalous", "suspicious"))
     dedupe: bool = False
+    captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
 
 
 @dataclass

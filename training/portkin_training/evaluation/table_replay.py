@@ -49,7 +49,7 @@ def replay_table(
     for path in inputs:
         reading = Reading(str(path))
         report.readings.append(reading)
-        parts.append(read_contacts(path, reading))
+        parts.append(read_contacts(path, reading, options.captures))
         report.problems += reading.problems
     contacts = Contacts.concat(parts)
     refuse_nothing(report.readings, len(contacts))

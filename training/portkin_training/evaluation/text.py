@@ -10,8 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from portkin.net.addresses import text_of
 from portkin.net.ports import Port
+from portkin_training.core.context import describe
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.replay.mawi.scan_labels import LABEL_RULES
 from portkin_training.replay.metrics import Estimate, ReplayFigures
@@ -122,7 +122,7 @@ def decisions(taken: Sequence[ProbeDecision], limit: int) -> Grid:
     for decision in taken[:limit]:
         grid.add_row(
             f"{datetime.fromtimestamp(decision.ts / 1e6, UTC):%H:%M:%S}",
-            text_of(decision.src),
+            describe(decision.src),
             str(decision.probed),
             decision.evidence.value.lower(),
             numbers(decision.predicted),

@@ -23,10 +23,10 @@ UDP
     `likely_server_ports`.
   * A flow is forgotten after a minute without a packet (`udp_inactivity_timeout`).
 
-Where this differs from Zeek: checksums are not verified (Zeek's -C), fragments are not put together, tunnels
-are not opened; a SYN recorded after later segments of its own connection is a contact here and belongs to a
-partial connection there; a responder that sends data but no SYN-ACK does not keep a flow; Zeek's DNS analyzer
-forgets a UDP flow after ten seconds; the memory is bounded (`FlowTable`).
+Where this differs from Zeek: checksums are not verified (Zeek's -C), fragments are not put together; the datagrams
+that carry a tunnel are no flow of their own; a SYN recorded after later segments of its own connection is a contact
+here and belongs to a partial connection there; a responder that sends data but no SYN-ACK does not keep a flow;
+Zeek's DNS analyzer forgets a UDP flow after ten seconds; the memory is bounded (`FlowTable`).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin_training.core.columns import Columns
+from portkin_training.core.context import source_of
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.flows import DEADLINE, KEY, MEMORY, FlowTable, find, flow_keys, look_ahead
@@ -72,6 +73,7 @@ class Contacts(Columns):
         src, dst: (n, 2) int64, the high and low half of the address.
         sport, dport: (n,) uint16.
         proto: (n,) uint8: 6 or 17.
+        context: (n,) int64, in which the two addresses are (`core.context`); 0 where there is none.
     """
 
     ts: NDArray[np.int64]
@@ -81,6 +83,7 @@ class Contacts(Columns):
     sport: NDArray[np.uint16]
     dport: NDArray[np.uint16]
     proto: NDArray[np.uint8]
+    context: NDArray[np.int64]
 
     @classmethod
     def none(cls) -> Contacts:
@@ -93,7 +96,7 @@ def _track(packets, keys, higher, start, slots, used, limit, servers, rows, kind
 
     Returns (first packet not looked at, number of events); that is len(ts), or the table needs room.
     """
-    ts, _, _, sport, dport, proto, flags, seq = packets
+    ts, _, _, sport, dport, proto, flags, seq, _ = packets
     base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     found = 0
     for row in range(start, len(ts)):
@@ -228,19 +231,24 @@ def _gather(packets: Packets, rows: NDArray[np.int64], kinds: NDArray[np.uint8])
         dport=np.where(swap, from_port, to_port),
         # a row of an ICMP error names the protocol it quotes in its flags
         proto=np.where(proto == TCP, np.uint8(TCP), np.uint8(UDP)),
+        context=packets.context[rows],
     )
 
 
 ContactEvent = tuple[int, int, int, int, int, int]
-"""One row of `Contacts` in Python numbers: (kind, ts, src, dst, port, protocol), addresses of 128 bits."""
+"""One row of `Contacts` in Python numbers: (kind, ts, src, dst, port, protocol); ``src`` is a source as
+`core.context` has it, ``dst`` an address of 128 bits."""
 
 
 def contact_events(contacts: Contacts) -> Iterator[ContactEvent]:
     """The contact events one by one, in their order."""
+    sources = addresses_of(contacts.src)
+    if contacts.context.any():
+        sources = [source_of(*pair) for pair in zip(sources, contacts.context.tolist(), strict=True)]
     return zip(
         contacts.kind.tolist(),
         contacts.ts.tolist(),
-        addresses_of(contacts.src),
+        sources,
         addresses_of(contacts.dst),
         contacts.dport.tolist(),
         contacts.proto.tolist(),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from portkin.errors import InputError
 from portkin_training.core.probes import Probes
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.packets import Packets
-from portkin_training.ingest.captures.pcap import PCAP_MAGICS, read_capture
-from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC
+from portkin_training.ingest.captures.pcap import is_capture, read_capture
 from portkin_training.ingest.formats.format import Head, Source, first_bytes
 from portkin_training.ingest.formats.registry import BY_NAME, FORMATS, recognised
 from portkin_training.ingest.reading import Reading
@@ -31,11 +31,13 @@ class InputOptions:
         kind: one of `KINDS` for every input; None: each as its first bytes say.
         columns: the columns of CSV, Parquet and JSON lines, and how stamps and addresses are read.
         any_state: flows that were answered count too, as for the log of a honeypot.
+        captures: how captures are read.
     """
 
     kind: str | None = None
     columns: ColumnMap = field(default_factory=ColumnMap)
     any_state: bool = False
+    captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
 
 
 def detect(path: Path) -> str:
@@ -47,7 +49,7 @@ def detect(path: Path) -> str:
     if Path(path).is_dir():
         raise InputError(f"{path}: is a folder; name the files in it")
     data = first_bytes(path)
-    if data[:4] in PCAP_MAGICS or data[:4] == PCAPNG_MAGIC:
+    if is_capture(data):
         return "pcap"
     if data.startswith(b"PAR1"):
         return "parquet"
@@ -76,7 +78,7 @@ def read_input(
     reading = Reading(str(path)) if reading is None else reading
     kind = options.kind or detect(path)
     if kind == "pcap":
-        yield from read_capture(path, reading)
+        yield from read_capture(path, reading, options.captures)
         return
     reading.kind = kind
     decoder = options.columns.decoder(reading, latest=modified_us(path))

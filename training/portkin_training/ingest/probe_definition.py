@@ -45,6 +45,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from portkin_training.core.context import located
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.core.unaligned import kernel
@@ -76,12 +77,13 @@ REASONS = (
 
 
 @kernel
-def _classify(packets, keys, start, slots, used, limit, servers, window, given, codes):
-    """Fill in the codes of packets [start:]. Returns the first one not looked at: len(ts), or the table needs room.
+def _classify(packets, keys, start, slots, used, limit, servers, window, given, codes, counts):
+    """Fill in the codes of packets [start:], and count them. Returns the first one not looked at: len(ts), or the table
+    needs room.
 
     ``given``: the rows are probes already and only repetitions are to be found.
     """
-    ts, _, _, sport, dport, proto, flags, _ = packets
+    ts, _, _, sport, dport, proto, flags, _, _ = packets
     base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     for row in range(start, len(ts)):
         if used[0] >= limit:
@@ -90,9 +92,11 @@ def _classify(packets, keys, start, slots, used, limit, servers, window, given, 
         tcp = proto[row] == TCP
         if not tcp and proto[row] != UDP:
             codes[row] = ICMP_ERROR
+            counts[ICMP_ERROR] += 1
             continue
         if tcp and not given and flags[row] & (SYN | ACK | FIN | RST) != SYN:
             codes[row] = NOT_FIRST
+            counts[NOT_FIRST] += 1
             continue
         key = keys[row]
         at = find(base, width, mask, key)
@@ -104,6 +108,7 @@ def _classify(packets, keys, start, slots, used, limit, servers, window, given, 
             codes[row] = ANSWER
         else:
             codes[row] = PROBE
+        counts[codes[row]] += 1
         if slots[at, KEY] == 0:
             used[0] += 1
             slots[at, KEY] = key
@@ -139,6 +144,7 @@ class FirstPackets:
 
     def _codes(self, packets: Packets, given: bool) -> NDArray[np.uint8]:
         codes, keys = np.empty(len(packets), np.uint8), np.empty(len(packets), np.int64)
+        counts = np.zeros(len(REASONS), np.int64)
         # A UDP flow is the same in both directions; a SYN the other way is another probe.
         flow_keys(packets.columns(), True, given, keys, codes)
         start = 0
@@ -154,23 +160,24 @@ class FirstPackets:
                 self._window,
                 given,
                 codes,
+                counts,
             )
             if start < len(packets):
                 self._table.make_room(int(packets.ts[start]))
-        for code, count in enumerate(np.bincount(codes, minlength=len(REASONS))):
+        for code, count in enumerate(counts):
             if count and code != PROBE:
                 self.skipped[REASONS[code]] += int(count)
         return codes
 
     def of_packets(self, packets: Packets, seq: int) -> Probes:
         """The probes among packets; the first is given the place ``seq`` in the recording."""
-        rows = np.flatnonzero(self._codes(packets, given=False) == PROBE)
-        picked = packets if len(rows) == len(packets) else packets[rows]
+        codes = self._codes(packets, given=False)
+        picked = packets[np.flatnonzero(codes == PROBE)] if codes.any() else packets  # often all of a darknet's
         return Probes(
             ts=picked.ts,
             seq=np.arange(seq, seq + len(picked)),
-            src=picked.src,
-            dst=picked.dst,
+            src=located(picked.src, picked.context),
+            dst=located(picked.dst, picked.context),
             sport=picked.sport,
             dport=picked.dport,
             proto=picked.proto,
@@ -188,6 +195,7 @@ class FirstPackets:
             probes.proto,
             probes.flags,
             np.zeros(len(probes), np.uint32),
+            np.zeros(len(probes), np.int64),
         )
         if portless or probes.sport.all():
             return probes[self._codes(packets, given=True) == PROBE]

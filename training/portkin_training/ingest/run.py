@@ -17,6 +17,7 @@ import numpy as np
 
 from portkin_training.core.dataset import ProbesWriter
 from portkin_training.core.probes import Probes
+from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest import probe_definition
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import InputOptions, detect, read_input, refuse_nothing, session_us
@@ -69,9 +70,10 @@ class Summary:
     def count(self, probes: Probes) -> None:
         """Add a chunk."""
         if len(probes):
-            for proto, count in enumerate(np.bincount(probes.proto)):
+            udp = int(np.count_nonzero(probes.proto == UDP))
+            for proto, count in ((TCP, len(probes) - udp), (UDP, udp)):
                 if count:
-                    self.probes[proto] += int(count)
+                    self.probes[proto] += count
             first, last = int(probes.ts.min()), int(probes.ts.max())
             self.first = first if self.first is None else min(first, self.first)
             self.last = last if self.last is None else max(last, self.last)
@@ -206,6 +208,8 @@ def _about(summary: Summary, options: IngestOptions, window: int, digests: list[
             "version": probe_definition.VERSION,
             "window_s": window / 1_000_000,
             "any_state": options.any_state,
+            "outer": options.captures.outer,
+            "context": options.captures.context,
         },
         "columns": {
             "map": dict(options.columns.columns),

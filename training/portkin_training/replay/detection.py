@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from portkin_training.core.context import located
 from portkin_training.core.groups import Grouper
 from portkin_training.core.port_codes import codes_of
 from portkin_training.ingest.contacts import CONTACT
@@ -32,7 +33,9 @@ def events_of(
     truth = np.concatenate([truth, np.full(len(late), UNCOUNTED)]).astype(np.uint8)
     act = np.concatenate([detected.acted[kept], np.ones(len(late), bool)])
     rows, ts, truth, act = rows[order], ts[order], truth[order], act[order]
-    group = grouper.number(contacts.src[rows], contacts.dst[rows])
+    group = grouper.number(
+        located(contacts.src[rows], contacts.context[rows]), located(contacts.dst[rows], contacts.context[rows])
+    )
     return Events(
         ts=ts,
         group=group,

@@ -34,7 +34,7 @@ class ProbeDecision:
     ts: int
     """When, microseconds since 1970."""
     src: int
-    """128-bit, IPv4 as IPv4-mapped IPv6."""
+    """A source, as `core.context` has it."""
     probed: Port
     evidence: Evidence
     until: int

@@ -60,7 +60,7 @@ class Probe(NamedTuple):
     ts: int
     """When it was known as a scanner's, microseconds since 1970."""
     src: int
-    """128-bit, IPv4 as IPv4-mapped IPv6."""
+    """A source, as `core.context` has it: an address of 128 bits, IPv4 as IPv4-mapped IPv6, in its context."""
     dst: int
     port: int
     proto: int

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from portkin.errors import InputError
-from portkin.net.addresses import number_of, text_of
+from portkin.net.addresses import number_of
 from portkin.net.ports import Port
+from portkin_training.core.context import context_of_text, describe, source_of
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.twin.decisions import ProbeDecision
 
 FOLDERS = "/opt/zeek/bin", "/usr/local/zeek/bin"
@@ -68,7 +70,7 @@ def explain(theirs: list[DecisionRecord], ours: list[DecisionRecord]) -> Iterato
     for one in sorted(zeek.keys() | twin.keys()):
         ts, src, probed = one
         when = datetime.fromtimestamp(ts, UTC).strftime("%H:%M:%S.%f")
-        subject = f"{when} {text_of(src)} probed {probed}:"
+        subject = f"{when} {describe(src)} probed {probed}:"
         if one not in twin:
             yield f"{subject} only Zeek took a decision"
         elif one not in zeek:
@@ -121,6 +123,7 @@ def run_zeek(
     *,
     table: Path | None = None,
     options: Mapping[str, str] | None = None,
+    captures: CaptureOptions = CaptureOptions(),  # noqa: B008  (immutable)
 ) -> ZeekRun:
     """Run a capture through Zeek with the package and a sidecar of its own.
 
@@ -130,18 +133,21 @@ def run_zeek(
         scripts: the folder of the package's Zeek scripts.
         table: a table bundle; the default table where None.
         options: Zeek options by name, values as Zeek writes them.
+        captures: how Zeek is to read the capture; it has no key of VNIs.
 
     Raises InputError with the output of Zeek when it fails.
     """
+    loads = ["frameworks/conn_key/vlan_fivetuple"] if captures.context == "vlan" else []
+    options = dict(options or {}) | ({"Tunnel::max_depth": "0"} if captures.outer else {})
     with tempfile.TemporaryDirectory(prefix="portkin-zeek-") as folder, _sidecar(table) as (port, log):
         try:
             finished = subprocess.run(  # noqa: S603
                 [
                     *(zeek, "-C", "-r", str(capture.resolve())),
-                    *(str(scripts.resolve()), str(scripts.resolve() / "websocket.zeek")),
+                    *(str(scripts.resolve()), str(scripts.resolve() / "websocket.zeek"), *loads),
                     f"Portkin::websocket_port={port}/tcp",
                     "LogAscii::use_json=T",
-                    *(f"{name}={value}" for name, value in (options or {}).items()),
+                    *(f"{name}={value}" for name, value in options.items()),
                 ],
                 cwd=folder,
                 capture_output=True,
@@ -195,7 +201,7 @@ def _taken_of(lines: list[dict[str, Any]]) -> list[DecisionRecord]:
         found.append(
             DecisionRecord(
                 ts=line["ts"],
-                src=number_of(line["src"]),
+                src=source_of(number_of(line["src"]), context_of_text(line.get("context", ""))),
                 probed=Port(line["probed"], line["proto"]),
                 evidence=line["evidence"].removeprefix("Portkin::"),
                 predicted=ports("predicted"),

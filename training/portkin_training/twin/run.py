@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from portkin.bundles.table import Table
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import Contacts, contact_events, contacts_from_packets
 from portkin_training.ingest.reading import Reading
@@ -35,9 +36,11 @@ def decide_capture(
     decision: DecisionConfig | None = None,
     *,
     reading: Reading | None = None,
+    captures: CaptureOptions = CaptureOptions(),  # noqa: B008  (immutable)
 ) -> list[ProbeDecision]:
-    """All decisions about a capture file; ``reading`` takes the account of what was read.
+    """All decisions about a capture file; ``reading`` takes the account of what was read,
+    ``captures`` says how.
 
     Raises InputError for a file that is no capture.
     """
-    return decide(contacts_from_packets(read_capture(path, reading)), table, detector, decision)
+    return decide(contacts_from_packets(read_capture(path, reading, captures)), table, detector, decision)

@@ -1,6 +1,6 @@
 """Memory of live flows: an open-addressing hash table in a numpy array, bounded, for compiled kernels.
 
-A flow is known by a 64-bit hash of protocol, addresses and ports, the same for both directions. Two of n live
+A flow is known by a 64-bit hash of protocol, addresses, ports and context, the same for both directions. Two of n live
 flows share one with probability n**2 / 2**65: 3e-8 for a million.
 """
 
@@ -32,7 +32,7 @@ def flow_keys(packets, directed_tcp, directed_udp, keys, higher):
     ``packets`` are the columns of `Packets`; an ICMP error has the flow that it quotes. Where the protocol is
     directed, the two directions between the same endpoints are different flows.
     """
-    _, src, dst, sport, dport, proto, flags, _ = packets
+    _, src, dst, sport, dport, proto, flags, _, context = packets
     for row in range(len(keys)):
         a_hi, a_lo, a_port = src[row, 0], src[row, 1], np.int64(sport[row])
         b_hi, b_lo, b_port = dst[row, 0], dst[row, 1], np.int64(dport[row])
@@ -47,6 +47,8 @@ def flow_keys(packets, directed_tcp, directed_udp, keys, higher):
         hashed = mixed(hashed, b_hi)
         hashed = mixed(hashed, b_lo)
         hashed = mixed(hashed, (a_port << 32) | (b_port << 16) | upper)
+        if context[row]:
+            hashed = mixed(hashed, context[row])
         if swap and (directed_tcp if upper == TCP else directed_udp):
             hashed = mixed(hashed, 1)
         key = np.int64(mixed(hashed, 0))
@@ -76,12 +78,27 @@ def find(slots, width, mask, key):
 
 
 @kernel
-def _insert(slots, rows):
+def _count_living(slots, now):
+    """How many slots hold a flow that is not over at ``now``."""
+    living = 0
+    for at in range(len(slots)):
+        if slots[at, KEY] != 0 and slots[at, DEADLINE] > now:
+            living += 1
+    return living
+
+
+@kernel
+def _insert_living(slots, rows, now):
+    """Put the rows into the empty table, but those that are empty or over at ``now``.
+
+    Rows in the order of another table go to few places that move on side by side: the low bits of a key are its slot.
+    """
     base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
     for row in range(len(rows)):
-        at = find(base, width, mask, rows[row, KEY])
-        for column in range(slots.shape[1]):
-            slots[at, column] = rows[row, column]
+        if rows[row, KEY] != 0 and rows[row, DEADLINE] > now:
+            at = find(base, width, mask, rows[row, KEY])
+            for column in range(slots.shape[1]):
+                slots[at, column] = rows[row, column]
 
 
 class FlowTable:
@@ -107,14 +124,16 @@ class FlowTable:
 
     def make_room(self, now: int) -> None:
         """Drop the flows that are over at ``now`` (us), grow; at the largest size, drop those next to end."""
-        kept = self.slots[(self.slots[:, KEY] != 0) & (self.slots[:, DEADLINE] > now)]
-        size = len(self.slots)
-        while len(kept) > size // 4 and size < self._largest:
+        rows, living = self.slots, int(_count_living(self.slots, now))
+        size = len(rows)
+        while living > size // 4 and size < self._largest:
             size *= 2
-        if len(kept) > size // 2:
+        if living > size // 2:
             most = size // 4  # so that the next time is far
-            self.forgotten += len(kept) - most
-            kept = kept[np.argpartition(kept[:, DEADLINE], len(kept) - most)[len(kept) - most :]]
-        self.slots = np.zeros((size, self.slots.shape[1]), np.int64)
-        _insert(self.slots, kept)
-        self.used[0] = len(kept)
+            self.forgotten += living - most
+            rows = rows[(rows[:, KEY] != 0) & (rows[:, DEADLINE] > now)]
+            rows = rows[np.argpartition(rows[:, DEADLINE], living - most)[living - most :]]
+            living = most
+        self.slots = np.zeros((size, rows.shape[1]), np.int64)
+        _insert_living(self.slots, rows, now)
+        self.used[0] = living

@@ -31,6 +31,7 @@ class Packets(Columns):
         proto: (n,) uint8.
         flags: (n,) uint8, TCP flags; 0 for UDP.
         seq: (n,) uint32, TCP sequence number; 0 otherwise.
+        context: (n,) int64, what tells equal addresses apart (`core.context`); 0 where nothing does.
     """
 
     ts: NDArray[np.int64]
@@ -41,10 +42,11 @@ class Packets(Columns):
     proto: NDArray[np.uint8]
     flags: NDArray[np.uint8]
     seq: NDArray[np.uint32]
+    context: NDArray[np.int64]
 
     @classmethod
     def empty(cls, n: int) -> Packets:
-        """Columns of n rows, not filled in."""
+        """Columns of n rows, not filled in; without context."""
         return cls(
             ts=np.empty(n, np.int64),
             src=np.empty((n, 2), np.int64),
@@ -54,6 +56,7 @@ class Packets(Columns):
             proto=np.empty(n, np.uint8),
             flags=np.empty(n, np.uint8),
             seq=np.empty(n, np.uint32),
+            context=np.zeros(n, np.int64),
         )
 
     @classmethod

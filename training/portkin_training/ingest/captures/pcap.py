@@ -1,6 +1,6 @@
 """Capture files: pcap and pcapng, read once from front to back, decoded by a compiled walk over blocks of bytes.
 
-pcap is draft-ietf-opsawg-pcap: both byte orders, micro- and nanoseconds.
+pcap is draft-ietf-opsawg-pcap: both byte orders, micro- and nanoseconds; its other forms are in `record_sizes`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin_training.core.unaligned import kernel
-from portkin_training.ingest.captures.layers import REASONS, STORED, decode
+from portkin_training.ingest.captures.erf import Erf, is_erf
+from portkin_training.ingest.captures.layers import decode
+from portkin_training.ingest.captures.link_types import NAMES, layer_of, unknown
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC, Pcapng
+from portkin_training.ingest.captures.reasons import REASONS, STORED, UNKNOWN_LINK
+from portkin_training.ingest.captures.record_sizes import record_size
 from portkin_training.ingest.captures.records import BAD, FULL, MAX_BLOCK, MORE, Broken, store, u32
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import StreamBuffer, open_stream
@@ -26,8 +31,15 @@ PCAP_MAGICS = {
     b"\xd4\xc3\xb2\xa1": (False, 1),
     b"\xa1\xb2\x3c\x4d": (True, 1000),
     b"\x4d\x3c\xb2\xa1": (False, 1000),
+    b"\xa1\xb2\xcd\x34": (True, 1),
+    b"\x34\xcd\xb2\xa1": (False, 1),
 }
 """First four bytes of a pcap -> (big-endian, stamp units in a microsecond)."""
+
+_MODIFIED = (b"\xa1\xb2\xcd\x34", b"\x34\xcd\xb2\xa1")
+
+_HEAD = 1 << 16
+"""Bytes from which the form of a file is told."""
 
 ROWS = 1 << 16
 """Rows of a chunk: columns that stay in the processor's cache."""
@@ -37,12 +49,12 @@ MAX_PACKET = 1 << 18
 
 
 @kernel
-def walk_pcap(buf, pos, filled, big, units, link, longest, row, out, counts):
+def walk_pcap(buf, pos, filled, big, units, head, layer, how, longest, row, out, counts):
     """Decode the records of buf[pos:filled] into the columns from ``row`` on.
 
     Args:
-        big, units, link, longest: byte order, stamp units in a microsecond, link type, longest record
-            believed.
+        big, units, head, layer, how, longest: byte order, stamp units in a microsecond, bytes of a record header,
+            what `decode` is told, longest record believed.
         out: the columns of `Packets`.
         counts: (len(REASONS),) int64, one more for each packet by what became of it.
 
@@ -53,57 +65,71 @@ def walk_pcap(buf, pos, filled, big, units, link, longest, row, out, counts):
     rows = len(out[0])
     while row < rows:
         at = base + pos
-        if pos + 16 > filled:
+        if pos + head > filled:
             return pos, row, MORE
         captured = u32(at + 8, big)
         if captured > longest:
             return pos, row, BAD
-        if pos + 16 + captured > filled:
+        if pos + head + captured > filled:
             return pos, row, MORE
-        fields = decode(at + 16, at + 16 + captured, link)
+        fields = decode(at + head, at + head + captured, layer, how)
         counts[fields[0]] += 1
         if fields[0] == STORED:
             fraction = u32(at + 4, big)
             stamp = u32(at, big) * 1_000_000 + (fraction if units == 1 else fraction // units)
             store(fields, row, stamp, out)
             row += 1
-        pos += 16 + captured
+        pos += head + captured
     return pos, row, FULL
 
 
-def read_capture(path: Path, reading: Reading | None = None, *, rows: int = ROWS) -> Iterator[Packets]:
+def is_capture(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is a capture: pcap, pcapng or ERF."""
+    return head[:4] in PCAP_MAGICS or head[:4] == PCAPNG_MAGIC or is_erf(head)
+
+
+def read_capture(
+    path: Path,
+    reading: Reading | None = None,
+    options: CaptureOptions = CaptureOptions(),  # noqa: B008  (immutable)
+    *,
+    rows: int = ROWS,
+) -> Iterator[Packets]:
     """The TCP, UDP and port-unreachable packets of a capture file, in chunks of at most ``rows``.
 
     A file that breaks off or turns to nonsense ends the stream there: the chunks before it stand, and
     ``reading.problems`` says at which byte it broke.
 
     Args:
-        path: pcap or pcapng, plain or compressed by gzip, xz or zstd.
+        path: pcap, pcapng or ERF, plain or compressed by gzip, xz or zstd.
         reading: filled in while the chunks are taken.
 
     Raises:
-        InputError: the file cannot be opened, or its first bytes are those of no capture file.
+        InputError: the file cannot be opened, its first bytes are those of no capture file, or it holds nothing but
+            link types that are not read.
     """
     path = Path(path)
     reading = Reading(str(path)) if reading is None else reading
     with open_stream(path, reading) as stream:
         window = StreamBuffer(stream)
         window.more(0)
-        head = bytes(window.data[: min(window.filled, 24)])
+        head = bytes(window.data[: min(window.filled, _HEAD)])
         if head[:4] in PCAP_MAGICS:
-            walker: _Pcap | Pcapng = _Pcap(head, path)
+            walker: _Pcap | Pcapng | Erf = _Pcap(head, path, options.bits)
         elif head[:4] == PCAPNG_MAGIC:
-            walker = Pcapng()
+            walker = Pcapng(options.bits)
+        elif is_erf(head):
+            walker = Erf(options.bits)
         else:
             broken = f" ({window.error})" if window.error else ""
             raise InputError(
-                f"{path}: byte 0: {head[:4].hex(' ') or 'nothing'} is not how a pcap or pcapng file begins{broken}"
+                f"{path}: byte 0: {head[:4].hex(' ') or 'nothing'} is not how a pcap, pcapng or ERF file begins{broken}"
             )
         reading.kind = walker.kind
         yield from _chunks(walker, window, reading, rows)
 
 
-def _chunks(walker: _Pcap | Pcapng, window: StreamBuffer, reading: Reading, rows: int) -> Iterator[Packets]:
+def _chunks(walker: _Pcap | Pcapng | Erf, window: StreamBuffer, reading: Reading, rows: int) -> Iterator[Packets]:
     counts = np.zeros(len(REASONS), np.int64)
     pos, row, out = walker.start, 0, Packets.empty(rows)
     try:
@@ -125,6 +151,7 @@ def _chunks(walker: _Pcap | Pcapng, window: StreamBuffer, reading: Reading, rows
             else:
                 _end(window, reading)
                 break
+        _unknown_links(walker, reading, counts)
         if row:
             yield out[:row]
     finally:
@@ -132,6 +159,15 @@ def _chunks(walker: _Pcap | Pcapng, window: StreamBuffer, reading: Reading, rows
         for name, count in zip(REASONS, counts, strict=True):
             if count and name != REASONS[STORED]:
                 reading.skipped[name] += int(count)
+
+
+def _unknown_links(walker: _Pcap | Pcapng | Erf, reading: Reading, counts: NDArray[np.int64]) -> None:
+    """Say which link types of a pcapng were not read; raise InputError where no packet had another one."""
+    links = sorted(walker.links - NAMES.keys()) if isinstance(walker, Pcapng) else []
+    if links and counts.sum() == counts[UNKNOWN_LINK] > 0:
+        raise InputError(f"{reading.path}: {unknown(links[0])}")
+    for link in links:
+        reading.problem("an interface", unknown(link))
 
 
 def _end(window: StreamBuffer, reading: Reading) -> None:
@@ -154,14 +190,25 @@ class _Pcap:
     kind = "pcap"
     start = 24
 
-    def __init__(self, head: bytes, path: Path) -> None:
+    def __init__(self, head: bytes, path: Path, how: int) -> None:
         if len(head) < 24:
             raise InputError(f"{path}: byte {len(head)}: the file ends inside the pcap header of 24 bytes")
         self._big, self._units = PCAP_MAGICS[head[:4]]
         order = ">" if self._big else "<"
         _, _, _, _, snap, network = struct.unpack(f"{order}HHiIII", head[4:24])
-        self._link = network & 0x03FF_FFFF  # above: whether and how long a frame check sequence is
+        link = network & 0x03FF_FFFF  # above: whether and how long a frame check sequence is
+        if link not in NAMES:
+            raise InputError(f"{path}: {unknown(link)}")
+        self._layer, self._how = layer_of(link, big=self._big), how
         self._longest = min(max(snap, MAX_PACKET), MAX_BLOCK)
+        self._head = record_size(
+            head,
+            24,
+            big=self._big,
+            nano=self._units > 1,
+            modified=head[:4] in _MODIFIED,
+            longest=self._longest,
+        )
 
     def walk(
         self, data: NDArray[np.uint8], pos: int, filled: int, row: int, out: Packets, counts: NDArray[np.int64]
@@ -172,7 +219,9 @@ class _Pcap:
             filled,
             self._big,
             self._units,
-            self._link,
+            self._head,
+            self._layer,
+            self._how,
             self._longest,
             row,
             out.columns(),

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin_training.core.unaligned import inlined, kernel
-from portkin_training.ingest.captures.layers import STAMP, STORED, decode
+from portkin_training.ingest.captures.layers import decode
+from portkin_training.ingest.captures.link_types import layer_of
 from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.captures.reasons import STAMP, STORED
 from portkin_training.ingest.captures.records import (
     BAD,
     CONTROL,
@@ -51,13 +53,14 @@ def _micros(ticks, base, exponent, offset):
 
 
 @kernel
-def walk_pcapng(buf, pos, filled, big, interfaces, last, row, out, counts):
+def walk_pcapng(buf, pos, filled, big, interfaces, how, last, row, out, counts):
     """Decode the packet blocks of buf[pos:filled] into the columns from ``row`` on.
 
     Args:
         big: byte order of the section.
-        interfaces: (m, 5) int64: link type, snap length (0: none), base and exponent of the stamp,
+        interfaces: (m, 5) int64: layer (see `decode`), snap length (0: none), base and exponent of the stamp,
             offset in s.
+        how: see `decode`.
         last: (1,) int64, the last stamp seen: what a simple packet block, which has none, is given.
         out, counts: as for `walk_pcap`.
 
@@ -110,7 +113,7 @@ def walk_pcapng(buf, pos, filled, big, interfaces, last, row, out, counts):
             if stamp < 0 or stamp >= _MAX_TS:
                 counts[STAMP] += 1
             else:
-                fields = decode(at + header, at + header + captured, interfaces[which, 0])
+                fields = decode(at + header, at + header + captured, interfaces[which, 0], how)
                 counts[fields[0]] += 1
                 if fields[0] == STORED:
                     store(fields, row, stamp, out)
@@ -125,7 +128,10 @@ class Pcapng:
     kind = "pcapng"
     start = 0
 
-    def __init__(self) -> None:
+    def __init__(self, how: int) -> None:
+        self.links: set[int] = set()
+        """The link types of its interfaces."""
+        self._how = how
         self._big = False
         self._interfaces = np.empty((0, 5), np.int64)
         self._last = np.zeros(1, np.int64)
@@ -139,6 +145,7 @@ class Pcapng:
             filled,
             self._big,
             self._interfaces,
+            self._how,
             self._last,
             row,
             out.columns(),
@@ -175,7 +182,10 @@ class Pcapng:
         if kind == _SECTION:
             self._interfaces = np.empty((0, 5), np.int64)
         elif kind == _INTERFACE:
-            self._interfaces = np.vstack((self._interfaces, _interface(block, order)))
+            interface = _interface(block, order)
+            self.links.add(int(interface[0, 0]))
+            interface[0, 0] = layer_of(int(interface[0, 0]), big=self._big)
+            self._interfaces = np.vstack((self._interfaces, interface))
         else:
             raise Broken(f"a packet block of {size} bytes claims more captured bytes than it holds")
         return int(size)

@@ -31,9 +31,9 @@ def u32(address, big):
 @inlined
 def store(fields, row, stamp, out):
     """Fill a row of the columns of `Packets` with a stamp and what `decode` gave."""
-    ts, src, dst, sport, dport, proto, flags, seq = out
+    ts, src, dst, sport, dport, proto, flags, seq, context = out
     ts[row] = stamp
     src[row, 0], src[row, 1] = fields[1], fields[2]
     dst[row, 0], dst[row, 1] = fields[3], fields[4]
     sport[row], dport[row] = fields[5], fields[6]
-    proto[row], flags[row], seq[row] = fields[7], fields[8], fields[9]
+    proto[row], flags[row], seq[row], context[row] = fields[7], fields[8], fields[9], fields[10]
