@@ -15,6 +15,8 @@ capture=$here/scans.pcap
 
 "$zeek" -C -r "$capture"
 gzip -9nc conn.log > "$out/conn.log.gz"
+"$zeek" -C -r "$here/vlans.pcap" frameworks/conn_key/vlan_fivetuple
+gzip -9nc conn.log > "$out/conn-vlans.log.gz"
 
 mkdir suricata
 suricata --runmode=single -r "$capture" -l suricata -k none > suricata.out

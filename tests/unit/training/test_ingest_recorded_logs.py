@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.packets import Packets
-from portkin_training.ingest.inputs import read_input
+from portkin_training.ingest.inputs import InputOptions, read_input
 from portkin_training.ingest.probe_definition import FirstPackets
 from portkin_training.ingest.reading import Reading
 
@@ -82,6 +83,23 @@ def test_packets_that_the_kernel_logged(name):
     assert [(src, dst, 40000, port) for port in (22, 80, 443)] == found[TCP]
     assert [(src, dst, 40000, 161)] == found[UDP]
     assert 0 == reading.bad
+
+
+def test_one_address_in_two_vlans_is_two_hosts():
+    """Zeek's connection keys with VLANs give the hosts that a capture read with VLANs gives."""
+    found, reading = flows(LOGS / "conn-vlans.log.gz")
+    options = InputOptions(captures=CaptureOptions(context="vlan"))
+    first, hosts = FirstPackets(), set()
+    for chunk in read_input(LOGS.parent / "vlans.pcap", Reading("vlans.pcap"), options):
+        hosts |= {tuple(host) for host in first.of_packets(chunk, 0).src.tolist()}
+    by_log = set()
+    for chunk in read_input(LOGS / "conn-vlans.log.gz", reading):
+        by_log |= {tuple(host) for host in chunk.src.tolist()}
+    addresses = {low for _, low in by_log}
+    assert by_log <= hosts
+    assert len(addresses) < len(by_log)
+    assert 0 == reading.bad
+    assert found[TCP]
 
 
 def test_recordings_hold_no_address_that_is_in_use():
