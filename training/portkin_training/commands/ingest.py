@@ -189,8 +189,9 @@ def ingest(
     if follow is not None and force:
         raise click.UsageError("--follow adds to the dataset: no --force with it")
     pairs = dict(_pair(text) for text in columns)
-    read_as = ColumnMap(pairs, proto, dst, names, unit, tz, year)
-    options = IngestOptions(kind, read_as, any_state, CaptureOptions(outer, context), window)
+    options = IngestOptions(
+        kind, ColumnMap(pairs, proto, dst, names, unit, tz, year), any_state, CaptureOptions(outer, context), window
+    )
     if follow is not None:
         _follow(follow, output, options, interval)
         return

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from portkin.errors import InputError
 from portkin_training.core.probes import Probes
-from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.options import CaptureOptions
+from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcap import is_capture, read_capture
 from portkin_training.ingest.formats.format import Head, Source, first_bytes
 from portkin_training.ingest.formats.registry import BY_NAME, FORMATS, recognised

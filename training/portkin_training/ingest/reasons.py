@@ -42,7 +42,8 @@ class Reasons:
     @property
     def kept(self) -> NDArray[np.bool_]:
         """(n,) the rows that have none."""
-        return self.codes == 0
+        kept: NDArray[np.bool_] = self.codes == 0
+        return kept
 
     def counted(self) -> Counter[str]:
         """Reason -> rows."""

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin.errors import InputError
+from portkin_training.core.context import located, packed
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP
 from portkin_training.ingest.captures.packets import Packets
@@ -18,10 +20,14 @@ from portkin_training.ingest.reading import NAMED, Reading
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.values.addresses import addresses
 from portkin_training.ingest.values.stamps import Clock
+from portkin_training.ingest.values.text_numbers import whole_numbers
 from portkin_training.ingest.values.transport import ports, protos, tcp_flags
 
 FIELDS = ("ts", "src", "dst", "sport", "dport", "proto")
 """The columns of a probe; sport may be missing."""
+
+CONTEXT = ("vlan", "inner_vlan", "vni")
+"""Columns of what tells equal addresses apart; see `core.context`."""
 
 Columns = dict[str, pa.Array]
 
@@ -31,7 +37,7 @@ class Rows:
     """A chunk of n rows of an input.
 
     Attributes:
-        columns: field -> (n,) values, text or typed: `FIELDS`, and "flags" of packets.
+        columns: field -> (n,) values, text or typed: `FIELDS`, "flags" of packets, and `CONTEXT`.
         where: (n,) number of each row, for people.
         reasons: why rows are no probes.
         what: what ``where`` counts.
@@ -63,12 +69,14 @@ class Decoder:
         flags = tcp_flags(rows.columns["flags"]) if "flags" in rows.columns else np.zeros(n, np.uint8)
         (ts, src, dst, sport, dport, proto), kept = self._values(rows)
         flags = np.where(proto == TCP, flags[kept], 0).astype(np.uint8)
-        n = len(ts)
-        return Packets(ts, src, dst, sport, dport, proto, flags, np.zeros(n, np.uint32), np.zeros(n, np.int64))
+        context = contexts(rows, kept)
+        return Packets(ts, src, dst, sport, dport, proto, flags, np.zeros(len(ts), np.uint32), context)
 
     def probes(self, rows: Rows, seq: int = 0) -> Probes:
         """The rows without a reason as probes; the first has the place ``seq`` in the recording."""
-        (ts, src, dst, sport, dport, proto), _ = self._values(rows)
+        (ts, src, dst, sport, dport, proto), kept = self._values(rows)
+        context = contexts(rows, kept)
+        src, dst = located(src, context), located(dst, context)
         return Probes(ts, np.arange(seq, seq + len(ts)), src, dst, sport, dport, proto, np.zeros(len(ts), np.uint8))
 
     def _values(self, rows: Rows) -> tuple[tuple[NDArray[Any], ...], NDArray[np.int64]]:
@@ -136,6 +144,16 @@ class Decoder:
         if name == "ts" and str(value).count(":") == 2 and str(value)[:3].replace(":", "").isdigit():
             return f"{text}: it has no date; have the program write one (argus: `ra -u`)"
         return text
+
+
+def contexts(rows: Rows, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The contexts of some rows, as of `core.context`; 0 where their input names none."""
+    found = np.zeros(len(kept), np.int64)
+    for name in CONTEXT:
+        if name in rows.columns:
+            numbers = whole_numbers(pc.cast(rows.columns[name].take(pa.array(kept)), pa.string()))
+            found += np.where(numbers >= 0, numbers * packed(**{name: 0}) + packed(**{name: 0}), 0)
+    return found
 
 
 _EXPECTED = {

@@ -28,6 +28,7 @@ _PATHS = {
     "dst": "/dest_ip",
     "dport": "/dest_port",
     "proto": "/proto",
+    "state": "/flow/state",
     "there": "/flow/pkts_toserver",
     "back": "/flow/pkts_toclient",
     "flags_there": "/tcp/tcp_flags_ts",
@@ -57,7 +58,8 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     if not source.any_state:
         half_open = (there & RST != 0) & (there & (PSH | FIN) == 0)  # it was answered, sent no data and reset itself
         failed = (there & ACK == 0) | half_open
-        bare = answers == 0
+        # Suricata counts the ICMP error that refuses a datagram among the answers, but leaves the flow new.
+        bare = (answers == 0) | (~tcp & is_in(columns["state"], "new"))
         # Without TCP flags, as other programs that write EVE leave them out: one packet that nothing can have followed.
         bare |= (
             tcp & (columns["back"].is_null().to_numpy(zero_copy_only=False)) & (whole_numbers(columns["there"]) <= 1)

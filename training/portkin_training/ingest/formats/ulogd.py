@@ -16,7 +16,10 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons = Reasons(len(columns["src"]))
     reasons.mark(~filled(columns["in"]) & filled(columns["out"]), "sent by the machine that logged it")
     words = [pc.if_else(pc.is_in(columns[flag], pa.array(["1", "true"])), flag.upper(), "") for flag in _FLAGS]
-    return {**columns, "flags": pc.binary_join_element_wise(*words, " ")}, reasons
+    # The packet's own time, where the kernel gave one, is UTC; "timestamp" is local.
+    micros = pc.utf8_lpad(columns["micros"], 6, "0")
+    ts = pc.coalesce(pc.binary_join_element_wise(columns["seconds"], micros, "."), columns["ts"])
+    return {**columns, "ts": ts, "flags": pc.binary_join_element_wise(*words, " ")}, reasons
 
 
 ULOGD = Format(
@@ -26,6 +29,8 @@ ULOGD = Format(
     json_rows(
         {
             "ts": "/timestamp",
+            "seconds": "/oob.time.sec",
+            "micros": "/oob.time.usec",
             "src": "/src_ip",
             "dst": "/dest_ip",
             "sport": "/src_port",

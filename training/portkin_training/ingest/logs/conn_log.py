@@ -30,9 +30,12 @@ _FIELDS = {
     "proto": "proto",
     "state": "conn_state",
     "history": "history",
+    "vlan": "id.ctx.vlan",
+    "inner_vlan": "id.ctx.inner_vlan",
+    "vni": "id.ctx.vni",
 }
 """Our name of a column -> Zeek's."""
-_NEEDED = tuple(name for field, name in _FIELDS.items() if field != "history")
+_NEEDED = ("ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "conn_state")
 
 Columns = tuple[Mapping[str, pa.Array], NDArray[np.int64]]
 

@@ -59,19 +59,19 @@ class JsonPaths:
         odd = np.flatnonzero(~pc.equal(begins, "{").to_numpy(zero_copy_only=False))
         if len(odd):
             keep = np.ones(len(lines), np.bool_)
-            for at in odd:
-                text = lines[int(at)].as_py().strip()
-                keep[at] = text.startswith("{")
-                if text and not keep[at]:
-                    bad[int(where[at])] = text
+            for row in odd:
+                text = lines[int(row)].as_py().strip()
+                keep[row] = text.startswith("{")
+                if text and not keep[row]:
+                    bad[int(where[row])] = text
             lines, where = lines.filter(pa.array(keep)), where[keep]
         connection, query = self._query
         connection.register("rows", pa.table({"line": lines}))
         table = connection.sql(query).to_arrow_table().combine_chunks()
         connection.unregister("rows")
         broken = table.column(0).to_numpy()
-        for at in np.flatnonzero(broken):
-            bad[int(where[at])] = lines[int(at)].as_py()
+        for row in np.flatnonzero(broken):
+            bad[int(where[row])] = lines[int(row)].as_py()
         for line in sorted(bad):
             _broken(line, bad[line], reading)
         values = [column.combine_chunks() for column in table.columns[1:]]

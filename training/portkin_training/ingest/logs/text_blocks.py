@@ -122,11 +122,11 @@ def parse_delimited(
     if len(parsed[0]) + len(parsed[1]) != len(line_ends(block)) - 1:  # a quote without its pair took lines together
         parsed = _parsed(_requoted(block, delimiter), unique, "\x1f", quoted=False)
     table, wrong = parsed
-    for number, columns in wrong.items():
+    for number, width in wrong.items():
         reading.read += 1
         reading.bad_row(
             f"line {first + number - 1}",
-            f"{columns} columns where the header has {len(unique)}",
+            f"{width} columns where the header has {len(unique)}",
             "another number of columns than the header has",
         )
     lines = np.delete(np.arange(first, first + len(table) + len(wrong)), np.array([*wrong], np.int64) - 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -177,7 +178,7 @@ class Clock:
         return pc.coalesce(pc.binary_join_element_wise(date, "T", time, zone, ""), column)
 
     def _dates(self, dates: pa.Array) -> list[str | None]:
-        texts = dates.dictionary.to_pylist()
+        texts: list[str | None] = dates.dictionary.to_pylist()
         counts = np.bincount(dates.indices.drop_null().to_numpy(), minlength=len(texts))
         self.yearless += sum(int(n) for text, n in zip(texts, counts, strict=True) if text and text.endswith("  "))
         return texts
@@ -186,8 +187,8 @@ class Clock:
         number = _MONTHS.get(month.capitalize())
         if number is None:
             return None
-        if year := year1 or year2:
-            return f"{year}-{number:02d}-{int(day):02d}"
+        if written := year1 or year2:
+            return f"{written}-{number:02d}-{int(day):02d}"
         if self.year is not None:
             if number < self._month - 6:
                 self.year += 1
@@ -227,16 +228,16 @@ def _forgiving(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return pa.concat_arrays([_forgiving(column[:half], kind), _forgiving(column[half:], kind)])
 
 
-def _to_us(numbers: NDArray[np.generic], unit: str) -> NDArray[np.int64]:
-    scale = MICROSECONDS[unit]
+def _to_us(numbers: NDArray[Any], unit: str) -> NDArray[np.int64]:
     if numbers.dtype == np.int64 and unit == "ns":
-        return numbers // 1000  # type: ignore[no-any-return, operator]
+        exact: NDArray[np.int64] = numbers // 1000
+        return exact
+    scale = MICROSECONDS[unit]
     with np.errstate(invalid="ignore", over="ignore"):
         us = numbers.astype(np.float64) * scale
         bad = ~((us >= 0) & (us < _YEAR_10000))
-        if numbers.dtype == np.int64:
-            return np.where(bad, NO_TIME, numbers.astype(np.int64) * int(scale))
-        return np.where(bad, NO_TIME, np.rint(us)).astype(np.int64)
+        whole = numbers * int(scale) if numbers.dtype == np.int64 else np.rint(us)
+        return np.where(bad, NO_TIME, whole).astype(np.int64)
 
 
 def _whole(column: pa.Array) -> NDArray[np.int64]:

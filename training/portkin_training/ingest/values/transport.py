@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ def by_value(column: pa.Array, of: Callable[[str], int], null: int, dtype: Any =
     """``of`` each text of a column, (n,) of ``dtype``, computed once for each different text; ``null`` for null."""
     coded = pc.cast(column, pa.string()).dictionary_encode()
     known = np.array([*map(of, coded.dictionary.to_pylist()), null], dtype)
-    return known[pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()]
+    found: NDArray[Any] = known[pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()]
+    return found
 
 
 def protos(column: pa.Array) -> NDArray[np.uint8]:
@@ -59,7 +61,7 @@ def ports(
     rest = np.flatnonzero(numbers == NONE)
     if len(rest):
         named = text.take(pa.array(rest))
-        as_tcp, as_udp = (by_value(named, lambda name, of=of: _service(name, of), NONE) for of in ("tcp", "udp"))
+        as_tcp, as_udp = (by_value(named, partial(_service, proto=of), NONE) for of in ("tcp", "udp"))
         numbers[rest] = as_tcp if proto is None else np.where(proto[rest] == UDP, as_udp, as_tcp)
     bad = (numbers < 0) | (numbers > 65535)
     return numbers.astype(np.uint16), bad

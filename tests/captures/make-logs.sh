@@ -1,0 +1,91 @@
+#!/bin/sh
+# Makes the logs in logs/ out of scans.pcap, by the real programs, and of packets in a network namespace.
+# By hand, as root, on Debian 12: nfdump softflowd argus-client argus-server p0f suricata ulogd2 ulogd2-json nftables
+# nmap; Zeek 8.0 as $ZEEK. Every address is one for documentation.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+out=$here/logs
+zeek=${ZEEK:-zeek}
+work=$(mktemp -d)
+ns=portkin-logs-$$
+trap 'kill $(cat "$work"/*.pid) 2>/dev/null || true; ip netns delete $ns 2>/dev/null || true; rm -rf "$work"' EXIT
+mkdir -p "$out"
+cd "$work"
+capture=$here/scans.pcap
+
+"$zeek" -C -r "$capture"
+gzip -9nc conn.log > "$out/conn.log.gz"
+"$zeek" -C -r "$here/vlans.pcap" frameworks/conn_key/vlan_fivetuple
+gzip -9nc conn.log > "$out/conn-vlans.log.gz"
+
+mkdir suricata
+suricata --runmode=single -r "$capture" -l suricata -k none > suricata.out
+gzip -9nc suricata/eve.json > "$out/eve.json.gz"
+
+argus -r "$capture" -w argus.out
+ra -r argus.out -c , -n -u | gzip -9nc > "$out/ra.csv.gz"
+ra -r argus.out -c , | gzip -9nc > "$out/ra-times-without-date.csv.gz"
+
+mkdir flows
+nfcapd -w "$work/flows" -p 29995 -b 127.0.0.1 -t 3600 -D -P "$work/nfcapd.pid"
+softflowd -r "$capture" -n 127.0.0.1:29995 -v 9 -d
+sleep 2
+kill "$(cat nfcapd.pid)"
+sleep 2
+rm -f nfcapd.pid
+TZ=UTC nfdump -R flows -o csv | gzip -9nc > "$out/nfdump.csv.gz"
+TZ=UTC nfdump -R flows -o json | gzip -9nc > "$out/nfdump.json.gz"
+
+TZ=UTC p0f -r "$capture" -o p0f.log > p0f.out
+gzip -9nc p0f.log > "$out/p0f.log.gz"
+
+# ulogd2: what nftables hands over by NFLOG inside a namespace, as JSON and as syslog lines
+ip netns add $ns
+ip -n $ns link set lo up
+ip -n $ns address add 198.51.100.7/32 dev lo
+ip -n $ns address add 192.0.2.10/32 dev lo
+ip netns exec $ns nft -f - <<NFT
+table inet scans {
+    chain input {
+        type filter hook input priority 0
+        ip daddr 192.0.2.10 tcp flags syn / syn,ack log group 7 prefix "scan "
+        ip daddr 192.0.2.10 udp dport 161 log group 7 prefix "scan "
+    }
+}
+NFT
+plugins=$(dirname "$(find /usr/lib -name ulogd_inppkt_NFLOG.so | head -n 1)")
+cat > ulogd.conf <<CONF
+[global]
+logfile="$work/ulogd.log"
+$(for name in inppkt_NFLOG filter_IFINDEX filter_IP2STR filter_PRINTPKT raw2packet_BASE output_LOGEMU output_JSON; do
+    echo "plugin=\"$plugins/ulogd_$name.so\""; done)
+stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU
+stack=log2:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,json1:JSON
+[log1]
+group=7
+[log2]
+group=8
+[emu1]
+file="$work/syslogemu.log"
+sync=1
+[json1]
+file="$work/ulogd.json"
+sync=1
+CONF
+ip netns exec $ns nft add rule inet scans input ip daddr 192.0.2.10 tcp flags syn / syn,ack log group 8
+ip netns exec $ns nft add rule inet scans input ip daddr 192.0.2.10 udp dport 161 log group 8
+# The kernel's own lines come from the first namespace only, unless it is told otherwise.
+before=$(cat /proc/sys/net/netfilter/nf_log_all_netns)
+echo 1 > /proc/sys/net/netfilter/nf_log_all_netns
+ip netns exec $ns nft add rule inet scans input ip daddr 192.0.2.10 tcp flags syn / syn,ack log prefix \"$ns \"
+ip netns exec $ns nft add rule inet scans input ip daddr 192.0.2.10 udp dport 161 log prefix \"$ns \"
+TZ=UTC ip netns exec $ns ulogd -c "$work/ulogd.conf" & echo $! > ulogd.pid
+sleep 2
+ip netns exec $ns nmap -n -Pn --max-retries 0 -e lo -S 198.51.100.7 -g 40000 -sS -p 22,80,443 192.0.2.10 > nmap.out
+ip netns exec $ns nmap -n -Pn --max-retries 0 -e lo -S 198.51.100.7 -g 40000 -sU -p 161 192.0.2.10 >> nmap.out
+sleep 1
+echo "$before" > /proc/sys/net/netfilter/nf_log_all_netns
+TZ=UTC dmesg -T | grep "$ns" | sed "s/$ns/scan/" | gzip -9nc > "$out/dmesg.log.gz"
+gzip -9nc syslogemu.log > "$out/ulogd-syslogemu.log.gz"
+gzip -9nc ulogd.json > "$out/ulogd.json.gz"
+ls -l "$out"
