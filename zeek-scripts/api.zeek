@@ -6,7 +6,7 @@ module Portkin;
 
 export {
 	## The version of this vocabulary.
-	const protocol: count = 1;
+	const protocol: count = 2;
 
 	## Where Zeek talks to the sidecar.
 	const sidecar_topic = "/portkin/v1/sidecar";
@@ -37,14 +37,18 @@ export {
 	global hello_response: event(reqid: string, version: count, node: string,
 	    zeek_version: string);
 
-	## Zeek asks for the ports nearest to one.
+	## Zeek asks for the ports that are predicted after one.
 	##
 	## reqid: names the request.
 	##
 	## p: the probed port.
 	##
-	## n: how many ports are wanted.
-	global nearest_request: event(reqid: string, p: port, n: count);
+	## n: how many ports are wanted at most.
+	##
+	## min_chance: the chance that each of them must have; -1
+	##             stands for the cut-off that the table recommends.
+	global nearest_request: event(reqid: string, p: port, n: count,
+	    min_chance: double);
 
 	## The sidecar answers :zeek:see:`Portkin::nearest_request`.
 	##
@@ -55,13 +59,14 @@ export {
 	## table_id: the table the answer is from.
 	##
 	## ports: the nearest ports, nearest first; fewer than wanted where the
-	##        table knows no more.
+	##        table knows no more that reach the cut-off.
 	##
-	## distances: their dissimilarities from *p*.
+	## chances: for each of them, the chance that a source now at *p* probes
+	##          it; empty where the table has no chances.
 	##
 	## error: empty, or why there is no answer.
 	global nearest_response: event(reqid: string, p: port, table_id: string,
-	    ports: vector of port, distances: vector of double, error: string);
+	    ports: vector of port, chances: vector of double, error: string);
 
 	## The sidecar answers from another table from now on.
 	##

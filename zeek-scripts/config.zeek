@@ -62,9 +62,16 @@ export {
 	## that is not answered before this many further ones has failed.
 	option max_contacts: count = 256;
 
-	## How many ports nearest to a probed one are predicted. The paper's
-	## trade-off between blocking ratio and usefulness is 3 (VI-C).
-	option k: count = 3;
+	## The chance from which a port is predicted: that a source now at the
+	## probed port probes it, within the hours that the table is made for.
+	## Between 0 (nothing is cut) and 1; -1 leaves it to the table: what it
+	## recommends or, where it recommends nothing, the nearest three. A table without chances (``--method shortest-path``) has only
+	## numbers to go by: for more or fewer than three, set this to 0, and
+	## :zeek:see:`Portkin::k`.
+	option min_chance = -1.0;
+
+	## How many ports nearest to a probed one are predicted at most.
+	option k: count = 32;
 
 	## How long a decision holds after the last probe that caused it. The
 	## paper finds no gain beyond 20,000 s (VI-B).

@@ -21,6 +21,8 @@ export {
 		evidence: Evidence;
 		## The nearest ports, nearest first.
 		predicted: vector of port &default=vector();
+		## Their chances; empty where the table has none.
+		chances: vector of double &default=vector();
 		## What is kept for blocking, the probed port first.
 		kept: vector of port &default=vector();
 		## What was vetoed and why.
@@ -146,8 +148,8 @@ function end_decision(d: Decision)
 	local info = Info($ts=network_time(), $kind=OUTCOME, $id=d$id,
 	    $src=d$source$host, $probed=d$probed,
 	    $proto=get_port_transport_proto(d$probed), $evidence=d$evidence,
-	    $predicted=d$predicted, $kept=d$kept, $table_id=d$table_id,
-	    $mode=mode, $probes=d$probes, $hits=hits);
+	    $predicted=d$predicted, $chances=d$chances, $kept=d$kept,
+	    $table_id=d$table_id, $mode=mode, $probes=d$probes, $hits=hits);
 
 	if ( d$source$context != "" )
 		info$context = d$source$context;
@@ -231,6 +233,7 @@ function lifetime(d: Decision): interval
 function take_decision(d: Decision, found: Nearest)
 	{
 	d$predicted = found$ports;
+	d$chances = found$chances;
 	d$table_id = found$table_id;
 	d$ready = T;
 	d$until = network_time() + lifetime(d);
@@ -248,9 +251,9 @@ function take_decision(d: Decision, found: Nearest)
 	local info = Info($ts=network_time(), $kind=DECISION, $id=d$id,
 	    $src=d$source$host, $probed=d$probed,
 	    $proto=get_port_transport_proto(d$probed), $evidence=d$evidence,
-	    $predicted=d$predicted, $kept=d$kept, $vetoed=d$vetoed,
-	    $answer=found$answer, $table_id=d$table_id, $latency=found$latency,
-	    $mode=mode, $probes=d$probes);
+	    $predicted=d$predicted, $chances=d$chances, $kept=d$kept,
+	    $vetoed=d$vetoed, $answer=found$answer, $table_id=d$table_id,
+	    $latency=found$latency, $mode=mode, $probes=d$probes);
 
 	if ( d$source$context != "" )
 		info$context = d$source$context;

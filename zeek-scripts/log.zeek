@@ -62,6 +62,9 @@ export {
 		evidence: Evidence &log &optional;
 		## The nearest ports, nearest first.
 		predicted: vector of port &log &optional;
+		## For each of them, the chance that the source probes it; empty where
+		## the table has no chances.
+		chances: vector of double &log &optional;
 		## What is kept for blocking: of the probed and the predicted ports,
 		## those without a veto.
 		kept: vector of port &log &optional;

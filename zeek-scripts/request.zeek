@@ -15,6 +15,8 @@ export {
 	type Nearest: record {
 		## The nearest ports, nearest first.
 		ports: vector of port &default=vector();
+		## Their chances; empty where the table has none.
+		chances: vector of double &default=vector();
 		## The table they are from; empty without an answer.
 		table_id: string &default="";
 		## How the answer was had.
@@ -80,13 +82,17 @@ export {
 # The answers of the current table.
 type Known: record {
 	ports: vector of port;
-	# How many were asked for: a larger k asks again.
+	chances: vector of double &default=vector();
+	# What was asked for: a larger k, or another cut-off, asks again.
 	asked: count;
+	min_chance: double &default=-1.0;
 };
 
 type Open: record {
 	p: port;
 	since: time;
+	asked: count;
+	min_chance: double &default=-1.0;
 };
 
 global current_table = "";
@@ -141,18 +147,22 @@ function use_table(table_id: string)
 
 function known(p: port): bool
 	{
-	return p in cache && cache[p]$asked >= k;
+	return p in cache && cache[p]$asked >= k && cache[p]$min_chance == min_chance;
 	}
 
 function nearest(p: port): Nearest
 	{
-	local first: vector of port = vector();
+	local found = Nearest($table_id=current_table, $answer=CACHED);
 
 	for ( i, q in cache[p]$ports )
 		if ( i < k )
-			first += q;
+			found$ports += q;
 
-	return Nearest($ports=first, $table_id=current_table, $answer=CACHED);
+	for ( j, chance in cache[p]$chances )
+		if ( j < k )
+			found$chances += chance;
+
+	return found;
 	}
 
 function asked_lately(p: port): bool
@@ -208,9 +218,10 @@ function ask(p: port)
 		}
 
 	local reqid = unique_id("");
-	open_requests[reqid] = Open($p=p, $since=current_time());
+	open_requests[reqid] = Open($p=p, $since=current_time(), $asked=k,
+	    $min_chance=min_chance);
 	add asked_ports[p];
-	Cluster::publish(sidecar_topic, nearest_request, reqid, p, k);
+	Cluster::publish(sidecar_topic, nearest_request, reqid, p, k, min_chance);
 
 	if ( reading_traces() )
 		hold(request_timeout);
@@ -219,7 +230,7 @@ function ask(p: port)
 	}
 
 event nearest_response(reqid: string, p: port, table_id: string, ports: vector of
-    port, distances: vector of double, error: string)
+    port, chances: vector of double, error: string)
 	{
 	if ( error != "" )
 		{
@@ -241,12 +252,15 @@ event nearest_response(reqid: string, p: port, table_id: string, ports: vector o
 	else
 		{
 		use_table(table_id);
-		cache[p] = Known($ports=ports, $asked=k);
+		cache[p] = Known($ports=ports, $chances=chances, $asked=k,
+		    $min_chance=min_chance);
 
 		# A late answer, or one to another node: it is worth remembering, but
 		# nobody waits for it here.
 		if ( reqid in open_requests )
 			{
+			cache[p]$asked = open_requests[reqid]$asked;
+			cache[p]$min_chance = open_requests[reqid]$min_chance;
 			local latency = current_time() - open_requests[reqid]$since;
 			delete open_requests[reqid];
 			delete asked_ports[p];
@@ -369,6 +383,37 @@ event hold_check(since: time, limit: interval)
 		    limit, why_no_sidecar()));
 
 	give_up_all();
+	}
+
+# Why a cut-off is none; empty where it is one.
+function wrong_min_chance(value: double): string
+	{
+	if ( value == -1.0 || ( 0.0 <= value && value <= 1.0 ) )
+		return "";
+
+	return fmt("Portkin::min_chance = %s: choose a chance between 0 and 1, or -1 for the one that the table recommends",
+	    value);
+	}
+
+function check_min_chance(id: string, value: double): double
+	{
+	local wrong = wrong_min_chance(value);
+
+	if ( wrong == "" )
+		return value;
+
+	Reporter::error(fmt("portkin: %s; it stays %s", wrong, min_chance));
+	return min_chance;
+	}
+
+event zeek_init() &priority=10
+	{
+	local wrong = wrong_min_chance(min_chance);
+
+	if ( wrong != "" )
+		Reporter::fatal(fmt("portkin: %s", wrong));
+
+	Option::set_change_handler("Portkin::min_chance", check_min_chance);
 	}
 
 event zeek_init() &priority=-10

@@ -50,6 +50,8 @@ def write_port_rules(
     """
     if plan.k > table.k:
         raise RulesError(f"K = {plan.k}: table {table.id} holds {table.k} nearest ports; choose at most that many")
+    cutoff = (table.cutoff or 0.0) if plan.min_chance is None else plan.min_chance
+    table = table.above(cutoff)
     today = datetime.now(UTC).date()
     sids = Sids(sid_base)
     before, messages = read_previous(output), output.parent / "sid-msg.map"
@@ -61,7 +63,7 @@ def write_port_rules(
     )
     refuse_used_sids((rule.sid for rule in rules), beside, but=output)
     head = header(
-        _about(plan, table, protected),
+        _about(plan, table, protected, cutoff),
         ["portkin", "rules", "build", *_options(plan, ports, table_option, pass_list, sid_base), "-o", output.name],
     )
     if check:
@@ -86,12 +88,13 @@ def _all_rules(
     ]
 
 
-def _about(plan: Plan, table: Table, ports: Sequence[Port]) -> list[str]:
+def _about(plan: Plan, table: Table, ports: Sequence[Port], cutoff: float) -> list[str]:
     """What the header says of the rules."""
     tcp = sum(port.proto == "tcp" for port in ports)
+    cut = f" from a chance of {cutoff:g}" if cutoff else ""
     lines = [
         f"Table {table.id} ({table.method}, {table.created:%Y-%m-%d}); {tcp} TCP and {len(ports) - tcp} UDP ports, "
-        f"K = {plan.k}, blocked for {plan.seconds} s; mode {plan.mode}, action {plan.action}.",
+        f"K = {plan.k}{cut}, blocked for {plan.seconds} s; mode {plan.mode}, action {plan.action}.",
     ]
     if plan.finds_scanners:
         detector = plan.detector
@@ -111,6 +114,7 @@ def _options(plan: Plan, ports: str, table: Path | None, pass_list: Path | None,
         ("--table", table, None),
         ("--ports", ports, "1000"),
         ("-k", plan.k, default.k),
+        ("--min-chance", plan.min_chance, default.min_chance),
         ("--seconds", plan.seconds, default.seconds),
         ("--mode", plan.mode, default.mode),
         ("--action", plan.action, default.action),

@@ -29,6 +29,12 @@ def rules() -> None:
     help="Ports to protect: the N predicted most often, or a list such as 22/tcp,53/udp,8000-8100.",
 )
 @click.option("-k", default=3, show_default=True, help="Number of nearest ports to block when a scanner probes a port.")
+@click.option(
+    "--min-chance",
+    type=float,
+    metavar="P",
+    help="Of these, block those with a chance of P or more, 0 to 1. [default: what the table recommends]",
+)
 @click.option("--seconds", default=20_000, show_default=True, help="How long a block lasts.")
 @click.option(
     "--mode",
@@ -67,6 +73,7 @@ def build(
     table: Path | None,
     ports: str,
     k: int,
+    min_chance: float | None,
     seconds: int,
     mode: Mode,
     action: Action,
@@ -88,7 +95,7 @@ def build(
     from portkin_rules.build import write_port_rules
     from portkin_rules.plan import Detector, Plan
 
-    plan = Plan(k, seconds, mode, action, Detector(scan_count, scan_seconds, memory))
+    plan = Plan(k, seconds, mode, action, Detector(scan_count, scan_seconds, memory), min_chance)
     summary = write_port_rules(
         plan,
         Table.load(table) if table else default_table(),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from portkin.blocking.backends.host_bits import OUTSIDE
+from portkin.bundles.table import checked_chance
 from portkin.errors import RulesError
 
 Mode = Literal["autopilot", "hostbit", "both"]
@@ -38,19 +39,26 @@ class Detector:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the rules do: block K nearest ports for so many seconds, who decides, and the action on a blocked packet."""
+    """What the rules do: block K nearest ports for so many seconds, who decides, and the action on a blocked packet.
+
+    Of the K nearest those are blocked that have a chance of ``min_chance`` or more; None stands for the cut-off that
+    the table recommends, if it does.
+    """
 
     k: int = 3
     seconds: int = 20_000
     mode: Mode = "both"
     action: Action = "alert"
     detector: Detector = field(default_factory=Detector)
+    min_chance: float | None = None
 
     def __post_init__(self) -> None:
         """Raise RulesError for a setting out of range."""
         if self.k < 1:
             raise RulesError(f"K = {self.k}: block at least the 1 nearest port (3 is the default)")
         _check_seconds("seconds", self.seconds)
+        if self.min_chance is not None:
+            checked_chance(self.min_chance)
         for name, value, known in (("mode", self.mode, Mode), ("action", self.action, Action)):
             if value not in get_args(known):
                 raise RulesError(f"{name} {value!r}: choose one of {', '.join(get_args(known))}")

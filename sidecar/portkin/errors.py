@@ -43,6 +43,10 @@ class ConfigError(PortkinError):
     """A configuration that cannot be used."""
 
 
+class CutoffError(PortkinError):
+    """A cut-off that is out of range, or that a table cannot apply."""
+
+
 class InputError(PortkinError):
     """A recording that cannot be read."""
 

@@ -97,8 +97,8 @@ def frames() -> tuple[str, str]:
     """A request and its answer as they go over the WebSocket."""
     port, table = Port(80, "tcp"), default_table()
     found = table.nearest(port, 16)
-    answer = NearestResponse("1000", port, table.id, found.ports, found.distances, "")
-    return encode(TO_SIDECAR, unparse(NearestRequest("1000", port, Count(16)))), encode(TO_ZEEK, unparse(answer))
+    answer = NearestResponse("1000", port, table.id, found.ports, found.chances, "")
+    return encode(TO_SIDECAR, unparse(NearestRequest("1000", port, Count(16), 0.0))), encode(TO_ZEEK, unparse(answer))
 
 
 def p99(seconds: list[float]) -> float:

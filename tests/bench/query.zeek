@@ -51,7 +51,7 @@ function ask()
 	local p = asked_ports[total_sent % |asked_ports|];
 	++total_sent;
 	sent[reqid] = current_time();
-	Cluster::publish(Portkin::sidecar_topic, Portkin::nearest_request, reqid, p, 16);
+	Cluster::publish(Portkin::sidecar_topic, Portkin::nearest_request, reqid, p, 16, 0.0);
 	}
 
 function report(name: string, lost: count, took: double)
@@ -87,7 +87,7 @@ event next_query()
 	}
 
 event Portkin::nearest_response(reqid: string, p: port, table_id: string,
-    ports: vector of port, distances: vector of double, error: string)
+    ports: vector of port, chances: vector of double, error: string)
 	{
 	if ( reqid !in sent )
 		return;

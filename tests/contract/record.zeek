@@ -31,12 +31,12 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string,
 
 	local to = Portkin::sidecar_topic;
 	Cluster::publish(to, Portkin::hello_response, reqid, Portkin::protocol, "zeek", zeek_version());
-	Cluster::publish(to, Portkin::nearest_request, "r1", 22/tcp, 5);
-	Cluster::publish(to, Portkin::nearest_request, "r2", 53/udp, 0);
-	Cluster::publish(to, Portkin::nearest_request, "r3", 65535/tcp, 18446744073709551615);
-	Cluster::publish(to, Portkin::nearest_request, "quotes \" and \\ and \x01 and \t", 0/udp, 1);
-	Cluster::publish(to, Portkin::nearest_request, "icmp", 8/icmp, 1);
-	Cluster::publish(to, Portkin::nearest_request, "unknown", 0/unknown, 1);
+	Cluster::publish(to, Portkin::nearest_request, "r1", 22/tcp, 5, 0.25);
+	Cluster::publish(to, Portkin::nearest_request, "r2", 53/udp, 0, 0.0);
+	Cluster::publish(to, Portkin::nearest_request, "r3", 65535/tcp, 18446744073709551615, -1.0);
+	Cluster::publish(to, Portkin::nearest_request, "quotes \" and \\ and \x01 and \t", 0/udp, 1, 1.0);
+	Cluster::publish(to, Portkin::nearest_request, "icmp", 8/icmp, 1, -1.0);
+	Cluster::publish(to, Portkin::nearest_request, "unknown", 0/unknown, 1, -1.0);
 	Cluster::publish(to, Portkin::rates_report, "R1", "worker-1", double_to_time(1700000040.0), 1min,
 	    vector(22/tcp, 53/udp), vector(3, 18446744073709551615));
 	Cluster::publish(to, Portkin::rates_report, "R2", "zeek", double_to_time(1700000040.25), 59750msec,
@@ -58,9 +58,9 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string,
 	}
 
 event Portkin::nearest_response(reqid: string, p: port, table_id: string,
-    ports: vector of port, distances: vector of double, error: string)
+    ports: vector of port, chances: vector of double, error: string)
 	{
-	say(cat("nearest_response ", vector(reqid, table_id, error), p, " ", ports, " ", distances));
+	say(cat("nearest_response ", vector(reqid, table_id, error), p, " ", ports, " ", chances));
 	}
 
 event Portkin::status_request(reqid: string)

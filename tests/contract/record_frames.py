@@ -46,7 +46,7 @@ from support.zeek_process import SCRIPTS, ZeekProcess, backend_loads, free_port 
 HOUR = datetime(2023, 11, 14, 22, tzinfo=UTC)
 
 SAID: dict[str, Message] = {
-    "hello_request": HelloRequest("h1", Count(1), "portkin/0.1.0", "0123456789ab", Count(16)),
+    "hello_request": HelloRequest("h1", Count(2), "portkin/0.1.0", "0123456789ab", Count(16)),
     "nearest_response": NearestResponse(
         "r1",
         Port(22, "tcp"),

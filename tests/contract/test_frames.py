@@ -51,10 +51,10 @@ def test_the_answer_to_our_hello_is_read():
 @pytest.mark.parametrize(
     ("name", "request_"),
     [
-        ("nearest_request-1", NearestRequest("r1", Port(22, "tcp"), Count(5))),
-        ("nearest_request-2", NearestRequest("r2", Port(53, "udp"), Count(0))),
-        ("nearest_request-3", NearestRequest("r3", Port(65535, "tcp"), Count(2**64 - 1))),
-        ("nearest_request-4", NearestRequest('quotes " and \\ and \x01 and \t', Port(0, "udp"), Count(1))),
+        ("nearest_request-1", NearestRequest("r1", Port(22, "tcp"), Count(5), 0.25)),
+        ("nearest_request-2", NearestRequest("r2", Port(53, "udp"), Count(0), 0.0)),
+        ("nearest_request-3", NearestRequest("r3", Port(65535, "tcp"), Count(2**64 - 1), -1.0)),
+        ("nearest_request-4", NearestRequest('quotes " and \\ and \x01 and \t', Port(0, "udp"), Count(1), 1.0)),
     ],
 )
 def test_requests_are_read(name, request_):

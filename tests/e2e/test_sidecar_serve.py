@@ -35,7 +35,7 @@ def settings(tmp_path, url, **more):
 
 async def ask(peer, reqid="r", port="22/tcp", k=3):
     """Ask the sidecar and wait for that answer."""
-    await peer.say(NearestRequest(reqid, Port.parse(port), Count(k)))
+    await peer.say(NearestRequest(reqid, Port.parse(port), Count(k), -1.0))
     while (answer := await asyncio.wait_for(peer.hear(NearestResponse), 20)).reqid != reqid:
         pass
     return answer
@@ -50,7 +50,7 @@ def test_it_greets_answers_and_ends(tmp_path, table):
                 hello = await asyncio.wait_for(peer.hear(HelloRequest), 30)
                 assert hello == await asyncio.wait_for(peer.hear(HelloRequest), 30)
                 assert (table.id, 3) == (hello.table_id, hello.k)
-                await peer.say(HelloResponse(hello.reqid, Count(1), "zeek", "8.0.9"))
+                await peer.say(HelloResponse(hello.reqid, Count(2), "zeek", "8.0.9"))
                 answer = await ask(peer)
                 assert (Port(23, "tcp"), Port(2222, "tcp"), Port(80, "tcp")) == answer.ports
                 assert () == (await ask(peer, "r2", "7/tcp")).ports
@@ -86,7 +86,7 @@ def test_a_hangup_reloads_the_table_without_losing_a_request(tmp_path, table):
                     if n % 100 == 50:
                         new = await asyncio.to_thread(small_table, tmp_path / "table", shift=n)
                         sidecar.signal(signal.SIGHUP)
-                    await peer.say(NearestRequest(f"r{n}", Port(22, "tcp"), Count(3)))
+                    await peer.say(NearestRequest(f"r{n}", Port(22, "tcp"), Count(3), -1.0))
                     await asyncio.sleep(0.002)
                 answered, announced = set(), set()
                 while len(answered) < asked or new.id not in announced:

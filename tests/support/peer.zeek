@@ -48,7 +48,7 @@ event ask(n: count)
 	if ( n != asked )
 		return;
 
-	Cluster::publish(Portkin::sidecar_topic, Portkin::nearest_request, cat(n), 22/tcp, 3);
+	Cluster::publish(Portkin::sidecar_topic, Portkin::nearest_request, cat(n), 22/tcp, 3, 0.0);
 	schedule 1sec { ask(n) };
 	}
 
@@ -62,9 +62,9 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string,
 	}
 
 event Portkin::nearest_response(reqid: string, p: port, table_id: string,
-    ports: vector of port, distances: vector of double, error: string)
+    ports: vector of port, chances: vector of double, error: string)
 	{
-	say(fmt("nearest_response %s %s %s %s %s '%s'", reqid, p, table_id, ports, distances, error));
+	say(fmt("nearest_response %s %s %s %s %s '%s'", reqid, p, table_id, ports, chances, error));
 
 	if ( reqid == cat(asked) )
 		{

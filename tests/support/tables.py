@@ -29,3 +29,16 @@ def small_table(path: Path, *, shift: int = 0, created: datetime | None = None) 
         ),
     }
     return write_table(path, rows, method="by hand", created=created)
+
+
+def table_with_chances(path: Path, *, cutoff: float | None = None) -> Table:
+    """A table with K = 3 and chances at ``path``, which recommends ``cutoff``; distances are -log of the chances.
+
+    22/tcp -> 23 (0.5), 2222 (0.25), 80 (0.01)
+    """
+    distances = -np.log(np.array([[0.5, 0.25, 0.01]]))
+    rows = {"tcp": Rows(np.array([22], np.uint16), np.array([[23, 2222, 80]], np.uint16), distances.astype(np.float32))}
+    about: dict[str, object] = {"chances": {"horizon": 20_000.0}}
+    if cutoff is not None:
+        about["cutoff"] = {"min_chance": cutoff}
+    return write_table(path, rows, method="kin", about=about)

@@ -4,7 +4,11 @@ Per protocol a table bundle holds three arrays: ``<proto>-ports.npy`` uint16 (n,
 ``<proto>-steps.npy`` uint16 (n, K), what must be added to each, modulo 65536, to reach its nearest ports;
 ``<proto>-distances.npy`` float32 (n, K), how far each of these is, +inf (and step 0) where a port has fewer than K.
 The latter two are compressed: most ports are seen seldom or never, and the steps from there are much alike, so that
-a table of every port takes a megabyte instead of twelve.
+a table of every port takes a few megabytes instead of twenty-five.
+
+A table with chances holds -log P as the distance: P is the chance that a source now at the port probes the other, new
+to it, within the horizon that the manifest names under ``chances``. What is acted upon is a decision, not a part of the
+table: the entries that reach a cut-off. The manifest recommends one under ``cutoff``.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +25,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.bundles.manifest import Manifest, open_bundle, save_packed, write_bundle
-from portkin.errors import BundleError
+from portkin.errors import BundleError, CutoffError
 from portkin.net.ports import PORTS, PROTOS, Port, Proto
 
 KIND = "portkin-table"
-SCHEMA = 2
-DEFAULT_K = 16
-"""Neighbors stored per port by default: more than any sensible number of ports to block."""
+SCHEMA = 3
+DEFAULT_K = 32
+"""Neighbors stored per port by default."""
+UNCUT = 3
+"""How many of the nearest ports are predicted where no cut-off is known: paper 1's trade-off (VI-C)."""
+
+
+def checked_chance(value: float) -> float:
+    """A cut-off; CutoffError for one outside 0..1."""
+    if not 0 <= value <= 1:
+        raise CutoffError(f"a cut-off of {value:g}: a chance lies between 0 (nothing is cut) and 1")
+    return value
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The nearest ports of one port, nearest first, and their distances."""
+    """The nearest ports of one port, nearest first, their distances, and their chances: none where the table has no
+    chances."""
 
     ports: tuple[Port, ...]
     distances: tuple[float, ...]
+    chances: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +134,8 @@ class Table:
                 raise BundleError(f"{path}: the {proto} table is not usable ({error}); build it again") from None
         try:
             table = cls(bundle.manifest, rows)
-            wanted = (table.k, table.method)
-        except (KeyError, TypeError, ValueError) as error:
+            wanted = (table.k, table.method, table.horizon, checked_chance(table.cutoff or 0.0))
+        except (KeyError, TypeError, ValueError, CutoffError) as error:
             raise BundleError(f"{path}: the manifest lacks what a table needs ({error!r}); build it again") from None
         if not rows or any(part.k != wanted[0] for part in rows.values()):
             raise BundleError(f"{path}: the arrays do not fit the manifest's k = {wanted[0]}; build the table again")
@@ -145,6 +161,18 @@ class Table:
         """The dissimilarity the table was built with, as ``shortest-path``."""
         return str(self.manifest.about["method"])
 
+    @cached_property
+    def horizon(self) -> float | None:
+        """Seconds for which the chances hold; None for a table without chances, such as one by shortest-path."""
+        chances = self.manifest.about.get("chances")
+        return None if chances is None else float(chances["horizon"])
+
+    @cached_property
+    def cutoff(self) -> float | None:
+        """The cut-off that the table recommends; None where it was not tried on held-out probes, or has no chances."""
+        chosen = self.manifest.about.get("cutoff")
+        return None if chosen is None else float(chosen["min_chance"])
+
     def __contains__(self, port: Port) -> bool:
         """Whether the table knows the port, be it without neighbors."""
         return self._place(port) is not None
@@ -162,7 +190,43 @@ class Table:
         rows = self.rows[port.proto]
         distances = [d for d in rows.distances[at, :k].tolist() if d != np.inf]
         neighbors = rows.neighbors[at, : len(distances)].tolist()
-        return Neighbors(tuple(Port(number, port.proto) for number in neighbors), tuple(distances))
+        chances = () if self.horizon is None else tuple(exp(-d) for d in distances)
+        return Neighbors(tuple(Port(number, port.proto) for number in neighbors), tuple(distances), chances)
+
+    def predicted(self, port: Port, k: int, min_chance: float | None = None) -> Neighbors:
+        """What is predicted after a probe of ``port``: of its ``k`` nearest ports, those that reach the cut-off.
+
+        None stands for the cut-off that the table recommends; where it has none, the first `UNCUT` are predicted.
+        CutoffError where the cut-off is out of range or, above 0, the table has no chances.
+        """
+        most, cutoff = self.cut(k, min_chance)
+        near = self.nearest(port, most)
+        if not cutoff:
+            return near
+        kept = sum(chance >= cutoff for chance in near.chances)
+        return Neighbors(near.ports[:kept], near.distances[:kept], near.chances[:kept])
+
+    def above(self, min_chance: float) -> Table:
+        """The same table with the entries alone that reach the cut-off; CutoffError as from `predicted`."""
+        if not self.cut(self.k, min_chance)[1]:
+            return self
+        rows = {}
+        for proto, part in self.rows.items():
+            cut = np.exp(-part.distances.astype(np.float64)) < min_chance
+            distances = np.where(cut, np.float32(np.inf), part.distances)
+            rows[proto] = Rows(part.ports, np.where(cut, np.uint16(0), part.neighbors), distances)
+        return Table(self.manifest, rows)
+
+    def cut(self, k: int, min_chance: float | None = None) -> tuple[int, float]:
+        """How many of the nearest ports are predicted at most, and the chance they must reach; see `predicted`."""
+        if min_chance is None:
+            return (min(k, UNCUT), 0.0) if self.cutoff is None else (k, self.cutoff)
+        if checked_chance(min_chance) and self.horizon is None:
+            raise CutoffError(
+                f"table {self.id} ({self.method}) has no chances, so nothing can be cut by {min_chance:g}; use a "
+                f"table built with --method kin, or choose by number alone"
+            )
+        return k, min_chance
 
     def _place(self, port: Port) -> int | None:
         """The row of the port; None where it is not known."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from portkin import __version__
 from portkin.bundles.table import Table
+from portkin.errors import CutoffError
 from portkin.zeek.messages import (
     PROTOCOL,
     Count,
@@ -100,14 +101,18 @@ class Nearest(Part):
     def _use(self, table: Table) -> None:
         self.table = table
         # Scanners share their favourites: most questions are about few ports.
-        self._nearest = lru_cache(maxsize=REMEMBERED)(table.nearest)
+        self._predicted = lru_cache(maxsize=REMEMBERED)(table.predicted)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         return {NearestRequest: self._answer}
 
     def _answer(self, request: NearestRequest, now: float) -> Iterable[Message]:
-        found = self._nearest(request.p, request.k)
-        yield NearestResponse(request.reqid, request.p, self.table.id, found.ports, found.distances, "")
+        try:
+            found = self._predicted(request.p, request.k, None if request.min_chance < 0 else request.min_chance)
+        except CutoffError as error:
+            yield NearestResponse(request.reqid, request.p, self.table.id, (), (), str(error))
+            return
+        yield NearestResponse(request.reqid, request.p, self.table.id, found.ports, found.chances, "")
 
     def replace(self, table: Table) -> list[Message]:
         """Answer from another table from now on; says so to Zeek where its content differs."""

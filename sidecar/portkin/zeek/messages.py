@@ -31,7 +31,7 @@ import zeekpy
 
 from portkin.net.ports import PORTS, PROTOS, Port
 
-PROTOCOL = 1
+PROTOCOL = 2
 """The version of this set of events; both sides say theirs in the hello."""
 
 TO_SIDECAR = "/portkin/v1/sidecar"
@@ -221,23 +221,30 @@ class HelloResponse(Message):
 @zeek_event("Portkin::nearest_request")
 @dataclass(frozen=True, slots=True)
 class NearestRequest(Message):
-    """Zeek to sidecar: which ``k`` ports are nearest to ``p``?"""
+    """Zeek to sidecar: which ports are predicted after ``p``, ``k`` at most, each with this chance or more?
+
+    A negative ``min_chance`` stands for the cut-off that the table recommends.
+    """
 
     reqid: str
     p: Port
     k: Count
+    min_chance: float
 
 
 @zeek_event("Portkin::nearest_response")
 @dataclass(frozen=True, slots=True)
 class NearestResponse(Message):
-    """Sidecar to Zeek: these, nearest first; none for a port never seen. ``error``: empty if all is well."""
+    """Sidecar to Zeek: these, nearest first, and their chances; none for a port never seen.
+
+    ``chances`` is empty where the table has none. ``error``: empty if all is well.
+    """
 
     reqid: str
     p: Port
     table_id: str
     ports: tuple[Port, ...]
-    distances: tuple[float, ...]
+    chances: tuple[float, ...]
     error: str
 
 

@@ -26,12 +26,12 @@ from portkin.zeek.messages import (
     zeek_event,
 )
 
-REQUEST = Event("Portkin::nearest_request", ["r1", zeekpy.port(22, "tcp"), zeekpy.count(5)])
+REQUEST = Event("Portkin::nearest_request", ["r1", zeekpy.port(22, "tcp"), zeekpy.count(5), 0.5])
 
 
 def test_a_request_is_parsed_to_its_class():
     """An event with the declared arguments becomes the message of that name."""
-    assert NearestRequest("r1", Port(22, "tcp"), Count(5)) == parse(REQUEST)
+    assert NearestRequest("r1", Port(22, "tcp"), Count(5), 0.5) == parse(REQUEST)
 
 
 def test_a_response_is_carried_as_zeeks_types():
@@ -58,14 +58,15 @@ def test_a_count_is_sent_as_a_count():
         (Event(REQUEST.name, REQUEST.args[:2]), "wrong-arity"),
         (Event(REQUEST.name, [*REQUEST.args, "more"]), "wrong-arity"),
         (Event(REQUEST.name, [1, *REQUEST.args[1:]]), "wrong-type"),
-        (Event(REQUEST.name, ["r1", "22/tcp", zeekpy.count(5)]), "wrong-type"),
-        (Event(REQUEST.name, ["r1", zeekpy.port(22, "icmp"), zeekpy.count(5)]), "wrong-type"),
-        (Event(REQUEST.name, ["r1", zeekpy.port(65536, "tcp"), zeekpy.count(5)]), "wrong-type"),
-        (Event(REQUEST.name, ["r1", zeekpy.port(-1, "tcp"), zeekpy.count(5)]), "wrong-type"),
-        (Event(REQUEST.name, ["r1", zeekpy.port(22, "tcp"), 5]), "wrong-type"),
-        (Event(REQUEST.name, ["r1", zeekpy.port(22, "tcp"), True]), "wrong-type"),
-        (Event(REQUEST.name, ["r1", zeekpy.port(22, "tcp"), zeekpy.count(-1)]), "wrong-type"),
-        (Event(REQUEST.name, [None, None, None]), "wrong-type"),
+        (Event(REQUEST.name, ["r1", "22/tcp", zeekpy.count(5), 0.5]), "wrong-type"),
+        (Event(REQUEST.name, ["r1", zeekpy.port(22, "icmp"), zeekpy.count(5), 0.5]), "wrong-type"),
+        (Event(REQUEST.name, ["r1", zeekpy.port(65536, "tcp"), zeekpy.count(5), 0.5]), "wrong-type"),
+        (Event(REQUEST.name, ["r1", zeekpy.port(-1, "tcp"), zeekpy.count(5), 0.5]), "wrong-type"),
+        (Event(REQUEST.name, ["r1", zeekpy.port(22, "tcp"), 5, 0.5]), "wrong-type"),
+        (Event(REQUEST.name, ["r1", zeekpy.port(22, "tcp"), True, 0.5]), "wrong-type"),
+        (Event(REQUEST.name, ["r1", zeekpy.port(22, "tcp"), zeekpy.count(-1), 0.5]), "wrong-type"),
+        (Event(REQUEST.name, [*REQUEST.args[:3], 1]), "wrong-type"),
+        (Event(REQUEST.name, [None, None, None, None]), "wrong-type"),
     ],
 )
 def test_what_is_no_message_is_junk_with_a_reason(event, reason):

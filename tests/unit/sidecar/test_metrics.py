@@ -35,7 +35,7 @@ def answer(*ports):
 
 def test_requests_answers_and_misses_are_counted(metrics):
     """A request counts once, its answer too; an empty one is a miss as well; the time is in the histogram."""
-    request = NearestRequest("r", P, Count(3))
+    request = NearestRequest("r", P, Count(3), -1.0)
     metrics.answered(request, [answer(P)], 0.0001)
     metrics.answered(request, [answer()], 0.0004)
     metrics.answered(TableChanged("t", Count(1)), [], 1.0)

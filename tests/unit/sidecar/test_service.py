@@ -18,7 +18,7 @@ from portkin.zeek.messages import (
     NearestResponse,
     TableChanged,
 )
-from support.tables import small_table
+from support.tables import small_table, table_with_chances
 
 
 @pytest.fixture
@@ -37,25 +37,41 @@ def hello(nearest):
     return Hello(nearest, lambda: next(ids))
 
 
-def request(text, k):
-    return NearestRequest("r", Port.parse(text), Count(k))
+def request(text, k, min_chance=0.0):
+    return NearestRequest("r", Port.parse(text), Count(k), min_chance)
 
 
 @pytest.mark.parametrize(
-    ("port", "k", "ports", "distances"),
+    ("port", "k", "ports"),
     [
-        ("22/tcp", 2, ("23/tcp", "2222/tcp"), (0.5, 1.0)),
-        ("22/tcp", 99, ("23/tcp", "2222/tcp", "80/tcp"), (0.5, 1.0, 1.5)),
-        ("22/tcp", 0, (), ()),
-        ("53/udp", 3, ("123/udp",), (2.0,)),
-        ("22/udp", 3, (), ()),
-        ("9999/tcp", 3, (), ()),
+        ("22/tcp", 2, ("23/tcp", "2222/tcp")),
+        ("22/tcp", 99, ("23/tcp", "2222/tcp", "80/tcp")),
+        ("22/tcp", 0, ()),
+        ("53/udp", 3, ("123/udp",)),
+        ("22/udp", 3, ()),
+        ("9999/tcp", 3, ()),
     ],
 )
-def test_the_nearest_ports_are_answered(nearest, table, port, k, ports, distances):
+def test_the_nearest_ports_are_answered(nearest, table, port, k, ports):
     """A request is answered with the k nearest; with all there are when k is more, with none for a port unseen."""
-    expected = NearestResponse("r", Port.parse(port), table.id, tuple(map(Port.parse, ports)), distances, "")
+    expected = NearestResponse("r", Port.parse(port), table.id, tuple(map(Port.parse, ports)), (), "")
     assert [expected] == Service(nearest).receive(request(port, k), now=0.0)
+
+
+def test_chances_are_answered_and_cut_by(tmp_path):
+    """The answer carries the chances of what reaches the cut-off; a negative one leaves it to the table (0.2)."""
+    service = Service(Nearest(table_with_chances(tmp_path / "t", cutoff=0.2)))
+    found = {cut: service.receive(request("22/tcp", 32, cut), now=0.0)[0].chances for cut in (-1.0, 0.0, 0.3, 1.0)}
+    assert {-1.0: 2, 0.0: 3, 0.3: 1, 1.0: 0} == {cut: len(chances) for cut, chances in found.items()}
+    assert (0.5, 0.25, 0.01) == pytest.approx(found[0.0], abs=1e-6)
+
+
+def test_a_cutoff_that_cannot_be_applied_is_answered_with_why(nearest, table):
+    """A table without chances, or a chance that is none, is said to the one who asked; nothing is predicted."""
+    for cut, why in ((0.1, "has no chances"), (1.5, "between 0")):
+        (answer,) = Service(nearest).receive(request("22/tcp", 3, cut), now=0.0)
+        assert (table.id, ()) == (answer.table_id, answer.ports)
+        assert why in answer.error
 
 
 def test_a_new_table_is_answered_from_and_announced(nearest, tmp_path):
@@ -73,7 +89,7 @@ def test_an_equal_table_is_not_announced(nearest, tmp_path):
 
 def test_hello_is_said_on_connecting(hello, nearest, table):
     """The first message on a connection says who we are, and which table answers."""
-    expected = HelloRequest("h1", Count(1), f"portkin/{__version__}", table.id, Count(3))
+    expected = HelloRequest("h1", Count(2), f"portkin/{__version__}", table.id, Count(3))
     assert [expected] == Service(hello, nearest).connected(now=10.0)
 
 
@@ -88,7 +104,7 @@ def test_hello_is_repeated_until_it_is_answered(hello):
         said += service.tick(due)
     assert [0.25, 0.75, 1.75] == waits
     assert 1 == len(set(said))
-    service.receive(HelloResponse("h1", Count(1), "zeek", "8.0.9"), now=2.0)
+    service.receive(HelloResponse("h1", Count(2), "zeek", "8.0.9"), now=2.0)
     assert (None, []) == (service.due(), service.tick(1e9))
 
 
@@ -121,7 +137,7 @@ def test_a_new_connection_begins_with_a_new_hello(hello):
     """After a reconnect the old answer is forgotten."""
     service = Service(hello)
     service.connected(now=0.0)
-    service.receive(HelloResponse("h1", Count(1), "zeek", "8.0.9"), now=0.1)
+    service.receive(HelloResponse("h1", Count(2), "zeek", "8.0.9"), now=0.1)
     (said,) = service.connected(now=5.0)
     assert ("h2", None) == (said.reqid, hello.answer)
 

@@ -29,7 +29,7 @@ from portkin.zeek.messages import (
 )
 from support.tables import small_table
 
-REQUEST = NearestRequest("r1", Port(22, "tcp"), Count(1))
+REQUEST = NearestRequest("r1", Port(22, "tcp"), Count(1), -1.0)
 
 
 class Kept:
@@ -110,7 +110,7 @@ def test_a_request_is_answered_and_counted(setting):
         (Junk("not-json", "?"), "not-json"),
         (Event("nobody::knows", []), "unknown-event"),
         (Event(REQUEST.EVENT, []), "wrong-arity"),
-        (Event(REQUEST.EVENT, [1, 2, 3]), "wrong-type"),
+        (Event(REQUEST.EVENT, [1, 2, 3, 4]), "wrong-type"),
         (unparse(HelloRequest("x", Count(1), "s", "t", Count(1))), "unexpected"),
     ],
 )
@@ -158,13 +158,13 @@ def test_hello_is_repeated_by_the_clock_until_answered(setting, impatient):
         setting.sidecar.connected("zeek")
         while len(setting.transport.sent) < 3:
             await asyncio.sleep(0.005)
-        setting.sidecar.received(unparse(HelloResponse("h1", Count(1), "zeek", "8.0.9")))
+        setting.sidecar.received(unparse(HelloResponse("h1", Count(2), "zeek", "8.0.9")))
         said = len(setting.transport.sent)
         await asyncio.sleep(0.1)
         return said
 
     said = asyncio.run(scenario())
-    assert [HelloRequest("h1", Count(1), *_rest(setting))] * said == setting.transport.sent
+    assert [HelloRequest("h1", Count(2), *_rest(setting))] * said == setting.transport.sent
     assert ("Zeek answered", "8.0.9") == (setting.logged()[-1]["event"], setting.logged()[-1]["zeek"])
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from portkin.bundles.manifest import write_bundle
 from portkin.bundles.table import KIND, SCHEMA, Neighbors, Rows, Table, default_table, write_table
-from portkin.errors import BundleError
+from portkin.errors import BundleError, CutoffError
 from portkin.net.ports import Port
-from support.tables import small_table
+from support.tables import small_table, table_with_chances
 
 INF = np.inf
 
@@ -185,13 +185,88 @@ class TestBundle:
 
 class TestDefault:
     def test_ships_and_knows_the_usual_ports(self):
-        """The default table loads, holds 16 neighbors per port, and has the web's ports near each other."""
+        """The default table has 32 neighbors per port and a cut-off, and the web's ports near each other."""
         table = default_table()
 
-        assert 16 == table.k
+        assert 32 == table.k
+        assert table.cutoff is not None
+        assert 0 < table.cutoff < 0.1
         assert {443, 8080} <= {port.number for port in table.nearest(Port(80, "tcp"), 4).ports}
         assert {"inputs", "options", "counts", "versions"} <= set(table.manifest.about)
 
     def test_tcp_and_udp(self):
         """Both protocols have a table."""
         assert {"tcp", "udp"} == set(default_table().rows)
+
+
+class TestChances:
+    """22/tcp -> 23 with a chance of 0.5, 2222 with 0.25, 80 with 0.01."""
+
+    @pytest.fixture
+    def chancy(self, tmp_path):
+        return table_with_chances(tmp_path / "t", cutoff=0.2)
+
+    @pytest.mark.parametrize(
+        ("k", "min_chance", "expected"),
+        [
+            (32, None, [23, 2222]),  # the table recommends 0.2
+            (1, None, [23]),
+            (32, 0.0, [23, 2222, 80]),
+            (32, 0.3, [23]),
+            (32, 1.0, []),
+        ],
+    )
+    def test_predicted_is_what_reaches_the_cutoff(self, chancy, k, min_chance, expected):
+        """Of the k nearest those are predicted that reach the cut-off; without one, that which the table recommends."""
+        found = chancy.predicted(Port(22, "tcp"), k, min_chance)
+
+        assert expected == [port.number for port in found.ports]
+        assert [0.5, 0.25, 0.01][: len(expected)] == pytest.approx(found.chances, abs=1e-6)
+
+    @pytest.fixture
+    def table(self, tmp_path):
+        return small_table(tmp_path / "without")
+
+    def test_nothing_recommended(self, tmp_path, table):
+        """Where no cut-off is known, the nearest three are predicted: the paper's K."""
+        without = table_with_chances(tmp_path / "u")
+
+        assert ((3, 0.0), (2, 0.0)) == (without.cut(32), without.cut(2))
+        assert (3, 0.0) == table.cut(32)
+        assert () == table.predicted(Port(22, "tcp"), 3).chances
+
+    def test_no_chances_to_cut_by(self, table):
+        """A table without chances is not cut by one; by 0, which cuts nothing, it is."""
+        with pytest.raises(CutoffError, match=r"has no chances.*--method kin"):
+            table.predicted(Port(22, "tcp"), 3, 0.1)
+        assert 3 == len(table.predicted(Port(22, "tcp"), 32, 0.0).ports)
+        with pytest.raises(CutoffError, match="no chances"):
+            table.above(0.1)
+        assert table is table.above(0.0)
+
+    @pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan"), float("inf")])
+    def test_no_chance(self, chancy, wrong):
+        """A cut-off outside 0..1 is refused."""
+        with pytest.raises(CutoffError, match=r"between 0 \(nothing is cut\) and 1"):
+            chancy.predicted(Port(22, "tcp"), 3, wrong)
+
+    def test_above(self, chancy):
+        """The entries below are gone, from the rows too."""
+        cut = chancy.above(0.2)
+
+        assert [23, 2222] == [port.number for port in cut.nearest(Port(22, "tcp")).ports]
+        assert [[23, 2222, -1]] == cut.matrix("tcp")[[22]].tolist()
+
+    @pytest.mark.parametrize("about", [{"chances": {}}, {"chances": 1}, {"cutoff": {"min_chance": 2}}, {"cutoff": {}}])
+    def test_damaged_manifest(self, tmp_path, about):
+        """A manifest whose chances or cut-off make no sense is refused, with the remedy."""
+        with pytest.raises(BundleError, match="build it again"):
+            write_table(tmp_path / "t", {"tcp": rows([7], [[9]], [[2.0]])}, method="kin", about=about)
+
+    def test_older_schema(self, tmp_path, chancy):
+        """A table of the schema before chances is refused, with the remedy."""
+        manifest = tmp_path / "t" / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"schema": 3', '"schema": 2'))
+
+        with pytest.raises(BundleError, match=r"schema 2, but .* reads schema 3; build the bundle again"):
+            Table.load(tmp_path / "t")

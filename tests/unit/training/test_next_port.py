@@ -9,11 +9,11 @@ from portkin_training.replay.baselines import BASELINES, euclidean, most_popular
 from portkin_training.replay.baselines import successors_by_sources as by_sources
 from portkin_training.replay.baselines import together_in_a_day as same_day
 from portkin_training.replay.events import darknet_events
+from portkin_training.replay.frontier import by_number
 from portkin_training.replay.oracle import credits, hindsight
 from portkin_training.tables.next_port import chances
-from portkin_training.tables.next_port.counts import learn
-from portkin_training.tables.next_port.method import choose, recall_and_usefulness
-from portkin_training.tables.next_port.pruning import Pruning
+from portkin_training.tables.next_port.counts import learn, outcomes
+from portkin_training.tables.next_port.ranking import rank
 
 SECOND = 1_000_000
 UDP = 65536
@@ -105,6 +105,12 @@ class TestOracle:
         assert np.isnan(hindsight(made[:1], 1, 5.0))
 
 
+def weights_of(made: History) -> np.ndarray:
+    """The weights by which the earlier part predicts the later one."""
+    earlier, later = made.divided(chances.EARLIER)
+    return chances.fit_weights(learn(earlier), outcomes(later))
+
+
 def walks(rng: np.random.Generator, sources: int) -> History:
     """Sources that go to the next number from a port never seen before, and others that look for 80, 443, 8080."""
     rows = []
@@ -119,41 +125,45 @@ class TestKin:
     def test_sweeps_and_services(self):
         """It learns both from one recording: the next number after a port never seen, the companions of a known one."""
         made = walks(np.random.default_rng(1), 200)
-        weights = chances.learn_weights(made)
+        weights = weights_of(made)
 
-        ranking = chances.rank(learn(made), weights, np.array([80, 30_001]), 3)
+        ranking = rank(learn(made), weights, np.array([80, 30_001]), 3)
 
         assert {443, 8080} <= set(ranking.codes[0].tolist())
         assert 30_002 == ranking.codes[1, 0]
-        assert (np.diff(ranking.chance, axis=1) <= 0).all()
-        assert ((ranking.chance > 0) & (ranking.chance < 1)).all()
+        assert (np.diff(ranking.odds, axis=1) <= 0).all()
+        assert np.isfinite(ranking.odds).all()
 
     def test_beats_the_baselines_held_out(self):
         """On later walks of the same kind no baseline predicts more new ports."""
         earlier, later = walks(np.random.default_rng(2), 300).divided(0.7)
         events = darknet_events(later)
-        ranking = chances.rank(learn(earlier), chances.learn_weights(earlier), np.unique(later.code), 3)
+        ranking = rank(learn(earlier), weights_of(earlier), np.unique(later.code), 3)
 
-        ours = recall_and_usefulness(events, ranking.matrix(), (3,))[0, 0]
+        def recall(matrix: np.ndarray) -> float:
+            return by_number(events, matrix, 20_000.0, (3,))[0].recall
 
-        print(ours, ranking.codes[:5])
-        theirs = {name: recall_and_usefulness(events, make(earlier, 3), (3,))[0, 0] for name, make in BASELINES.items()}
+        dense = np.full((CODES, 3), -1, np.int32)
+        dense[ranking.ports] = ranking.codes
+        ours = recall(dense)
+
+        theirs = {name: recall(make(earlier, 3)) for name, make in BASELINES.items()}
         assert ours > max(theirs.values())
 
     def test_repeats(self):
         """The same history gives the same weights and ranking, bit for bit."""
         made = walks(np.random.default_rng(3), 60)
 
-        one, two = (chances.rank(learn(made), chances.learn_weights(made), np.array([80, 443]), 8) for _ in range(2))
+        one, two = (rank(learn(made), weights_of(made), np.array([80, 443]), 8) for _ in range(2))
 
         assert np.array_equal(one.codes, two.codes)
-        assert np.array_equal(one.chance, two.chance)
+        assert np.array_equal(one.odds, two.odds)
 
     def test_little_to_learn_from(self):
         """Of nothing, or of one probe, the weights are the prior and nothing is predicted that was never counted."""
         for made in (history((0, 1, 80))[:0], history((0, 1, 80))):
-            assert np.array_equal(chances.PRIOR, chances.learn_weights(made))
-            ranking = chances.rank(learn(made), chances.PRIOR, np.array([80]), 2)
+            assert np.array_equal(chances.PRIOR, weights_of(made))
+            ranking = rank(learn(made), chances.PRIOR, np.array([80]), 2)
             assert {79, 81, 82} >= {q for q in ranking.codes[0].tolist() if q >= 0}
 
     def test_protocols_apart(self):
@@ -161,47 +171,34 @@ class TestKin:
         codes = (UDP + 53, UDP + 123, 80, 443)
         made = history(*[(i * 10 + j, i, code) for i in range(20) for j, code in enumerate(codes)])
 
-        ranking = chances.rank(learn(made), chances.learn_weights(made), np.array([80, UDP + 53]), 4)
+        ranking = rank(learn(made), weights_of(made), np.array([80, UDP + 53]), 4)
 
         assert {0} == {q // UDP for q in ranking.codes[0].tolist()}
         assert {1} == {q // UDP for q in ranking.codes[1].tolist()}
 
-    def test_rule(self):
-        """Entries below the floor are left out, but for as many as every row keeps."""
-        chance = np.array([[0.5, 0.3, 0.1, 0.1], [0.1, 0.1, 0.1, 0.0]])
-        codes = np.array([[5, 6, 7, 8], [5, 6, 7, 8]])
-        ranking = chances.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
+    def test_everything_is_kept(self):
+        """A row is as long as asked, whatever its chances: 40 popular ports alone fill one of 32."""
+        made = history(*[(i * 10 + j, i, 100 * i + j) for i in range(60) for j in range(3)])
 
-        assert [[5, 6, -1, -1], [-1, -1, -1, -1]] == Pruning(floor=0.2)(ranking).codes.tolist()
-        assert [[5, 6, -1, -1], [5, -1, -1, -1]] == Pruning(floor=0.2, least=1)(ranking).codes.tolist()
+        ranking = rank(learn(made), chances.PRIOR, np.arange(50, 60), 32)
 
-    def test_rule_leaves_alone_rows_with_three_likely_ports(self):
-        """Where the first three are above the floor, so may all the others be below it."""
-        chance = np.array([[0.5, 0.3, 0.2, 0.01], [0.5, 0.3, 0.19, 0.01]])
-        codes = np.array([[5, 6, 7, 8], [5, 6, 7, 8]])
-        ranking = chances.Ranking(np.array([1, 2]), codes, chance, np.array([True, True]))
+        assert (ranking.codes >= 0).all()
 
-        assert [[5, 6, 7, 8], [5, 6, -1, -1]] == Pruning(floor=0.2)(ranking).codes.tolist()
+    def test_compiled_ranking_is_the_plain_one(self):
+        """The compiled loop ranks as candidates and features do, in order and to the last decimal."""
+        made = walks(np.random.default_rng(5), 80)
+        known, weights = learn(made), weights_of(made)
+        ports = np.unique(np.concatenate([made.code[:200], [0, 63, 64, 80, 65535, UDP, UDP + 53]]))
 
-    def test_rule_leaves_alone_what_nobody_probed(self):
-        """A row of a port that nobody probed stays whole, however unlikely its entries."""
-        chance = np.array([[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]])
-        ranking = chances.Ranking(np.array([1, 2]), np.array([[5, 6, 7], [5, 6, 7]]), chance, np.array([True, False]))
+        ranking = rank(known, weights, ports, 10)
 
-        assert [[-1, -1, -1], [5, 6, 7]] == Pruning(floor=0.2)(ranking).codes.tolist()
-
-    def test_choice_is_useful(self):
-        """The rule that is chosen makes blocks at least as useful as those of the table to beat."""
-        earlier, later = walks(np.random.default_rng(4), 300).divided(0.7)
-        ranking = chances.rank(learn(earlier), chances.learn_weights(earlier), np.unique(later.code), 10)
-        other = euclidean(earlier, 10)
-
-        rule = choose(ranking, later, other)
-
-        events = darknet_events(later)
-        ours, theirs = (recall_and_usefulness(events, matrix, (3, 10)) for matrix in (rule(ranking).matrix(), other))
-        assert (ours[:, 1] >= theirs[:, 1]).all()
-        assert (ours[:, 0] > theirs[:, 0]).all()
+        pairs = chances.candidates(known, ports)
+        odds = np.clip(chances.features(known, pairs) @ weights, -30, 30).round(chances.DIGITS)
+        for row, port in enumerate(ports.tolist()):
+            mine = np.flatnonzero(pairs // CODES == port)
+            best = mine[np.lexsort((pairs[mine], -odds[mine]))][:10]
+            assert (pairs[best] % CODES).tolist() == [q for q in ranking.codes[row].tolist() if q >= 0]
+            assert odds[best] == pytest.approx(ranking.odds[row, : len(best)], abs=1e-9)
 
 
 def test_weights_of_thinned_pairs_are_those_of_all():

@@ -28,3 +28,10 @@ def writable(context: click.Context, parameter: click.Parameter, value: Path | N
             message = f"{value}: nothing can be written in {folder} ({error.strerror})"
             raise click.BadParameter(message, context, parameter) from None
     return value
+
+
+def a_chance(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is no chance, nan included."""
+    if value is not None and not 0 <= value <= 1:
+        raise click.BadParameter(f"{value:g}: a chance lies between 0 (nothing is cut) and 1", context, parameter)
+    return value

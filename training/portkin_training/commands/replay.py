@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from portkin_training.commands.checks import a_number, writable
+from portkin_training.commands.checks import a_chance, a_number, writable
 
 PATH = click.Path(exists=True, path_type=Path)
 LONGEST = 315_360_000
@@ -19,8 +19,16 @@ LONGEST = 315_360_000
 @click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")
 @click.option("--table", type=click.Path(path_type=Path), help="A table bundle; the one that ships if not given.")
 @click.option(
-    "-k", "--ports", "k", default=3, type=click.IntRange(0, 64), help="K: ports blocked in addition to the probed one."
+    "-k",
+    "--ports",
+    "k",
+    type=click.IntRange(0, 64),
+    show_default="3; with --min-chance 32",
+    help="K: ports blocked in addition to the probed one, at most.",
 )
+@click.option("--min-chance", default=0.0, type=float, callback=a_chance, metavar="P",
+              help="Of these, block those with a chance of P or more, 0 to 1. 0 cuts nothing; the cut-off that a table "
+              "recommends is in `portkin table info`.")  # fmt: skip
 @click.option("-t", "--window", default=20_000.0, type=click.FloatRange(1e-6, LONGEST), callback=a_number,
               help="T: seconds a block holds.")  # fmt: skip
 @click.option("--detector", default="probe", type=click.Choice(["probe", "trw", "count", "zeek", "suricata"]),
@@ -49,7 +57,9 @@ LONGEST = 315_360_000
 @click.option("--decisions", "want_decisions", is_flag=True, help="Print each decision as well.")
 @click.option("--limit", default=1000, type=click.IntRange(0), help="Decisions printed at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, **options: Any) -> None:
+def replay(
+    inputs: tuple[Path, ...], table: Path | None, k: int | None, min_chance: float, window: float, **options: Any
+) -> None:
     """Replay recordings or probes datasets: had each probe been blocked when it came?
 
     Each probe blocks its port and the K nearest ports of the table for its source, for T seconds. INPUT is a capture,
@@ -58,6 +68,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     \b
     portkin replay scans.pcap --detector zeek --decisions
     portkin replay probes/ --held-out --report out.html
+    portkin replay probes/ --table table/ --min-chance 0.01
     portkin replay 202201101400.dump.gz --labels 20220110_anomalous_suspicious.csv -t 15
     \b
     Paper 1's set-up (section VI-D, 2 to 9 September 2015):
@@ -65,7 +76,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     """
     from rich.console import Console
 
-    from portkin.bundles.table import Table, default_table
+    from portkin.bundles.table import DEFAULT_K, Table, default_table
     from portkin_training.evaluation import text
     from portkin_training.evaluation.held_out_replay import replay_held_out
     from portkin_training.evaluation.inputs import all_captures
@@ -76,6 +87,7 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
     from portkin_training.ingest.captures.options import CaptureOptions
 
     labels, report = options["labels"], options["report"]
+    k = (DEFAULT_K if min_chance else 3) if k is None else k
     if options["held_out"] and (labels or table or options["want_decisions"] or options["detector"] != "probe"):
         raise click.UsageError("--held-out learns its own tables from a darknet: no --table, --labels, --decisions, "
                                "or --detector with it")  # fmt: skip
@@ -101,6 +113,8 @@ def replay(inputs: tuple[Path, ...], table: Path | None, k: int, window: float, 
         levels=frozenset(["anomalous", "suspicious"] if options["level"] == "both" else [options["level"]]),
         dedupe=options["dedupe"],
         captures=CaptureOptions(options["outer"], options["context"]),
+        min_chance=min_chance,
+        frontier=True,
     )
     read = InputReport()
     with Console(stderr=True).status("Replaying") as status:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin.bundles.table import DEFAULT_K, Table, default_path
+from portkin.bundles.table import DEFAULT_K, Neighbors, Table, default_path
 from portkin.net.ports import PROTOS, Port, service_name
-from portkin_training.commands.checks import writable
+from portkin_training.commands.checks import a_number, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.table_update import half_life_option, update
 
@@ -54,6 +54,9 @@ def table() -> None:
               help="How nearness is measured: kin (what is likely next), or shortest-path (the paper).")  # fmt: skip
 @click.option("--proof/--no-proof", default=True, show_default=True,
               help="Try the method on the last fifth of the probes; the manifest holds the figures.")  # fmt: skip
+@click.option("--usefulness", type=click.FloatRange(0, 1), callback=a_number, metavar="SHARE",
+              help="Recommend the cut-off that finds most with blocks of which this share is probed. Default: that "
+              "finds most with no more blocks than the paper's table issues at K = 3.")  # fmt: skip
 @half_life_option
 @engine_options
 def build(
@@ -65,6 +68,7 @@ def build(
     protos: tuple[Proto, ...],
     method: str,
     proof: bool,
+    usefulness: float | None,
     half_life: float | None,
     engine: Engine,
 ) -> None:
@@ -77,13 +81,15 @@ def build(
     (UTC). Of each scan that passes the filter, every pair of successive different ports is counted; pairs often seen
     lie near each other.
     """
+    from functools import partial
     from tempfile import TemporaryDirectory
 
     from rich.console import Console
 
     from portkin_training.evaluation.held_out import held_out_figures
+    from portkin_training.evaluation.held_out_days import held_out_days_figures
     from portkin_training.tables.build import build_table, table_of_days
-    from portkin_training.tables.methods import METHODS
+    from portkin_training.tables.methods import METHODS, WITH_CHANCES
     from portkin_training.tables.scans import ScanOptions
 
     if min_ports > max_ports:
@@ -91,18 +97,27 @@ def build(
     method = "shortest-path" if method == "paper" else method
     if method not in METHODS:
         raise click.UsageError(f"--method {method!r}: choose one of {', '.join(sorted(METHODS))}")
+    if usefulness is not None and (not proof or method not in WITH_CHANCES):
+        raise click.UsageError(
+            "--usefulness needs figures of held-out probes and a table with chances: leave out --no-proof, "
+            "and use --method kin"
+        )
     options = ScanOptions(min_ports, max_ports, protos)
+    tried = partial(held_out_figures, usefulness=usefulness)
+    tried_on_days = partial(held_out_days_figures, usefulness=usefulness) if proof else None
     with Console(stderr=True).status("Learning which ports are near which"):
         if half_life is None:
-            evaluate = held_out_figures if proof else None
+            evaluate = tried if proof else None
             built = build_table(probes, output, k=k, options=options, method=method, evaluate=evaluate, engine=engine)
         elif len(probes) > 1:
             raise click.UsageError("--half-life: days are counted of one dataset; ingest the recordings into one")
         else:
             with TemporaryDirectory(prefix="portkin-counts-") as counts:
                 built, _ = table_of_days(probes[0], Path(counts), output, k=k, options=options, method=method,
-                                         half_life=half_life, engine=engine)  # fmt: skip
+                                         half_life=half_life, evaluate=tried_on_days, engine=engine)  # fmt: skip
     click.echo(f"{output}: table {built.id}, {_known(built)}, K={built.k}, {built.method}")
+    if "cutoff" in built.manifest.about:
+        click.echo(_recommended(built.manifest.about["cutoff"]))
 
 
 @table.command()
@@ -120,8 +135,8 @@ def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
             json.dumps(
                 {
                     str(port): [
-                        {"port": str(other), "distance": distance, "service": service_name(other)}
-                        for other, distance in zip(near.ports, near.distances, strict=True)
+                        {"port": str(other), "distance": distance, "chance": chance, "service": service_name(other)}
+                        for other, distance, chance in _entries(near)
                     ]
                     for port, near in found.items()
                 },
@@ -150,8 +165,11 @@ def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
         grid.add_column("port")
         grid.add_column("service")
         grid.add_column("distance", justify="right")
-        for rank, (other, distance) in enumerate(zip(near.ports, near.distances, strict=True), start=1):
-            grid.add_row(str(rank), str(other), service_name(other) or "", f"{distance:.6g}")
+        if near.chances:
+            grid.add_column("chance", justify="right")
+        for rank, (other, distance, chance) in enumerate(_entries(near), start=1):
+            cells = [str(rank), str(other), service_name(other) or "", f"{distance:.6g}"]
+            grid.add_row(*cells, *([] if chance is None else [f"{chance:.3g}"]))
         console.print(grid)
 
 
@@ -167,6 +185,8 @@ def info(folder: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table as Grid
 
+    from portkin_training.evaluation.text import equal_blocks, reliability
+
     grid = Grid(show_header=False, box=None)
     grid.add_row("table", loaded.id)
     grid.add_row("folder", str(folder))
@@ -176,13 +196,21 @@ def info(folder: Path, as_json: bool) -> None:
         if name == "inputs":
             for made_from in value:
                 grid.add_row("learnt from", _recorded(made_from))
+        elif name == "cutoff":
+            grid.add_row("cut-off", _recommended(value))
         elif name == "held_out":
             for k, found in value.items():
-                if isinstance(found, dict):
+                if k.startswith("k="):
                     grid.add_row(f"held out, {k}", _proof(found))
         elif name not in ("k", "ports"):
             grid.add_row(name, _flat(value))
-    Console(highlight=False, soft_wrap=True).print(grid)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(grid)
+    tried = loaded.manifest.about.get("held_out", {})
+    if tried.get("equal_blocks"):
+        console.print(equal_blocks(tried["equal_blocks"], "New-port recall at equal blocks, held-out probes"))
+    if tried.get("reliability"):
+        console.print(reliability(tried["reliability"]))
 
 
 @table.command()
@@ -224,6 +252,24 @@ def export(folder: Path, output: Path, form: str | None) -> None:
 
 
 table.add_command(update)
+
+
+def _entries(near: Neighbors) -> Iterator[tuple[Port, float, float | None]]:
+    """Port, distance and chance of each entry; None for a table without chances."""
+    return zip(near.ports, near.distances, near.chances or [None] * len(near.ports), strict=True)
+
+
+def _recommended(chosen: Mapping[str, Any]) -> str:
+    """The recommended cut-off and what is expected of it, in a sentence."""
+    expected, wanted = chosen["expected"], chosen["usefulness_wanted"]
+    found = (
+        f"of the new ports {expected['recall']:.1%} found, by {expected['blocks']:,} blocks, "
+        f"{expected['usefulness']:.1%} of them useful (held-out probes)"
+    )
+    if chosen["reached"]:
+        return f"a chance of {chosen['min_chance']:g}: {found}"
+    asked = f"{wanted:.1%} useful blocks" if wanted is not None else f"{chosen['blocks_allowed']:,} blocks"
+    return f"no cut-off reaches {asked}; the closest is a chance of {chosen['min_chance']:g}: {found}"
 
 
 def _named(port: Port) -> str:

@@ -61,6 +61,7 @@ def update(
     """
     from rich.console import Console
 
+    from portkin_training.evaluation.held_out_days import held_out_days_figures
     from portkin_training.tables.build import table_of_days
     from portkin_training.tables.scans import ScanOptions
 
@@ -73,7 +74,8 @@ def update(
     with Console(stderr=True).status("Counting what is new"):
         built, found = table_of_days(
             dataset, counts or table.parent / f"{table.name}-counts", table, k=k or before.get("k", DEFAULT_K),
-            options=options, method=method or before.get("method", "kin"), half_life=half_life, engine=engine,
+            options=options, method=method or before.get("method", "kin"), half_life=half_life,
+            evaluate=held_out_days_figures, engine=engine,
         )  # fmt: skip
     for day in found.removed:
         click.echo(f"portkin: {day} is in the dataset no more: its counts were removed", err=True)
@@ -86,12 +88,13 @@ def update(
 def _made_by(table: Path) -> dict[str, Any]:
     """The options by which the table was made; none where there is no table, BundleError for something else."""
     from portkin.bundles.manifest import read_manifest, refuse_foreign
-    from portkin.bundles.table import Table
 
     refuse_foreign(table, KIND)
-    try:
-        about = read_manifest(table, kind=KIND, schema=SCHEMA).about
-    except BundleError:  # there is none, or it is damaged, and is replaced
-        return {}
-    made = Table.load(table)
-    return {**about.get("options", {}), **about.get("days", {}), "k": made.k, "method": made.method}
+    for schema in (SCHEMA, SCHEMA - 1):  # an older table is replaced, and its options hold
+        try:
+            about = read_manifest(table, kind=KIND, schema=schema).about
+        except BundleError:  # there is none, or it is damaged, and is replaced
+            continue
+        made = {name: about[name] for name in ("k", "method") if name in about}
+        return {**about.get("options", {}), **about.get("days", {}), **made}
+    return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure as Canvas
 
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.evaluation.text import MEANING, span
+from portkin_training.replay.frontier import ORACLE, Point
 
 
 class Drawing(NamedTuple):
@@ -56,6 +58,39 @@ def _over_k(results: ReplayResults, best: float | None) -> Drawing:
         axes.plot([results.sweep.headline[0]], [100 * best], "k*", label="best table in hindsight")
     axes.legend(fontsize=8, frameon=False)
     return _drawing(canvas, f"New-port recall of every predictor, blocks of {span(results.sweep.headline[1])}")
+
+
+def drawn_frontier(frontiers: Mapping[str, Sequence[Point]], window: float) -> Drawing:
+    """New-port recall of every predictor against the blocks it issues."""
+    return _against_blocks(frontiers, "recall", MEANING["new_port_recall"], window)
+
+
+def drawn_usefulness(frontiers: Mapping[str, Sequence[Point]], window: float) -> Drawing:
+    """Usefulness of every predictor's blocks against how many it issues."""
+    return _against_blocks(frontiers, "usefulness", MEANING["usefulness"], window)
+
+
+def _against_blocks(frontiers: Mapping[str, Sequence[Point]], figure: str, meaning: str, window: float) -> Drawing:
+    canvas, axes = _axes("blocks", meaning)
+    for place, (name, points) in enumerate(frontiers.items()):
+        ordered = sorted(points, key=lambda point: point.blocks)
+        style = "k:" if name == ORACLE else f"C{place}-"
+        axes.plot(
+            [point.blocks for point in ordered], [100 * getattr(point, figure) for point in ordered], style,
+            marker="o", markersize=2.5, label=name, linewidth=1.8 if place == 0 else 1,
+        )  # fmt: skip
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.legend(fontsize=8, frameon=False)
+    return _drawing(canvas, f"{meaning[:1].upper()}{meaning[1:]} against blocks, blocks of {span(window)}")
+
+
+def drawn_reliability(curve: Sequence[Mapping[str, float]]) -> Drawing:
+    """Observed against stated chance, in equal bins of chance, on logarithmic axes; on the line they agree."""
+    canvas, axes = _axes("stated chance", "observed")
+    shown = [bin_ for bin_ in curve if bin_["observed"] > 0]
+    axes.loglog([1e-4, 1], [1e-2, 100], "k:", linewidth=1)
+    axes.loglog([bin_["stated"] for bin_ in shown], [100 * bin_["observed"] for bin_ in shown], "o")
+    return _drawing(canvas, "Observed against stated chance on held-out probes, in equal bins of chance")
 
 
 def _axes(x: str, y: str) -> tuple[Canvas, Axes]:

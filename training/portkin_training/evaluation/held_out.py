@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import ibis.expr.types as ir
 import numpy as np
 
+from portkin.bundles.table import DEFAULT_K, Rows
+from portkin.net.ports import Proto
 from portkin_training.core.groups import By
 from portkin_training.core.history import History, read_history, within
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import ReplayCounts, Sweep, replay
-from portkin_training.replay.events import Over, darknet_events, units_of
+from portkin_training.replay.events import Events, Over, darknet_events, units_of
+from portkin_training.replay.frontier import KS as FRONTIER_KS
+from portkin_training.replay.frontier import (
+    ORACLE,
+    Point,
+    at_equal_blocks,
+    by_chance,
+    by_number,
+    cut_matrix,
+    found_anything,
+    recommended,
+)
 from portkin_training.replay.metrics import ReplayFigures, difference, figures, json_number
-from portkin_training.replay.oracle import hindsight
-from portkin_training.replay.predictors import matrix_of_rows
-from portkin_training.tables.methods import METHODS
+from portkin_training.replay.oracle import LONGEST, hindsight, hindsight_ranking
+from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
+from portkin_training.tables.methods import METHODS, WITH_CHANCES
+from portkin_training.tables.next_port.calibration import Cases, reliability
+from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
 
 TRAINING = 0.8
@@ -26,13 +42,23 @@ TRAINING = 0.8
 KS, WINDOW = (3, 10), 20_000.0
 """For which K, and for how many seconds of blocking, a table carries its figures."""
 
+SWEEP = Sweep((0, *KS), (WINDOW,), (KS[0], WINDOW))
+ALLOWED = 0.89
+"""The share of the paper's blocks that the default cut-off may issue: what K = 3 issued before tables had chances."""
+
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Replays of the same held-out probes, by predictor; the methods first, then the baselines."""
+    """Replays of the same held-out probes, by predictor; the methods first, then the baselines.
+
+    `frontiers` holds the points of each at the sweep's window, and those of the oracle last; `reliability` the curve
+    of the first method that has chances, as `calibration.reliability` gives it.
+    """
 
     history: History
     counts: dict[str, ReplayCounts]
+    frontiers: dict[str, list[Point]] = field(default_factory=dict)
+    reliability: list[dict[str, float]] = field(default_factory=list)
 
     def figures(self, k: int, window: float) -> dict[str, ReplayFigures]:
         """The figures of every predictor at one K and one T (seconds)."""
@@ -46,32 +72,82 @@ def held_out(
     sweep: Sweep,
     *,
     share: float = TRAINING,
+    k: int = DEFAULT_K,
+    min_chance: float = 0.0,
     over: Over = "days",
     by: By = "source",
     watch: Callable[[str], None] = lambda name: None,
 ) -> HeldOut:
     """Learn every method and baseline from the first `share` of the probes, and replay the rest.
 
-    The rest starts with nothing blocked and nobody known. `watch` is called with each name before its turn.
+    The rest starts with nothing blocked and nobody known. Methods with chances fill rows of `k` for the frontier, and
+    are cut by `min_chance` otherwise.
+    `watch` is called with each name before its turn.
     """
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     history = read_history(wanted)
     earlier, later = history.divided(share)
     tested = later if by == "source" else read_history(wanted, by=by).divided(share)[1]
     training = within(wanted, history.spans(share))
-    k = max(*KS, sweep.ks[-1])  # so that a table does not depend on what is asked of it
     events = replace(darknet_events(tested), unit=units_of(tested.ts, tested.group, over))
-    counts = {}
-    for name in (*methods, *BASELINES):
+    ways: dict[str, Way] = {name: partial(METHODS[name], training, options) for name in methods}
+    ways |= {name: partial(BASELINES[name], earlier) for name in BASELINES}
+    return tried(tested, events, ways, sweep, k=k, min_chance=min_chance, watch=watch)
+
+
+Way = Callable[[int], Matrix | Mapping[Proto, ProtocolRows]]
+"""Learns the so many nearest ports of every port: a baseline's matrix, or the rows of a method."""
+
+
+def tried(
+    tested: History,
+    events: Events,
+    ways: Mapping[str, Way],
+    sweep: Sweep,
+    *,
+    k: int,
+    min_chance: float = 0.0,
+    watch: Callable[[str], None] = lambda name: None,
+) -> HeldOut:
+    """Have each of the `ways`, by name, learn what it knows, and replay the events of the `tested` history.
+
+    Those that are named in `WITH_CHANCES` fill rows of `k`; the others are the methods and baselines to compare with.
+    """
+    most = max(*KS, FRONTIER_KS[-1], sweep.ks[-1])  # so that a table does not depend on what is asked of it
+    window = sweep.headline[1]
+    counts, frontiers, curve = {}, {}, []
+    for name, learn in ways.items():
         watch(name)
-        matrix: Matrix
-        if name in METHODS:
-            built = METHODS[name](training, options, k)
-            matrix = matrix_of_rows({proto: part.rows for proto, part in built.items()}, k)
+        if name in WITH_CHANCES:
+            long = max(k, most)
+            rows = _rows(learn(long))
+            chances = chances_of_rows(rows, long)
+            whole = matrix_of_rows(rows, long)
+            matrix = cut_matrix(whole, chances, min_chance)
+            frontiers[name] = by_chance(events, whole[:, :k], chances[:, :k], window)
+            curve = curve or reliability_of(rows, k, tested)
         else:
-            matrix = BASELINES[name](earlier, k)
+            found = learn(most)
+            matrix = found if isinstance(found, np.ndarray) else matrix_of_rows(_rows(found), most)
+            frontiers[name] = by_number(events, matrix, window)
         counts[name] = replay(events, matrix, sweep)
-    return HeldOut(tested, counts)
+    if len(tested) <= LONGEST:
+        watch(ORACLE)
+        frontiers[ORACLE] = by_chance(events, *hindsight_ranking(tested, window), window)
+    return HeldOut(tested, counts, frontiers, curve)
+
+
+def _rows(found: Matrix | Mapping[Proto, ProtocolRows]) -> dict[Proto, Rows]:
+    if isinstance(found, np.ndarray):
+        raise TypeError("a method gives rows, not a matrix")
+    return {proto: part.rows for proto, part in found.items()}
+
+
+def reliability_of(rows: Mapping[Proto, Rows], k: int, tested: History) -> list[dict[str, float]]:
+    """The reliability curve of rows with chances, `k` of each, on probes grouped by source."""
+    ports = np.unique(tested.code)
+    matrix, chances = matrix_of_rows(rows, k)[ports], chances_of_rows(rows, k)[ports]
+    return reliability(chances, Cases.of(tested, ports, matrix.astype(np.int64)))
 
 
 def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dict[str, Any]:
@@ -100,8 +176,55 @@ def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float =
     return entry
 
 
-def held_out_figures(probes: ir.Table, method: str, options: ScanOptions) -> dict[str, Any]:
-    """What the manifest of a table by `method` says of held-out probes: this method first, then the others."""
-    sweep = Sweep((0, *KS), (WINDOW,), (KS[0], WINDOW))
+def held_out_figures(
+    probes: ir.Table, method: str, options: ScanOptions, k: int, usefulness: float | None = None
+) -> dict[str, Any]:
+    """What the manifest of a table of `k` neighbors by `method` says of held-out probes: this method first, then the
+    others; where it has chances, the cut-off that `cutoff_for_manifest` chooses as well, under ``cutoff``."""
     methods = (method, *(name for name in METHODS if name != method))
-    return figures_for_manifest(held_out(probes, methods, options, sweep))
+    return everything_for_manifest(held_out(probes, methods, options, SWEEP, k=k), usefulness)
+
+
+def everything_for_manifest(found: HeldOut, usefulness: float | None) -> dict[str, Any]:
+    """All that `held_out_figures` says, of what was found with `SWEEP`."""
+    chosen = cutoff_for_manifest(found, usefulness) if next(iter(found.counts)) in WITH_CHANCES else None
+    return {
+        **figures_for_manifest(found),
+        **equal_blocks_for_manifest(found),
+        **({} if chosen is None else {"cutoff": chosen}),
+    }
+
+
+def equal_blocks_for_manifest(found: HeldOut) -> dict[str, Any]:
+    """The frontiers, what the first method finds with the blocks of each of the others, and its reliability."""
+    return {
+        "equal_blocks": at_equal_blocks(found.frontiers, KS),
+        "frontier": {name: [point.as_dict() for point in points] for name, points in found.frontiers.items()},
+        **({"reliability": found.reliability} if found.reliability else {}),
+    }
+
+
+def cutoff_for_manifest(found: HeldOut, usefulness: float | None = None) -> dict[str, Any] | None:
+    """The cut-off at which the first method finds most, and what is expected of it; None where no new port was reached.
+
+    Its blocks are to be as useful as that or, where nothing is asked for, no more than `ALLOWED` of the
+    paper's at K = 3. ``reached`` is false where no cut-off does that: then it is the one that comes closest.
+    """
+    points = next(iter(found.frontiers.values()))
+    if not found_anything(points):
+        return None
+    allowed = None if usefulness is not None else _blocks_of_the_paper(found)
+    point = recommended(points, usefulness=usefulness, blocks=allowed)
+    reached = point.usefulness >= usefulness if usefulness is not None else allowed is None or point.blocks <= allowed
+    return {
+        "min_chance": point.min_chance,
+        "usefulness_wanted": usefulness,
+        "blocks_allowed": allowed,
+        "reached": bool(reached),
+        "expected": {name: point.as_dict()[name] for name in ("blocks", "recall", "usefulness")},
+    }
+
+
+def _blocks_of_the_paper(found: HeldOut) -> int | None:
+    blocks = (point.blocks for point in found.frontiers.get("shortest-path", ()) if point.k == KS[0])
+    return next((int(ALLOWED * some) for some in blocks), None)

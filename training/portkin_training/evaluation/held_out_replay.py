@@ -8,9 +8,9 @@ from pathlib import Path
 from portkin.errors import InputError
 from portkin_training.core.dataset import open_probes
 from portkin_training.evaluation.held_out import held_out
-from portkin_training.evaluation.options import LONGEST_FOR_ORACLE, ReplayOptions, Watch, settings_of
+from portkin_training.evaluation.options import ReplayOptions, Watch, settings_of
 from portkin_training.evaluation.results import ReplayResults
-from portkin_training.replay.oracle import hindsight
+from portkin_training.replay.oracle import LONGEST, hindsight
 from portkin_training.tables.scans import ScanOptions
 
 
@@ -27,11 +27,20 @@ def replay_held_out(
     if any(not path.is_dir() for path in inputs):
         raise InputError("what is learnt from must be probes datasets: make one with `portkin ingest`")
     found = held_out(
-        open_probes(*inputs), methods, ScanOptions(), options.sweep, over=options.over, by=options.by, watch=watch
+        open_probes(*inputs),
+        methods,
+        ScanOptions(),
+        options.sweep,
+        over=options.over,
+        by=options.by,
+        min_chance=options.min_chance,
+        watch=watch,
     )
     k, window = options.sweep.headline
-    oracle = hindsight(found.history, k, window) if k and len(found.history) <= LONGEST_FOR_ORACLE else None
+    oracle = hindsight(found.history, k, window) if k and len(found.history) <= LONGEST else None
     settings = settings_of(
         inputs, options, learnt="the first 80 % of the probes", tested="the rest, from nothing blocked"
     )
-    return ReplayResults(settings, found.counts, oracle)
+    return ReplayResults(
+        settings, found.counts, oracle, frontiers=found.frontiers, reliability=tuple(found.reliability)
+    )

@@ -7,13 +7,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from portkin import __version__
-from portkin_training.evaluation.curves import drawn_curves
+from portkin_training.evaluation.curves import drawn_curves, drawn_frontier, drawn_reliability, drawn_usefulness
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.evaluation.text import (
+    EQUAL_BLOCKS_HEAD,
     MEANING,
+    RELIABILITY_HEAD,
+    equal_blocks_rows,
     figure_cells,
     label_rule_rows,
     percent,
+    reliability_rows,
     shown,
     span,
     table_ii_rows,
@@ -67,6 +71,14 @@ def render(results: ReplayResults) -> str:
         ],
         traces=list(results.units.values()),
         drawings=drawn_curves(results, best) if len(results.sweep.windows) > 1 else [],
+        equal_blocks_head=EQUAL_BLOCKS_HEAD,
+        equal_blocks=equal_blocks_rows(results.equal_blocks()),
+        frontier=[drawn_frontier(results.frontiers, window), drawn_usefulness(results.frontiers, window)]
+        if results.frontiers
+        else [],
+        reliability_head=RELIABILITY_HEAD,
+        reliability=reliability_rows(results.reliability),
+        reliability_drawing=drawn_reliability(results.reliability) if results.reliability else None,
         port_head=PORT_HEAD,
         ports=_port_rows(results),
         label_rules=label_rule_rows(),

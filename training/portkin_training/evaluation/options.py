@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,15 +17,14 @@ from portkin_training.ingest.reading import Reading
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Sweep
 from portkin_training.replay.events import Events, Over, probes_of
-from portkin_training.replay.oracle import hindsight
-from portkin_training.replay.predictors import matrix_of_rows
+from portkin_training.replay.frontier import KS, ORACLE, Point, by_chance, by_number
+from portkin_training.replay.oracle import LONGEST, hindsight, hindsight_ranking
+from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 from portkin_training.twin.decisions import ProbeDecision
 from portkin_training.twin.detection import DetectorName
 
 UNLEARNT = ("MySelf", "Euclidean")
 """Baselines that need no training probes."""
-LONGEST_FOR_ORACLE = 2_000_000
-"""Probes for which the hindsight oracle is still computed."""
 NOTHING = History(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
@@ -40,6 +39,8 @@ class ReplayOptions:
         over: what the bootstrap draws.
         decisions: whether the decisions are kept for printing.
         levels: the MAWILab labels that count.
+        min_chance: the chance from which a port of the table is blocked; 0 cuts nothing.
+        frontier: whether predictors are compared at equal blocks, where the events fit in memory.
         dedupe: whether TCP segments that come twice are dropped.
         captures: how captures are read.
     """
@@ -52,6 +53,8 @@ class ReplayOptions:
     levels: frozenset[str] = frozenset(("anomalous", "suspicious"))
     dedupe: bool = False
     captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
+    min_chance: float = 0.0
+    frontier: bool = False
 
 
 @dataclass
@@ -67,16 +70,15 @@ Watch = Callable[[str], None]
 """Called with the name of each predictor or capture before its turn."""
 
 
-def predictors_of(table: Table, learn: Sequence[Path], k: int) -> dict[str, Matrix]:
-    """The table and the baselines; those that learn do so from the datasets `learn`, if any.
+def predictors_of(table: Table, learn: Sequence[Path], k: int, min_chance: float = 0.0) -> dict[str, Matrix]:
+    """The table, cut by `min_chance`, and the baselines; those that learn do so from the datasets `learn`, if any.
 
-    Each is int32 (CODES, >= k), as `replay.blocking` reads it.
+    Each is int32 (CODES, >= k), as `replay.blocking` reads it. CutoffError for a table that has no chances to cut by.
     """
+    matrix = matrix_of_rows(table.above(min_chance).rows, max(k, table.k))
     history = read_history(open_probes(*learn)) if learn else NOTHING
     names = BASELINES if learn else UNLEARNT
-    return {table.method: matrix_of_rows(table.rows, max(k, table.k))} | {
-        name: BASELINES[name](history, max(1, k)) for name in names
-    }
+    return {table.method: matrix} | {name: BASELINES[name](history, max(1, k)) for name in names}
 
 
 def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) -> dict[str, object]:
@@ -85,6 +87,7 @@ def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) 
         "input": ", ".join(path.name for path in inputs),
         "detector": options.detector,
         "blocked by": options.by,
+        **({"cut-off": f"{options.min_chance:g}"} if options.min_chance else {}),
         "intervals over": options.over,
         **more,
     }
@@ -94,7 +97,27 @@ def oracle_of(events: Events, options: ReplayOptions) -> float | None:
     """The hindsight oracle at the headline; None for too many probes, none, or K = 0."""
     k, window = options.sweep.headline
     probes = probes_of(events)
-    return hindsight(probes, k, window) if 0 < len(probes) <= LONGEST_FOR_ORACLE and k else None
+    return hindsight(probes, k, window) if 0 < len(probes) <= LONGEST and k else None
+
+
+def frontiers_of(
+    events: Events, table: Table, predictors: Mapping[str, Matrix], options: ReplayOptions
+) -> dict[str, list[Point]]:
+    """The frontier of the table and of each of the other `predictors`, and the oracle's last; none for more events
+    than the oracle is computed for."""
+    if not 0 < len(events) <= LONGEST:
+        return {}
+    window = options.sweep.headline[1]
+    first, *others = predictors
+    matrix = matrix_of_rows(table.rows, table.k)
+    if table.horizon is None:
+        found = {first: by_number(events, matrix, window, range(min(table.k, KS[-1]) + 1))}
+    else:
+        found = {first: by_chance(events, matrix, chances_of_rows(table.rows, table.k), window)}
+    for name in others:
+        found[name] = by_number(events, predictors[name], window, range(min(predictors[name].shape[1], KS[-1]) + 1))
+    found[ORACLE] = by_chance(events, *hindsight_ranking(probes_of(events), window), window)
+    return found
 
 
 def out_of_order(late: int, rows: int) -> str:

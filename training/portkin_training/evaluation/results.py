@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from portkin import __version__
 from portkin.net.ports import PORTS
 from portkin_training.replay.blocking import BY_PORT, ReplayCounts, Sweep
+from portkin_training.replay.frontier import Point, at_equal_blocks
 from portkin_training.replay.metrics import ReplayFigures, columns, figures, json_number
 
 CURVE_KS = tuple(range(17))
@@ -35,6 +36,8 @@ class ReplayResults:
     oracle: float | None = None  # hindsight oracle at the headline
     notes: tuple[str, ...] = ()
     units: Mapping[int, str] = field(default_factory=dict)  # what the units are called, where they are traces
+    frontiers: Mapping[str, Sequence[Point]] = field(default_factory=dict)  # by predictor, the oracle's last
+    reliability: Sequence[Mapping[str, float]] = ()  # of the predictor under study, where it has chances
 
     def best_table(self, rows: Mapping[str, ReplayFigures]) -> float | None:
         """What the best table predicts at the headline, of which `rows` are the figures, as far as is known: the
@@ -42,6 +45,10 @@ class ReplayResults:
         if self.oracle is None:
             return None
         return float(np.fmax.reduce([self.oracle, *(row.new_port_recall.value for row in rows.values())]))
+
+    def equal_blocks(self) -> list[dict[str, Any]]:
+        """What the predictor under study finds with the blocks of each of the others; see `frontier`."""
+        return at_equal_blocks(self.frontiers) if self.frontiers else []
 
     @property
     def benign_traffic(self) -> str:
@@ -126,6 +133,15 @@ class ReplayResults:
             "window": window,
             "predictors": {name: row.as_dict() for name, row in rows.items()},
             "hindsight_oracle": None if best is None else json_number(best),
+            **(
+                {
+                    "equal_blocks": self.equal_blocks(),
+                    "frontier": {name: [point.as_dict() for point in part] for name, part in self.frontiers.items()},
+                }
+                if self.frontiers
+                else {}
+            ),
+            **({"reliability": list(self.reliability)} if self.reliability else {}),
             "ports": self.ports(),
             "notes": list(self.notes),
         }

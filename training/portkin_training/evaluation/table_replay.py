@@ -17,6 +17,7 @@ from portkin_training.evaluation.label_files import nothing_labelled, truth_of_c
 from portkin_training.evaluation.options import (
     InputReport,
     ReplayOptions,
+    frontiers_of,
     oracle_of,
     out_of_order,
     predictors_of,
@@ -29,6 +30,7 @@ from portkin_training.ingest.reading import Reading
 from portkin_training.replay.blocking import replay
 from portkin_training.replay.detection import events_of
 from portkin_training.replay.events import SCAN
+from portkin_training.replay.frontier import KS
 from portkin_training.replay.mawi.labels import Label
 from portkin_training.twin.decisions import DecisionConfig, ProbeDecider
 from portkin_training.twin.detection import all_probes, configure, detect
@@ -66,17 +68,16 @@ def replay_table(
     elif options.detector == "suricata":
         detected = detect_by_rules(contacts, table, RulesConfig(seconds=max(1, round(window))))
     else:
-        decider = ProbeDecider(DecisionConfig(k=k, block_interval=window), table)
+        decider = ProbeDecider(DecisionConfig(k=k, min_chance=options.min_chance, block_interval=window), table)
         detected = detect(contacts, configure(options.detector), decider)
         decider.close()
         report.decisions = decider.decisions
     if truth is not None and options.detector == "probe":  # the labels say which sources are scanners
         detected = replace(detected, acted=detected.acted & (truth == SCAN))
     events = events_of(detected, Grouper(options.by), options.over, truth)
-    counts = {
-        name: replay(events, matrix, options.sweep)
-        for name, matrix in predictors_of(table, learn, options.sweep.ks[-1]).items()
-    }
+    most = max(options.sweep.ks[-1], KS[-1] if options.frontier else 0)
+    predictors = predictors_of(table, learn, most, options.min_chance)
+    counts = {name: replay(events, matrix, options.sweep) for name, matrix in predictors.items()}
     notes = []
     late = int(np.count_nonzero(contacts.ts < np.maximum.accumulate(contacts.ts)))
     if late:
@@ -95,6 +96,8 @@ def replay_table(
         counts,
         oracle_of(events, options),
         tuple(notes),
+        frontiers=frontiers_of(events, table, predictors, options) if options.frontier else {},
+        reliability=table.manifest.about.get("held_out", {}).get("reliability", ()),
     )
 
 

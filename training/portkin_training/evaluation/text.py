@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import fmean
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -155,6 +156,8 @@ def pages(results: ReplayResults) -> Iterator[Grid | str]:
     rows = results.at()
     under_study = next(iter(rows.values()))
     settings, best = results.settings, results.best_table(rows)
+    if results.frontiers:
+        yield equal_blocks(results.equal_blocks(), f"New-port recall at equal blocks, T = {span(window)}")
     yield summary(
         rows, f"K = {k}, T = {span(window)}, detector {settings['detector']}, blocked by {settings['blocked by']}"
     )
@@ -165,11 +168,73 @@ def pages(results: ReplayResults) -> Iterator[Grid | str]:
             "source's latest probe"
             + (f"; the best table of {k} ports, in hindsight, predicts {percent(best)}." if best is not None else ".")
         )
+    if results.reliability:
+        yield reliability(results.reliability)
     yield from results.notes
     if results.units:
         yield table_ii(results.days(new_ports=False), "Table II, as the paper counts (the probed port included)")
         yield table_ii(results.days(new_ports=True), "Table II, new ports alone")
         yield mapping()
+
+
+EQUAL_BLOCKS_HEAD = ("with the blocks of", "blocks", "finds", "the other", "ratio", "best in hindsight")
+
+
+def equal_blocks(compared: Sequence[Mapping[str, Any]], title: str) -> Grid:
+    """What a table finds with the blocks that each baseline issues; `compared` as `frontier.at_equal_blocks` has it."""
+    grid = _grid(title)
+    for place, name in enumerate(EQUAL_BLOCKS_HEAD):
+        grid.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in equal_blocks_rows(compared):
+        grid.add_row(*row)
+    return grid
+
+
+def equal_blocks_rows(compared: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The cells below `EQUAL_BLOCKS_HEAD`."""
+    return [
+        [
+            f"{row['over']}, K = {row['k']}",
+            f"{row['blocks']:,}",
+            *(percent(_number(row[name])) for name in ("recall", "theirs")),
+            "-" if row["ratio"] is None else f"{row['ratio']:.2f}",
+            percent(_number(row["limit"])),
+        ]
+        for row in compared
+    ]
+
+
+RELIABILITY_HEAD = ("chance", "cases", "stated", "observed", "observed / stated")
+BARS = (("-", "stated"), ("#", "observed"))
+"""How a reliability curve is drawn in text."""
+
+
+def reliability(curve: Sequence[Mapping[str, float]]) -> Grid:
+    """A reliability curve, drawn: of each bin of chance, what is stated, what was observed, and both as bars."""
+    grid = _grid("Reliability of the chances on held-out probes: stated (-) and observed (#)")
+    for name in RELIABILITY_HEAD:
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("", no_wrap=True)
+    for cells, bin_ in zip(reliability_rows(curve), curve, strict=True):
+        grid.add_row(*cells, "\n".join(mark * max(1, round(40 * bin_[of])) for mark, of in BARS))
+    return grid
+
+
+def reliability_rows(curve: Sequence[Mapping[str, float]]) -> list[list[str]]:
+    """The cells below `RELIABILITY_HEAD`."""
+    return [
+        [
+            f"{bin_['from']:.1f} - {bin_['to']:.1f}",
+            f"{bin_['cases']:,.0f}",
+            *(percent(bin_[name]) for name in ("stated", "observed")),
+            f"{bin_['observed'] / bin_['stated']:.2f}" if bin_["stated"] else "-",
+        ]
+        for bin_ in curve
+    ]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def mapping() -> Grid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 import numba
 import numpy as np
@@ -13,6 +14,8 @@ from portkin_training.core.port_codes import CODES
 
 Ints = NDArray[np.int64]
 
+LONGEST = 2_000_000
+"""Probes for which the oracle is still computed."""
 RECENT = 64
 """Ports of a source, the latest first, that an event is credited to; more would cost much, and change little but where
 sources sweep hundreds of ports in no order."""
@@ -72,6 +75,28 @@ def credits(history: History, window: float) -> tuple[int, Ints, Ints]:
     return events, event, pair
 
 
+def hindsight_ranking(
+    history: History, window: float, k: int = RECENT
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The table that would have found most at any number of blocks, by greedy cover: always the entry that reaches
+    most events not yet reached for its cost, the sources that probed its port.
+
+    int32 (CODES, k), -1 where there is none, and, in the order of the rows, events reached per source, float64: cut
+    by these it is the oracle at as many blocks.
+    """
+    matrix, gains = np.full((CODES, k), -1, np.int32), np.zeros((CODES, k))
+    events, event, pair = credits(history, window)
+    if not events:
+        return matrix, gains
+    cost = np.bincount(history.visits()[1], minlength=CODES).astype(float)
+    used = np.zeros(CODES, np.int64)
+    for gain, key in _greedy(event, pair, events, k, cost):
+        row = key // CODES
+        matrix[row, used[row]], gains[row, used[row]] = key % CODES, gain / cost[row]
+        used[row] += 1
+    return matrix, gains
+
+
 def hindsight(history: History, k: int, window: float) -> float:
     """New-port recall of the table that would have been best for this very history, by greedy cover: always the
     entry that reaches most events not yet reached, in a row with room. nan where no new port is reached.
@@ -81,12 +106,19 @@ def hindsight(history: History, k: int, window: float) -> float:
     events, event, pair = credits(history, window)
     if not events:
         return float("nan")
+    return sum(gain for gain, _ in _greedy(event, pair, events, k, np.ones(CODES))) / events
+
+
+def _greedy(event: Ints, pair: Ints, events: int, k: int, cost: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """(events newly reached, pair) of the entry that reaches most for the cost of its row, again and again, while its
+    row has room for it."""
     order = np.argsort(pair, kind="stable")
     key, start = np.unique(pair[order], return_index=True)
     event, start = event[order], np.append(start, len(pair))
-    queue = [(-int(gain), at) for at, gain in enumerate(np.diff(start))]
+    price = cost[key // CODES]
+    queue = [(-gain / price[at], at) for at, gain in enumerate(np.diff(start).tolist())]
     heapq.heapify(queue)
-    reached, total = np.zeros(events, bool), 0
+    reached = np.zeros(events, bool)
     used: dict[int, int] = {}
     while queue:
         expected, at = heapq.heappop(queue)
@@ -97,10 +129,9 @@ def hindsight(history: History, k: int, window: float) -> float:
         gain = len(mine) - int(np.count_nonzero(reached[mine]))
         if gain == 0:
             continue
-        if gain < -expected:
-            heapq.heappush(queue, (-gain, at))
+        if -gain / price[at] > expected:
+            heapq.heappush(queue, (-gain / price[at], at))
             continue
         reached[mine] = True
         used[row] = used.get(row, 0) + 1
-        total += gain
-    return total / events
+        yield gain, int(key[at])

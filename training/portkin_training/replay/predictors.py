@@ -21,3 +21,13 @@ def matrix_of_rows(rows: Mapping[Proto, Rows], k: int) -> NDArray[np.int32]:
             nearest = np.where(np.isinf(part.distances), -1, part.neighbors.astype(np.int32) + shift)
             matrix[part.ports.astype(np.int64) + shift, : part.k] = nearest[:, :k]
     return matrix
+
+
+def chances_of_rows(rows: Mapping[Proto, Rows], k: int) -> NDArray[np.float64]:
+    """exp(-distance) of the entries of `matrix_of_rows`: float64 (CODES, k), 0 where there is none."""
+    chances = np.zeros((CODES, k))
+    for shift, proto in zip((0, PORTS), PROTOS, strict=True):
+        if proto in rows:
+            part = rows[proto]
+            chances[part.ports.astype(np.int64) + shift, : part.k] = np.exp(-part.distances.astype(np.float64))[:, :k]
+    return chances

@@ -19,17 +19,23 @@ from portkin.errors import InputError
 from portkin.net.ports import Proto
 from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.core.engine import DUCKDB, Engine, Place, located
+from portkin_training.tables.daily.counts import Day
 from portkin_training.tables.daily.methods import METHODS as DAILY_METHODS
 from portkin_training.tables.daily.methods import weighted_days
 from portkin_training.tables.daily.store import Refreshed, refresh
-from portkin_training.tables.methods import METHODS
+from portkin_training.tables.methods import METHODS, WITH_CHANCES
+from portkin_training.tables.next_port.counts import HORIZON
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
 
 MADE_BY = ("portkin", "numpy", "numba", "ibis-framework", "duckdb")
 """Whose versions the manifest records."""
-Evaluate = Callable[[ir.Table, str, ScanOptions], dict[str, Any]]
-"""Evaluates a method on held-out probes; the figures go into the manifest."""
+Evaluate = Callable[[ir.Table, str, ScanOptions, int], dict[str, Any]]
+"""Evaluates a method on held-out probes, with so many neighbors per port; the figures go into the manifest, and under
+``cutoff`` the cut-off that they recommend."""
+
+EvaluateDays = Callable[[Sequence[Day], str, ScanOptions, int, float], dict[str, Any]]
+"""The same for a table from days, with their half-life; nothing where there is no later day to try it on."""
 
 
 def build_table(
@@ -44,7 +50,7 @@ def build_table(
 ) -> Table:
     """Learn a table from probes datasets, taken together, and write its bundle to ``output``.
 
-    With ``evaluate`` the manifest holds what it returns, under ``held_out``.
+    With ``evaluate`` the manifest holds what it returns, under ``held_out``, and the cut-off beside it.
 
     Raises:
         KeyError: ``method`` is none of `METHODS`.
@@ -55,9 +61,9 @@ def build_table(
     probes = open_probes(*datasets, engine=engine)
     _refuse_nothing(datasets)
     built = METHODS[method](probes, options, k)
-    about = _about(datasets, options, built)
+    about = _about(datasets, options, built, method)
     if evaluate is not None:
-        about["held_out"] = evaluate(probes, method, options)
+        about |= _tried(evaluate(probes, method, options, k))
     return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about)
 
 
@@ -70,9 +76,12 @@ def table_of_days(
     options: ScanOptions,
     method: str,
     half_life: float,
+    evaluate: EvaluateDays | None = None,
     engine: Engine = DUCKDB,
 ) -> tuple[Table, Refreshed]:
     """Learn a table from the counts of days in the folder `counts`, brought up to date, and write its bundle.
+
+    With ``evaluate`` the manifest holds held-out figures, as from `build_table`.
 
     A day that is `half_life` days older than the last one counts half (infinity: as much). The counts and what was
     done for them are those of `daily.store.refresh`, whose errors are raised too.
@@ -83,13 +92,16 @@ def table_of_days(
     built = DAILY_METHODS[method](found.days, options, k, half_life)
     weighted = weighted_days(found.days, half_life)
     about = {
-        **_about([dataset], options, built),
+        **_about([dataset], options, built, method),
         "days": {
             "half_life": None if math.isinf(half_life) else half_life,
             "number": len(weighted),
             **({"first": str(weighted[0][0].date), "last": str(weighted[-1][0].date)} if weighted else {}),
         },
     }
+    figures = {} if evaluate is None else evaluate(found.days, method, options, k, half_life)
+    if figures:
+        about |= _tried(figures)
     return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about), found
 
 
@@ -102,11 +114,20 @@ def _refuse_nothing(datasets: Sequence[Place]) -> None:
         )
 
 
-def _about(datasets: Sequence[Place], options: ScanOptions, built: Mapping[Proto, ProtocolRows]) -> dict[str, Any]:
+def _tried(figures: dict[str, Any]) -> dict[str, Any]:
+    """Held-out figures as the manifest has them."""
+    cutoff = figures.pop("cutoff", None)
+    return {**({} if cutoff is None else {"cutoff": cutoff}), "held_out": figures}
+
+
+def _about(
+    datasets: Sequence[Place], options: ScanOptions, built: Mapping[Proto, ProtocolRows], method: str
+) -> dict[str, Any]:
     """What every table's manifest says of how it was made."""
     return {
         "inputs": [described_input(probes) for probes in datasets],
         "options": asdict(options),
+        **({"chances": {"horizon": HORIZON}} if method in WITH_CHANCES else {}),
         "counts": {proto: dict(part.counts) for proto, part in built.items()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in MADE_BY}},
     }

@@ -14,4 +14,6 @@ from portkin_training.tables.shortest_path.method import shortest_path
 
 Method = Callable[[ir.Table, ScanOptions, int], dict[Proto, ProtocolRows]]
 """Learns from probes, under the options, the k nearest ports of every port."""
+WITH_CHANCES = frozenset(["kin"])
+"""The methods whose distances are -log P of a chance."""
 METHODS: dict[str, Method] = {"shortest-path": shortest_path, "kin": next_port}

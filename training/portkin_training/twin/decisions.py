@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from portkin.bundles.table import Table
+from portkin.bundles.table import DEFAULT_K, Table
 from portkin.net.addresses import Nets
 from portkin.net.ports import Port
 from portkin_training.core.protocols import port_of
@@ -15,9 +15,13 @@ from portkin_training.twin.detector import US, Evidence, Probe
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """The options of zeek-scripts/config.zeek that decide, by the same names; intervals in seconds."""
+    """The options of zeek-scripts/config.zeek that decide, by the same names; intervals in seconds.
 
-    k: int = 3
+    `min_chance` is None where Zeek has -1: what the table recommends.
+    """
+
+    k: int = DEFAULT_K
+    min_chance: float | None = None
     block_interval: float = 20_000.0
     max_ports: int = 4096
     max_decisions: int = 200_000
@@ -114,7 +118,7 @@ class ProbeDecider:
             self._finish(decision)
 
     def _decide(self, probe: Probe, port: Port, after: int) -> ProbeDecision:
-        predicted = self._table.nearest(port, self._config.k).ports
+        predicted = self._table.predicted(port, self._config.k, self._config.min_chance).ports
         reasons = [(candidate, self._veto(probe, candidate)) for candidate in (port, *predicted)]
         return ProbeDecision(
             ts=probe.ts,

@@ -25,7 +25,7 @@ from portkin_training.tables.next_port.counts import Outcomes, PortCounts, count
 from portkin_training.tables.scans import AT_ONCE, ScanOptions, Scans, added, count_days, portions, with_day
 
 SAMPLE = 100_000
-"""Probes of a day that are kept, its first, to try out on them what a table is to leave out."""
+"""Probes of a day that are kept, its first: the chances of a table are calibrated on them, and it is tried on them."""
 
 
 class NextPortDay(NamedTuple):

@@ -10,17 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from portkin.net.ports import Proto
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
-from portkin_training.replay.predictors import matrix_of_rows
 from portkin_training.tables.daily.counts import Day
-from portkin_training.tables.next_port.chances import EARLIER, fit_weights, rank
+from portkin_training.tables.next_port.chances import EARLIER
 from portkin_training.tables.next_port.counts import KeyedCounts, Outcomes, PortCounts, statistics_of
-from portkin_training.tables.next_port.method import LATER, LEVELS, TRIAL_PROBES, choose, rows_of
-from portkin_training.tables.next_port.pruning import Pruning
+from portkin_training.tables.next_port.method import Learnt, learn_from, rows_of
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions, Scans, Sum, added
 from portkin_training.tables.shortest_path.graph import quartiles
@@ -28,6 +25,8 @@ from portkin_training.tables.shortest_path.method import shortest_path_rows
 
 FORGOTTEN = 10
 """After so many half-lives a day counts nothing (it would count a thousandth)."""
+TRIAL_PROBES = 500_000
+"""Probes of the later days that the chances are calibrated on, at most."""
 WHOLE = 1 << 16
 """Into so many parts a transition is divided where days fade: paths are summed in whole numbers, so that ties are."""
 
@@ -68,11 +67,10 @@ def shortest_path(days: Sequence[Day], options: ScanOptions, k: int, half_life: 
 
 
 def next_port(days: Sequence[Day], options: ScanOptions, k: int, half_life: float) -> dict[Proto, ProtocolRows]:
-    """As `next_port.method.next_port`, from days: weights and pruning are learnt on the latest days."""
-    weights = _weights(days, half_life)
-    pruning = _pruning(days, options, k, half_life)
+    """As `next_port.method.next_port`, from days: weights and calibration are learnt on the latest days."""
     probes = np.sum([(0, 0), *(day.next_port().probes for day, _ in weighted_days(days, half_life))], axis=0)
-    return rows_of(statistics_of(summed_counts(days, half_life)), weights, pruning, options, k, probes.tolist())
+    learnt = learn_of_days(days, half_life)
+    return rows_of(statistics_of(summed_counts(days, half_life)), learnt, options, k, probes.tolist())
 
 
 METHODS = {"shortest-path": shortest_path, "kin": next_port}
@@ -85,26 +83,14 @@ def divided(days: Sequence[Day], share: float) -> tuple[Sequence[Day], Sequence[
     return days[:first], days[first:]
 
 
-def _weights(days: Sequence[Day], half_life: float) -> NDArray[np.float64]:
+def learn_of_days(days: Sequence[Day], half_life: float) -> Learnt:
+    """The weights by which the earlier days predict the later ones, and the calibration on these."""
     earlier, later = divided(days, EARLIER)
-    if not earlier:
-        return fit_weights(statistics_of(summed_counts([], half_life)), summed_outcomes([]))
-    return fit_weights(
-        statistics_of(summed_counts(earlier, half_life)), summed_outcomes(day.next_port().outcomes for day in later)
+    return learn_from(
+        statistics_of(summed_counts(earlier, half_life)),
+        summed_outcomes(day.next_port().outcomes for day in (later if earlier else ())),
+        joined_samples(later if earlier else ()),
     )
-
-
-def _pruning(days: Sequence[Day], options: ScanOptions, k: int, half_life: float) -> Pruning:
-    earlier, later = divided(days, LATER)
-    sample = joined_samples(later)
-    if not (earlier and len(sample)):
-        return Pruning()
-    paper = shortest_path(earlier, options, max(k, *LEVELS), half_life)
-    tried = rank(
-        statistics_of(summed_counts(earlier, half_life)), _weights(earlier, half_life), np.unique(sample.code), k
-    )
-    nearest = matrix_of_rows({proto: part.rows for proto, part in paper.items()}, max(k, *LEVELS))
-    return choose(tried, sample, nearest)
 
 
 def joined_samples(days: Iterable[Day]) -> History:

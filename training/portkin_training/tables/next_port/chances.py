@@ -17,21 +17,16 @@ the model learns how much counts are worth for what comes next, and nothing of t
 together weigh as the square root of their number: a sweep over thousands of ports neither drowns the others nor
 counts as one.
 
-The distance in the table is -log P.
+`ranking` ranks by these odds; `calibration` says what they come to.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from portkin.net.ports import PORTS
-from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
 from portkin_training.tables.next_port.counts import (
-    HORIZON,
     STEP_SPAN,
     ZONE,
     Floats,
@@ -39,18 +34,16 @@ from portkin_training.tables.next_port.counts import (
     KeyedCounts,
     Outcomes,
     PortStatistics,
-    learn,
-    outcomes,
 )
 
 EARLIER = 0.75
 """The share of the probes that is counted while the weights are learnt from the rest."""
-_SUCCESSORS, _STRIDES, _POPULAR = 40, 40, 40
+SUCCESSORS, STRIDES, POPULAR = 40, 40, 40
 """How many of each kind of candidate a port is given."""
-MOST_PAIRS = 2_000_000
-"""Pairs that the weights are fitted to, at most: with their features some 1 GB."""
-_FLOOR = 1e-4
-_DIGITS = 5
+MOST_PAIRS = 200_000
+"""Pairs that the weights are fitted to, about, beside those that were reached."""
+FLOOR = 1e-4
+DIGITS = 5
 """Decimals of weights and log odds: fewer than machines agree on, so that all of them make the same table."""
 
 
@@ -62,9 +55,9 @@ def candidates(known: PortStatistics, ports: Ints) -> Ints:
     found = [_most_counted(known.pairs, first, last)]
     for proto in (0, 1):
         its = ports[ports // PORTS == proto]
-        popular = known.draws[proto].top(_POPULAR)
+        popular = known.draws[proto].top(POPULAR)
         found.append((its[:, None] * CODES + popular)[its[:, None] != popular])
-        steps = np.concatenate([known.strides[proto].top(_STRIDES), known.paces[proto].top(_STRIDES), [1, -1, 2]])
+        steps = np.concatenate([known.strides[proto].top(STRIDES), known.paces[proto].top(STRIDES), [1, -1, 2]])
         reached = its[:, None] + np.unique(steps)
         found.append((its[:, None] * CODES + reached)[reached // PORTS == proto])
     pairs = np.sort(np.concatenate(found))  # numpy's unique hashes first, and takes five times as long
@@ -76,7 +69,7 @@ def _most_counted(pairs: KeyedCounts, first: Ints, last: Ints) -> Ints:
     rows = rows + np.arange(len(rows))
     p = pairs.keys[rows] // CODES
     order = np.lexsort((-pairs.values[rows], p))
-    kept: Ints = pairs.keys[rows][order][_place(p[order]) < _SUCCESSORS]
+    kept: Ints = pairs.keys[rows][order][_place(p[order]) < SUCCESSORS]
     return kept
 
 
@@ -95,7 +88,7 @@ def features(known: PortStatistics, pairs: Ints) -> Floats:
     few = 1 / (1 + seen)
     log_went, log_seen = np.log(went + 0.1), np.log(seen + 1)
     stride, pace, drawn = (
-        np.log(np.where(udp, part[1](at), part[0](at)) + _FLOOR)
+        np.log(np.where(udp, part[1](at), part[0](at)) + FLOOR)
         for part, at in ((known.strides, step), (known.paces, step), (known.draws, q))
     )
     near = sum(known.zones((p // ZONE + shift) * STEP_SPAN + step + CODES) for shift in (-1, 0, 1))
@@ -155,7 +148,7 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
             break
     raw: Floats = weights / scale
     raw[0] = weights[0] - (raw[1:] * centre[1:]).sum()
-    return np.round(raw, _DIGITS)
+    return np.round(raw, DIGITS)
 
 
 def fit_weights(known: PortStatistics, later: Outcomes) -> Floats:
@@ -181,48 +174,3 @@ def thinned(pairs: Ints, reached: Floats, most: int = MOST_PAIRS) -> tuple[Ints,
     rest = np.flatnonzero(reached == 0)[::every]
     kept = np.sort(np.concatenate([np.flatnonzero(reached > 0), rest]))
     return pairs[kept], reached[kept], np.where(reached[kept] > 0, 1.0, float(every))
-
-
-def learn_weights(history: History, horizon: float = HORIZON) -> Floats:
-    """The weights by which counts of the earlier part predict the later part, (`FEATURES`,).
-
-    `PRIOR` where the later part holds nothing.
-    """
-    earlier, later = history.divided(EARLIER)
-    return fit_weights(learn(earlier, horizon), outcomes(later, horizon)) if len(earlier) else PRIOR.copy()
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """For the ports asked for, `codes` int64 (n, k), the most likely next new ports, -1 where there is none, and
-    `chance` float64 (n, k), P, 0 there. `probed` bool (n,): whether the port was probed at all."""
-
-    ports: Ints
-    codes: Ints
-    chance: Floats
-    probed: NDArray[np.bool_]
-
-    def matrix(self) -> NDArray[np.int32]:
-        """By code, for the replay's kernel: int32 (CODES, k), -1 where there is none."""
-        dense = np.full((CODES, self.codes.shape[1]), -1, np.int32)
-        dense[self.ports] = self.codes
-        return dense
-
-
-def rank(known: PortStatistics, weights: Floats, ports: Ints, k: int, *, at_once: int = 2048) -> Ranking:
-    """The k most likely next new ports of each port; ties to the lower port. `ports` int64 (n,), codes;
-    `weights` (`FEATURES`,); `at_once` ports are ranked at a time, which bounds the memory."""
-    ports = np.unique(np.asarray(ports, np.int64))
-    codes, chance = np.full((len(ports), k), -1, np.int64), np.zeros((len(ports), k))
-    for start in range(0, len(ports), at_once):
-        part = ports[start : start + at_once]
-        pairs = candidates(known, part)
-        odds = np.clip(features(known, pairs) @ weights, -30, 30).round(_DIGITS)
-        p = pairs // CODES
-        order = np.lexsort((pairs, -odds, p))
-        place = _place(p[order])
-        kept = order[place < k]
-        row, column = start + np.searchsorted(part, p[kept]), place[place < k]
-        codes[row, column] = pairs[kept] % CODES
-        chance[row, column] = 1 / (1 + np.exp(-odds[kept]))
-    return Ranking(ports, codes, chance, known.visits[ports] > 0)

@@ -1,0 +1,146 @@
+"""From the odds of a ranking to a chance that means what it says.
+
+The odds of `chances` are of the very next port. What a site acts on is another chance: that a source now at p probes
+q, new to it, within the horizon. It is read off a later part of the training probes: isotonic regression (Ayer et al.,
+1955) of what came on the odds, straight lines in log odds between its steps. A case is a source's first probe of p and
+an entry of p's row that the source has not probed yet. Every source counts once in all, however many ports it
+probes: one sweep over thousands of ports would else be most of what is seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from portkin_training.core.history import History
+from portkin_training.core.port_codes import CODES
+from portkin_training.tables.next_port.counts import HORIZON, Floats, Ints
+
+EVIDENCE = 40.0
+"""Sources that came true behind every step of the regression: with so many, a share is known to within a third (two
+standard errors of a Poisson count)."""
+BEYOND = 0.25
+"""How steeply the log odds go on beyond the highest step; below the lowest they go on as they are."""
+BINS = 10
+"""Equal bins of chance in a reliability curve."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """What came of the entries of a ranking, float64 (n, k): `trials`, the sources that were at p and had not probed q,
+    and `successes`, those of them that probed it within the horizon."""
+
+    trials: Floats
+    successes: Floats
+
+    @classmethod
+    def of(cls, history: History, ports: Ints, codes: Ints, horizon: float = HORIZON) -> Cases:
+        """Of a history grouped by source, each source weighing one in all; `ports` int64 (n,) ascending,
+        `codes` int64 (n, k), -1 where there is no entry."""
+        order = np.argsort(history.group, kind="stable")
+        row_of = np.full(CODES, -1, np.int64)
+        row_of[ports] = np.arange(len(ports))
+        trials, successes = np.zeros(codes.shape), np.zeros(codes.shape)
+        _count_cases(
+            history.ts[order], history.group[order], history.code[order], row_of, codes, round(horizon * 1e6),
+            trials, successes,
+        )  # fmt: skip
+        return cls(trials, successes)
+
+
+@njit(cache=True, nogil=True)
+def _count_cases(ts, group, code, row_of, codes, horizon, trials, successes):  # pragma: no cover - compiled
+    """The rows of a group lie together, in order of time."""
+    first = np.empty(CODES, np.int64)  # the row at which the group at hand first probed a port
+    whose = np.full(CODES, -1, np.int64)
+    visited = np.empty(CODES, np.int64)
+    begin, run = 0, 0
+    while begin < len(ts):
+        n, row = 0, begin
+        while row < len(ts) and group[row] == group[begin]:
+            c = code[row]
+            if whose[c] != run:
+                whose[c], first[c], visited[n] = run, row, c
+                n += 1
+            row += 1
+        for i in range(n):
+            p = visited[i]
+            at = row_of[p]
+            if at < 0:
+                continue
+            for j in range(codes.shape[1]):
+                q = codes[at, j]
+                if q < 0 or (whose[q] == run and first[q] < first[p]):
+                    continue
+                trials[at, j] += 1 / n
+                if whose[q] == run and ts[first[q]] - ts[first[p]] < horizon:
+                    successes[at, j] += 1 / n
+        begin, run = row, run + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A map from log odds to log odds, increasing: through `points` (m, 2), sorted, by straight lines. Without points
+    it changes nothing."""
+
+    points: Floats
+
+    def chances(self, odds: Floats) -> Floats:
+        """The chances of log odds, of any shape; 0 for -inf."""
+        known = np.where(np.isneginf(odds), 0.0, odds)
+        if len(self.points):
+            x, y = self.points.T
+            inside = np.interp(known, x, y)
+            known = inside + np.minimum(known - x[0], 0) + BEYOND * np.maximum(known - x[-1], 0)
+        found: Floats = np.where(np.isneginf(odds), 0.0, 1 / (1 + np.exp(-known)))
+        return found
+
+
+def calibrate(odds: Floats, cases: Cases) -> Calibration:
+    """The calibration by which `odds`, of the shape of the cases, say what came of them."""
+    here = cases.trials > 0
+    x, trials, successes = odds[here], cases.trials[here], cases.successes[here]
+    order = np.argsort(x, kind="stable")
+    x, trials, successes = x[order], trials[order], successes[order]
+    if not successes.any():
+        return Calibration(np.empty((0, 2)))
+    # From the least likely up, as many steps as there is evidence for; what is left over joins the last.
+    steps = max(successes.sum() // EVIDENCE, 1)
+    step = np.minimum(np.cumsum(successes) // EVIDENCE, steps - 1)
+    starts = np.flatnonzero(np.concatenate([[True], step[1:] != step[:-1]]))
+    parts = np.column_stack([np.add.reduceat(part, starts) for part in (successes, trials, trials * x)])
+    pooled: list[Floats] = []
+    for part in parts:
+        pooled.append(part)
+        while len(pooled) > 1 and pooled[-2][0] * pooled[-1][1] >= pooled[-1][0] * pooled[-2][1]:
+            pooled[-2:] = [pooled[-2] + pooled[-1]]
+    successes, trials, x = np.array(pooled).T
+    # Half a case each way, so that no chance is 0 or 1.
+    points = np.column_stack([x / trials, np.log((successes + 0.5) / (trials - successes + 0.5))])
+    # Straight lines in log odds state too much between the steps: what is stated in all comes to what was seen.
+    stated = (Calibration(points).chances(odds[here]) * cases.trials[here]).sum()
+    points[:, 1] += np.log(successes.sum() / stated)
+    return Calibration(points)
+
+
+def reliability(chance: Floats, cases: Cases) -> list[dict[str, float]]:
+    """Per equal bin of chance that holds any case: where it begins and ends, its cases, the mean chance stated, and
+    the share observed. `chance` has the shape of the cases."""
+    place = np.minimum((chance * BINS).astype(np.int64), BINS - 1).ravel()
+    trials, successes, stated = (
+        np.bincount(place, part.ravel(), minlength=BINS)
+        for part in (cases.trials, cases.successes, cases.trials * chance)
+    )
+    return [
+        {
+            "from": b / BINS,
+            "to": (b + 1) / BINS,
+            "cases": round(float(trials[b]), 2),
+            "stated": round(float(stated[b] / trials[b]), 6),
+            "observed": round(float(successes[b] / trials[b]), 6),
+        }
+        for b in range(BINS)
+        if trials[b] > 0
+    ]
