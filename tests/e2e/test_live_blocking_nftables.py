@@ -57,7 +57,7 @@ def test_predicted_ports_are_closed_to_the_scanner_alone(net, zeek, tmp_path):
             lambda: f"{site.metrics()}",
         )
         assert metrics['portkin_usefulness{mode="nftables"}'] > 0
-        # Every block was extended by the probes it met; an interval after the last nothing is held, and the way is free.
+        # Every block was extended by the probes it met; an interval after the last of them nothing is held.
         until(lambda: site.held() == {}, lambda: f"held: {site.held()}", timeout=6 * INTERVAL)
         assert time.monotonic() - stopped_at > INTERVAL
         # A first packet comes through; it is a probe, and the next ones may not.
