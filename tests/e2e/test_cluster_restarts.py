@@ -120,7 +120,7 @@ def net(root):
 
 
 def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
-    """Worker, proxy, logger, manager and sidecar are killed in turn: each time predictions come back, no block is lost."""
+    """Worker, proxy, logger, manager and sidecar are killed in turn: predictions come back, and no block is lost."""
     cluster = Cluster(net, zeek, tmp_path)
     settings = {
         "zeek": {"backoff": {"first": 0.1, "cap": 0.5}},
