@@ -20,7 +20,6 @@ os.environ.setdefault("TZ", "Asia/Kolkata")
 time.tzset()
 
 
-
 if "PYTEST_XDIST_WORKER" in os.environ:
     # The workers share the processors; a library's threads in each of them would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

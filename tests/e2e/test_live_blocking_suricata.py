@@ -84,5 +84,5 @@ def test_suricata_drops_what_was_predicted(net, zeek, suricata, tmp_path):
         before = len(site.reached())
         assert "open" not in site.nmap("-sT", "-p", "23", VICTIM)
         assert before == len(site.reached())
-        until(lambda: site.live() == set(), lambda: f"{site.live()}", timeout=3 * INTERVAL)
+        until(lambda: site.live() == set(), lambda: f"{site.live()}", timeout=6 * INTERVAL)
         assert "23/tcp open" in site.nmap("-sS", "-p", "23", VICTIM)

@@ -14,8 +14,8 @@ from support.sidecar_process import SidecarProcess, until
 from support.tables import small_table
 from support.zeek_process import SCRIPTS, ZeekProcess
 
-INTERVAL = 8.0
-"""Seconds that a block lasts."""
+INTERVAL = 15.0
+"""Seconds that a block lasts: long enough to be looked at on a busy machine, short enough to be waited for."""
 SERVICES = ("80", "23", "2222", "8443")
 
 

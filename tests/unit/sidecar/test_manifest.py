@@ -308,7 +308,8 @@ class TestPacked:
         assert one == two
 
     @pytest.mark.parametrize(
-        ("content", "says"), [(b"no gzip", "not a gzip file"), (b"", "cut off"), (gzip.compress(b"x", mtime=0), "not a usable")]
+        ("content", "says"),
+        [(b"no gzip", "not a gzip file"), (b"", "cut off"), (gzip.compress(b"x", mtime=0), "not a usable")],
     )
     def test_damaged(self, tmp_path, content, says):
         """What does not unpack to an array is refused, saying what to do."""

@@ -23,7 +23,14 @@ OFFLINE = {"torch", "scipy", "sklearn", "numba", "pyarrow", "duckdb", "ibis", "m
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], ["table", "info"], ["config", "--sample"], ["blocks", "list"], ["nft", "setup", "--print"], ["serve", "--help"]],
+    [
+        ["--help"],
+        ["table", "info"],
+        ["config", "--sample"],
+        ["blocks", "list"],
+        ["nft", "setup", "--print"],
+        ["serve", "--help"],
+    ],
     ids=" ".join,
 )
 def test_a_command_loads_no_more_than_it_needs(command, tmp_path, monkeypatch):

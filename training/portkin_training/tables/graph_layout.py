@@ -27,7 +27,7 @@ def layout(graph: nx.Graph, sizes: Mapping[str, tuple[float, float]], width: flo
 
     ``sizes`` are widths and heights of the boxes; ``width`` is that of the page, and at least that of the widest box.
     """
-    places: dict[str, Points] = {}
+    shelves: list[dict[str, Points]] = [{}]
     left = top = lowest = 0.0
     for part in sorted(nx.connected_components(graph), key=lambda part: (-len(part), min(part))):
         names = sorted(part)
@@ -36,11 +36,17 @@ def layout(graph: nx.Graph, sizes: Mapping[str, tuple[float, float]], width: flo
         low, high = (points - boxes / 2).min(0), (points + boxes / 2).max(0)
         if left and left + high[0] - low[0] > width:
             left, top = 0.0, lowest
-        places.update(zip(names, points - low + (left, top), strict=True))
+            shelves.append({})
+        shelves[-1].update(zip(names, points - low + (left, top), strict=True))
         left += high[0] - low[0] + 2 * GAP
         lowest = max(lowest, top + high[1] - low[1] + 2 * GAP)
-    # Upwards, as axes count, and each line of parts in the middle of the page.
-    return {name: np.array([x, lowest - y]) for name, (x, y) in _centered(places, sizes, width).items()}, lowest
+    places: dict[str, Points] = {}
+    for shelf in filter(None, shelves):
+        begin = min(place[0] - sizes[name][0] / 2 for name, place in shelf.items())
+        end = max(place[0] + sizes[name][0] / 2 for name, place in shelf.items())
+        # In the middle of the page, and upwards, as axes count.
+        places.update({name: np.array([x + (width - begin - end) / 2, lowest - y]) for name, (x, y) in shelf.items()})
+    return places, lowest
 
 
 def separated(points: Points, boxes: Points, width: float) -> Points:
@@ -94,25 +100,3 @@ def _points(part: nx.Graph, names: list[str], width: float) -> Points:
     span = np.maximum(np.ptp(points, axis=0), 1e-9)
     stretched: Points = (points - points.min(0)) / span * (wide, area / wide)
     return stretched
-
-
-def _centered(places: dict[str, Points], sizes: Mapping[str, tuple[float, float]], width: float) -> dict[str, Points]:
-    """The places with what lies in one line of parts moved to the middle of the page, as a whole."""
-    if not places:
-        return {}
-    names = list(places)
-    spans = sorted((places[name][1] - sizes[name][1] / 2, places[name][1] + sizes[name][1] / 2) for name in names)
-    ends = [spans[0][1]]
-    starts = [spans[0][0]]
-    for low, high in spans[1:]:
-        if low > ends[-1] + GAP:
-            starts.append(low)
-            ends.append(high)
-        ends[-1] = max(ends[-1], high)
-    moved = {}
-    for start, end in zip(starts, ends, strict=True):
-        line = [name for name in names if start <= places[name][1] <= end]
-        left = min(places[name][0] - sizes[name][0] / 2 for name in line)
-        right = max(places[name][0] + sizes[name][0] / 2 for name in line)
-        moved.update({name: places[name] + ((width - left - right) / 2, 0.0) for name in line})
-    return moved
