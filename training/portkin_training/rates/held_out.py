@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from portkin.bundles.forecast import Forecaster
@@ -102,8 +103,10 @@ def score(models: Forecaster, rates: Rates) -> list[PortScores]:
     """
     new = rates.starts > models.rules.until
     if not new.any():
-        last = label(models.rules.until, rates.width, rates.tz)
-        raise InputError(f"no bin after {last}, the last that these models were trained on; give a series that goes on")
+        trained = label(models.rules.until, rates.width, rates.tz)
+        raise InputError(
+            f"no bin after {trained}, the last that these models were trained on; give a series that goes on"
+        )
     scored = models.score_all(rates.ports, rates.counts)
     forecast, e, w = scored
     limits = models.thresholds_all(rates.starts, rates.ports, rates.counts, scored)
@@ -190,7 +193,7 @@ def _shifted(observed: Floats, lag: int) -> Floats:
     return found
 
 
-def _mae(observed: Floats, forecast: Floats, rows: Floats) -> float:
+def _mae(observed: Floats, forecast: Floats, rows: NDArray[np.intp]) -> float:
     errors = np.abs(observed[rows] - forecast[rows])
     return float(np.nanmean(errors)) if (~np.isnan(errors)).any() else float("nan")
 

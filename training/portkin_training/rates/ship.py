@@ -9,7 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from portkin.bundles.forecast import Model, Rules
 from portkin.net.ports import Port
@@ -22,7 +24,7 @@ from portkin_training.rates.evaluate import Job
 from portkin_training.rates.models.export import to_onnx, write_models
 from portkin_training.rates.models.linear import Corrected, Linear, mean_of
 from portkin_training.rates.models.registry import KINDS, Profile, fit
-from portkin_training.rates.models.task import Floats, Predictor, season_of
+from portkin_training.rates.models.task import Predictor, season_of
 from portkin_training.rates.rolling import ORIGINS, Trial, cuts, task_of
 from portkin_training.rates.series.rate_series import Rates
 
@@ -82,7 +84,7 @@ def ship(
     rules: Rules,
     alarms_per_month: float,
     seed: int = 0,
-    abnormal: Floats | None = None,
+    abnormal: NDArray[np.bool_] | None = None,
     about: Mapping[str, Any],
     jobs: int = 1,
     device: str = "cpu",
@@ -94,7 +96,10 @@ def ship(
     """
 
     def work(choice: Choice) -> Fitted:
-        return fit_chosen(rates, choice, used, seed, device)
+        try:
+            return fit_chosen(rates, choice, used, seed, device)
+        except Exception:  # what could be fitted at the last origin, but not to all bins, ships as it was then
+            return fit_chosen(rates, replace(choice, refit=False), used, seed, device)
 
     fits = fan_out(work, [(choice,) for choice in choices.values()], jobs=jobs, engine=engine)
     found = {one.model.port: one for one in fits}

@@ -27,7 +27,8 @@ class MovingMedian:
 
     def predict(self, window: NDArray[np.float32]) -> Floats:
         """(w, length, f) -> (w,)."""
-        return np.median(window[:, :, 0], axis=1)
+        found: Floats = np.median(window[:, :, 0], axis=1)
+        return found
 
 
 def moving_median(task: Task) -> MovingMedian:

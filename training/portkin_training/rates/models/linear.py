@@ -83,7 +83,8 @@ class Corrected:
     @property
     def allowed(self) -> Floats:
         """(3 sigma)^2: (k,), finite, as ONNX has it."""
-        return np.minimum((DOUBT * self.sigma) ** 2, 1e30)
+        found: Floats = np.minimum((DOUBT * self.sigma) ** 2, 1e30)
+        return found
 
     def wider(self, length: int, places: Sequence[int], features: int) -> Corrected:
         """The same over windows of `length` bins of `features` ports, of which `places` are its own."""
