@@ -83,10 +83,8 @@ def zeek_json(at: int, src: str, dst: str, port: int) -> str:
 
 def zeek_tsv(at: int, src: str, dst: str, port: int) -> str:
     """A connection in columns."""
-    return (
-        f"{BEGIN + at / 1000:.6f}\tC{at}\t{src}\t{port}\t{dst}\t22\ttcp\t-\t0.0009\t0\t0\tREJ\tF\tT\t0\tSr\t1\t40\t1\t40"
-        "\t-\t6\n"
-    )
+    ends = f"{src}\t{port}\t{dst}\t22"
+    return f"{BEGIN + at / 1000:.6f}\tC{at}\t{ends}\ttcp\t-\t0.0009\t0\t0\tREJ\tF\tT\t0\tSr\t1\t40\t1\t40\t-\t6\n"
 
 
 def comma(at: int, src: str, dst: str, port: int) -> str:

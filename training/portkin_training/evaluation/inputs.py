@@ -45,6 +45,13 @@ def read_contacts(path: Path, reading: Reading, captures: CaptureOptions = Captu
     return _contacts(chain([first], chunks))
 
 
+def usable(readings: Sequence[Reading], contacts: int) -> int:
+    """How much of the inputs can be replayed: contacts, and packets of captures, as recorded traffic may well hold no
+    first packet of a flow."""
+    captures = (reading for reading in readings if reading.kind.startswith(("pcap", "erf")))
+    return contacts + sum(reading.read - sum(reading.skipped.values()) for reading in captures)
+
+
 def _contacts(chunks: Iterable[Probes]) -> Contacts:
     probes = Probes.concat(chunks)
     order = np.argsort(probes.ts, kind="stable")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from portkin.bundles.table import Table
 from portkin_training.core.groups import Grouper
+from portkin_training.evaluation.inputs import usable
 from portkin_training.evaluation.label_files import (
     count_scans,
     date_of,
@@ -71,7 +72,7 @@ def replay_labelled_captures(
                 run.feed(events)
         report.problems += trace.reading.problems
         duplicates += trace.duplicates.found if trace.duplicates else 0
-    refuse_nothing(report.readings, rows)
+    refuse_nothing(report.readings, usable(report.readings, rows))
     counts = {name: run.counts() for name, run in runs.items()}
     first, *others = counts
     late = next(iter(runs.values())).late

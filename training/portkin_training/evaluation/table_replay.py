@@ -12,7 +12,7 @@ import numpy as np
 from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table
 from portkin_training.core.groups import Grouper
-from portkin_training.evaluation.inputs import read_contacts
+from portkin_training.evaluation.inputs import read_contacts, usable
 from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
 from portkin_training.evaluation.options import (
     InputReport,
@@ -54,7 +54,7 @@ def replay_table(
         parts.append(read_contacts(path, reading, options.captures))
         report.problems += reading.problems
     contacts = Contacts.concat(parts)
-    refuse_nothing(report.readings, len(contacts))
+    refuse_nothing(report.readings, usable(report.readings, len(contacts)))
     order = np.argsort(contacts.ts, kind="stable") if len(parts) > 1 else slice(None)
     contacts = contacts[order]
     read: list[Label] = []

@@ -56,7 +56,7 @@ class Reading:
     def nothing_usable(self) -> str:
         """A sentence that says what became of the rows of an input without a probe."""
         counts = (self.skipped + self.bad_reasons).most_common(4)
-        what = "packets" if self.kind.startswith("pcap") else "rows"
+        what = "packets" if self.kind.startswith(("pcap", "erf")) else "rows"
         why = ", ".join(f"{count:,} {reason}" for reason, count in counts)
         of = f"{self.read:,} {what} of {self.kind or 'no known kind'}"
         return f"{self.path}: no probe in {of}{f' ({why})' if why else ''}"
