@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from portkin.bundles.table import default_table
-from portkin.errors import PortkinError, RulesError
+from portkin.errors import CutoffError, PortkinError, RulesError
 from portkin.net.ports import Port
 from portkin_rules import build as making
 from portkin_rules.build import write_port_rules
@@ -20,7 +20,7 @@ from portkin_rules.protected_ports import select_ports
 from portkin_rules.rule import content, read_rules
 from portkin_rules.ruleset import MARK
 from portkin_rules.sids import Sids
-from support.tables import small_table
+from support.tables import small_table, table_with_chances
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,6 +46,29 @@ def test_files(table, tmp_path):
     entries = (output.parent / "sid-msg.map").read_text().splitlines()
     assert sorted(f"{rule.sid} || {rule.msg}" for rule in found) == entries
     assert "1500022 || PORTKIN blocked port ssh (22/tcp)" in entries
+
+
+@pytest.mark.parametrize(("min_chance", "expected"), [(None, [23, 2222]), (0.3, [23]), (0.0, [23, 2222, 80])])
+def test_min_chance(tmp_path, min_chance, expected):
+    """Only ports that reach the cut-off are blocked (22 -> 23 by 0.5, 2222 by 0.25, 80 by 0.01), by default that which
+    the table recommends: 0.2. The header says which, and how to build again."""
+    chancy = table_with_chances(tmp_path / "table", cutoff=0.2)
+    output = tmp_path / "portkin.rules"
+    write_port_rules(Plan(min_chance=min_chance), chancy, "22,23,80,2222", output)
+    (blocks,) = [rule for rule in read_rules(output) if rule.sid == Sids().prediction(Port(22, "tcp"))]
+    found = {int(port) for port in re.findall(r"xbits:set,pk(\d+),", content(blocks))}
+    assert {22, *expected} == found
+    again = next(line for line in output.read_text().splitlines() if "Build again" in line)
+    assert (f"--min-chance {min_chance}" in again) == (min_chance is not None)
+
+
+def test_min_chance_refused(table, tmp_path):
+    """A cut-off that is no chance, or a table without chances to cut by, is refused, and nothing is written."""
+    with pytest.raises(CutoffError, match="between 0"):
+        Plan(min_chance=1.5)
+    with pytest.raises(CutoffError, match="has no chances"):
+        write_port_rules(Plan(min_chance=0.1), table, "22", tmp_path / "portkin.rules")
+    assert not (tmp_path / "portkin.rules").exists()
 
 
 def test_made_again(table, tmp_path):
@@ -177,7 +200,7 @@ def test_command(tmp_path):
 def test_shipped_set():
     """The rules that ship are those of the table that ships: build them again with the command in their header."""
     shipped = {rule.sid: rule for rule in read_rules(ROOT / "rules" / "portkin.rules")}
-    table, plan = default_table(), Plan()
+    table, plan = default_table().above(default_table().cutoff), Plan()
     # The names of services differ from machine to machine, so they are taken from the messages.
     names = {}
     for rule in shipped.values():

@@ -189,6 +189,47 @@ def test_held_out(probes):
     assert 0 <= said["predictors"]["shortest-path"]["new_port_recall"]["value"] <= said["hindsight_oracle"] <= 1
 
 
+def test_equal_blocks(probes):
+    """What each predictor finds is told at the blocks that the others issue, with the points it is read off."""
+    said = json.loads(run(probes, "--held-out", "--json"))
+
+    assert {"kin", "shortest-path", "Euclidean", "hindsight oracle"} <= {*said["frontier"]}
+    assert [3, 10] == [row["k"] for row in said["equal_blocks"] if row["over"] == "Euclidean"]
+    for points in said["frontier"].values():
+        blocks = [point["blocks"] for point in points]
+        assert sorted(blocks) == blocks
+    assert all(0 <= bin_["observed"] <= 1 for bin_ in said["reliability"])
+
+
+@pytest.fixture(scope="module")
+def kin_table(probes, tmp_path_factory) -> Path:
+    """A table by kin of these probes, not tried."""
+    path = tmp_path_factory.mktemp("kin") / "table"
+    done = CliRunner().invoke(table, ["build", str(probes), "-o", str(path), "--no-proof"])
+    assert 0 == done.exit_code, done.output
+    return path
+
+
+def test_min_chance(probes, kin_table):
+    """A higher cut-off blocks less; 1 cuts all but certainty, which leaves the probed port."""
+    blocks = []
+    for cut in (0, 0.01, 0.2, 1):
+        said = json.loads(run(probes, "--table", kin_table, "-k", 32, "--min-chance", cut, "--json"))
+        blocks.append(said["predictors"]["kin"]["blocks"])
+
+    assert sorted(blocks, reverse=True) == blocks
+    assert blocks[0] > blocks[1] > blocks[-1]
+    assert said["predictors"]["MySelf"]["blocks"] == blocks[-1]
+
+
+@pytest.mark.parametrize("wrong", ["-0.1", "1.01", "nan", "inf"])
+def test_min_chance_refused(probes, wrong):
+    """A cut-off outside 0..1 is refused with the remedy."""
+    done = CliRunner().invoke(command, [str(probes), "--min-chance", wrong])
+
+    assert (2, True) == (done.exit_code, "between 0 (nothing is cut) and 1" in " ".join(done.output.split()))
+
+
 def test_learn(probes):
     """Baselines that learn appear where there is something to learn from."""
     said = json.loads(run(probes, "--learn", probes, "--json", "--by", "destination"))

@@ -134,11 +134,27 @@ class TestBuild:
 
         assert "0 tcp ports" in run("build", tmp_path / "probes", "-o", tmp_path / "table", *self.PAPER)
 
+    def test_cutoff(self, tmp_path):
+        """A cut-off is recommended with the figures expected of it; what cannot be reached is said, with what can."""
+        dataset(tmp_path / "probes", *[[80, 443, 8080]] * 200)
+
+        said = run("build", tmp_path / "probes", "-o", tmp_path / "table", "--usefulness", 0.2)
+        chosen = Table.load(tmp_path / "table").manifest.about["cutoff"]
+        assert (0.2, True) == (chosen["usefulness_wanted"], chosen["reached"])
+        assert chosen["expected"]["usefulness"] >= 0.2
+        assert f"a chance of {chosen['min_chance']:g}: of the new ports" in said
+        assert f"a chance of {chosen['min_chance']:g}" in run("info", "-t", tmp_path / "table")
+
+        said = run("build", tmp_path / "probes", "-o", tmp_path / "table", "--usefulness", 1)
+        assert "no cut-off reaches 100.0% useful blocks; the closest is a chance of" in said
+
     def test_refuses(self, tmp_path):
         """What is no dataset, no method or no bound is refused with the remedy, and nothing is written."""
         with pytest.raises(InputError, match=r"no probes dataset.*portkin ingest"):
             run("build", tmp_path, "-o", tmp_path / "table", *self.PAPER)
         assert "choose one of" in refused("build", tmp_path, "-o", tmp_path / "table", "--method", "guess")
+        for more in (("--no-proof",), ("--method", "shortest-path")):
+            assert "--usefulness needs" in refused("build", tmp_path, "-o", tmp_path / "t", "--usefulness", 0.1, *more)
         assert "no scan can pass" in refused(
             "build", tmp_path, "-o", tmp_path / "t", "--min-ports", 9, "--max-ports", 8
         )
