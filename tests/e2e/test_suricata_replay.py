@@ -151,8 +151,7 @@ def test_recorded_scans(suricata, table, tmp_path, shared_data, name):
     """On the recordings of nmap, masscan, zmap and synscan every scanner is found, as early as ever, and the pairs are
     equal."""
     seen = compare(suricata, tmp_path, shared_data / "pcaps" / name, table, Plan(action="drop"))
-    # SYNs of known scanners, where contacts in flight count as evidence: it cannot be sooner. Where Suricata ends bits by
-    # whole seconds, a contact fails after one to two.
+    # SYNs of known scanners where contacts in flight count as evidence, the soonest that rules can know them.
     soonest = {"nmap.pcapng": 8795, "masscan.pcapng": 4980, "zmap.pcapng": 4991, "synscan.pcap": 1962}
     assert 0.95 * soonest[name] <= sum(what.scanner for _, what in seen)
 
