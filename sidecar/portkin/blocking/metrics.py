@@ -86,11 +86,11 @@ class BlockingMetrics:
 
 
 def _families(active: dict[str, int], stats: BlockingStats, backend: Backend) -> list[Metric]:
-    mode, dropped = backend.mode, backend.dropped
+    dropped = backend.dropped
     ready = GaugeMetricFamily("portkin_block_backend_ready", "1: the backend holds all blocks", labels=["mode"])
-    ready.add_metric([mode], backend.ready)
+    ready.add_metric([backend.mode], backend.ready)
     faulty = GaugeMetricFamily("portkin_block_ipv6_faulty", "1: no IPv6 source can be blocked", labels=["mode"])
-    faulty.add_metric([mode], backend.ipv6_faulty)
+    faulty.add_metric([backend.mode], backend.ipv6_faulty)
     active_blocks = GaugeMetricFamily("portkin_blocks_active", "Active blocks", labels=["mode"])
     for mode, count in active.items():
         active_blocks.add_metric([mode], count)

@@ -27,7 +27,7 @@ from portkin.blocking.backends.nfnetlink_write import Change, Command, ElementWr
 from portkin.blocking.backends.nftables_table import MARK, TableState, dropping_sets, read_table
 from portkin.blocking.block import BlockKey, Mode, key_of
 from portkin.errors import BackendError
-from portkin.net.addresses import MAPPED
+from portkin.net.addresses import MAPPED, Address
 from portkin.net.ports import Port, Proto
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ CHAIN = "scanners"
 _PARTS = frozenset({("chain", CHAIN), ("object", COUNTER), *(("set", name) for name in SETS)})
 _OTHER_TYPE = ("File exists", "datatype mismatch")
 """What the kernel (EEXIST) and nft say of a set that has another type than the one to be added; never translated."""
-_NOBODY = {4: IPv4Address("240.0.0.1"), 6: IPv6Address("100::1")}
+_NOBODY: dict[int, Address] = {4: IPv4Address("240.0.0.1"), 6: IPv6Address("100::1")}
 """Addresses that no packet comes from: reserved (RFC 1112, section 4), and discarded (RFC 6666)."""
 _TRIAL_KEYS = [key_of(_NOBODY[version], Port(1, proto)) for proto, version in SETS.values()]
 
@@ -129,8 +129,8 @@ class Nftables:
                 number = int.from_bytes(key[width : width + 2], "big")
                 port = ports.setdefault(number, Port(number, proto))
                 found[BlockKey(int.from_bytes(key[:width], "big") | mapped, port)] = HeldBlock(seconds, packets, octets)
-        for key in _TRIAL_KEYS:  # of another process, just now
-            found.pop(key, None)
+        for trial in _TRIAL_KEYS:  # of another process, just now
+            found.pop(trial, None)
         return found
 
     def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
