@@ -5,7 +5,7 @@ the rules themselves (``autopilot``), which then find scanners on their own:
 
 - *new port* rules, one per group of TCP ports and one per UDP port, match a port that is new for its source;
   `portkin_rules.scanners` has the rules that count such contacts. ``detection_filter`` cannot do this: it holds back a
-  rule's alert, but the rule's bits are set at its first match (Suricata 7.0.10 and 8.0.8, DetectRunPostMatch before
+  rule's alert, but the rule's bits are set at its first match (Suricata 7.0.10 and 8.0.6, DetectRunPostMatch before
   PacketAlertFinalize);
 - *prediction* rules, one per port, block a scanner's probed port and its nearest ports. They look at flows that are
   marked as a scanner's.

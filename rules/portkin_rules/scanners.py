@@ -20,7 +20,7 @@ An inside host that opens a connection to an outside one makes the two *peers* (
 count: active FTP, ident, late datagrams of a server.
 
 Suricata orders rules by their use of flowbits, then of host bits, of pair bits, by priority, and by signature id
-(src/detect-engine-sigorder.c, 7.0.10 and 8.0.8). Rules that consume a flowbit all test a host bit, so that their ids
+(src/detect-engine-sigorder.c, 7.0.10 and 8.0.6). Rules that consume a flowbit all test a host bit, so that their ids
 order them.
 """
 

@@ -1,7 +1,7 @@
 """The detector in the rules of `portkin rules build`, in Python. A test compares it with Suricata, block by block.
 
 A bit set at t for n seconds exists while now is at most t + n. Suricata 7 compares whole seconds, that is
-floor(now) with floor(t) + n; Suricata 8 compares microseconds (HostBitIsset in src/host-bit.c, 7.0.10 and 8.0.8).
+floor(now) with floor(t) + n; Suricata 8 compares microseconds (HostBitIsset in src/host-bit.c, 7.0.10 and 8.0.6).
 """
 
 from __future__ import annotations
