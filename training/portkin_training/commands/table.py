@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,7 +256,8 @@ table.add_command(update)
 
 def _entries(near: Neighbors) -> Iterator[tuple[Port, float, float | None]]:
     """Port, distance and chance of each entry; None for a table without chances."""
-    return zip(near.ports, near.distances, near.chances or [None] * len(near.ports), strict=True)
+    chances: Sequence[float | None] = near.chances or [None] * len(near.ports)
+    return zip(near.ports, near.distances, chances, strict=True)
 
 
 def _recommended(chosen: Mapping[str, Any]) -> str:

@@ -115,7 +115,9 @@ def tried(
     """
     most = max(*KS, FRONTIER_KS[-1], sweep.ks[-1])  # so that a table does not depend on what is asked of it
     window = sweep.headline[1]
-    counts, frontiers, curve = {}, {}, []
+    counts: dict[str, ReplayCounts] = {}
+    frontiers: dict[str, list[Point]] = {}
+    curve: list[dict[str, float]] = []
     for name, learn in ways.items():
         watch(name)
         if name in WITH_CHANCES:
