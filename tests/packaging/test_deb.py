@@ -38,13 +38,16 @@ def package(root: None) -> Path:
 
 @pytest.fixture(scope="module")
 def debian(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small Debian in a folder, or a layer over the one that ``PORTKIN_DEBIAN_ROOT`` names (``/`` for this machine)."""
+    """A small Debian in a folder, or a layer over one: ``PORTKIN_DEBIAN_ROOT=/`` is over this machine's."""
     folder = tmp_path_factory.mktemp("debian") / "root"
     if given := os.environ.get("PORTKIN_DEBIAN_ROOT"):
-        layers = {name: folder.parent / name for name in ("upperdir", "workdir")}
-        for layer in (folder, *layers.values()):
-            layer.mkdir()
-        options = ",".join([f"lowerdir={given}", *(f"{name}={layer}" for name, layer in layers.items())])
+        memory = folder.parent / "layer"  # of a file system of its own: a layer may not lie in the one below
+        for path in (folder, memory):
+            path.mkdir()
+        run("mount", "-t", "tmpfs", "tmpfs", memory)
+        for name in ("upper", "work"):
+            (memory / name).mkdir()
+        options = f"lowerdir={given},upperdir={memory / 'upper'},workdir={memory / 'work'}"
         run("mount", "-t", "overlay", "overlay", "-o", options, folder)
     else:
         run("debootstrap", "--variant=minbase", "--include=python3,adduser", SUITE, folder, MIRROR)
@@ -57,6 +60,7 @@ def debian(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         run("umount", folder / "proc")
         if given:
             run("umount", folder)
+            run("umount", folder.parent / "layer")
 
 
 def inside(debian: Path, *command: object) -> str:
