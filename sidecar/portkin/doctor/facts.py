@@ -129,7 +129,7 @@ class NftablesFacts:
 class SuricataFacts:
     """Suricata, for ``enforce.backend: suricata``."""
 
-    socket: Path
+    socket: Path | None
     error: str = ""
     version: str = ""
     mode: str = ""

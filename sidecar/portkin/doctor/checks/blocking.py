@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from portkin.blocking.backends.suricata import stores_ipv6_wrongly
 from portkin.config.schema import Config
 from portkin.doctor.facts import Facts, NftablesFacts, SuricataFacts
 from portkin.doctor.findings import Finding, ok, problem, skipped, warning
-
-FIXED = {7: (7, 0, 14), 8: (8, 0, 3)}
-"""By series of Suricata, the first release that keeps host bits of IPv6 sources apart (its ticket 8103)."""
 
 
 def check_blocking(facts: Facts, config: Config) -> list[Finding]:
@@ -94,24 +92,12 @@ def _suricata_mode(found: SuricataFacts) -> list[Finding]:
 
 
 def _suricata_version(found: SuricataFacts) -> list[Finding]:
-    version = _release(found.version)
-    if not version:
+    if not stores_ipv6_wrongly(found.version):
         return []
-    fixed = FIXED.get(version[0])
-    if version[0] >= 7 and (fixed is None or version >= fixed):
-        return []
-    series = max(version[0], 7)
-    wanted = ".".join(map(str, FIXED.get(series, FIXED[7])))
     return [
         warning(
             "blocking.ipv6",
-            f"Suricata {found.version} takes the host bits of all IPv6 sources for one: a block of one blocks all",
-            f"upgrade Suricata to {wanted}, or block IPv6 by nftables",
+            f"Suricata {found.version} takes the host bits of all IPv6 sources for one, so none of these is blocked",
+            "upgrade Suricata to 7.0.14, 8.0.3 or later, or block IPv6 by nftables",
         )
     ]
-
-
-def _release(text: str) -> tuple[int, ...]:
-    """The numbers of ``7.0.10 RELEASE``."""
-    numbers = text.split(" ")[0].split("-")[0].split(".")
-    return tuple(map(int, numbers)) if numbers and all(part.isdigit() for part in numbers) else ()

@@ -7,16 +7,16 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from portkin.blocking.backends.host_bits import bit_of
 from portkin.blocking.backends.nftables import Nftables
-from portkin.blocking.backends.suricata import Suricata
 from portkin.blocking.config import EnforceConfig, database_path, place_of
 from portkin.config.schema import Config
 from portkin.doctor.facts import DatabaseFacts, NftablesFacts, SuricataFacts
 from portkin.errors import BackendError
 from portkin.net.ports import Port
+from portkin.net.suricata_socket import SuricataSocket
 from portkin.rates.config import rates_database_path
 
 _CAP_NET_ADMIN = 12
@@ -64,33 +64,21 @@ def gather_suricata(config: EnforceConfig) -> SuricataFacts:
 
     Removing a bit of an address that has none changes nothing, and tells whether a rule tests the bit.
     """
-    path = config.suricata.socket
-    backend = Suricata(path, timeout=config.suricata.timeout)
+    suricata = SuricataSocket(config.suricata.socket, timeout=config.suricata.timeout)
     bits = tuple(bit_of(Port(number, "tcp")) for number in _OFTEN)
     try:
-        backend.setup()
-        version = _message(backend, "version")
-        mode = _message(backend, "capture-mode")
-        counters = backend.ask({"command": "dump-counters"}).get("message")
-        asked = {
-            bit: backend.ask({"command": "remove-hostbit", "arguments": {"ipaddress": _NOBODY, "hostbit": bit}}).get(
-                "message"
-            )
-            for bit in bits
-        }
+        suricata.connect()
+        version, mode = (str(suricata.command(name).get("message"))[:120] for name in ("version", "capture-mode"))
+        counters = suricata.command("dump-counters").get("message")
+        said = {bit: suricata.command("remove-hostbit", ipaddress=_NOBODY, hostbit=bit).get("message") for bit in bits}
     except BackendError as error:
-        return SuricataFacts(path, error=str(error))
+        return SuricataFacts(suricata.path, error=str(error))
     finally:
-        backend.close()
+        suricata.close()
     # Only an inline Suricata counts what it let pass and what it dropped.
     inline = "ips" in counters if isinstance(counters, dict) else None
-    tested = tuple(bit for bit, said in asked.items() if said != "hostbit not found")
-    return SuricataFacts(path, "", version, mode, inline, tested, bits)
-
-
-def _message(backend: Suricata, command: str) -> str:
-    answer: Any = backend.ask({"command": command}).get("message")
-    return str(answer)[:120]
+    tested = tuple(bit for bit in bits if said[bit] != "hostbit not found")
+    return SuricataFacts(suricata.path, "", version, mode, inline, tested, bits)
 
 
 def gather_databases(config: Config) -> tuple[DatabaseFacts, ...]:
