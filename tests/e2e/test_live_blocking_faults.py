@@ -33,18 +33,18 @@ ROUNDS = 200
 LONGEST = 7.0
 """Seconds: the longest block that is asked for, and a little."""
 LOOSE = 2.1
-"""Seconds by which kernel and books may differ, as in `reconcile`."""
+"""Seconds by which kernel and database may differ, as in `reconcile`."""
 
 
 class Tables:
-    """What the kernel tells of new elements while the test runs: every source that ever was in a set."""
+    """What the kernel says of new elements while the test runs: every source that ever was in a set."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
         self._socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE
         self._socket.bind((0, 1 << 6))  # NFNLGRP_NFTABLES
         self._socket.setblocking(False)
-        self.told = 0
+        self.seen = 0
         self.never = 0
 
     def read(self) -> None:
@@ -54,24 +54,24 @@ class Tables:
                 data = self._socket.recv(1 << 20)
             except BlockingIOError:
                 return
-            self.told += 1
+            self.seen += 1
             # NFTA_DATA_VALUE, 8 bytes: an address and a port; the forbidden net as an address of any message.
             self.never += bool(re.search(re.escape(b"\x0c\x00\x01\x00" + forbidden), data))
 
 
 def rows(path: Path) -> list[tuple[BlockKey, float, str | None, float | None]]:
-    """(pair, until, outcome, ended) of all rows of the books."""
-    books = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+    """(pair, until, outcome, ended) of all rows of the database."""
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
     query = "SELECT src, port, proto, until, outcome, ended FROM blocks"
     try:
-        found = books.execute(query).fetchall()
+        found = database.execute(query).fetchall()
     finally:
-        books.close()
+        database.close()
     return [(BlockKey(number_of(src), Port(port, proto)), *rest) for src, port, proto, *rest in found]
 
 
-def check_kernel(books: Path) -> int:
-    """What the kernel holds is in the books, and ends when they say; gives how much it holds."""
+def check_kernel(database: Path) -> int:
+    """What the kernel holds is in the database, and ends when they say; gives how much it holds."""
     kernel = Nftables(Place())
     try:
         before = time.time()
@@ -81,7 +81,7 @@ def check_kernel(books: Path) -> int:
     finally:
         kernel.close()
     ends: dict[BlockKey, float] = {}
-    for pair, until_, outcome, ended in rows(books):
+    for pair, until_, outcome, ended in rows(database):
         if outcome is None or ended >= before - LOOSE:
             ends[pair] = max(until_, ends.get(pair, 0.0))
     for pair, (seconds, *_) in held.items():
@@ -95,7 +95,7 @@ def check_kernel(books: Path) -> int:
 
 
 def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp_path):
-    """In 200 rounds of kill -9 no block is lost from the books, outlives its time, or was one that may never be."""
+    """In 200 rounds of kill -9 no block is lost from the database, outlives its time, or was one that may never be."""
     dice = random.Random(20_190_408)
     small_table(tmp_path / "table")
     with private_network():
@@ -129,7 +129,7 @@ def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp
         bit_side = SidecarProcess(
             tmp_path / "bits", settings("bits", backend="suricata", suricata={"socket": str(inside.socket)})
         )
-        books = {side: tmp_path / side / "blocks.sqlite" for side in ("kernel", "bits")}
+        databases = {side: tmp_path / side / "blocks.sqlite" for side in ("kernel", "bits")}
         tables, killed, most = Tables(), Counter(), 0
         running = {"sidecar": kernel_side, "bits": bit_side, "zeek": asking, "suricata": inside}
         try:
@@ -145,8 +145,8 @@ def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp
                 killed[name] += 1
                 running[name].start()
                 tables.read()
-                if books["kernel"].exists():
-                    most = max(most, check_kernel(books["kernel"]))
+                if databases["kernel"].exists():
+                    most = max(most, check_kernel(databases["kernel"]))
             # Everything comes back, and works.
             before = len(asking.out)
             until(lambda: "added" in asking.out[before:], lambda: kernel_side.text[-3000:], timeout=60)
@@ -154,21 +154,21 @@ def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp
             asking.process.wait()
             time.sleep(1)
             tables.read()
-            check_kernel(books["kernel"])
-            # All of what Zeek was told is in the books of the one or the other.
-            told = Counter(
+            check_kernel(databases["kernel"])
+            # All of what was reported to Zeek is in the database of the one or the other.
+            reported = Counter(
                 key_of(ip_address(src), Port.parse(text))
                 for src, text in re.findall(r"^added (\S+) (\S+)", asking.out, re.MULTILINE)
             )
-            written = Counter(pair for side in books.values() for pair, *_ in rows(side))
-            assert not told - written
+            written = Counter(pair for side in databases.values() for pair, *_ in rows(side))
+            assert not reported - written
             assert not any(pair.src in NEVER for pair in written)
             # With nobody asking, and the sidecars dead, all of it ends.
             for side in (kernel_side, bit_side):
                 side.process.kill()
                 side.process.wait()
             time.sleep(LONGEST + 1)
-            assert 0 == check_kernel(books["kernel"])
+            assert 0 == check_kernel(databases["kernel"])
             assert {} == {src: bits for n in range(64) if (bits := inside.bits(src := f"203.0.113.{n}"))}
             assert {} == {src: bits for n in range(64) if (bits := inside.bits(src := f"198.51.100.{n}"))}
         finally:
@@ -177,11 +177,12 @@ def test_nothing_is_lost_and_nothing_outlives_its_time(root, zeek, suricata, tmp
                     each.process.kill()
                     each.process.wait()
         print(
-            f"killed {dict(killed)}; {sum(told.values())} blocks told, {sum(written.values())} written, {most} at once"
+            f"killed {dict(killed)}; {sum(reported.values())} blocks reported, {sum(written.values())} written, "
+            f"{most} at once"
         )
         assert ROUNDS == sum(killed.values())
-        assert sum(told.values()) > 500
-        assert (True, 0) == (tables.told > 100, tables.never)
+        assert sum(reported.values()) > 500
+        assert (True, 0) == (tables.seen > 100, tables.never)
         logs = kernel_side.text + bit_side.text
         assert "defect" not in logs
         assert "set aside" not in logs

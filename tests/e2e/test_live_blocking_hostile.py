@@ -98,7 +98,7 @@ def ruleset() -> str:
 
 
 def test_junk_and_hostile_arguments_change_nothing_but_counters(root, tmp_path):
-    """100,000 junk frames and 10,000 hostile requests leave ruleset and books as they were; blocking works on."""
+    """100,000 junk frames and 10,000 hostile requests leave ruleset and database as they were; blocking works on."""
     small_table(tmp_path / "table")
     dice = random.Random(4)
 
@@ -159,8 +159,8 @@ def batched(items, size):
 
 
 def written(path: Path) -> list[tuple]:
-    """All rows of the books."""
-    books = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    found = books.execute("SELECT * FROM blocks").fetchall()
-    books.close()
+    """All rows of the database."""
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    found = database.execute("SELECT * FROM blocks").fetchall()
+    database.close()
     return found

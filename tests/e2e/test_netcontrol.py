@@ -1,4 +1,4 @@
-"""NetControl's rules, by a real Zeek, carried out by a sidecar that only keeps the books."""
+"""NetControl's rules, by a real Zeek, carried out by a sidecar whose backend only records."""
 
 from __future__ import annotations
 

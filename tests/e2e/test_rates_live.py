@@ -69,7 +69,7 @@ def _lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def told(notices: list[dict]) -> list[tuple[str, str]]:
+def summary(notices: list[dict]) -> list[tuple[str, str]]:
     """What a notice is of: its kind, its port, and the hour it names, counted from the capture's first."""
     found = []
     for notice in notices:
@@ -107,7 +107,7 @@ def test_over_broker_scores_and_notices_are_the_same(zeek, tmp_path, monkeypatch
     capture = write_capture(site.folder / "days.pcap", hours(50, CHANGES))
     with site.sidecar:
         notices, scores = site.read(capture)
-    assert EXPECTED == told(notices)
+    assert EXPECTED == summary(notices)
     assert offline(site, capture) == scored(scores)
 
 
@@ -117,7 +117,7 @@ def test_two_days_with_a_burst_end_in_exactly_the_expected_notices(site):
     with site.sidecar:
         notices, scores = site.read(capture)
         metrics = site.sidecar.metrics()
-    assert EXPECTED == told(notices)
+    assert EXPECTED == summary(notices)
     assert (50, 0) == (metrics['portkin_rates_bins_total{state="known"}'], metrics["portkin_rates_errors_total"])
     assert offline(site, capture) == scored(scores)
 
@@ -175,7 +175,7 @@ def test_a_sensor_that_is_away_is_one_notice(site):
     with site.sidecar:
         first, _ = site.read(before)
         second, _ = site.read(after)
-    assert ([], [("Probe_Rate_Outage", "20")]) == (told(first), told(second))
+    assert ([], [("Probe_Rate_Outage", "20")]) == (summary(first), summary(second))
 
 
 def test_a_capture_read_twice_counts_once(site):
@@ -185,7 +185,7 @@ def test_a_capture_read_twice_counts_once(site):
         first, _ = site.read(capture)
         second, _ = site.read(capture)
         metrics = site.sidecar.metrics()
-    assert (EXPECTED, []) == (told(first), told(second))
+    assert (EXPECTED, []) == (summary(first), summary(second))
     outcomes = {name: metrics[f'portkin_rates_reports_total{{outcome="{name}"}}'] for name in ("new", "repeated")}
     assert outcomes["new"] == outcomes["repeated"]
 
@@ -205,7 +205,7 @@ def test_a_sidecar_restarted_between_two_captures_goes_on(site):
         early, _ = site.read(first)
     with site.sidecar:
         late, scores = site.read(second)
-    assert EXPECTED == sorted(told(early) + told(late))
+    assert EXPECTED == sorted(summary(early) + summary(late))
     assert BEGIN + 25 * HOUR == min(line["start"] for line in scores)
 
 
@@ -218,7 +218,7 @@ def test_new_models_go_on_where_the_old_ones_were(site):
         site.sidecar.signal(signal.SIGHUP)
         site.sidecar.wait_for("models of rates reloaded")
         late, scores = site.read(second)
-    assert [("Probe_Rate_Anomaly", "23/tcp 40")] == [notice for notice in told(late) if "Anomaly" in notice[0]]
+    assert [("Probe_Rate_Anomaly", "23/tcp 40")] == [notice for notice in summary(late) if "Anomaly" in notice[0]]
     assert (BEGIN + 25 * HOUR, {"23"}) == (min(line["start"] for line in scores), {str(line["p"]) for line in scores})
 
 
@@ -235,5 +235,5 @@ def test_a_recording_fills_the_window(site):
     assert f"{site.folder / 'rates.sqlite'}: 24 bins up to 2023-11-15T22:00Z; the models read 4\n" == warmed.output
     with site.sidecar:
         notices, scores = site.read(second)
-    assert EXPECTED == told(notices)
+    assert EXPECTED == summary(notices)
     assert BEGIN + 25 * HOUR == min(line["start"] for line in scores)

@@ -39,17 +39,17 @@ def probe():
 def test_a_killed_sidecar_misses_no_report(zeek, root, probe, tmp_path):
     """100 probes before a SIGKILL, 100 while it is away, 100 after: the window holds 300, and with the next 301."""
     port = free_port()
-    books = tmp_path / "rates.sqlite"
+    database = tmp_path / "rates.sqlite"
     settings = {
         "zeek": {"url": f"ws://127.0.0.1:{port}/v1/messages/json", "backoff": {"first": 0.1, "cap": 0.3}},
         "metrics": {"port": 0},
-        "rates": {"model": str(write_means(tmp_path / "models", [DISCARD], width=60)), "database": str(books)},
+        "rates": {"model": str(write_means(tmp_path / "models", [DISCARD], width=60)), "database": str(database)},
     }
 
     def held() -> int:
-        if not books.exists():
+        if not database.exists():
             return 0
-        with sqlite3.connect(books, timeout=10) as opened:
+        with sqlite3.connect(database, timeout=10) as opened:
             return opened.execute("SELECT coalesce(sum(n), 0) FROM counts").fetchone()[0]
 
     scripts = ["-i", "lo", str(SCRIPTS), str(SCRIPTS / "websocket.zeek"), str(SCRIPTS / "rates.zeek")]

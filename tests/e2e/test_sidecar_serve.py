@@ -119,7 +119,7 @@ def test_a_changed_folder_is_noticed_and_a_bad_table_refused(tmp_path, table):
 
 
 def test_it_comes_back_after_being_killed(tmp_path, table):
-    """Killed with SIGKILL in the middle and started again, it greets anew and answers."""
+    """Killed with SIGKILL in the middle and started again, it greets again and answers."""
 
     async def scenario():
         async with zeek_peer() as peer:

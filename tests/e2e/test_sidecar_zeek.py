@@ -50,7 +50,7 @@ def pair(request, zeek, tmp_path, table):
 
 
 def test_zeek_is_greeted_and_answered(pair, table):
-    """Zeek hears the hello, the sidecar hears the answer to it, and Zeek's requests are answered."""
+    """Zeek gets the hello, the sidecar the answer to it, and Zeek's requests are answered."""
     zeek, sidecar = pair
     with zeek, sidecar:
         hello = zeek.wait_for("hello_request").split()
@@ -64,7 +64,7 @@ def test_zeek_is_greeted_and_answered(pair, table):
 
 
 def test_a_killed_sidecar_that_is_back_answers_again(pair):
-    """Killed in the middle with SIGKILL and started again, it greets Zeek anew and answers what is asked then."""
+    """Killed in the middle with SIGKILL and started again, it greets Zeek again and answers what is asked then."""
     zeek, sidecar = pair
     with zeek, sidecar:
         zeek.wait_for("nearest_response 5 ")
@@ -91,7 +91,7 @@ def test_a_restarted_zeek_is_found_again(pair):
 
 
 def test_zeek_hears_of_a_new_table(pair, tmp_path):
-    """After SIGHUP with a new table in the folder, Zeek is told its id and gets its answers; nothing is lost."""
+    """After SIGHUP with a new table in the folder, Zeek gets its id and gets its answers; nothing is lost."""
     zeek, sidecar = pair
     with zeek, sidecar:
         zeek.wait_for("nearest_response 5 ")

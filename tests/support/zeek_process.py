@@ -30,7 +30,7 @@ def free_port() -> int:
 class ZeekProcess:
     """Runs ``zeek -b`` with these scripts, in ``folder``; what it prints is in ``out``.
 
-    ``environment`` is how a script is told its ports.
+    ``environment`` gives a script its ports.
     """
 
     def __init__(self, zeek: str, folder: Path, *scripts: Path | str, **environment: str | int) -> None:

@@ -72,6 +72,7 @@ def separated(points: Points, boxes: Points, width: float) -> Points:
         for axis, chosen in ((0, meet & ~upright), (1, meet & upright)):
             pushed = np.where(chosen, sign[..., axis] * over[..., axis] / 2, 0.0)
             points[:, axis] += pushed.sum(1) / np.maximum(chosen.sum(1), 1)
+    points[:, 0] = np.clip(points[:, 0], low, high)
     placed: list[int] = []
     for at in np.argsort(points[:, 1], kind="stable").tolist():
         while True:
