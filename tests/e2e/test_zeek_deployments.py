@@ -156,7 +156,7 @@ def test_connects_answers_blocks_and_counts(name, net, zeek, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["ZeroMQ"])
 def test_cluster_without_a_logger_says_why(backend, net, zeek, tmp_path):
-    """zeekctl's ZeroMQ cluster without a logger: Zeek starts, reports the missing logger, and ends when it is told to."""
+    """A ZeroMQ cluster of zeekctl without a logger: Zeek starts, names the missing logger, and ends when told to."""
     made = zeekctl(backend, NODES)
     with made(net, "sensor", zeek, tmp_path / "zeek") as site, sidecar_of(net, tmp_path):
         site.start()

@@ -1,7 +1,7 @@
 # @TEST-DOC: The sidecar is gone when its peer is lost, not when another one is.
 #
 # @TEST-PORT: BROKER_PORT
-# @TEST-EXEC: zeek -b -C -r "$CAPTURES/backscatter.pcap" "%INPUT" >peers
+# @TEST-EXEC: zeek -b -C -r "$CAPTURES/backscatter.pcap" "$SUPPORT/broker-backend.zeek" "%INPUT" >peers
 # @TEST-EXEC: btest-diff peers
 
 @load portkin
