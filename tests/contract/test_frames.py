@@ -45,7 +45,7 @@ def test_the_acknowledgement_names_zeek():
 
 def test_the_answer_to_our_hello_is_read():
     """Zeek's hello response says the protocol, the node and the version."""
-    assert HelloResponse("h1", Count(1), "zeek", FRAMES["ack"]["zeek"]) == understood("hello_response")
+    assert HelloResponse("h1", Count(2), "zeek", FRAMES["ack"]["zeek"]) == understood("hello_response")
 
 
 @pytest.mark.parametrize(

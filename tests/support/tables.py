@@ -34,10 +34,11 @@ def small_table(path: Path, *, shift: int = 0, created: datetime | None = None) 
 def table_with_chances(path: Path, *, cutoff: float | None = None) -> Table:
     """A table with K = 3 and chances at ``path``, which recommends ``cutoff``; distances are -log of the chances.
 
-    22/tcp -> 23 (0.5), 2222 (0.25), 80 (0.01)
+    22/tcp -> 23 (0.5), 2222 (0.25), 80 (0.01); of 23, 80 and 2222 it knows nothing more
     """
-    distances = -np.log(np.array([[0.5, 0.25, 0.01]]))
-    rows = {"tcp": Rows(np.array([22], np.uint16), np.array([[23, 2222, 80]], np.uint16), distances.astype(np.float32))}
+    neighbors, distances = np.zeros((4, 3), np.uint16), np.full((4, 3), np.inf, np.float32)
+    neighbors[0], distances[0] = (23, 2222, 80), -np.log([0.5, 0.25, 0.01])
+    rows = {"tcp": Rows(np.array([22, 23, 80, 2222], np.uint16), neighbors, distances)}
     about: dict[str, object] = {"chances": {"horizon": 20_000.0}}
     if cutoff is not None:
         about["cutoff"] = {"min_chance": cutoff}

@@ -56,7 +56,7 @@ def test_min_chance(tmp_path, min_chance, expected):
     output = tmp_path / "portkin.rules"
     write_port_rules(Plan(min_chance=min_chance), chancy, "22,23,80,2222", output)
     (blocks,) = [rule for rule in read_rules(output) if rule.sid == Sids().prediction(Port(22, "tcp"))]
-    found = {int(port) for port in re.findall(r"xbits:set,pk(\d+),", content(blocks))}
+    found = {int(port) for port in re.findall(r"'set,pk(\d+),track", str(content(blocks)))}
     assert {22, *expected} == found
     again = next(line for line in output.read_text().splitlines() if "Build again" in line)
     assert (f"--min-chance {min_chance}" in again) == (min_chance is not None)

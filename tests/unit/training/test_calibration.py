@@ -57,7 +57,7 @@ class TestCalibration:
 
         curve = reliability(calibrate(odds, cases()).chances(odds), cases())
 
-        full = [bin_ for bin_ in curve if bin_["cases"] >= 1000]
+        full = [bin_ for bin_ in curve if bin_["cases"] >= 5000]
         assert [0.0, 0.1, 0.2, 0.3, 0.4, 0.5] == [bin_["from"] for bin_ in full]
         for bin_ in full:
             assert 0.9 < bin_["observed"] / bin_["stated"] < 1.1

@@ -164,7 +164,7 @@ def test_report(probes, tmp_path):
     run(probes, "--report", tmp_path / "out.html", "--over", "sources")
 
     page = (tmp_path / "out.html").read_text()
-    assert 4 == page.count("<svg")
+    assert 7 == page.count("<svg")  # over T three, over K, two against blocks, and the reliability
     assert [] == re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
     assert all(text in page for text in ("viewport", "Confusion by port", "443/tcp", "MySelf"))
     assert [tmp_path / "out.html"] == [*tmp_path.iterdir()]

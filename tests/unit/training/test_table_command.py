@@ -143,7 +143,7 @@ class TestBuild:
         assert (0.2, True) == (chosen["usefulness_wanted"], chosen["reached"])
         assert chosen["expected"]["usefulness"] >= 0.2
         assert f"a chance of {chosen['min_chance']:g}: of the new ports" in said
-        assert f"a chance of {chosen['min_chance']:g}" in run("info", "-t", tmp_path / "table")
+        assert chosen == json.loads(run("info", "--json", "-t", tmp_path / "table"))["about"]["cutoff"]
 
         said = run("build", tmp_path / "probes", "-o", tmp_path / "table", "--usefulness", 1)
         assert "no cut-off reaches 100.0% useful blocks; the closest is a chance of" in said

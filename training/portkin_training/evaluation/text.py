@@ -216,7 +216,7 @@ def reliability(curve: Sequence[Mapping[str, float]]) -> Grid:
         grid.add_column(name, justify="right", no_wrap=True)
     grid.add_column("", no_wrap=True)
     for cells, bin_ in zip(reliability_rows(curve), curve, strict=True):
-        grid.add_row(*cells, "\n".join(mark * max(1, round(40 * bin_[of])) for mark, of in BARS))
+        grid.add_row(*cells, "\n".join(mark * max(1, round(20 * bin_[of])) for mark, of in BARS))
     return grid
 
 

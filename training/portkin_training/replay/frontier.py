@@ -112,8 +112,7 @@ def found_anything(points: Sequence[Point]) -> bool:
 
 def most_useful(points: Sequence[Point]) -> Point:
     """The point with the most useful blocks that predicts anything; of equals, the one that finds more."""
-    blocks = min(point.blocks for point in points)  # at a cut-off of 1 the probed port alone is blocked
-    some = [point for point in points if point.blocks > blocks] or list(points)
+    some = [point for point in points if point.min_chance < 1] or list(points)
     return max(some, key=lambda point: (point.usefulness, point.recall))
 
 
