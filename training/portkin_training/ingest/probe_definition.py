@@ -160,7 +160,6 @@ class FirstPackets:
 
     def of_packets(self, packets: Packets, seq: int) -> Probes:
         """The probes among packets; the first is given the place ``seq`` in the recording."""
-        rows = np.flatnonzero(self._codes(packets, given=False) == PROBE)
         codes = self._codes(packets, given=False)
         picked = packets[np.flatnonzero(codes == PROBE)] if codes.any() else packets  # often all of a darknet's
         return Probes(
