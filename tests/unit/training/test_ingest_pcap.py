@@ -161,12 +161,6 @@ def test_what_is_no_probe_is_counted_by_reason(tmp_path, packet, reason):
     assert (0, {reason: 1}, 1) == (len(packets), dict(reading.skipped), reading.read)
 
 
-def test_unknown_link_type_is_counted(tmp_path):
-    """A link type that is not understood gives nothing and says so."""
-    packets, reading = read(tmp_path / "a", by_hand.pcap([(BEGIN, PROBE)], link=147))
-    assert (0, {"unknown link type": 1}) == (len(packets), dict(reading.skipped))
-
-
 def test_first_fragment_counts_and_padding_does_not(tmp_path):
     """The first fragment holds the ports; what Ethernet pads behind a short packet is no header."""
     first = ipv4("198.51.100.9", "192.0.2.1", 6, tcp(40000, 443, SYN, seq=7), fragment=0x2000)

@@ -85,7 +85,7 @@ def _behind_type(p, end, kind, tags):
             return -CUT, end, tags, IP
         return p + 4, end, _tagged(tags, be16(p)), ETHERTYPE + be16(p + 2)
     if kind <= 1500:  # the length of an 802.3 frame, without its padding
-        return p, min(end, p + kind), tags, LLC
+        return (p, min(end, p + kind), tags, LLC) if kind >= 3 else (-NOT_IP, end, tags, IP)
     if kind in (_MPLS, _MPLS_MULTICAST):  # RFC 3032: labels up to the one with the bottom bit
         while p + 5 <= end:
             bottom = u8(p + 2) & 1
@@ -116,6 +116,8 @@ def _behind_cooked(p, end, kind, tags):
     """
     if kind == 4:  # 802.2 frames have a number of their own there
         return p, end, tags, LLC
+    if kind <= 1500:  # other numbers of Linux (if_ether.h), none of IP
+        return -NOT_IP, end, tags, IP
     if kind in (_IPV4, _IPV6):
         while p + 4 <= end and not _is_ip(p, end, True):
             behind = be16(p + 2)

@@ -28,14 +28,15 @@ def record_size(data: bytes, start: int, *, big: bool, nano: bool, modified: boo
     """
     sizes = (MODIFIED, MODIFIED_WITH_CPU) if modified else (STANDARD, MODIFIED, NOKIA)
     for size in sizes:
-        if _fits(data, start, size, big, nano, longest):
+        # One record fits any size: what follows it may be damaged.
+        if _fitting(data, start, size, big, nano, longest) >= (0 if size == sizes[0] else 2):
             return size
     return sizes[0]
 
 
-def _fits(data: bytes, start: int, size: int, big: bool, nano: bool, longest: int) -> bool:
-    """Whether the first records make sense with headers of this size."""
-    first = None
+def _fitting(data: bytes, start: int, size: int, big: bool, nano: bool, longest: int) -> int:
+    """How many of the first records make sense with headers of this size; -1 where one does not."""
+    first, found = None, 0
     for seconds, fraction, captured, length in _headers(data, start, size, ">" if big else "<"):
         first = seconds if first is None else first
         if (
@@ -43,8 +44,9 @@ def _fits(data: bytes, start: int, size: int, big: bool, nano: bool, longest: in
             or fraction >= (1_000_000_000 if nano else 1_000_000)
             or abs(seconds - first) > _YEAR
         ):
-            return False
-    return True
+            return -1
+        found += 1
+    return found
 
 
 def _headers(data: bytes, at: int, size: int, order: str) -> Iterator[tuple[int, int, int, int]]:

@@ -74,7 +74,7 @@ def open_gre(p, end):
         return p + (20 if about & 1 else 12), (RAW if (about >> 10) & 31 == 2 else ETHERNET)
     if 0x8200 <= kind <= 0x83F0 and kind & 15 == 0:  # Aruba's access points
         return p, IEEE802_11
-    return p, ETHERTYPE + kind
+    return p, (ETHERTYPE + kind if kind > 1500 else -OTHER_PROTO)  # 0: a keepalive
 
 
 @kernel
