@@ -32,9 +32,9 @@ def read_contacts(path: Path, reading: Reading, captures: CaptureOptions = Captu
     Columns of other names than those of a dataset are guessed; `portkin ingest` takes a map.
     """
     if path.is_dir():
-        probes = load(path)
-        reading.kind, reading.read = "probes", len(probes)
-        return _contacts([probes])
+        dataset = load(path)
+        reading.kind, reading.read = "probes", len(dataset)
+        return _contacts([dataset])
     packets: list[Contacts] = []
     probes: list[Probes] = []
 
