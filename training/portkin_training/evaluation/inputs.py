@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +32,21 @@ def read_contacts(path: Path, reading: Reading, captures: CaptureOptions = Captu
     Columns of other names than those of a dataset are guessed; `portkin ingest` takes a map.
     """
     if path.is_dir():
-        probes = load(path)
-        reading.kind, reading.read = "probes", len(probes)
-        return _contacts([probes])
-    chunks = read_input(path, reading, InputOptions(captures=captures))
-    first = next(chunks, None)
-    if first is None:
-        return Contacts.none()
-    if isinstance(first, Packets):
-        return Contacts.concat(contacts_from_packets(chain([first], chunks)))
-    return _contacts(chain([first], chunks))
+        dataset = load(path)
+        reading.kind, reading.read = "probes", len(dataset)
+        return _contacts([dataset])
+    packets: list[Contacts] = []
+    probes: list[Probes] = []
+
+    def of_packets() -> Iterator[Packets]:
+        for chunk in read_input(path, reading, InputOptions(captures=captures)):
+            if isinstance(chunk, Packets):
+                yield chunk
+            else:
+                probes.append(chunk)
+
+    packets += contacts_from_packets(of_packets())
+    return Contacts.concat([*packets, _contacts(probes)] if probes else packets)
 
 
 def usable(readings: Sequence[Reading], contacts: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -94,7 +94,8 @@ class Tail:
 def _header(head: bytes) -> bytes:
     """The first line, and the lines behind it that begin with #."""
     first, *others = head[: head.rfind(b"\n") + 1].splitlines(keepends=True) or [b""]
-    return first + b"".join(takewhile(lambda line: line.startswith(b"#"), others))
+    comments: Iterator[bytes] = takewhile(lambda line: line[:1] == b"#", others)
+    return first + b"".join(comments)
 
 
 def _rotations(path: Path) -> list[Path]:
