@@ -59,7 +59,7 @@ def describe(source: int) -> str:
 
 
 @kernel
-def _located(ends, contexts, out):
+def _located(ends: NDArray[np.int64], contexts: NDArray[np.int64], out: NDArray[np.int64]) -> None:
     for row in range(len(ends)):
         high, low = ends[row, 0], ends[row, 1]
         context = contexts[row]
