@@ -82,7 +82,7 @@ def _rank(
     candidate = np.empty(SUCCESSORS + len(popular) + len(steps), np.int64)
     phi = np.empty(FEATURES)
     log_tenth = np.log(0.1)
-    zone, begin, end = np.int64(-1), np.int64(0), np.int64(0)  # the ports' zone, and the zones near it
+    zone, begin, end = np.int64(-1), 0, 0  # the ports' zone, and the zones near it
     for row in range(len(ports)):
         p = ports[row]
         if p // ZONE != zone:
