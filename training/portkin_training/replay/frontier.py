@@ -96,7 +96,7 @@ def usual_cutoffs(events: Events, matrix: Matrix, chances: Floats, most: int = C
     at = np.minimum(np.searchsorted(reached, wanted), len(reached) - 1)
     # A little below the entries that they stand for, so that no rounding of a chance takes these out.
     cutoffs = chance[order][at] * (1 - 1e-5)
-    return np.unique([*(float(f"{cutoff:.6g}") for cutoff in cutoffs), 1.0]).tolist()
+    return sorted({*(float(f"{cutoff:.6g}") for cutoff in cutoffs), 1.0})
 
 
 def recall_at(points: Sequence[Point], blocks: float) -> float:

@@ -82,15 +82,17 @@ def _rank(
     candidate = np.empty(SUCCESSORS + len(popular) + len(steps), np.int64)
     phi = np.empty(FEATURES)
     log_tenth = np.log(0.1)
-    zone = np.int64(-2)
+    zone, begin, end = np.int64(-1), 0, 0  # the ports' zone, and the zones near it
     for row in range(len(ports)):
         p = ports[row]
         if p // ZONE != zone:
-            for z in range(max(zone - 1, 0), min(zone + 2, len(zone_start) - 1)):
+            for z in range(begin, end):
                 for i in range(zone_start[z], zone_start[z + 1]):
                     near[zone_step[i]] = 0
             zone = p // ZONE
-            for z in range(max(zone - 1, 0), min(zone + 2, len(zone_start) - 1)):
+            begin = zone - 1 if zone > 0 else 0
+            end = zone + 2 if zone + 2 < len(zone_start) else len(zone_start) - 1
+            for z in range(begin, end):
                 for i in range(zone_start[z], zone_start[z + 1]):
                     near[zone_step[i]] += zone_count[i]
         first, last = start[p], start[p + 1]
