@@ -157,7 +157,7 @@ def _combinations(rates: Rates, singles: Sequence[_Candidate], blocks: Sequence[
     """Means of the best few weighted sums of logarithms, which are weighted sums again; and of counts."""
     found = []
     for logarithm in (True, False):
-        able = []
+        able: list[_Candidate] = []
         scores = _scores(rates, singles, blocks)
         for at in np.argsort(scores, kind="stable"):
             kind = KINDS[singles[at].members[0].model]
@@ -169,15 +169,16 @@ def _combinations(rates: Rates, singles: Sequence[_Candidate], blocks: Sequence[
 
 
 def _mean_of(rates: Rates, singles: Sequence[_Candidate], logarithm: bool) -> _Candidate:
-    def mean(forecasts: Sequence[Floats]) -> Floats:
-        return np.expm1(np.mean(np.log1p(forecasts), axis=0)) if logarithm else np.mean(forecasts, axis=0)
+    def averaged(forecasts: Sequence[Floats]) -> Floats:
+        mean: Floats = np.expm1(np.mean(np.log1p(forecasts), axis=0)) if logarithm else np.mean(forecasts, axis=0)
+        return mean
 
     members = tuple(one.members[0] for one in singles)
-    forecast = mean([one.forecast for one in singles])
+    forecast = averaged([one.forecast for one in singles])
     return _Candidate(
         members,
         forecast,
-        mean([one.older for one in singles]),
+        averaged([one.older for one in singles]),
         block_errors(rates, members[0].port, forecast),
         max(one.cost for one in singles) + 0.5,
     )

@@ -73,6 +73,11 @@ class Nftables:
         self._ways = (True, False) if prolongs is None else (prolongs,)
         self._prolongs = False
 
+    @property
+    def runner(self) -> str:
+        """What changes the table: the library, or the program nft."""
+        return self._runner.name
+
     def setup(self) -> None:
         """Create the table, or mend it; of ours with sets of another type, nothing is kept.
 
