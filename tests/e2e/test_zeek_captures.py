@@ -64,13 +64,6 @@ def test_link_types(zeek, tmp_path, name):
     assert 6 == len(alike(zeek, write(tmp_path / "a.pcap", refused("198.51.100.7", wrap), link)))
 
 
-def test_outer_is_what_zeek_sees_with_tunnels_closed(zeek, tmp_path):
-    """With `outer`, a scan in a tunnel is none, and one beside it is one, as in Zeek with `Tunnel::max_depth` 0."""
-    frames = refused("198.51.100.1", TUNNELS["vxlan"]) + refused("198.51.100.2", FRAMES["ethernet"])
-    found = alike(zeek, write(tmp_path / "a.pcap", frames), CaptureOptions(outer=True))
-    assert ["198.51.100.2"] * 6 == [describe(record.src) for record in found]
-
-
 def test_the_same_address_in_two_vlans_is_two_hosts(zeek):
     """With VLANs in the connection key, the scanner in VLAN 10 is found beside the client of its address in VLAN 20."""
     found = alike(zeek, ROOT / "tests" / "captures" / "vlans.pcap", CaptureOptions(context="vlan"))

@@ -22,7 +22,6 @@ MOST = 10
 )
 @click.option("-t", "--table", type=click.Path(path_type=Path), help="Folder of a table [default: the one shipped].")
 @click.option("-k", type=click.IntRange(1), default=3, show_default=True, help="How many nearest ports are predicted.")
-@click.option("--outer", is_flag=True, help="In a tunnel the outermost packet counts, not the innermost.")
 @click.option(
     "--context",
     type=click.Choice(["none", "vlan"]),
@@ -40,7 +39,6 @@ def compare(
     scripts: Path,
     table: Path | None,
     k: int,
-    outer: bool,
     context: Literal["none", "vlan"],
     zeek: Path | None,
 ) -> None:
@@ -63,7 +61,7 @@ def compare(
         out.print("No Zeek >= 8.0 on PATH or in /opt/zeek/bin: the comparison with real Zeek is left out.")
         return
     loaded = default_table() if table is None else Table.load(table)
-    captures = CaptureOptions(outer, context)
+    captures = CaptureOptions(context=context)
     ours = decision_records(decide_capture(capture, loaded, decision=DecisionConfig(k=k), captures=captures))
     run = run_zeek(program, capture, scripts, table=table, options={"Portkin::k": str(k)}, captures=captures)
     name = f"Real Zeek {run.version} ({program})"

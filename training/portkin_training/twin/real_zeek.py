@@ -133,12 +133,11 @@ def run_zeek(
         scripts: the folder of the package's Zeek scripts.
         table: a table bundle; the default table where None.
         options: Zeek options by name, values as Zeek writes them.
-        captures: how Zeek is to read the capture; it has no key of VNIs.
+        captures: how Zeek is to read the capture; it has no key of VNIs, and always opens tunnels.
 
     Raises InputError with the output of Zeek when it fails.
     """
     loads = ["frameworks/conn_key/vlan_fivetuple"] if captures.context == "vlan" else []
-    options = dict(options or {}) | ({"Tunnel::max_depth": "0"} if captures.outer else {})
     with tempfile.TemporaryDirectory(prefix="portkin-zeek-") as folder, _sidecar(table) as (port, log):
         try:
             finished = subprocess.run(  # noqa: S603
@@ -147,7 +146,7 @@ def run_zeek(
                     *(str(scripts.resolve()), str(scripts.resolve() / "websocket.zeek"), *loads),
                     f"Portkin::websocket_port={port}/tcp",
                     "LogAscii::use_json=T",
-                    *(f"{name}={value}" for name, value in options.items()),
+                    *(f"{name}={value}" for name, value in (options or {}).items()),
                 ],
                 cwd=folder,
                 capture_output=True,
