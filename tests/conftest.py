@@ -120,7 +120,12 @@ def root() -> None:
         pytest.skip("needs root (network namespaces, nftables)")
 
 
-EXPECTED_SKIPS = NO_ZEEK, "the shared recordings are not here", "the broker transport needs the Python bindings"
+EXPECTED_SKIPS = (
+    NO_ZEEK,
+    "the shared recordings are not here",
+    "the broker transport needs the Python bindings",
+    "this Zeek has no zeek-systemd-generator",
+)
 """How the reasons begin for which a test may be skipped where all must run (``CI`` is set)."""
 
 
