@@ -22,7 +22,14 @@ EXTRAS = ("offline", "training", "rules", "spark")
 """The extras that commands need, the lightest first."""
 RUNTIME = "runtime"
 """Stands for no extra."""
-_DISTRIBUTIONS = {"ibis": "ibis-framework", "ruamel": "ruamel-yaml", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+_DISTRIBUTIONS = {
+    "ibis": "ibis-framework",
+    "llvmlite": "numba",
+    "ruamel": "ruamel-yaml",
+    "sklearn": "scikit-learn",
+    "suricata": "suricata-update",
+    "yaml": "pyyaml",
+}
 """Where a module has another name than what brings it."""
 
 

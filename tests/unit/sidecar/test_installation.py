@@ -89,6 +89,7 @@ def test_no_extra_is_added_by_the_name_of_portkin_alone(extra):
         ("ibis.expr", "offline"),
         ("torch", "training"),
         ("ruamel.yaml", "rules"),
+        ("llvmlite", "offline"),
         ("numpy", None),
         ("no_such_module", None),
     ],
