@@ -1,6 +1,6 @@
 """VPC flow logs of AWS (version 2 and custom formats), with or without the header line.
 
-From AWS' documentation, "Flow log records" (read as of 2024); no program here writes them. A row is all packets of one
+From AWS' documentation, "Flow log records"; no program here writes them. A row is all packets of one
 direction of a flow in an interval. Rejected rows are probes, and accepted ones whose tcp-flags (custom formats) are a
 SYN alone; other accepted rows do not say whether anything came back. NODATA and SKIPDATA rows hold no flow. Times have
 no sub-seconds.

@@ -1,9 +1,9 @@
 """Flow logs of Azure: of network security groups (version 1 and 2) and of virtual networks.
 
-From Microsoft's documentation, "Flow logs for network security groups" and "Virtual network flow logs" (read as of
-2024); no program here writes them. A tuple is one state of a flow. Denied inbound flows are probes; allowed ones do
-not say whether anything came back, but for ended ones to which no byte did. Tuples stand in JSON documents of any
-layout and are counted one by one: a row's number is that of a quoted text in the file.
+From Microsoft's documentation, "Flow logs for network security groups" and "Virtual network flow logs"; no program here
+writes them. A tuple is one state of a flow. Denied inbound flows are probes; allowed ones do not say whether anything
+came back, but for ended ones to which no byte did. Tuples stand in JSON documents of any layout and are counted one by
+one: a row's number is that of a quoted text in the file.
 """
 
 from __future__ import annotations

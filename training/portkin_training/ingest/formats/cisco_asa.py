@@ -1,6 +1,6 @@
 """Denies of Cisco ASA and Firepower (FTD): a line is one packet or connection that was refused.
 
-From Cisco's "ASA Series Syslog Messages" (9.20, read as of 2024): 106001, 106006, 106015, 106023, 106100, 710003 and
+From Cisco's "ASA Series Syslog Messages": 106001, 106006, 106015, 106023, 106100, 710003 and
 710005; no program here writes them. 106100 counts hits of an interval in one line, which is one probe here. Lines
 about connections that were built (302013 and others) are left out. ASA logs local time without a zone (--tz).
 """

@@ -1,6 +1,6 @@
 """filterlog of pfSense and OPNsense: a line is one packet that pf blocked or passed, with its TCP flags.
 
-From pfSense's documentation, "Raw Filter Log Format" (Netgate, read as of 2024), and the parser of OPNsense 24.7; no
+From pfSense's documentation, "Raw Filter Log Format" (Netgate), and OPNsense; no
 program here writes it. Packets that leave (direction out) are left out: they came in before, or are the firewall's own.
 """
 

@@ -1,6 +1,6 @@
 """Traffic logs of FortiGate: a line of key=value pairs is one session, or a packet that was refused.
 
-From Fortinet's "FortiOS Log Message Reference" (7.4, read as of 2024), LOGID 13 and 14; no program here writes it.
+From Fortinet's "FortiOS Log Message Reference", LOGID 13 and 14; no program here writes it.
 Refused sessions (deny, ip-conn), and those to which nothing came back, are probes. The time is ``eventtime``, which
 has no zone; without it, ``date`` and ``time`` are the device's local time (--tz).
 """

@@ -1,6 +1,6 @@
 """Google Cloud: firewall rules logging and VPC flow logs, as JSON lines exported from Cloud Logging.
 
-From Google's documentation, "Firewall Rules Logging" and "VPC Flow Logs" record formats (read as of 2024); no program
+From Google's documentation, "Firewall Rules Logging" and "VPC Flow Logs" record formats; no program
 here writes them. Denied connections are probes; allowed ones and sampled flows do not say whether anything came back.
 """
 

@@ -1,6 +1,6 @@
 """Firewall lines of MikroTik RouterOS (6 and 7): a line is one packet, with its TCP flags.
 
-From MikroTik's documentation, "Log" and "Filter" (RouterOS 7, read as of 2024); no program here writes it. RouterOS
+From MikroTik's documentation, "Log" and "Filter" (RouterOS); no program here writes it. RouterOS
 logs local time (--tz).
 """
 

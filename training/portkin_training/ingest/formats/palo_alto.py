@@ -1,6 +1,6 @@
 """Traffic logs of Palo Alto firewalls, CSV by syslog or export: a line is one session, or what was refused.
 
-From Palo Alto Networks' "Traffic Log Fields" (PAN-OS 11.1, read as of 2024); no program here writes it. Sessions that
+From Palo Alto Networks' "Traffic Log Fields" (PAN-OS); no program here writes it. Sessions that
 were dropped, denied or reset, and ended ones to which nothing came back, are probes; starts are left out, as the end
 of a session repeats them. Times are local (--tz).
 """
