@@ -157,7 +157,7 @@ def _combinations(rates: Rates, singles: Sequence[_Candidate], blocks: Sequence[
     """Means of the best few weighted sums of logarithms, which are weighted sums again; and of counts."""
     found = []
     for logarithm in (True, False):
-        able = []
+        able: list[_Candidate] = []
         scores = _scores(rates, singles, blocks)
         for at in np.argsort(scores, kind="stable"):
             kind = KINDS[singles[at].members[0].model]
@@ -170,7 +170,8 @@ def _combinations(rates: Rates, singles: Sequence[_Candidate], blocks: Sequence[
 
 def _mean_of(rates: Rates, singles: Sequence[_Candidate], logarithm: bool) -> _Candidate:
     def mean(forecasts: Sequence[Floats]) -> Floats:
-        return np.expm1(np.mean(np.log1p(forecasts), axis=0)) if logarithm else np.mean(forecasts, axis=0)
+        found: Floats = np.expm1(np.mean(np.log1p(forecasts), axis=0)) if logarithm else np.mean(forecasts, axis=0)
+        return found
 
     members = tuple(one.members[0] for one in singles)
     forecast = mean([one.forecast for one in singles])
