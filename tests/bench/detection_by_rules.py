@@ -53,9 +53,10 @@ def benign(folder: Path, rules: Path) -> None:
 
 def scans(folder: Path, rules: Path) -> None:
     """Print what of each scan is dropped, and how many of its SYNs come from a source known as a scanner."""
-    protected = select_ports("1000", default_table(), 3)
-    kin = blocked_by_probe(default_table(), protected, 3)
-    write_port_rules(Plan(action="drop"), default_table(), "1000", rules)
+    plan, table = Plan(action="drop"), default_table()
+    cut = plan.cut(table)
+    kin = blocked_by_probe(cut, select_ports("1000", cut, plan.k), plan.k)
+    write_port_rules(plan, table, "1000", rules)
     print("| scan | Suricata | first found at SYN | dropped | recall | SYNs of a known scanner | recall |")
     print("|---|---|---|---|---|---|---|")
     for name, (drops, known) in AT_ONCE.items():

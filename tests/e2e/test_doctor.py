@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from portkin.commands.doctor import doctor
+from portkin.zeek.messages import PROTOCOL
 from support.namespaces import Network
 from support.sidecar_process import SidecarProcess, until
 from support.suricata_socket import Inside
@@ -43,7 +44,7 @@ def settings(folder: Path, **sections: object) -> Path:
 class Live:
     """Addresses of a Zeek and a sidecar that a test starts, and the scripts of the former."""
 
-    def __init__(self, zeek: str, folder: Path, *, protocol: int = 1) -> None:
+    def __init__(self, zeek: str, folder: Path, *, protocol: int = PROTOCOL) -> None:
         self.port = free_port()
         self.url = f"ws://127.0.0.1:{self.port}/v1/messages/json"
         local = folder / "local.zeek"
@@ -52,11 +53,11 @@ class Live:
             'event zeek_init() &priority=-100 { print "up"; flush_all(); }\n'
         )
         scripts = SCRIPTS
-        if protocol != 1:
+        if protocol != PROTOCOL:
             scripts = folder / "portkin"
             shutil.copytree(SCRIPTS, scripts)
             api = scripts / "api.zeek"
-            api.write_text(api.read_text().replace("protocol: count = 1;", f"protocol: count = {protocol};"))
+            api.write_text(api.read_text().replace(f"protocol: count = {PROTOCOL};", f"protocol: count = {protocol};"))
         self.zeek = ZeekProcess(zeek, folder / "zeek", scripts / "websocket.zeek", scripts / "block.zeek", local)
         small_table(folder / "table")
         self.settings = {
@@ -85,7 +86,7 @@ def test_zeek_and_its_sidecar_are_well_but_for_packets(zeek, tmp_path):
     (node,) = facts["zeek"]["nodes"]
     assert (1, ["zeek.no-packets"]) == (status, [code for code, f in found.items() if f["level"] != "ok"])
     assert f"connected, and greeted by zeek (Zeek {version})" == found["sidecar.connected"]["what"]
-    assert (version, 1, True, "BLOCK") == (node["zeek_version"], node["protocol"], node["sidecar"], node["mode"])
+    assert (version, PROTOCOL, True, "BLOCK") == (node["zeek_version"], node["protocol"], node["sidecar"], node["mode"])
     assert {"block", "websocket", "detection"} <= set(node["scripts"])
     assert small_table(tmp_path / "again").id == node["table_id"]
 
@@ -107,12 +108,13 @@ def test_the_doctor_is_taken_for_no_sidecar(zeek, tmp_path):
 @pytest.mark.zeek
 def test_another_protocol_version_is_named(zeek, tmp_path):
     """A package that speaks version 2 beside this portkin: both versions are named."""
-    live = Live(zeek, tmp_path, protocol=2)
+    live = Live(zeek, tmp_path, protocol=PROTOCOL + 1)
     with live.zeek:
         live.listens()
         _, found, _ = examined(settings(tmp_path, zeek={"url": live.url}))
     assert (
-        "the package in Zeek speaks version 2 of the event protocol, this portkin 1" == found["zeek.protocol"]["what"]
+        f"the package in Zeek speaks version {PROTOCOL + 1} of the event protocol, this portkin {PROTOCOL}"
+        == found["zeek.protocol"]["what"]
     )
 
 

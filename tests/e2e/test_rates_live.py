@@ -16,7 +16,7 @@ from portkin.timeseries.bins import HOUR
 from portkin.zeek.transport.broker import find_bindings
 from support.sidecar_process import SidecarProcess
 from support.telescope import BEGIN, HTTP, PORTS, TELNET, hours, write_capture, write_means
-from support.zeek_process import SCRIPTS, free_port
+from support.zeek_process import SCRIPTS, backend_loads, free_port
 
 pytest.importorskip("onnx")
 pytestmark = [pytest.mark.zeek, pytest.mark.timeout(300)]
@@ -51,7 +51,12 @@ class Site:
         self.runs += 1
         here = self.folder / f"run-{self.runs}"
         here.mkdir()
-        loads = [str(SCRIPTS), *(str(SCRIPTS / f"{name}.zeek") for name in (self.transport, "notice"))]
+        backend = backend_loads(self.zeek, self.transport) if self.transport == "broker" else []
+        loads = [
+            *map(str, backend),
+            str(SCRIPTS),
+            *(str(SCRIPTS / f"{name}.zeek") for name in (self.transport, "notice")),
+        ]
         options = [f"Portkin::{self.transport}_port={self.port}/tcp", "LogAscii::use_json=T"]
         ran = subprocess.run(
             [self.zeek, "-C", "-r", str(capture), *loads, *options],

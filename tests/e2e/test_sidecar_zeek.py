@@ -12,6 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from portkin.errors import TransportError
+from portkin.zeek.messages import PROTOCOL
 from portkin.zeek.transport.broker import find_bindings
 from support.sidecar_process import SidecarProcess
 from support.tables import small_table
@@ -54,7 +55,7 @@ def test_zeek_is_greeted_and_answered(pair, table):
     zeek, sidecar = pair
     with zeek, sidecar:
         hello = zeek.wait_for("hello_request").split()
-        assert ["1", table.id, "3"] == [hello[2], hello[4], hello[5]]
+        assert [str(PROTOCOL), table.id, "3"] == [hello[2], hello[4], hello[5]]
         assert "peer" == sidecar.wait_for("Zeek answered")["node"]
         assert f"nearest_response 0 {ANSWER.format(table=table.id)}" == zeek.wait_for("nearest_response 0 ")
         zeek.wait_for("nearest_response 20 ")
@@ -163,7 +164,7 @@ def test_another_client_that_publishes_junk_ends_nobody(zeek, tmp_path, table):
             ("string", "j"),
             ("port", "8/icmp"),
             ("count", 1),
-            ("double", -1.0),
+            ("real", -1.0),
         ),
     ]
     with (

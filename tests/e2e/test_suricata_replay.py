@@ -46,8 +46,9 @@ def made(folder: Path, table, plan: Plan, ports: str = "1000"):
     """The rules of a plan as a file, the ports, and what each probe blocks."""
     rules = folder / "portkin.rules"
     write_port_rules(plan, table, ports, rules)
-    protected = select_ports(ports, table, plan.k)
-    return rules, set(protected), blocked_by_probe(table, protected, plan.k)
+    cut = plan.cut(table)
+    protected = select_ports(ports, cut, plan.k)
+    return rules, set(protected), blocked_by_probe(cut, protected, plan.k)
 
 
 def config_of(plan: Plan, suricata: str) -> RulesConfig:

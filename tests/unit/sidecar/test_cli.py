@@ -65,7 +65,8 @@ def test_what_a_file_holds_reaches_no_terminal():
 def test_ctrl_c_says_what_stands(tmp_path):
     """A real process in the middle of its work, ended by SIGINT."""
     code = (
-        "import sys, time, portkin.cli as cli\n"
+        "import signal, sys, time, portkin.cli as cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background ignores it
         "cli.portkin = lambda **_: (print('begun', flush=True), time.sleep(60))\ncli.main()\n"
     )
     with subprocess.Popen(

@@ -26,14 +26,14 @@ from portkin.doctor.facts import (
 )
 from portkin.doctor.findings import STATUS, Finding, in_words, verdict
 from portkin.rates.config import RatesConfig
-from portkin.zeek.messages import Count, StatusResponse
+from portkin.zeek.messages import PROTOCOL, Count, StatusResponse
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 NEVER = timedelta(seconds=-1)
 ADDRESS = "ws://127.0.0.1:27759/v1/messages/json"
 ZEEK = StatusResponse(
     reqid="r",
-    protocol=Count(1),
+    protocol=Count(PROTOCOL),
     node="zeek",
     zeek_version="8.0.10",
     backend="BROKER",
@@ -50,7 +50,7 @@ ZEEK = StatusResponse(
     clock=NOW,
 )
 SAMPLES = {"portkin_connected": 1.0, "portkin_failures_total": 0.0, "portkin_messages_dropped_total": 0.0}
-GREETED = {"node": "zeek", "version": "8.0.10", "protocol": "1"}
+GREETED = {"node": "zeek", "version": "8.0.10", "protocol": str(PROTOCOL)}
 SIDECAR = SidecarAnswers("http://127.0.0.1:9477/metrics", "answers", "", SAMPLES, "0123456789ab", GREETED)
 TABLE = BundleFacts(Path("/t"), "0123456789ab", NOW - timedelta(days=10), "the 16 nearest ports by kin")
 ANSWERS = ZeekAnswers(ADDRESS, "open", version="8.0.10", nodes=(ZEEK,), skew=0.1)
@@ -143,7 +143,7 @@ PROBLEMS = {
         "zeek.no-portkin",
     ),
     "silent": (replace(HEALTHY, zeek=replace(ANSWERS, nodes=())), "zeek.silent"),
-    "protocol": (with_zeek(protocol=Count(2)), "zeek.protocol"),
+    "protocol": (with_zeek(protocol=Count(PROTOCOL + 1)), "zeek.protocol"),
     "zeek alone": (with_zeek(sidecar=False), "zeek.no-sidecar"),
     "no way": (with_zeek(sidecar=False, scripts=("detection",)), "zeek.not-loaded"),
     "no nft": (with_backend("nftables", nftables=NftablesFacts("portkin")), "blocking.no-nftables"),

@@ -66,7 +66,7 @@ def test_the_time_of_the_latest_request_can_be_read(metrics):
     """0 before the first; then the clock's time, an hour and a half after the table was built."""
     name = "portkin_latest_request_timestamp_seconds"
     before = value(metrics, name)
-    metrics.answered(NearestRequest("r", P, Count(3)), [], 0.0001)
+    metrics.answered(NearestRequest("r", P, Count(3), -1.0), [], 0.0001)
     assert (0, CREATED.timestamp() + 5400) == (before, value(metrics, name))
 
 

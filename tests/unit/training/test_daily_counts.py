@@ -323,5 +323,5 @@ class TestAppend:
             done = CliRunner().invoke(ingest, [str(a) for a in arguments], catch_exceptions=False)
             assert 0 == done.exit_code, done.output
 
-        assert 1 == json.loads(done.output)["probes"]["6"]
+        assert 1 == json.loads(done.stdout)["probes"]["6"]
         assert [21, 22] == load(tmp_path / "probes").dport.tolist()

@@ -198,11 +198,17 @@ def test_records_of_a_format(tmp_path, kind, text, expected):
     assert reading.read == len(found) + sum(reading.skipped.values())
 
 
-@pytest.mark.parametrize(("kind", "text", "expected"), CASES, ids=[f"{at}-{one[0]}" for at, one in enumerate(CASES)])
+LINES = [
+    one
+    for one in CASES
+    # Of documents, what stands behind their end is not theirs.
+    if one[0] != "azure" and (one[0] not in ("nfdump", "nfdump-json") or "Summary" in one[1])
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "expected"), LINES, ids=[f"{at}-{one[0]}" for at, one in enumerate(LINES)])
 def test_bad_lines_among_records_are_counted_and_the_others_kept(tmp_path, kind, text, expected):
     """Lines cut anywhere, of another format, too long or without an encoding lose none of the records around them."""
-    if kind == "azure" or (kind in ("nfdump", "nfdump-json") and "Summary" not in text):
-        pytest.skip("documents: what stands behind their end is not theirs")
     text = text.partition("Summary\n")[0]
     whole = text.rstrip("\n") + "\n"
     last = whole.rstrip("\n").rpartition("\n")[2]

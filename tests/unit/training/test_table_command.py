@@ -198,7 +198,7 @@ class TestShow:
 
         assert {
             "7/tcp": [],
-            "22/tcp": [{"port": "23/tcp", "distance": 0.5, "service": "telnet"}],
+            "22/tcp": [{"port": "23/tcp", "distance": 0.5, "chance": None, "service": "telnet"}],
         } == json.loads(run("show", "7", "22", "-k", 1, "--json", "-t", tmp_path / "t"))
 
     def test_default_table(self):

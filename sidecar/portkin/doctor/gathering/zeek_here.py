@@ -34,7 +34,7 @@ def look_for_zeek() -> ZeekHere:
         packages=tuple(folder / "portkin" for folder in folders if _is_file(folder / "portkin" / "__load__.zeek")),
         local=local,
         loads=tuple(sorted(_loads(local, folders))) if local else (),
-        said=tuple(_said(processes))[-_MOST_SAID:],
+        said=tuple(_said(filter(_same_network, processes)))[-_MOST_SAID:],
     )
 
 
@@ -53,6 +53,14 @@ def _processes() -> Iterator[int]:
                 yield int(folder.name)
         except OSError:
             continue  # it has ended
+
+
+def _same_network(process: int) -> bool:
+    """Whether it is in our network namespace: no other Zeek can be the one behind a loopback address."""
+    try:
+        return Path(f"/proc/{process}/ns/net").stat().st_ino == Path("/proc/self/ns/net").stat().st_ino
+    except OSError:
+        return False
 
 
 def _search_path(config: str | None, processes: Iterable[int]) -> list[Path]:
