@@ -10,7 +10,6 @@ from pathlib import Path
 from suricataparser.rule import Rule
 
 from portkin.bundles.table import Table
-from portkin.errors import RulesError
 from portkin.net.ports import Port
 from portkin_rules.from_log import active_blocks, ignore_warning, read_decisions, source_rules
 from portkin_rules.generate import build_rules
@@ -48,10 +47,7 @@ def write_port_rules(
     ``table_option`` is where the table was read from, for the header. Raises PortkinError, and writes nothing, for
     settings out of range, signature ids that are in use, and rules that Suricata (``check``) does not accept.
     """
-    if plan.k > table.k:
-        raise RulesError(f"K = {plan.k}: table {table.id} holds {table.k} nearest ports; choose at most that many")
-    cutoff = (table.cutoff or 0.0) if plan.min_chance is None else plan.min_chance
-    table = table.above(cutoff)
+    table = plan.cut(table)
     today = datetime.now(UTC).date()
     sids = Sids(sid_base)
     before, messages = read_previous(output), output.parent / "sid-msg.map"
@@ -63,7 +59,7 @@ def write_port_rules(
     )
     refuse_used_sids((rule.sid for rule in rules), beside, but=output)
     head = header(
-        _about(plan, table, protected, cutoff),
+        _about(plan, table, protected),
         ["portkin", "rules", "build", *_options(plan, ports, table_option, pass_list, sid_base), "-o", output.name],
     )
     if check:
@@ -88,9 +84,10 @@ def _all_rules(
     ]
 
 
-def _about(plan: Plan, table: Table, ports: Sequence[Port], cutoff: float) -> list[str]:
+def _about(plan: Plan, table: Table, ports: Sequence[Port]) -> list[str]:
     """What the header says of the rules."""
     tcp = sum(port.proto == "tcp" for port in ports)
+    cutoff = plan.cutoff(table)
     cut = f" from a chance of {cutoff:g}" if cutoff else ""
     lines = [
         f"Table {table.id} ({table.method}, {table.created:%Y-%m-%d}); {tcp} TCP and {len(ports) - tcp} UDP ports, "

@@ -103,7 +103,10 @@ def build_rules(
     today: date,
     names: ServiceNames = service_name,
 ) -> Iterator[Rule]:
-    """Yield the rules that carry out the plan for these ports; ``names`` returns the service names for messages."""
+    """Yield the rules that carry out the plan for these ports, from a table that is cut already (`Plan.cut`).
+
+    ``names`` returns the service names for messages.
+    """
     metadata = {
         "created_at": metadata_date(today),
         "portkin_table": table.id,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from portkin.blocking.backends.host_bits import OUTSIDE
-from portkin.bundles.table import checked_chance
+from portkin.bundles.table import Table, checked_chance
 from portkin.errors import RulesError
 
 Mode = Literal["autopilot", "hostbit", "both"]
@@ -72,6 +72,19 @@ class Plan:
     def finds_scanners(self) -> bool:
         """Whether the rules themselves find scanners."""
         return self.mode != "hostbit"
+
+    def cutoff(self, table: Table) -> float:
+        """The chance from which a port of the table is blocked; 0 cuts nothing."""
+        return table.cut(self.k, self.min_chance)[1]
+
+    def cut(self, table: Table) -> Table:
+        """The table with the entries alone that reach the plan's cut-off: from it the rules, and their twin, are made.
+
+        Raises RulesError for a table with fewer nearest ports than K, CutoffError for one without chances to cut by.
+        """
+        if self.k > table.k:
+            raise RulesError(f"K = {self.k}: table {table.id} holds {table.k} nearest ports; choose at most that many")
+        return table.above(self.cutoff(table))
 
 
 def _check_seconds(name: str, value: int) -> None:

@@ -120,6 +120,14 @@ def test_own_capture(suricata, table, tmp_path, action):
     assert any(what.blocked for _, what in seen)
 
 
+@pytest.mark.parametrize("min_chance", [0.0, 0.05])
+def test_cutoff(suricata, table, tmp_path, min_chance):
+    """A cut-off other than the recommended one blocks the same in Suricata and in the twin."""
+    plan = Plan(k=8, action="drop", min_chance=min_chance)
+    assert min_chance != table.cutoff
+    compare(suricata, tmp_path, OWN, table, plan, "200")
+
+
 def test_wide(suricata, table, tmp_path, monkeypatch):
     """Rules that tell their port by the header alone, as a large set has them, block the same."""
     monkeypatch.setattr(generate, "WIDE", 10)

@@ -7,12 +7,12 @@ import ssl
 from portkin.blocking.config import place_of
 from portkin.bundles.table import Table
 from portkin.config.schema import Checks, Config, ZeekConfig
-from portkin.zeek.transport.broker import peer_of
-from portkin.zeek.transport.websocket import tls_context, uri_of
 
 
 def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
     """TLS as the settings want it; None where the URL wants none."""
+    from portkin.zeek.transport.websocket import tls_context, uri_of
+
     files = [str(path) if path else None for path in (zeek.tls.ca, zeek.tls.certificate, zeek.tls.key)]
     return tls_context(*files) if uri_of(zeek.url).secure else None
 
@@ -21,13 +21,25 @@ def checks() -> Checks:
     """Every check, by the setting that it is about."""
     # Both addresses, whichever is used: their hosts are never blocked.
     return {
-        "zeek.url": lambda config: uri_of(config.zeek.url),
-        "zeek.broker": lambda config: peer_of(config.zeek.broker),
+        "zeek.url": _url,
+        "zeek.broker": _broker,
         "zeek.tls": lambda config: tls_of(config.zeek),
         "table.path": _table,
         "rates.model": _models,
         "enforce.nftables.table": lambda config: place_of(config.enforce),
     }
+
+
+def _url(config: Config) -> None:
+    from portkin.zeek.transport.websocket import uri_of  # what speaks to Zeek takes a while to load
+
+    uri_of(config.zeek.url)
+
+
+def _broker(config: Config) -> None:
+    from portkin.zeek.transport.broker import peer_of
+
+    peer_of(config.zeek.broker)
 
 
 def _table(config: Config) -> None:

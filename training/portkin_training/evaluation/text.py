@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as Grid
 
 from portkin.net.ports import Port
-from portkin_training.core.context import describe
-from portkin_training.evaluation.results import ReplayResults
-from portkin_training.replay.mawi.scan_labels import LABEL_RULES
-from portkin_training.replay.metrics import Estimate, ReplayFigures
-from portkin_training.twin.decisions import ProbeDecision
+
+if TYPE_CHECKING:
+    # What counts takes long to load, and `portkin table info` counts nothing.
+    from portkin_training.evaluation.results import ReplayResults
+    from portkin_training.replay.metrics import Estimate, ReplayFigures
+    from portkin_training.twin.decisions import ProbeDecision
 
 MEANING = {
     "blocking_ratio": "blocked",
@@ -114,6 +115,8 @@ def decisions(taken: Sequence[ProbeDecision], limit: int) -> Grid:
 
     Ports predicted are of the probed port's protocol. *came*: how many of them the source probed afterwards.
     """
+    from portkin_training.core.context import describe
+
     left_out = f", the first {limit:,} of {len(taken):,}" if len(taken) > limit else ""
     day = f" from {datetime.fromtimestamp(taken[0].ts / 1e6, UTC):%Y-%m-%d}" if taken else ""
     grid = _grid(f"Decisions{day}{left_out} (UTC)")
@@ -249,6 +252,8 @@ def mapping() -> Grid:
 
 def label_rule_rows() -> list[list[str]]:
     """Taxonomy, heuristic, whether it is a scan, and why, of every rule, as cells of a table."""
+    from portkin_training.replay.mawi.scan_labels import LABEL_RULES
+
     return [
         [
             rule.taxonomy,

@@ -178,8 +178,8 @@ def watch(
     """Yield what the rules make of each opening, in order.
 
     ``blocked_by_probe`` gives for each protected port what a scanner's probe of it blocks: in the rules the port itself
-    and its nearest. Bits that are set from outside are unknown here, and all networks are at home and outside, so
-    nobody is a peer.
+    and those of its nearest that reach the plan's cut-off (`Plan.cut` of `portkin_rules.plan`). Bits that are set from
+    outside are unknown here, and all networks are at home and outside, so nobody is a peer.
     """
     groups = PortGroups.of_tcp(blocked_by_probe, config.scan_count)
     protos = {port.proto for port in blocked_by_probe}

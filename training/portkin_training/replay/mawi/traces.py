@@ -45,12 +45,13 @@ class Duplicates:
     def keep(self, packets: Packets) -> np.ndarray:
         """Which packets are no duplicates, bool (n,)."""
         kept = np.ones(len(packets), bool)
-        self.found += _mark(*packets.columns(), self._keys, self._stamps, DUPLICATE_US, kept)
+        self.found += _mark(packets.columns(), self._keys, self._stamps, DUPLICATE_US, kept)
         return kept
 
 
 @numba.njit(cache=True, nogil=True)
-def _mark(ts, src, dst, sport, dport, proto, flags, seq, keys, stamps, window, kept):  # pragma: no cover - compiled
+def _mark(packets, keys, stamps, window, kept):  # pragma: no cover - compiled
+    ts, src, dst, sport, dport, proto, flags, seq, _ = packets
     found = 0
     mask = len(stamps) - 1
     for i in range(len(ts)):

@@ -114,15 +114,20 @@ def calibrate(odds: Floats, cases: Cases) -> Calibration:
     pooled: list[Floats] = []
     for part in parts:
         pooled.append(part)
-        while len(pooled) > 1 and pooled[-2][0] * pooled[-1][1] >= pooled[-1][0] * pooled[-2][1]:
+        while len(pooled) > 1 and _log_odds(*pooled[-2][:2]) >= _log_odds(*pooled[-1][:2]):
             pooled[-2:] = [pooled[-2] + pooled[-1]]
     successes, trials, x = np.array(pooled).T
-    # Half a case each way, so that no chance is 0 or 1.
-    points = np.column_stack([x / trials, np.log((successes + 0.5) / (trials - successes + 0.5))])
+    points = np.column_stack([x / trials, _log_odds(successes, trials)])
     # Straight lines in log odds state too much between the steps: what is stated in all comes to what was seen.
     stated = (Calibration(points).chances(odds[here]) * cases.trials[here]).sum()
     points[:, 1] += np.log(successes.sum() / stated)
     return Calibration(points)
+
+
+def _log_odds(successes: Floats, trials: Floats) -> Floats:
+    """Of the share of successes, with half a case each way, so that no chance is 0 or 1."""
+    found: Floats = np.log((successes + 0.5) / (trials - successes + 0.5))
+    return found
 
 
 def reliability(chance: Floats, cases: Cases) -> list[dict[str, float]]:
