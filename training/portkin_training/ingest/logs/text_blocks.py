@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ BLOCK = 1 << 23
 LONGEST = 1 << 20
 """Bytes of the longest line that is read."""
 _MARK = b"\xef\xbb\xbf"
+
+
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 def blocks(
@@ -76,6 +80,9 @@ def _cleaned(block: bytes, first: int, reading: Reading) -> bytes:
     and no failures. Logs that are emptied while they are written begin with null bytes."""
     if b"\0" in block:
         block = block.replace(b"\0", b"")
+    if block.count(b"\r") != block.count(b"\r\n"):
+        # Readers take a carriage return by itself for the end of a line: numbers and quotes would go astray.
+        block = _LONE_RETURN.sub(b" ", block)
     if not block.isascii():
         try:
             block.decode()
@@ -170,7 +177,15 @@ def _requoted(block: bytes, delimiter: str) -> bytes:
     lines = block.decode().split("\n")
     if not lines[-1]:
         lines.pop()
-    rows = (next(csv.reader([line.rstrip("\r")], delimiter=delimiter), []) for line in lines)
+    rows = (_values(line.rstrip("\r"), delimiter) for line in lines)
     return "".join(
         "\x1f".join(value.replace("\x1f", " ").replace("\n", " ") for value in row) + "\n" for row in rows
     ).encode()
+
+
+def _values(line: str, delimiter: str) -> list[str]:
+    """The values of one line; none where they cannot be told apart, as of one longer than the csv module takes."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
