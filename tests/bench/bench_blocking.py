@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.figures import MILLI, Figure, Missing, Size, Work, compare, missing, once, script, spread, timed
 from bench.programs import program
 from portkin.blocking.backends.backend import Batch, TimedKey
-from portkin.blocking.backends.nftables import Nftables, Place
+from portkin.blocking.backends.nftables import Nftables
+from portkin.blocking.backends.place import Place
 from portkin.blocking.block import BlockKey
 from portkin.blocking.limits import Limits
 from portkin.net.addresses import MAPPED, text_of

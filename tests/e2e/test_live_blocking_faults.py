@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from portkin.blocking.backends.nftables import Nftables, Place
+from portkin.blocking.backends.nftables import Nftables
+from portkin.blocking.backends.place import Place
 from portkin.blocking.block import BlockKey, key_of
 from portkin.errors import BackendError
 from portkin.net.addresses import Nets, number_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from portkin.blocking.backends.nftables import Hook, Place
+from portkin.blocking.backends.place import Hook, Place
 from portkin.blocking.limits import Limits
 from portkin.config.loading import setting
 from portkin.config.state_paths import state_path

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 from portkin.logs import Limiter, Log
 from portkin.net.ports import Port
+from portkin.rates.closing import Closed
 from portkin.rates.metrics import RatesMetrics
-from portkin.rates.store import Closed, RateStore
+from portkin.rates.store import RateStore
 from portkin.timeseries.bins import label, next_start
 from portkin.zeek.messages import (
     Count,

@@ -10,7 +10,6 @@ There is no clock and no socket here. Times are seconds since the epoch, as Zeek
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.net.ports import Port
+from portkin.rates.closing import Closed, Closing
 from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 from portkin.timeseries.bins import bin_start, next_start
 from portkin.timeseries.calibration import Thresholds
@@ -59,33 +59,6 @@ WIDEST = 31 * 86_400.0
 """Seconds of the longest report. One without counts says that a node watched and saw nothing, for so long at most."""
 
 Taken = Literal["new", "repeated", "old"]
-
-
-@dataclass(frozen=True)
-class Closing:
-    """When a bin is closed, and when it is known."""
-
-    grace: float = 120.0
-    """Seconds to wait for missing reports after a bin's end."""
-    coverage: float = 0.9
-    """The share of a bin that each node must have watched."""
-    memory: float = 86_400.0
-    """Seconds for which reports of a silent node are expected."""
-    absent: Literal["unknown", "zero"] = "unknown"
-    """How to count a bin without any probe on any port."""
-
-
-@dataclass(frozen=True)
-class Closed:
-    """A bin that was closed. ``missed`` are the nodes that watched too little of it.
-
-    ``outage``: it is unknown, and the bin before it was not.
-    """
-
-    start: int
-    known: bool
-    missed: tuple[str, ...]
-    outage: bool
 
 
 class RateStore:

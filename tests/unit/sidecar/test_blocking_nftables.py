@@ -15,7 +15,9 @@ from portkin.blocking.backends import libnftables
 from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.libnftables import Program, find_runner
 from portkin.blocking.backends.nfnetlink_write import ElementWriter
-from portkin.blocking.backends.nftables import Nftables, Place, commands_of, setup_commands
+from portkin.blocking.backends.nftables import Nftables, commands_of
+from portkin.blocking.backends.nftables_setup import setup_commands
+from portkin.blocking.backends.place import Place
 from portkin.blocking.block import key_of
 from portkin.blocking.enforcer import Intervals
 from portkin.blocking.limits import Limits

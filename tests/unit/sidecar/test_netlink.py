@@ -26,7 +26,8 @@ def test_a_kernel_that_does_not_answer_is_an_error_with_a_reason(monkeypatch):
 @pytest.mark.root
 def test_the_reason_reaches_the_log(root, monkeypatch):
     """The error of a backend that cannot be read says why."""
-    from portkin.blocking.backends.nftables import Nftables, Place
+    from portkin.blocking.backends.nftables import Nftables
+    from portkin.blocking.backends.place import Place
     from support.netns import private_network
 
     with private_network():

@@ -16,12 +16,13 @@ from portkin.bundles.forecast import SCHEMA, Forecaster
 from portkin.config.schema import load_config
 from portkin.errors import BundleError
 from portkin.net.ports import Port
+from portkin.rates.closing import Closing
 from portkin.rates.config import RatesConfig
 from portkin.rates.factory import make_rates
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.scorer import RateScorer
 from portkin.rates.service import NO_MODELS
-from portkin.rates.store import Closing, RateStore
+from portkin.rates.store import RateStore
 from portkin.timeseries.bins import HOUR
 from portkin.zeek.messages import (
     Count,

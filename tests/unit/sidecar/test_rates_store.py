@@ -9,7 +9,8 @@ import pytest
 
 from portkin.errors import StorageError
 from portkin.net.ports import Port
-from portkin.rates.store import Closing, RateStore, open_store
+from portkin.rates.closing import Closing
+from portkin.rates.store import RateStore, open_store
 from portkin.timeseries.bins import HOUR
 
 SSH, TELNET, OTHER = Port(22, "tcp"), Port(23, "tcp"), Port(7, "udp")

@@ -16,9 +16,10 @@ import pytest
 from portkin import __version__
 from portkin.errors import TransportError
 from portkin.zeek.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
+from portkin.zeek.peer_addresses import tls_context
 from portkin.zeek.transport.backoff import STEADY
 from portkin.zeek.transport.json_v1 import encode
-from portkin.zeek.transport.websocket import WebSocketTransport, _words, tls_context
+from portkin.zeek.transport.websocket import WebSocketTransport, _words
 from support.zeek_peer import ZeekPeer, zeek_peer
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin.bundles.table import DEFAULT_K, KIND, SCHEMA
+from portkin.bundles.table_format import DEFAULT_K, KIND, SCHEMA
 from portkin.errors import BundleError
 from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portkin.bundles.manifest import read_manifest
-from portkin.bundles.table import Table, default_path
+from portkin.bundles.table import Table
+from portkin.bundles.table_format import default_path
 from portkin.config.checks import checks
 from portkin.config.schema import Config, load_config
 from portkin.doctor.facts import BundleFacts, Facts, SettingsFile
