@@ -24,7 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.bundles.manifest import Manifest, open_bundle, save_packed, write_bundle
+from portkin.bundles.bundle_reader import open_bundle
+from portkin.bundles.bundle_writer import save_packed, write_bundle
+from portkin.bundles.manifest import Manifest
 from portkin.bundles.table_format import KIND, SCHEMA, UNCUT, default_path
 from portkin.errors import BundleError, CutoffError
 from portkin.net.ports import PORTS, PROTOS, Port, Proto

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from portkin.bundles.forecast import SCHEMA, Forecaster
+from portkin.bundles.forecast import Forecaster
+from portkin.bundles.forecast_models import SCHEMA
 from portkin.config.schema import load_config
 from portkin.errors import BundleError
 from portkin.net.ports import Port

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from portkin.bundles.manifest import write_bundle
+from portkin.bundles.bundle_writer import write_bundle
 from portkin.bundles.table import Neighbors, Rows, Table, default_table, write_table
 from portkin.bundles.table_format import KIND, SCHEMA
 from portkin.errors import BundleError, CutoffError

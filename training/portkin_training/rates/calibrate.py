@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.bundles.forecast import Rules
+from portkin.bundles.forecast_models import Rules
 from portkin.timeseries.calibration import (
     LEAST,
     LEAST_USUAL,

@@ -13,7 +13,8 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from portkin.bundles.manifest import MANIFEST, refuse_foreign
+from portkin.bundles.bundle_writer import refuse_foreign
+from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table, write_table
 from portkin.bundles.table_format import KIND
 from portkin.errors import InputError
