@@ -24,7 +24,8 @@ from portkin.bundles.table import default_table
 from portkin.bundles.table_format import default_path
 from portkin.errors import TransportError
 from portkin.net.ports import Port
-from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Count, NearestRequest, NearestResponse, unparse
+from portkin.zeek.event_codec import Count, unparse
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, NearestRequest, NearestResponse
 from portkin.zeek.transport.broker import find_bindings
 from portkin.zeek.transport.json_v1 import encode
 from support.sidecar_process import SidecarProcess

@@ -21,15 +21,13 @@ sys.path.insert(0, str(HERE.parent))
 from websockets.sync.client import connect  # noqa: E402
 
 from portkin.net.ports import Port  # noqa: E402
+from portkin.zeek.event_codec import Count, Event, Message, unparse  # noqa: E402
 from portkin.zeek.messages import (  # noqa: E402
     TO_SIDECAR,
     TO_STATUS,
     TO_ZEEK,
     BlockResponse,
-    Count,
-    Event,
     HelloRequest,
-    Message,
     NearestResponse,
     RateAnomaly,
     RatesOutage,
@@ -38,7 +36,6 @@ from portkin.zeek.messages import (  # noqa: E402
     RateWarning,
     StatusRequest,
     TableChanged,
-    unparse,
 )
 from portkin.zeek.transport.json_v1 import encode, subscription  # noqa: E402
 from support.zeek_process import SCRIPTS, ZeekProcess, backend_loads, free_port  # noqa: E402

@@ -10,19 +10,15 @@ from pathlib import Path
 import pytest
 
 from portkin.net.ports import Port
+from portkin.zeek.event_codec import Count, Junk, Message, parse, unparse
 from portkin.zeek.messages import (
     TO_ZEEK,
     BlockRequest,
-    Count,
     HelloResponse,
-    Junk,
-    Message,
     NearestRequest,
     RatesReport,
     StatusResponse,
     UnblockRequest,
-    parse,
-    unparse,
 )
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode
 

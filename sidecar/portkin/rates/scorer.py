@@ -24,16 +24,8 @@ from portkin.rates.closing import Closed
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.store import RateStore
 from portkin.timeseries.bins import label, next_start
-from portkin.zeek.messages import (
-    Count,
-    Message,
-    RateAnomaly,
-    RatesOutage,
-    RatesReport,
-    RatesResponse,
-    RatesScores,
-    RateWarning,
-)
+from portkin.zeek.event_codec import Count, Message
+from portkin.zeek.messages import RateAnomaly, RatesOutage, RatesReport, RatesResponse, RatesScores, RateWarning
 
 if TYPE_CHECKING:
     from portkin.bundles.forecast import Forecaster, Score

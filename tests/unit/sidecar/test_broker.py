@@ -14,7 +14,8 @@ import pytest
 import zeekpy
 
 from portkin.errors import TransportError
-from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Count, Event, HelloResponse, Junk, TableChanged, parse, unparse
+from portkin.zeek.event_codec import Count, Event, Junk, parse, unparse
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, HelloResponse, TableChanged
 from portkin.zeek.transport.broker import BrokerTransport, find_bindings, from_broker, to_broker
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")

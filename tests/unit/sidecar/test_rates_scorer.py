@@ -25,17 +25,8 @@ from portkin.rates.scorer import RateScorer
 from portkin.rates.service import NO_MODELS
 from portkin.rates.store import RateStore
 from portkin.timeseries.bins import HOUR
-from portkin.zeek.messages import (
-    Count,
-    RateAnomaly,
-    RatesOutage,
-    RatesReport,
-    RatesResponse,
-    RatesScores,
-    RateWarning,
-    parse,
-    unparse,
-)
+from portkin.zeek.event_codec import Count, parse, unparse
+from portkin.zeek.messages import RateAnomaly, RatesOutage, RatesReport, RatesResponse, RatesScores, RateWarning
 from support.enforcing import Lines
 from support.telescope import BEGIN, PORTS, SSH, TELNET, USUAL, write_means
 

@@ -9,15 +9,8 @@ import pytest
 from portkin import __version__
 from portkin.net.ports import Port
 from portkin.zeek.dispatcher import HELLO_LAST, Hello, Nearest, Part, Service
-from portkin.zeek.messages import (
-    Count,
-    HelloRequest,
-    HelloResponse,
-    Junk,
-    NearestRequest,
-    NearestResponse,
-    TableChanged,
-)
+from portkin.zeek.event_codec import Count, Junk
+from portkin.zeek.messages import HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table, table_with_chances
 
 

@@ -15,18 +15,8 @@ from portkin.metrics import Metrics
 from portkin.net.ports import Port
 from portkin.sidecar import Sidecar, TableFolder
 from portkin.zeek.dispatcher import Hello, Nearest, Part, Service
-from portkin.zeek.messages import (
-    Count,
-    Event,
-    HelloRequest,
-    HelloResponse,
-    Junk,
-    NearestRequest,
-    NearestResponse,
-    TableChanged,
-    parse,
-    unparse,
-)
+from portkin.zeek.event_codec import Count, Event, Junk, parse, unparse
+from portkin.zeek.messages import HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table
 
 REQUEST = NearestRequest("r1", Port(22, "tcp"), Count(1), -1.0)

@@ -15,7 +15,8 @@ import pytest
 
 from portkin import __version__
 from portkin.errors import TransportError
-from portkin.zeek.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
+from portkin.zeek.event_codec import Count, Event, Junk, unparse
+from portkin.zeek.messages import TO_SIDECAR, HelloResponse, TableChanged
 from portkin.zeek.peer_addresses import tls_context
 from portkin.zeek.transport.backoff import STEADY
 from portkin.zeek.transport.json_v1 import encode

@@ -17,7 +17,8 @@ from portkin.config.checks import tls_of
 from portkin.config.schema import ZeekConfig
 from portkin.doctor.facts import Connection, ZeekAnswers
 from portkin.doctor.redaction import shown_url
-from portkin.zeek.messages import TO_STATUS, TO_ZEEK, Event, Junk, StatusRequest, StatusResponse, parse, unparse
+from portkin.zeek.event_codec import Event, Junk, parse, unparse
+from portkin.zeek.messages import TO_STATUS, TO_ZEEK, StatusRequest, StatusResponse
 from portkin.zeek.peer_addresses import peer_of, uri_of
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode, subscription
 from portkin.zeek.transport.link import Link, open_link

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from portkin.zeek.messages import Event, Junk
+from portkin.zeek.event_codec import Event, Junk
 
 
 class Listener(Protocol):

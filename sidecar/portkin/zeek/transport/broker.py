@@ -22,7 +22,8 @@ from typing import Any
 import zeekpy
 
 from portkin.errors import TransportError
-from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Event, Junk
+from portkin.zeek.event_codec import Event, Junk
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK
 from portkin.zeek.peer_addresses import peer_of
 from portkin.zeek.transport import Listener
 from portkin.zeek.transport.backoff import Delays
