@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -181,6 +181,10 @@ def response_to(request: Request, outcome: str, detail: str) -> BlockResponse:
     return BlockResponse(request.reqid, request.src, request.p, outcome, detail)
 
 
-def notice_of(block: Block, outcome: str, detail: str = "") -> BlockResponse:
-    """A response about a block that no request asked for."""
-    return BlockResponse("", block.key.address, block.key.port, outcome, detail)
+def notices_of(ended: Iterable[tuple[Block, str, str]]) -> list[BlockResponse]:
+    """Responses about blocks that no request asked for, each with its outcome and detail; none of the held out."""
+    return [
+        BlockResponse("", block.key.address, block.key.port, outcome, detail)
+        for block, outcome, detail in ended
+        if block.mode != "holdout"
+    ]

@@ -167,11 +167,11 @@ class RateScorer:
             self._metrics.missing(models.history - len(counts))
             return
         self._metrics.missing(0)
-        thresholds = store.thresholds(models.id, models.targets, models.thresholds)
+        thresholds = store.thresholds.read(models.id, models.targets, models.thresholds)
         scores = models.score(store.ports, counts, thresholds)
         # What nobody watched says nothing; what comes late finds the bin closed.
         if closed.known and closed.start > models.rules.until:
-            store.keep_thresholds(models.id, models.targets, models.followed(thresholds, scores))
+            store.thresholds.keep(models.id, models.targets, models.followed(thresholds, scores))
         self._metrics.scored(len(scores), self._clock() - began)
         width = timedelta(seconds=store.width)
         for first in range(0, len(scores), SCORES_PER_MESSAGE):

@@ -83,6 +83,18 @@ def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArra
     return np.array(starts, dtype=np.int64)
 
 
+def latest_starts(last: int, number: int, width: int, tz: str = "UTC") -> list[int]:
+    """The starts of that many bins, the last of which begins at `last`.
+
+    >>> latest_starts(7_200, 3, HOUR)
+    [0, 3600, 7200]
+    """
+    found = [last]
+    while len(found) < number:
+        found.append(bin_start(found[-1] - 1, width, tz))
+    return found[::-1]
+
+
 def label(start: int, width: int, tz: str = "UTC") -> str:
     """A bin as people read it: days by their date, shorter bins by their begin.
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
 from portkin.blocking.block import Block, BlockKey, key_of
 from portkin.blocking.database import BlockDatabase, Entry
-from portkin.blocking.enforcer import Intervals
+from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.protected import ProtectedAddresses
 from portkin.errors import BackendError, StorageError

@@ -19,7 +19,7 @@ from portkin.blocking.backends.nftables import Nftables, commands_of
 from portkin.blocking.backends.nftables_setup import setup_commands
 from portkin.blocking.backends.place import Place
 from portkin.blocking.block import key_of
-from portkin.blocking.enforcer import Intervals
+from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.listing import Listing
 from portkin.errors import BackendError
