@@ -42,7 +42,10 @@ class Bundle:
     files: Mapping[str, memoryview] = field(repr=False)
 
     def array(self, name: str) -> NDArray[Any]:
-        """The ``.npy`` file of that name, read-only; BundleError where the bundle has none, or not a usable one."""
+        """The ``.npy`` file of that name, read-only, of the shape and type that it says.
+
+        BundleError where the bundle has none, or not a usable one.
+        """
         if name in self.files:
             view = self.files[name]
         elif name + PACKED in self.files:

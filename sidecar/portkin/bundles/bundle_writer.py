@@ -24,7 +24,7 @@ from portkin.files import aside, put_folder, sync_folder
 
 
 def save_packed(file: Path, array: NDArray[Any]) -> None:
-    """Write an array, compressed, as `Bundle.array` reads it: ``x.npy`` becomes ``x.npy.gz``."""
+    """Write an array of any shape, compressed, as `Bundle.array` reads it: ``x.npy`` becomes ``x.npy.gz``."""
     plain = io.BytesIO()
     np.save(plain, array, allow_pickle=False)
     file.with_name(file.name + PACKED).write_bytes(gzip.compress(plain.getbuffer(), 9, mtime=0))

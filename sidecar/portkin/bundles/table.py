@@ -90,7 +90,7 @@ class Rows:
 
     @classmethod
     def reached(cls, ports: NDArray[np.uint16], steps: NDArray[np.uint16], distances: NDArray[np.float32]) -> Rows:
-        """The rows by the steps that a bundle stores; ValueError for arrays that are none."""
+        """The rows by the steps (n, K) that a bundle stores; ValueError for arrays that are none."""
         if ports.ndim != 1 or steps.ndim != 2 or len(ports) != len(steps):
             raise ValueError(f"shapes {ports.shape}, {steps.shape}: there is not a row of steps for each port")
         neighbors = ports[:, None] + steps
@@ -99,7 +99,7 @@ class Rows:
         return cls(ports, neighbors, distances)
 
     def steps(self) -> NDArray[np.uint16]:
-        """How far each neighbor's number lies from its port's, modulo 65536; 0 where there is no neighbor."""
+        """How far each neighbor's number lies from its port's, modulo 65536: (n, K); 0 where there is none."""
         return np.where(np.isinf(self.distances), np.uint16(0), self.neighbors - self.ports[:, None])
 
     @property
@@ -218,7 +218,10 @@ class Table:
         return Table(self.manifest, rows)
 
     def cut(self, k: int, min_chance: float | None = None) -> tuple[int, float]:
-        """How many of the nearest ports are predicted at most, and the chance they must reach; see `predicted`."""
+        """How many of the nearest ports are predicted at most, and the chance they must reach; see `predicted`.
+
+        CutoffError where the cut-off is out of range or, above 0, the table has no chances.
+        """
         if min_chance is None:
             return (min(k, UNCUT), 0.0) if self.cutoff is None else (k, self.cutoff)
         if checked_chance(min_chance) and self.horizon is None:

@@ -174,7 +174,10 @@ class RateStore:
         return start if nodes and whole else None
 
     def close_bin(self, now: float) -> Closed:
-        """Close the earliest open bin; after a long silence also those that no model will read."""
+        """Close the earliest open bin; after a long silence also those that no model will read.
+
+        ValueError where none is open.
+        """
         start = self.open
         if start is None:
             raise ValueError("no bin is open")

@@ -31,6 +31,7 @@ def bin_start(when: float, width: int, tz: str = "UTC") -> int:
 
     Days begin at local midnight in `tz`, so that they follow daylight saving; shorter bins are counted from
     the epoch whatever the zone, so that every zone has the same ones.
+    ValueError for a width that does not divide a day.
 
     >>> bin_start(7_199.5, HOUR)
     3600

@@ -136,7 +136,7 @@ class Nftables:
         return {key: HeldBlock(*there[1:]) for key, there in found.items() if there is not None}
 
     def dropped(self) -> Dropped:
-        """What the table's rules have dropped since the table was created."""
+        """What the table's rules have dropped since the table was created. BackendError where it is not there."""
         counted = _read(counter, self._place.table, COUNTER)
         if counted is None:
             raise BackendError(

@@ -50,6 +50,7 @@ class Rates:
     synthetic: bool = False
 
     def __post_init__(self) -> None:
+        """ValueError for counts of another shape."""
         if self.counts.shape != (len(self.starts), len(self.ports)):
             raise ValueError(f"counts are {self.counts.shape}, not {len(self.starts)} bins x {len(self.ports)} ports")
 
