@@ -78,7 +78,7 @@ SAID: dict[str, Message] = {
 }
 """What the sidecar says, once each kind."""
 
-HEARD = (
+RECEIVED = (
     "hello_response",
     *(f"nearest_request-{number}" for number in range(1, 7)),
     *(f"rates_report-{number}" for number in range(1, 3)),
@@ -127,11 +127,11 @@ def main() -> None:
                 client.send(frame)
                 understood = running.wait_for("read ", count=number)
                 records[name] = {"from": "sidecar", "frame": frame, "zeek_read": understood.removeprefix("read ")}
-            heard = [client.recv(timeout=10) for _ in range(len(HEARD))]
+            received = [client.recv(timeout=10) for _ in range(len(RECEIVED))]
             for name, frame in REFUSED.items():
                 client.send(frame)
                 records[name] = {"from": "zeek", "frame": client.recv(timeout=10), "answers": frame}
-    records |= {name: {"from": "zeek", "frame": frame} for name, frame in zip(HEARD, heard, strict=True)}
+    records |= {name: {"from": "zeek", "frame": frame} for name, frame in zip(RECEIVED, received, strict=True)}
     for old in frames.glob("*.json"):
         old.unlink()
     for name, record in records.items():

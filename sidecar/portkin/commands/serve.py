@@ -149,7 +149,7 @@ def make_transport(zeek: ZeekConfig) -> Transport:
 
 
 def limits_in(file: Path, config: Config) -> Callable[[], Limits]:
-    """Gives the limits that are in force since the start, then, each time, those that the file has.
+    """A function that returns the limits in force since the start, then, each time, those that the file has.
 
     Between that reading and now a table and models were loaded: an edit in the meantime must be seen as one.
     """

@@ -91,8 +91,8 @@ class TableChanged(Message):
 class BlockRequest(Message):
     """Zeek to sidecar: keep ``src`` from ``p``, on every host, for so long from now.
 
-    ``rank`` is 0 for a port that was probed, else its place among those nearest to ``probed``; ``why`` is the
-    evidence, as `portkin.blocking.block.Why` reads it.
+    ``rank`` is 0 for a port that was probed, else its place among those nearest to ``probed``; ``evidence`` is
+    what `portkin.blocking.block.Evidence` reads.
     """
 
     reqid: str
@@ -102,7 +102,7 @@ class BlockRequest(Message):
     table_id: str
     probed: Port
     rank: Count
-    why: str
+    evidence: str
 
 
 @zeek_event("Portkin::unblock_request")

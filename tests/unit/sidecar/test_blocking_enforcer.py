@@ -659,7 +659,7 @@ def active_rows(path):
 @given(steps)
 def test_database_and_backend_never_part(tmp_path_factory, steps):
     """Whatever is asked, fails, passes and dies: all the backend holds is recorded, and ends as recorded."""
-    folder = tmp_path_factory.mktemp("books")
+    folder = tmp_path_factory.mktemp("database")
     kernel = Kernel(Clock())
     limits = Limits(never_nets=nets("198.51.100.0/24"), max_ports=3, grace=20.0)
     bench = Bench(folder, kernel, limits, clock=kernel.clock, intervals=NO_COUNT)

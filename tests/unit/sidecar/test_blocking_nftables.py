@@ -335,7 +335,7 @@ def sent(nft):
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("prolongs", [True, False], ids=["in place", "anew"])
+@pytest.mark.parametrize("prolongs", [True, False], ids=["in place", "replaced"])
 def test_an_extension_keeps_the_count(nft, sent, tmp_path, prolongs):
     """What a block has dropped is neither lost when it is extended, nor when the table is gone; the hit is seen."""
     import time
@@ -413,7 +413,7 @@ def test_sets_that_were_emptied_are_filled_again(nft, tmp_path):
 
 @pytest.mark.root
 def test_the_program_does_what_the_library_does(nft):
-    """Without the library, nft itself makes the table, the same; its errors are told."""
+    """Without the library, nft itself makes the table, the same; its errors are reported."""
     before = ruleset()
     nft.teardown()
     by_program = Nftables(Place(), runner=Program("nft"))

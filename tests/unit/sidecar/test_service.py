@@ -68,7 +68,7 @@ def test_a_cutoff_that_cannot_be_applied_is_answered_with_why(nearest, table):
 
 
 def test_a_new_table_is_answered_from_and_announced(nearest, tmp_path):
-    """After a replacement, Zeek is told the new id, and answers carry it."""
+    """After a replacement, Zeek gets the new id, and answers carry it."""
     other = small_table(tmp_path / "other", shift=1)
     assert [TableChanged(other.id, Count(3))] == nearest.replace(other)
     (answer,) = Service(nearest).receive(request("22/tcp", 1), now=0.0)

@@ -229,7 +229,7 @@ async def watching(setting, folder):
 
 
 def test_a_new_table_in_the_folder_is_taken_into_service(setting, tmp_path):
-    """When the folder holds another table, answers come from it, and Zeek is told."""
+    """When the folder holds another table, answers come from it, and Zeek is notified."""
 
     async def scenario():
         async with watching(setting, tmp_path / "table") as (_, look):

@@ -134,7 +134,7 @@ def test_failure_leaves_nothing(tmp_path):
     assert ["d"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_full_disk_is_told(tmp_path, monkeypatch):
+def test_full_disk_is_reported(tmp_path, monkeypatch):
     """Where the disk is full, the error names the dataset and the remedy, and nothing is left."""
 
     def full(*_, **__):

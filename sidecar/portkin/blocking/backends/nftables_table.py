@@ -87,7 +87,7 @@ def _names(table: str, kind: str) -> Iterator[str]:
 def _listed(request: int, table: str = "") -> list[memoryview]:
     """Everything of this kind in the ``inet`` family; read again where it changed meanwhile.
 
-    ``table`` spares the kernel what is in other tables, as far as it looks at that.
+    ``table`` keeps the kernel from listing other tables, where it heeds that.
     """
     payload = _GENMSG + (attribute(_TABLE, table.encode() + b"\0") if table else b"")
     for _ in range(_ROUNDS - 1):

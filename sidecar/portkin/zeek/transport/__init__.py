@@ -8,7 +8,7 @@ from portkin.zeek.event_codec import Event, Junk
 
 
 class Listener(Protocol):
-    """Who is told what happens on a transport, within the event loop. Nothing here may block or raise."""
+    """What a transport reports to, within the event loop. Nothing here may block or raise."""
 
     def connected(self, peer: str) -> None:
         """The way is open: what is sent from now on reaches the peer."""

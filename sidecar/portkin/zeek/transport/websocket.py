@@ -90,16 +90,16 @@ class WebSocketTransport:
             await self._sleep(self._delays.lost())
 
     async def _open(self, listener: Listener) -> tuple[Link, str]:
-        """Connect and subscribe; returns when Zeek has acknowledged, so that nothing is sent before it is heard."""
+        """Connect and subscribe; returns when Zeek has acknowledged: what is sent earlier is lost."""
         first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def heard(message: bytes) -> None:
+        def on_message(message: bytes) -> None:
             if first.done():
                 listener.received(decode(message))
             else:
                 first.set_result(message)
 
-        link = await open_link(self._uri, self._tls, heard, ping=self._ping)
+        link = await open_link(self._uri, self._tls, on_message, ping=self._ping)
         try:
             link.say(subscription([TO_SIDECAR]).encode())
             either: set[asyncio.Future[Any]] = {first, link.closed}
