@@ -20,7 +20,7 @@ from portkin.zeek.messages import TO_SIDECAR, HelloResponse, TableChanged
 from portkin.zeek.peer_addresses import tls_context
 from portkin.zeek.transport.backoff import STEADY
 from portkin.zeek.transport.json_v1 import encode
-from portkin.zeek.transport.websocket import WebSocketTransport, _words
+from portkin.zeek.transport.websocket import WebSocketTransport, describe_failure
 from support.zeek_peer import ZeekPeer, zeek_peer
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
@@ -513,4 +513,4 @@ def test_an_event_is_an_event_on_both_sides():
 )
 def test_a_failure_is_told_with_its_likely_cause(error, words):
     """Never a bare number: what is probably wrong, and what the system said."""
-    assert _words(error).startswith(words)
+    assert describe_failure(error).startswith(words)

@@ -72,7 +72,7 @@ class WebSocketTransport:
                 link, peer = await self._open(listener)
             except (OSError, TimeoutError, WebSocketException, TransportError) as error:
                 delay = self._delays.failed()
-                listener.failed(_words(error), delay)
+                listener.failed(describe_failure(error), delay)
                 await self._sleep(delay)
                 continue
             self._delays.connected()
@@ -122,7 +122,7 @@ class WebSocketTransport:
         return link, f"{endpoint} (Zeek {version})"
 
 
-def _words(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
     """An error in one line, never an empty one, with its likely cause where that is known."""
     said = str(error).strip() or type(error).__name__
     if isinstance(error, TransportError):
