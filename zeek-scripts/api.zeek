@@ -91,14 +91,14 @@ export {
 	##
 	## rank: 0 for the probed port, else its place among those nearest to it.
 	##
-	## why: the evidence, as ``evidence=TRW answered=0 refused=2 repeated=0
-	##      darknet=0 probe=1``: what made the source a scanner; how many of
-	##      its contacts were answered, refused, tried again; how many
-	##      addresses without a host it sent to; whether this is the first
-	##      request of a probe.
+	## evidence: as ``evidence=TRW answered=0 refused=2 repeated=0 darknet=0
+	##           probe=1``: what made the source a scanner; how many of its
+	##           contacts were answered, refused, tried again; how many
+	##           addresses without a host it sent to; whether this is the
+	##           first request of a probe.
 	global block_request: event(reqid: string, src: addr, p: port,
 	    duration: interval, table_id: string, probed: port, rank: count,
-	    why: string);
+	    evidence: string);
 
 	## Zeek asks to let a source reach a port again.
 	##

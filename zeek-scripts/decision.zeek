@@ -1,44 +1,19 @@
 ##! From a scanner's probe to a decision: what it will touch next, and what of
 ##! that may be blocked for it.
 
+@load ./answer-cache
 @load ./config
+@load ./decision-record
 @load ./log
+@load ./probe-history
 @load ./request
+@load ./sidecar-presence
 @load ./sources
+@load ./vetoes
 
 module Portkin;
 
 export {
-	## A decision about one source and one port it probed.
-	type Decision: record {
-		## Names the decision.
-		id: string;
-		## The source.
-		source: Source;
-		## The port it probed.
-		probed: port;
-		## What made the source a scanner.
-		evidence: Evidence;
-		## The nearest ports, nearest first.
-		predicted: vector of port &default=vector();
-		## Their chances; empty where the table has none.
-		chances: vector of double &default=vector();
-		## What is kept for blocking, the probed port first.
-		kept: vector of port &default=vector();
-		## What was vetoed and why.
-		vetoed: vector of string &default=vector();
-		## The table the prediction is from; empty where there is no prediction.
-		table_id: string &default="";
-		## When it ends, unless the source probes again.
-		until: time;
-		## How many probes it covers.
-		probes: count &default=1;
-		## Which of the source's probes it followed.
-		after: count;
-		## Whether it was taken: the sidecar answered, or will not.
-		ready: bool &default=F;
-	};
-
 	## A scanner probed a port.
 	##
 	## source: the scanner.
@@ -68,13 +43,6 @@ export {
 	## duration: how long the block lasts from now.
 	global block: event(d: Decision, p: port, rank: count, duration: interval);
 
-	## Whether a port may be kept for blocking; ``break`` vetoes it.
-	##
-	## d: the decision.
-	##
-	## p: the port.
-	global block_policy: hook(d: Decision, p: port);
-
 	## Records a scanner's probe and decides about it.
 	##
 	## source: the scanner.
@@ -89,71 +57,24 @@ export {
 	##       it cannot make a prediction come true.
 	global decide: function(source: Source, dst: addr, p: port, evidence: Evidence,
 	    past: bool);
-
-	## Records a port on which this network offers a service.
-	##
-	## p: the port.
-	global service_seen: function(p: port);
 }
-
-# What a scanner probed, to tell afterwards which predictions came true.
-type ProbeHistory: record {
-	# Probes so far: an order that equal time stamps do not blur.
-	probes: count &default=0;
-	# Per port, which probe was the last.
-	last: table[port] of count &default=table();
-	# How many decisions are running.
-	decisions: count &default=0;
-};
 
 global decision_expired: function(t: table[Source, port] of Decision, i: any)
     : interval;
 
-# A history goes with the last decision of its source.
-global histories: table[Source] of ProbeHistory = table();
 global decisions: table[Source, port] of Decision &write_expire=block_interval
     &expire_func=decision_expired;
 
 # The sources that wait for a port's prediction.
 global waiting: table[port] of set[Source] = table();
 
-# When a service was last seen, per port.
-global services: table[port] of time &write_expire=service_timeout;
-
-# How many ports all histories hold together.
-global history_ports = 0;
-
-function service_seen(p: port)
-	{
-	services[p] = network_time();
-	}
-
 function end_decision(d: Decision)
 	{
 	local h = histories[d$source];
-	local hits = 0;
-
-	for ( _, q in d$predicted )
-		if ( q in h$last && h$last[q] > d$after )
-			++hits;
-
+	local info = log_line(d, OUTCOME);
+	info$hits = hits_of(d, h);
 	--h$decisions;
-
-	if ( h$decisions == 0 )
-		{
-		history_ports -= |h$last|;
-		delete histories[d$source];
-		}
-
-	local info = Info($ts=network_time(), $kind=OUTCOME, $id=d$id,
-	    $src=d$source$host, $probed=d$probed,
-	    $proto=get_port_transport_proto(d$probed), $evidence=d$evidence,
-	    $predicted=d$predicted, $chances=d$chances, $kept=d$kept,
-	    $table_id=d$table_id, $mode=mode, $probes=d$probes, $hits=hits);
-
-	if ( d$source$context != "" )
-		info$context = d$source$context;
-
+	forget_history(d$source, h);
 	Log::write(LOG, info);
 	}
 
@@ -164,42 +85,6 @@ function decision_expired(t: table[Source, port] of Decision, i: any): interval
 	[source, p] = i;
 	end_decision(t[source, p]);
 	return 0sec;
-	}
-
-# Why a port may not be kept; empty where it may.
-function veto(d: Decision, p: port): string
-	{
-	if ( d$source$host in never_block_nets )
-		return "never_block_net";
-
-	if ( p in never_block_ports )
-		return "never_block_port";
-
-	if ( ! block_open_services
-	    && p in services
-	    && network_time() - services[p] < service_timeout )
-		return "open_service";
-
-	if ( ! hook block_policy(d, p) )
-		return "policy";
-
-	return "";
-	}
-
-# Keeps those of the ports that no veto takes out.
-function keep(d: Decision, ports: vector of port)
-	{
-	d$kept = vector();
-
-	for ( _, p in ports )
-		{
-		local reason = veto(d, p);
-
-		if ( reason == "" )
-			d$kept += p;
-		else
-			d$vetoed += fmt("%s %s", p, reason);
-		}
 	}
 
 function request_blocks(d: Decision)
@@ -248,16 +133,10 @@ function take_decision(d: Decision, found: Nearest)
 
 	keep(d, candidates);
 
-	local info = Info($ts=network_time(), $kind=DECISION, $id=d$id,
-	    $src=d$source$host, $probed=d$probed,
-	    $proto=get_port_transport_proto(d$probed), $evidence=d$evidence,
-	    $predicted=d$predicted, $chances=d$chances, $kept=d$kept,
-	    $vetoed=d$vetoed, $answer=found$answer, $table_id=d$table_id,
-	    $latency=found$latency, $mode=mode, $probes=d$probes);
-
-	if ( d$source$context != "" )
-		info$context = d$source$context;
-
+	local info = log_line(d, DECISION);
+	info$vetoed = d$vetoed;
+	info$answer = found$answer;
+	info$latency = found$latency;
 	Log::write(LOG, info);
 
 	event prediction(d);
@@ -327,9 +206,7 @@ function start_decision(source: Source, p: port, evidence: Evidence,
 	{
 	if ( h$decisions >= max_ports || |decisions| >= max_decisions )
 		{
-		if ( h$decisions == 0 )
-			history_ports -= |h$last|;
-
+		forget_history(source, h);
 		state_full(1);
 		return;
 		}
@@ -338,21 +215,6 @@ function start_decision(source: Source, p: port, evidence: Evidence,
 	# Remembered with the first decision: without one nothing would delete it.
 	histories[source] = h;
 	open_decision(source, p, evidence, h);
-	}
-
-# Notes in a history that a port was probed. Without room the port stays unknown,
-# and a prediction of it counts as not come true.
-function remember_probe(h: ProbeHistory, p: port)
-	{
-	if ( p !in h$last )
-		{
-		if ( |h$last| >= max_ports || history_ports >= max_history )
-			return;
-
-		++history_ports;
-		}
-
-	h$last[p] = h$probes;
 	}
 
 function extend_decision(d: Decision)

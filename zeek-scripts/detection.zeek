@@ -5,6 +5,7 @@
 ##! cost too much; what is used here is raised once or twice per connection.
 
 @load ./config
+@load ./contact-trackers
 @load ./log
 @load ./scanners
 @load ./sources
@@ -28,21 +29,6 @@ redef record connection += {
 	portkin_contacted: bool &default=F;
 };
 
-# The contacts of one source that nobody answered yet, and those that count no
-# more because they were counted.
-type Tracker: record {
-	# Since when, the oldest first.
-	pending: table[addr, port] of time &default=table() &ordered;
-	counted: set[addr, port] &default=set();
-	last: time;
-};
-
-# In two generations: when the younger one is full it becomes the older, and those
-# that stayed silent since go. So memory is bounded, and however many clients
-# there are, a source that sends now is tracked.
-global trackers: table[Source] of Tracker = table();
-global older_trackers: table[Source] of Tracker = table();
-
 # To be defined where state lives: what detection finds.
 global report_failure: function(source: Source, dst: addr, p: port);
 global report_success: function(source: Source);
@@ -61,63 +47,6 @@ function counts(source: Source, dst: addr, p: port): bool
 	    && source$host !in exempt_nets
 	    && p !in exempt_ports
 	    && hook probe_policy(source, dst, p);
-	}
-
-function is_tracked(source: Source): bool
-	{
-	return source in trackers || source in older_trackers;
-	}
-
-# The tracker of a source that is tracked.
-function tracker_of(source: Source): Tracker
-	{
-	return source in trackers ? trackers[source] : older_trackers[source];
-	}
-
-function forget_tracker(source: Source)
-	{
-	delete trackers[source];
-	delete older_trackers[source];
-	}
-
-# The tracker of a source that sends now, a new one where it was silent too long.
-function track(source: Source): Tracker
-	{
-	local now = network_time();
-	local t: Tracker;
-
-	if ( source in trackers )
-		{
-		t = trackers[source];
-
-		if ( now - t$last < source_timeout )
-			{
-			t$last = now;
-			return t;
-			}
-
-		delete trackers[source];
-		}
-
-	t = Tracker($last=now);
-
-	if ( source in older_trackers )
-		{
-		if ( now - older_trackers[source]$last < source_timeout )
-			t = older_trackers[source];
-
-		t$last = now;
-		delete older_trackers[source];
-		}
-
-	if ( |trackers| >= ( max_sources + 1 ) / 2 )
-		{
-		older_trackers = trackers;
-		trackers = table();
-		}
-
-	trackers[source] = t;
-	return t;
 	}
 
 # Reports what is still open of a source that has become a scanner.
@@ -204,21 +133,6 @@ function contacted(source: Source, dst: addr, p: port)
 
 	refresh_scanner(source);
 	report_probe(source, dst, p, F);
-	}
-
-# Whether a contact was open, and closes it.
-function close_contact(source: Source, dst: addr, p: port): bool
-	{
-	if ( ! is_tracked(source) )
-		return F;
-
-	local t = tracker_of(source);
-
-	if ( [dst, p] !in t$pending )
-		return F;
-
-	delete t$pending[dst, p];
-	return T;
 	}
 
 function answered(source: Source, dst: addr, p: port)

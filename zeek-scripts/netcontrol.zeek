@@ -93,7 +93,7 @@ function netcontrol_add(state: NetControl::PluginState, r: NetControl::Rule)
 	}
 
 function netcontrol_remove(state: NetControl::PluginState, r: NetControl::Rule,
-    why: string): bool
+    reason: string): bool
 	{
 	if ( ! is_ours(r) || ! sidecar_up )
 		return F;

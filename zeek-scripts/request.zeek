@@ -1,46 +1,16 @@
-##! Questions to the sidecar: which are open, what is known, and what happens
-##! without an answer. Reading a capture stops while a question is open, so that
-##! no packet overtakes an answer and every run is the same.
+##! Questions to the sidecar: which are open, and what happens without an answer.
 
 @load base/frameworks/cluster
 @load base/frameworks/reporter
+@load ./answer-cache
 @load ./api
+@load ./capture-hold
 @load ./config
-@load ./log
+@load ./sidecar-presence
 
 module Portkin;
 
 export {
-	## What came of a question.
-	type Nearest: record {
-		## The nearest ports, nearest first.
-		ports: vector of port &default=vector();
-		## Their chances; empty where the table has none.
-		chances: vector of double &default=vector();
-		## The table they are from; empty without an answer.
-		table_id: string &default="";
-		## How the answer was had.
-		answer: Answer;
-		## How long it took, in real time.
-		latency: interval &default=0sec;
-	};
-
-	## Set where a load lets the sidecar in; without it nobody is asked.
-	const sidecar_expected = F &redef;
-
-	## Whether a sidecar has said that it is there.
-	global sidecar_up = F;
-
-	## Whether :zeek:see:`Portkin::nearest` knows the port without asking.
-	##
-	## p: the port.
-	global known: function(p: port): bool;
-
-	## The ports nearest to one that is known.
-	##
-	## p: the port.
-	global nearest: function(p: port): Nearest;
-
 	## Asks for a port; :zeek:see:`Portkin::nearest_found` brings the answer,
 	## always, one for all who asked meanwhile.
 	##
@@ -54,39 +24,11 @@ export {
 	## found: the answer.
 	global nearest_found: event(p: port, found: Nearest);
 
-	## Raised when the sidecar has said that it is there, or is there again.
-	##
-	## sidecar: who it is.
-	##
-	## table_id: the table it answers from.
-	global sidecar_arrived: event(sidecar: string, table_id: string);
-
-	## To be raised by the load that lets the sidecar in, when it is gone.
-	global sidecar_left: event();
-
-	## Why the sidecar is not there, as far as the load that lets it in can
-	## tell.
-	##
-	## reasons: to be appended to.
-	global sidecar_trouble: hook(reasons: vector of string);
-
 	## Whether a port was asked for within :zeek:see:`Portkin::retry_interval`.
 	##
 	## p: the port.
 	global asked_lately: function(p: port): bool;
-
-	## Whether a held capture may go on; ``break`` keeps it waiting.
-	global may_release: hook();
 }
-
-# The answers of the current table.
-type Known: record {
-	ports: vector of port;
-	chances: vector of double &default=vector();
-	# What was asked for: a larger k, or another cut-off, asks again.
-	asked: count;
-	min_chance: double &default=-1.0;
-};
 
 type Open: record {
 	p: port;
@@ -95,74 +37,15 @@ type Open: record {
 	min_chance: double &default=-1.0;
 };
 
-global current_table = "";
-global cache: table[port] of Known = table();
 global open_requests: table[string] of Open = table();
 global asked_ports: set[port] = set();
 # When a port was last asked for in vain.
 global failed_questions: table[port] of time &create_expire=1min;
-global holding = F;
-# Why the latest sidecar was refused; empty where none was.
-global refused_sidecar = "";
-# Counts the times that the sidecar was missed, so that an old check says nothing.
-global times_missed = 0;
 
-# A capture is held while a question is open. Its clock stands still then, so
-# real time is looked at by an event that raises itself again.
-global hold_check: event(since: time, limit: interval);
-
-function hold(limit: interval)
+hook may_release()
 	{
-	if ( holding || ! reading_traces() )
-		return;
-
-	holding = T;
-	suspend_processing();
-	event hold_check(current_time(), limit);
-	}
-
-function go_on()
-	{
-	if ( ! holding )
-		return;
-
-	holding = F;
-	continue_processing();
-	}
-
-function release()
-	{
-	if ( hook may_release() )
-		go_on();
-	}
-
-function use_table(table_id: string)
-	{
-	if ( table_id == current_table )
-		return;
-
-	current_table = table_id;
-	cache = table();
-	}
-
-function known(p: port): bool
-	{
-	return p in cache && cache[p]$asked >= k && cache[p]$min_chance == min_chance;
-	}
-
-function nearest(p: port): Nearest
-	{
-	local found = Nearest($table_id=current_table, $answer=CACHED);
-
-	for ( i, q in cache[p]$ports )
-		if ( i < k )
-			found$ports += q;
-
-	for ( j, chance in cache[p]$chances )
-		if ( j < k )
-			found$chances += chance;
-
-	return found;
+	if ( |open_requests| > 0 )
+		break;
 	}
 
 function asked_lately(p: port): bool
@@ -271,97 +154,19 @@ event nearest_response(reqid: string, p: port, table_id: string, ports: vector o
 			}
 		}
 
-	if ( |open_requests| == 0 )
-		release();
+	release();
 	}
 
-event table_changed(table_id: string, depth: count)
+# Before decisions that it did not answer are asked for again.
+event sidecar_arrived(sidecar: string, table_id: string) &priority=5
 	{
-	use_table(table_id);
-	}
-
-event hello_request(reqid: string, version: count, sidecar: string,
-    table_id: string, depth: count)
-	{
-	# In a cluster the manager alone answers, and tells the others.
-	if ( Cluster::is_enabled() && Cluster::local_node_type() != Cluster::MANAGER )
-		{
-		use_table(table_id);
-		return;
-		}
-
-	Cluster::publish(sidecar_topic, hello_response, reqid, protocol, Cluster::node == "" ?
-	    "zeek" : Cluster::node, zeek_version());
-
-	if ( version != protocol )
-		{
-		refused_sidecar = fmt("%s speaks version %d of the event protocol, this package %d; install the same release on both sides",
-		    sidecar, version, protocol);
-		Reporter::error(fmt("portkin: %s", refused_sidecar));
-		return;
-		}
-
-	use_table(table_id);
-
-	if ( ! sidecar_up )
-		{
-		sidecar_up = T;
-		refused_sidecar = "";
-		clear_table(failed_questions);
-		Reporter::info(fmt("portkin: sidecar %s is here, with table %s", sidecar,
-		    table_id));
-		event sidecar_arrived(sidecar, table_id);
-		}
-
-	if ( |open_requests| == 0 )
-		release();
-	}
-
-# Why the sidecar is not there, in a sentence.
-function why_no_sidecar(): string
-	{
-	if ( refused_sidecar != "" )
-		return refused_sidecar;
-
-	local reasons: vector of string = vector();
-	hook sidecar_trouble(reasons);
-	return |reasons| == 0 ? "start it with: portkin serve" : join_string_vec(
-	    reasons, "; ");
-	}
-
-event check_sidecar(missed: count, since: time)
-	{
-	if ( sidecar_up || missed != times_missed )
-		return;
-
-	# What zeek_init schedules is due at once, since network time begins at 0.
-	if ( current_time() - since < sidecar_grace )
-		{
-		schedule sidecar_grace { check_sidecar(missed, since) };
-		return;
-		}
-
-	Reporter::warning(fmt(
-	    "portkin: no sidecar within %s, so nothing is predicted: %s",
-	    sidecar_grace, why_no_sidecar()));
-	}
-
-# Says after a while why the sidecar is not there.
-function miss_sidecar()
-	{
-	++times_missed;
-
-	if ( ! reading_traces()
-	    && ( ! Cluster::is_enabled() || Cluster::local_node_type() == Cluster::MANAGER ) )
-		schedule sidecar_grace { check_sidecar(times_missed, current_time()) };
+	clear_table(failed_questions);
 	}
 
 event sidecar_left()
 	{
-	sidecar_up = F;
 	clear_table(failed_questions);
 	give_up_all();
-	miss_sidecar();
 	}
 
 event hold_check(since: time, limit: interval)
@@ -414,39 +219,4 @@ event zeek_init() &priority=10
 		Reporter::fatal(fmt("portkin: %s", wrong));
 
 	Option::set_change_handler("Portkin::min_chance", check_min_chance);
-	}
-
-# Workers never ask.
-function asks_sidecar(): bool
-	{
-	if ( ! sidecar_expected || ! Cluster::is_enabled() )
-		return sidecar_expected;
-
-	local node_type = Cluster::local_node_type();
-	return node_type == Cluster::MANAGER || node_type == Cluster::PROXY;
-	}
-
-# Before the nodes of a cluster connect, at -10: what one subscribes to while a Broker
-# peering is being made, the other side may never hear of.
-event zeek_init()
-	{
-	if ( asks_sidecar() )
-		Cluster::subscribe(zeek_topic);
-	}
-
-event zeek_init() &priority=-10
-	{
-	if ( ! asks_sidecar() )
-		return;
-
-	hold(sidecar_wait);
-	miss_sidecar();
-	}
-
-# The way to the sidecar keeps Zeek running when the capture is through; by then
-# every answer is there, since packets waited for it.
-event Pcap::file_done(path: string)
-	{
-	if ( sidecar_expected && ! exit_only_after_terminate )
-		terminate();
 	}

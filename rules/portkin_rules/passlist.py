@@ -83,7 +83,7 @@ def pass_rules(
                     msg="PORTKIN never blocked",
                     sid=sids.pass_list(number),
                     metadata=metadata,
-                    noalert=True,  # suricata-update's drop.conf spares such rules alone
+                    noalert=True,  # suricata-update's drop.conf leaves only such rules as they are
                 )
                 number += 1
 

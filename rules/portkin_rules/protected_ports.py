@@ -34,7 +34,10 @@ def select_ports(text: str, table: Table, k: int) -> tuple[Port, ...]:
 
 
 def most_predicted(table: Table, k: int, n: int) -> list[Port]:
-    """Return the ``n`` ports that are most often among the ``k`` nearest of another; all if the table has fewer."""
+    """Return the ``n`` ports that are most often among the ``k`` nearest of another; all if the table has fewer.
+
+    RulesError for no port or more than there are.
+    """
     if not 1 <= n <= 2 * PORTS:
         raise RulesError(f"{n} ports: protect 1 to {2 * PORTS}; a single port is written 80/tcp")
     times: Counter[Port] = Counter()

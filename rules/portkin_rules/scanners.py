@@ -1,4 +1,4 @@
-"""The rules that find scanners: contacts that fail count, contacts that are answered acquit.
+"""The rules that find scanners: contacts that fail count, contacts that are answered clear a source.
 
 A contact is *new* if its source did not try that host, or that port, of late. A rule that finds one sets the flowbit
 ``pknew``, which exactly one of the later rules consumes:

@@ -1,7 +1,9 @@
-"""Files that are replaced whole or not at all."""
+"""Files and folders that are replaced whole or not at all."""
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import re
 import uuid
@@ -10,6 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from portkin.errors import OutputError
+
+_EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
+_AT_FDCWD = -100
 
 
 def aside(path: Path) -> Path:
@@ -67,3 +72,29 @@ def claim_folder(folder: Path, ours: str, what: str) -> None:
         raise OutputError(
             f"{folder}: holds {foreign[0]!r}, which is not of {what}, and is left as it is; name a new folder"
         )
+
+
+def put_folder(written: Path, path: Path) -> None:
+    """Rename the folder ``written`` to ``path``; a folder that had that name is then at ``written``."""
+    try:
+        written.rename(path)
+        return
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    if exchange_names(written, path):
+        return
+    # No exchange on this file system or kernel: three renames, and for an instant no bundle.
+    old = aside(path)
+    path.rename(old)
+    written.rename(path)
+    old.rename(written)
+
+
+def exchange_names(one: Path, other: Path) -> bool:
+    """Swap two names in one step (renameat2(2), Linux); False where that cannot be done here."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    return bool(renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0)

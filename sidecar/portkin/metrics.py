@@ -11,7 +11,8 @@ from prometheus_client.exposition import start_http_server
 
 from portkin.bundles.table import Table
 from portkin.errors import ConfigError
-from portkin.zeek.messages import HelloResponse, Junk, Message, NearestRequest, NearestResponse
+from portkin.zeek.event_codec import Junk, Message
+from portkin.zeek.messages import HelloResponse, NearestRequest, NearestResponse
 
 BUCKETS = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
 """Seconds. A lookup takes tens of microseconds; the last buckets mean trouble."""

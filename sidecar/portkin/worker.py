@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Generic, NamedTuple, TypeVar
 
-from portkin.zeek.messages import Message
+from portkin.zeek.event_codec import Message
 
 Item = TypeVar("Item")
 

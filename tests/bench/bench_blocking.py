@@ -22,12 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.figures import MILLI, Figure, Missing, Size, Work, compare, missing, once, script, spread, timed
 from bench.programs import program
 from portkin.blocking.backends.backend import Batch, TimedKey
-from portkin.blocking.backends.nftables import Nftables, Place
+from portkin.blocking.backends.nftables import Nftables
+from portkin.blocking.backends.place import Place
 from portkin.blocking.block import BlockKey
 from portkin.blocking.limits import Limits
 from portkin.net.addresses import MAPPED, text_of
 from portkin.net.ports import Port
-from portkin.zeek.messages import BlockRequest, Count
+from portkin.zeek.event_codec import Count
+from portkin.zeek.messages import BlockRequest
 from support.enforcing import Bench
 from support.netns import private_network
 from support.sidecar_process import SidecarProcess

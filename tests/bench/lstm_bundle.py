@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from portkin.bundles.forecast import Model, Rules
+from portkin.bundles.forecast_models import Model, Rules
 from portkin.net.ports import Port
 from portkin.timeseries.bins import HOUR
 from portkin.timeseries.scaling import Scaling

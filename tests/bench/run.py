@@ -3,7 +3,7 @@
     python tests/bench/run.py [--size smoke|small|full] [--only NAME]... [--resume] [--into DOCUMENT]
 
 The results are written after every figure, so that a run that is killed has kept what it found; ``--resume`` goes on
-from there. A benchmark that fails is said so at the end, and the status is then 1.
+from there. A benchmark that fails is reported at the end, and the status is then 1.
 """
 
 from __future__ import annotations

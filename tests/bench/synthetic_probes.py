@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 
 SECOND, DAY = 1_000_000, 86_400_000_000

@@ -147,7 +147,7 @@ class TestWithout:
 
     @pytest.mark.parametrize("name", ["blocking", "blocking_live"])
     def test_root(self, monkeypatch, name):
-        """Who is not root is told so."""
+        """Whoever is not root gets a message that says so."""
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         (figure,) = importlib.import_module(f"bench.bench_{name}").measure("smoke")
         assert figure.note.startswith("not measured: needs root")
@@ -212,7 +212,7 @@ class TestReport:
         assert text == number(value)
 
     def test_quantity(self):
-        """Millions as such; what is not there is said so."""
+        """Millions as such; what is missing is marked as such."""
         assert ("9.50 M packets/s", "not measured", "1,000 s") == (
             quantity(9.5e6, "packets/s"), quantity(None, "s"), quantity(1000, "s")
         )  # fmt: skip

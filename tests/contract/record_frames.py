@@ -21,15 +21,13 @@ sys.path.insert(0, str(HERE.parent))
 from websockets.sync.client import connect  # noqa: E402
 
 from portkin.net.ports import Port  # noqa: E402
+from portkin.zeek.event_codec import Count, Event, Message, unparse  # noqa: E402
 from portkin.zeek.messages import (  # noqa: E402
     TO_SIDECAR,
     TO_STATUS,
     TO_ZEEK,
     BlockResponse,
-    Count,
-    Event,
     HelloRequest,
-    Message,
     NearestResponse,
     RateAnomaly,
     RatesOutage,
@@ -38,7 +36,6 @@ from portkin.zeek.messages import (  # noqa: E402
     RateWarning,
     StatusRequest,
     TableChanged,
-    unparse,
 )
 from portkin.zeek.transport.json_v1 import encode, subscription  # noqa: E402
 from support.zeek_process import SCRIPTS, ZeekProcess, backend_loads, free_port  # noqa: E402
@@ -81,7 +78,7 @@ SAID: dict[str, Message] = {
 }
 """What the sidecar says, once each kind."""
 
-HEARD = (
+RECEIVED = (
     "hello_response",
     *(f"nearest_request-{number}" for number in range(1, 7)),
     *(f"rates_report-{number}" for number in range(1, 3)),
@@ -130,11 +127,11 @@ def main() -> None:
                 client.send(frame)
                 understood = running.wait_for("read ", count=number)
                 records[name] = {"from": "sidecar", "frame": frame, "zeek_read": understood.removeprefix("read ")}
-            heard = [client.recv(timeout=10) for _ in range(len(HEARD))]
+            received = [client.recv(timeout=10) for _ in range(len(RECEIVED))]
             for name, frame in REFUSED.items():
                 client.send(frame)
                 records[name] = {"from": "zeek", "frame": client.recv(timeout=10), "answers": frame}
-    records |= {name: {"from": "zeek", "frame": frame} for name, frame in zip(HEARD, heard, strict=True)}
+    records |= {name: {"from": "zeek", "frame": frame} for name, frame in zip(RECEIVED, received, strict=True)}
     for old in frames.glob("*.json"):
         old.unlink()
     for name, record in records.items():

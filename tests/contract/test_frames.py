@@ -10,19 +10,15 @@ from pathlib import Path
 import pytest
 
 from portkin.net.ports import Port
+from portkin.zeek.event_codec import Count, Junk, Message, parse, unparse
 from portkin.zeek.messages import (
     TO_ZEEK,
     BlockRequest,
-    Count,
     HelloResponse,
-    Junk,
-    Message,
     NearestRequest,
     RatesReport,
     StatusResponse,
     UnblockRequest,
-    parse,
-    unparse,
 )
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode
 
@@ -128,7 +124,7 @@ def test_how_zeek_stands_is_read(name, status, times):
 
 @pytest.mark.parametrize("name", ["nearest_request-5", "nearest_request-6"])
 def test_requests_for_what_is_no_tcp_or_udp_port_are_junk(name):
-    """A port of ICMP, or of no protocol, is told as a wrong type."""
+    """A port of ICMP, or of no protocol, is reported as a wrong type."""
     assert "wrong-type" == understood(name).reason
 
 

@@ -38,10 +38,13 @@ redef exit_only_after_terminate = T;
 redef LogAscii::enable_utf_8 = T;
 redef Threading::heartbeat_interval = 0.2sec;
 """
-# Closed ports one after another, ten a second, for four minutes at most: each is refused.
+AWAY = 30
+"""How many probes, ten a second, come while a node is away."""
+# Closed ports one after another, ten a second, for four minutes at most: each is refused. Prints each.
 SCAN = f"""
 import socket, time
 for port in range(20000, 22400):
+    print(port, flush=True)
     with socket.socket() as tried:
         tried.settimeout(0.5)
         tried.connect_ex(("{TARGET}", port))
@@ -127,7 +130,8 @@ def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
         "metrics": {"enabled": False},
         "enforce": {"backend": "shadow", "database": str(tmp_path / "blocks.sqlite"), "count": 1.0},
     }
-    sidecar = SidecarProcess(tmp_path / "sidecar", settings)
+    sidecar, scanned = SidecarProcess(tmp_path / "sidecar", settings), tmp_path / "scanned"
+    scanned.touch()
     sidecar.prefix = net.inside("sensor")
 
     def blocked() -> set[tuple[str, str]]:
@@ -146,37 +150,47 @@ def test_predictions_are_back_after_every_restart(net, zeek, tmp_path):
         until(found, lambda: f"{cluster.decisions()}\n{sidecar.text[-3000:]}\n{cluster.messages()}", 120)
         return time.monotonic() - began
 
-    def probed() -> int:
+    def decided() -> int:
         return max(cluster.decisions(), default=0)
 
+    def probed() -> int:
+        return int((scanned.read_text().split() or ["0"])[-1])
+
+    def wait_for_probes(number: int) -> int:
+        """The latest port, when the scan has gone on by that many."""
+        end = probed() + number
+        until(lambda: probed() >= end, lambda: f"the scan stands still at {probed()}")
+        return probed()
+
     lines = [
-        f"{Path(zeek).parents[1].name}: away for 3 s, seconds from its start to predictions, probes undecided of 10/s"
+        f"{Path(zeek).parents[1].name}: away for {AWAY} probes; seconds from start to predictions, probes undecided"
     ]
     try:
         for name in NODES:
             cluster.start(name)
         with sidecar:
             sidecar.wait_for("Zeek answered", timeout=60)
-            net.start("attacker", sys.executable, "-c", SCAN)
+            net.start("attacker", sys.executable, "-c", SCAN, out=scanned)
             predicted_again(0)
             for name in ("worker-1", "proxy-1", "logger", "manager", "sidecar"):
-                before, blocks = probed(), until(blocked, lambda: sidecar.text)
+                before, blocks = decided(), until(blocked, lambda: sidecar.text)
                 if name == "sidecar":
                     sidecar.signal(signal.SIGKILL)
                     sidecar.process.wait(20)
                 else:
                     cluster.kill(name)
-                time.sleep(3)  # what was on its way has been logged
-                later = probed()
+                later = wait_for_probes(AWAY)
                 if name == "sidecar":
                     sidecar.start()
                 else:
                     cluster.start(name)
                 took = predicted_again(later)
-                time.sleep(3)
+                # Decisions are logged in order: with a later one, those of all probes so far.
+                now = probed()
+                until(lambda now=now: decided() > now, lambda: f"{cluster.decisions()}\n{cluster.messages()}")
                 after = cluster.decisions()
                 assert set() == blocks - blocked()
-                missing = sum(port not in after for port in range(before, max(after)))
+                missing = sum(port not in after for port in range(before, now))
                 lines.append(f"{name:10} {took:6.1f} {missing:4d}")
             print("\n".join(lines))
     finally:

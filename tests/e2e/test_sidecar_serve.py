@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from portkin.net.ports import Port
-from portkin.zeek.messages import Count, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
+from portkin.zeek.event_codec import Count
+from portkin.zeek.messages import HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.sidecar_process import SidecarProcess, until
 from support.tables import small_table
 from support.zeek_peer import zeek_peer

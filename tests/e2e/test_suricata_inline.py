@@ -17,6 +17,8 @@ from portkin.bundles.table import default_table
 from portkin_rules.build import write_port_rules
 from portkin_rules.plan import Detector, Plan
 from support.inline import ATTACKER, CLIENT, SERVER, Line, inline
+from support.sidecar_process import until
+from support.suricata_socket import bits
 from support.tables import small_table
 
 pytestmark = [pytest.mark.suricata, pytest.mark.root]
@@ -90,13 +92,12 @@ def test_autopilot(suricata, root, nmap, tmp_path):
             scan(line, port)
             assert (ATTACKER, port) in syns()
         assert dict.fromkeys((22, 23, 80, 2222), "filtered") == scan(line, 22, 23, 80, 2222)
-        probed = time.monotonic()
         assert line.reaches("client", 80)
         assert [] == [port for src, port in syns() if src == ATTACKER and port in (23, 80, 2222)]
         assert [22] == [port for src, port in syns() if src == ATTACKER and port == 22]
         assert (CLIENT, 80) in syns()
         # Each probe of a scanner extends; nothing is probed now, so the latest of these ends all.
-        time.sleep(max(0.0, probed + plan.seconds + 2 - time.monotonic()))
+        until(lambda: not bits(line.socket, ATTACKER), lambda: f"{bits(line.socket, ATTACKER)} are left", 30)
         assert line.reaches("attacker", 80)
         drops = [json.loads(text) for text in (line.folder / "eve.json").read_text().splitlines()]
         by_rule = [event for event in drops if event["event_type"] == "drop" and event["drop"]["reason"] == "rules"]
@@ -112,12 +113,10 @@ def test_host_bits(suricata, root, nmap, tmp_path):
         assert line.reaches("attacker", 80)
         before = len(syns())
         set_bit(line, "pk80", 10)
-        known = time.monotonic()
         assert {80: "filtered", 443: "open"} == scan(line, 80, 443)
         assert [(ATTACKER, 443)] == syns()[before:]
         assert line.reaches("client", 80)
-        time.sleep(max(0.0, known + 12 - time.monotonic()))
-        assert line.reaches("attacker", 80)
+        until(lambda: line.reaches("attacker", 80), lambda: f"{bits(line.socket, ATTACKER)} are left", 20)
 
 
 def test_shipped_rules(suricata, root, nmap, tmp_path):

@@ -121,7 +121,7 @@ def test_the_life_of_the_package(debian, package, tmp_path):
     said = inside(debian, "sh", "-c", "portkin ingest /etc/hostname -o /tmp/x 2>&1 || true")
     assert "/opt/portkin/bin/python" in said and "install" in said and "portkin[" not in said, said
 
-    # As the unit runs it: its user answers for the settings, and serves until it is told to end.
+    # As the unit runs it: its user answers for the settings, and serves until it is stopped.
     served = inside(debian, "sh", "-c", "cd /; timeout 5 setpriv --reuid=portkin --regid=portkin --clear-groups "
                     "env XDG_STATE_HOME=/var/lib portkin serve -c /etc/portkin/portkin.yaml 2>&1 || true")  # fmt: skip
     assert '"event": "serving"' in served and '"event": "ended"' in served, served

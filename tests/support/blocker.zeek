@@ -8,7 +8,7 @@ module BlockerTest;
 redef exit_only_after_terminate = T;
 
 global asked = 0;
-global heard = F;
+global received = F;
 
 event zeek_init()
 	{
@@ -41,9 +41,9 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string, tab
 	Cluster::publish(Portkin::sidecar_topic, Portkin::hello_response, reqid,
 	    Portkin::protocol, "blocker", zeek_version());
 
-	if ( ! heard )
+	if ( ! received )
 		{
-		heard = T;
+		received = T;
 		event ask();
 		}
 	}

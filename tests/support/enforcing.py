@@ -11,12 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from portkin.blocking.backends.backend import Backend
 from portkin.blocking.backends.shadow import Shadow
-from portkin.blocking.enforcer import Enforcer, Intervals
+from portkin.blocking.enforcer import Enforcer
+from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.protected import ProtectedAddresses
 from portkin.net.ports import Port
-from portkin.zeek.messages import BlockRequest, Count, UnblockRequest
+from portkin.zeek.event_codec import Count
+from portkin.zeek.messages import BlockRequest, UnblockRequest
 
 PROVEN = "evidence=TRW answered=1 probe=1"
 _ids = itertools.count()
@@ -57,11 +59,12 @@ class Bench:
         self.registry = CollectorRegistry()
         self.metrics = BlockingMetrics(self.registry)
         self.addresses = more.pop("addresses", ProtectedAddresses())
+        self.read_addresses = lambda: self.addresses
         self.enforcer = Enforcer(
             self.path,
             backend or Shadow(),
             limits=limits or Limits(),
-            addresses=lambda: self.addresses,
+            addresses=lambda: self.read_addresses(),
             metrics=self.metrics,
             log=self.log,
             **{

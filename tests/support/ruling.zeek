@@ -1,4 +1,4 @@
-##! Gives NetControl some rules once the sidecar is there, and says on standard output what became of them.
+##! Adds some NetControl rules once the sidecar is there, and says on standard output what became of them.
 ##! Run as: zeek -b ZEEK-SCRIPTS/netcontrol.zeek ZEEK-SCRIPTS/websocket.zeek ruling.zeek
 
 redef exit_only_after_terminate = T;

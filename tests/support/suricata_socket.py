@@ -19,6 +19,21 @@ outputs: []
 RULE = 'alert {proto} any any -> any {port} (msg:"kin"; xbits:isset,{bit},track ip_src; sid:{sid};)\n'
 
 
+def bits(path: Path, src: str) -> dict[str, int]:
+    """The bits of a source in the Suricata with this socket, and the whole seconds that each still has.
+
+    One that is over stays, with 0, until Suricata discards the source.
+    """
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.connect(str(path))
+        for message in ({"version": "0.2"}, {"command": "list-hostbit", "arguments": {"ipaddress": src}}):
+            opened.sendall(json.dumps(message).encode() + b"\n")
+            reply = json.loads(opened.recv(65_536))
+    if reply["return"] != "OK":
+        return {}
+    return {bit["name"]: bit["expire"] for bit in reply["message"]["hostbits"]}
+
+
 class Inside:
     """The process; ``ports`` are those of TCP that it has a rule for, besides UDP port 53."""
 
@@ -53,11 +68,4 @@ class Inside:
 
     def bits(self, src: str) -> dict[str, int]:
         """The bits of a source and the seconds that each still has."""
-        with socket.socket(socket.AF_UNIX) as opened:
-            opened.connect(str(self.socket))
-            for message in ({"version": "0.2"}, {"command": "list-hostbit", "arguments": {"ipaddress": src}}):
-                opened.sendall(json.dumps(message).encode() + b"\n")
-                reply = json.loads(opened.recv(65_536))
-        if reply["return"] != "OK":
-            return {}
-        return {bit["name"]: bit["expire"] for bit in reply["message"]["hostbits"] if bit["expire"] > 0}
+        return {name: seconds for name, seconds in bits(self.socket, src).items() if seconds > 0}

@@ -131,6 +131,11 @@ class ActiveBlocks:
         self._ends = [(block.until, block.key) for block in self.by_key.values()]
         heapq.heapify(self._ends)
 
+    def numbers(self, mode: Mode) -> dict[str, int]:
+        """How many blocks are active: of this mode, and held out."""
+        held_out = sum(block.mode == "holdout" for block in list(self.by_key.values()))
+        return {mode: len(self.by_key) - held_out, "holdout": held_out}
+
     def of_mode(self, mode: Mode) -> dict[BlockKey, Block]:
         """The active blocks of one mode."""
         return {key: block for key, block in self.by_key.items() if block.mode == mode}

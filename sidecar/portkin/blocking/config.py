@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from portkin.blocking.backends.nftables import Hook, Place
+from portkin.blocking.backends.place import Hook, Place
+from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.config.loading import setting
 from portkin.config.state_paths import state_path
 from portkin.errors import ConfigError
-
-if TYPE_CHECKING:
-    from portkin.blocking.enforcer import Intervals
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,6 @@ def database_path(config: EnforceConfig) -> Path:
 
 def intervals_of(config: EnforceConfig) -> Intervals:
     """How often regular work is done."""
-    from portkin.blocking.enforcer import Intervals  # here: commands that read settings need no enforcer
-
     return Intervals(check=config.check, count=config.count, retention=config.retention * 86_400)
 
 

@@ -14,47 +14,29 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from portkin.blocking.active import ActiveBlocks
-from portkin.blocking.backends.backend import Backend, Dropped, HeldBlock
+from portkin.blocking.backends.backend import Backend
 from portkin.blocking.block import Block, Mode, Outcome
+from portkin.blocking.dropped_counts import DroppedCounts
 from portkin.blocking.failures import Failures
+from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.metrics import Backend as BackendMetrics
 from portkin.blocking.metrics import BlockingMetrics
-from portkin.blocking.policy import Plan, Policy, Request, detail_of_removal, notice_of
+from portkin.blocking.policy import Plan, Policy, Request, detail_of_removal, notices_of
 from portkin.blocking.protected import ProtectedAddresses, Protection
-from portkin.blocking.reconcile import TOLERANCE, Reconciler
+from portkin.blocking.reconcile import Reconciler
 from portkin.blocking.records import BlockRecords
+from portkin.blocking.response_counts import ResponseCounts
 from portkin.blocking.stats import BlockingStats
 from portkin.errors import BackendError, StorageError
 from portkin.logs import Limiter, Log
 from portkin.zeek.messages import BlockResponse
 
 _LOG_EVERY = 10.0
-_LAST_LOOK = 1.2
-"""Seconds before its end that a block is read a last time: a little more than between two turns of regular work."""
-_LAST_LOOKS = 200
-"""Blocks that are read one by one, at some 40 microseconds each, without holding up others."""
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """How often regular work is done, in seconds."""
-
-    check: float = 5.0
-    """Whether the backend lost its blocks, and whether the machine's addresses changed."""
-    count: float = 60.0
-    """What each block has dropped."""
-    prune: float = 3600.0
-    """Whether the database holds what is too old."""
-    retention: float = 30 * 86_400.0
-    """How long the database keeps blocks that have ended."""
 
 
 class Enforcer:
@@ -66,7 +48,7 @@ class Enforcer:
         backend: Backend,
         *,
         limits: Limits,
-        intervals: Intervals = Intervals(),
+        intervals: Intervals,
         addresses: Callable[[], ProtectedAddresses] = ProtectedAddresses,
         metrics: BlockingMetrics,
         log: Log,
@@ -96,11 +78,12 @@ class Enforcer:
         self._wall_clock = wall_clock
         self._monotonic = monotonic
         self._next_check = self._next_count = self._next_prune = monotonic()
-        self._dropped = Dropped(0, 0)
+        self._dropped = DroppedCounts(self._reconciler, self._records, self.stats, log)
+        self._responses = ResponseCounts(backend.mode, metrics, log, self._limiter)
         metrics.watch(
-            self._count_active,
+            lambda: self._active.numbers(self.mode),
             self.stats,
-            lambda: BackendMetrics(self.mode, self.ready, bool(self._reconciler.ipv6_fault), self._dropped),
+            lambda: BackendMetrics(self.mode, self.ready, bool(self._reconciler.ipv6_fault), self._dropped.total),
         )
 
     @property
@@ -181,9 +164,9 @@ class Enforcer:
                     self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault)
                 if monotonic >= self._next_count:
                     self._next_count = monotonic + self._intervals.count
-                    self._count_dropped(now)
+                    self._dropped.read(now)
                 else:
-                    self._look_once_more(self._active.ending(now + _LAST_LOOK))
+                    self._dropped.read_ending(now)
                 if monotonic >= self._next_prune:
                     self._next_prune = monotonic + self._intervals.prune
                     self._records.prune(now - self._intervals.retention, now)
@@ -233,7 +216,7 @@ class Enforcer:
     def _carry_out(self, plan: Plan, now: float) -> list[BlockResponse]:
         """First the database, then the backend; returns the responses."""
         if plan.changes():
-            self._look_once_more(ended.block for ended in self._active.unrecorded if ended.outcome == "removed")
+            self._dropped.read_few(ended.block for ended in self._active.unrecorded if ended.outcome == "removed")
             began = time.perf_counter()
             self._records.write(plan, now, self._policy.limits.grace)
             self._metrics.written(time.perf_counter() - began)
@@ -245,7 +228,7 @@ class Enforcer:
             else:
                 if refused:
                     self._failures.refused(plan, refused, now)
-        self._count_responses(plan.responses)
+        self._responses.count(plan.responses)
         return plan.responses
 
     def _end(self, blocks: Sequence[Block], outcome: Outcome, detail: str, now: float) -> list[BlockResponse]:
@@ -253,19 +236,15 @@ class Enforcer:
         if not blocks:
             return []
         self._active.end(blocks, outcome, now, release=True)
-        self._look_once_more(blocks)
+        self._dropped.read_few(blocks)
         self._reconciler.release()
         self._failures.record_ended()
-        return [
-            notice_of(block, outcome, detail or detail_of_removal(block, self.mode))
-            for block in blocks
-            if block.mode != "holdout"
-        ]
+        return notices_of((block, outcome, detail or detail_of_removal(block, self.mode)) for block in blocks)
 
     def _expire(self, now: float) -> list[BlockResponse]:
         over = self._active.expire(now)
         self._failures.record_ended()
-        return [notice_of(block, "expired") for block in over if block.mode != "holdout"]
+        return notices_of((block, "expired", "") for block in over)
 
     def _refresh(self, now: float) -> list[BlockResponse]:
         """Take over what other processes recorded.
@@ -277,11 +256,7 @@ class Enforcer:
         if gone is None:
             return []
         self._reconciler.release()
-        responses = [
-            notice_of(block, "expired" if block.until <= now else "removed")
-            for block in gone
-            if block.mode != "holdout"
-        ]
+        responses = notices_of((block, "expired" if block.until <= now else "removed", "") for block in gone)
         return responses + self._veto_active(now)
 
     def _end_of_other_backends(self, now: float) -> None:
@@ -320,61 +295,3 @@ class Enforcer:
             return False
         changed, self._policy.addresses = addresses != self._policy.addresses, addresses
         return changed
-
-    def _count_dropped(self, now: float) -> None:
-        """Read what the blocks have dropped, and which ports were tried though no probe was seen."""
-        dropped = self._reconciler.dropped()
-        if dropped is None:
-            return
-        self._dropped = dropped
-        held = self._reconciler.held()
-        counted = []
-        for key, found in held.items():
-            block = self._active.by_key.get(key)
-            if block is not None and self._take_count(block, found):
-                counted.append(block)
-        self._records.count(counted)
-        missing = self._active.of_mode(self.mode).keys() - held.keys()
-        if any(self._active.by_key[key].until > now + TOLERANCE for key in missing):
-            self._log.error("the backend lacks blocks that it was given; they are sent again", blocks=len(missing))
-            self._reconciler.try_reconcile(now)
-
-    def _look_once_more(self, blocks: Iterable[Block]) -> None:
-        """Read what a few blocks have dropped before they end, for nobody can read it afterwards."""
-        ending = {block.key: block for block in islice(blocks, _LAST_LOOKS) if block.mode == self.mode}
-        if ending:
-            for key, found in self._reconciler.counted(ending).items():
-                self._take_count(ending[key], found)
-
-    def _take_count(self, block: Block, found: HeldBlock) -> bool:
-        """Take over a reading; False where it says nothing new."""
-        if found.packets <= block.packets:
-            return False
-        self.stats.hit(block)
-        block.packets, block.bytes = found.packets, found.bytes
-        return True
-
-    def _count_responses(self, responses: Sequence[BlockResponse]) -> None:
-        """Count the responses, and log where a cap is reached. Blocks that end are counted as they do."""
-        counts = Counter((each.outcome, each.detail if each.outcome == "vetoed" else "") for each in responses)
-        for (outcome, veto), count in counts.items():
-            if outcome != "vetoed":
-                if outcome != "removed":
-                    self._metrics.counted(self.mode, outcome, count)
-                continue
-            self._metrics.vetoed(veto, count)
-            suppressed = self._limiter.passes(veto) if veto.endswith("-cap") else None
-            if suppressed is not None:
-                first = next(each for each in responses if each.detail == veto)
-                self._log.warning(
-                    "a cap on blocks is reached",
-                    cap=veto,
-                    src=str(first.src),
-                    port=str(first.p),
-                    refused=count,
-                    batches_not_shown=suppressed,
-                )
-
-    def _count_active(self) -> dict[str, int]:
-        held_out = sum(block.mode == "holdout" for block in list(self._active.by_key.values()))
-        return {self.mode: len(self._active.by_key) - held_out, "holdout": held_out}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -92,7 +92,7 @@ class Policy:
 
     def _block(self, request: BlockRequest, now: float, monotonic: float, plan: Plan) -> None:
         active, key, rank = self._active, key_of(request.src, request.p), min(request.rank, MAX_RANK)
-        evidence = Evidence.parse(request.why)
+        evidence = Evidence.parse(request.evidence)
         if evidence.kind not in ORDERS and (evidence.probe or rank == 0):
             probed = BlockKey(key.src, request.probed)
             self._stats.probed(probed, active.by_key.get(probed))
@@ -121,7 +121,7 @@ class Policy:
         added = Block(key, "holdout" if held else self._mode, rank, now, now + seconds)
         active.add(added)
         self._stats.added(added)
-        plan.adds[key] = Entry(added, str(request.probed), request.table_id, request.why)
+        plan.adds[key] = Entry(added, str(request.probed), request.table_id, request.evidence)
         plan.responses.append(response_to(request, *(("vetoed", "holdout") if held else ("added", ""))))
 
     def _veto(
@@ -181,6 +181,10 @@ def response_to(request: Request, outcome: str, detail: str) -> BlockResponse:
     return BlockResponse(request.reqid, request.src, request.p, outcome, detail)
 
 
-def notice_of(block: Block, outcome: str, detail: str = "") -> BlockResponse:
-    """A response about a block that no request asked for."""
-    return BlockResponse("", block.key.address, block.key.port, outcome, detail)
+def notices_of(ended: Iterable[tuple[Block, str, str]]) -> list[BlockResponse]:
+    """Responses about blocks that no request asked for, each with its outcome and detail; none of the held out."""
+    return [
+        BlockResponse("", block.key.address, block.key.port, outcome, detail)
+        for block, outcome, detail in ended
+        if block.mode != "holdout"
+    ]

@@ -34,7 +34,7 @@ class Differences:
     extends: list[TimedKey] = field(default_factory=list)
     removes: list[BlockKey] = field(default_factory=list)
     unknown: list[Block] = field(default_factory=list)
-    """What the database has never heard of, to be recorded there."""
+    """What the database does not know, to be recorded there."""
 
     def batches(self) -> Iterator[Batch]:
         """The changes, in portions."""

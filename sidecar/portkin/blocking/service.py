@@ -12,7 +12,8 @@ from portkin.errors import PortkinError
 from portkin.logs import Limiter, Log
 from portkin.worker import Queued, Worker
 from portkin.zeek.dispatcher import Handler, Part
-from portkin.zeek.messages import BlockRequest, BlockResponse, Message, UnblockRequest
+from portkin.zeek.event_codec import Message
+from portkin.zeek.messages import BlockRequest, BlockResponse, UnblockRequest
 
 MAX_BATCH = 10_000
 _TICK = 1.0

@@ -15,108 +15,19 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from portkin.bundles.manifest import Bundle, open_bundle
+from portkin.bundles.bundle_reader import Bundle, open_bundle
+from portkin.bundles.forecast_models import KIND, MODELS, SCHEMA, Model, Rules
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin.timeseries.calibration import Thresholds, followed, followed_all, share
-from portkin.timeseries.indicators import FLOOR, SIGMAS, TREND, early_warning, linear_trend, prediction_error
-from portkin.timeseries.scaling import Floats, Scaling
+from portkin.timeseries.indicators import early_warning, linear_trend, prediction_error
+from portkin.timeseries.scaling import Floats
 from portkin.timeseries.windows import predicted_rates, windows
-
-KIND = "portkin-rates"
-SCHEMA = 3
-"""1 had no `logarithm` per model, 2 thresholds that stayed as they were."""
-MODELS = "models.json"
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """One target's model: what it reads, how that is scaled, and when its indicators are alarms.
-
-    `features` begin with the target itself; `scaling` has one mean and deviation per feature. The thresholds are those
-    when training ended; they are followed for `alarms_e` and `alarms_w` alarms per 30 days (`timeseries.calibration`),
-    and stay as they are where that is 0. `usual` is the excess that one bin in a hundred exceeds.
-    """
-
-    port: Port
-    kind: str
-    file: str
-    length: int
-    features: tuple[Port, ...]
-    scaling: Scaling
-    threshold_e: float
-    threshold_w: float
-    usual: float = 1.0
-    alarms_e: float = 0.0
-    alarms_w: float = 0.0
-
-    @classmethod
-    def read(cls, fields: dict[str, Any]) -> Model:
-        """From its entry in models.json. Raises KeyError, TypeError or ValueError for a damaged one."""
-        model = cls(
-            Port.parse(fields["port"]),
-            str(fields["kind"]),
-            str(fields["file"]),
-            int(fields["length"]),
-            tuple(Port.parse(text) for text in fields["features"]),
-            Scaling(
-                np.array(fields["mean"], dtype=float),
-                np.array(fields["std"], dtype=float),
-                _flag(fields["logarithm"]),
-            ),
-            _limit(fields["threshold_e"]),
-            _limit(fields["threshold_w"]),
-            _number(fields, "usual"),
-            _number(fields, "alarms_e"),
-            _number(fields, "alarms_w"),
-        )
-        size = (len(model.features),)
-        if model.length < 1 or model.scaling.mean.shape != size or model.scaling.std.shape != size:
-            raise ValueError(f"{model.port}: length or scaling does not fit its {size[0]} features")
-        if not (np.isfinite(model.scaling.mean).all() and (model.scaling.std > 0).all()):
-            raise ValueError(f"{model.port}: its scaling is not finite and positive")
-        if model.features[0] != model.port:
-            raise ValueError(f"{model.port}: its first feature is {model.features[0]}, not itself")
-        return model
-
-    def write(self) -> dict[str, Any]:
-        """Its entry in models.json."""
-        return {
-            "port": str(self.port),
-            "kind": self.kind,
-            "file": self.file,
-            "length": self.length,
-            "features": [str(port) for port in self.features],
-            "mean": self.scaling.mean.tolist(),
-            "std": self.scaling.std.tolist(),
-            "logarithm": self.scaling.logarithm,
-            # JSON has no infinity: null is a threshold that nothing exceeds
-            "threshold_e": self.threshold_e if np.isfinite(self.threshold_e) else None,
-            "threshold_w": self.threshold_w if np.isfinite(self.threshold_w) else None,
-            "usual": self.usual,
-            "alarms_e": self.alarms_e,
-            "alarms_w": self.alarms_w,
-        }
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Common to all models of a bundle: bins, trend window, the guards of the indicators, and until when it knows."""
-
-    width: int
-    tz: str
-    trend: int = TREND
-    floor: float = FLOOR
-    sigmas: float = SIGMAS
-    synthetic: bool = False
-    until: int = 0
-    """The start of the last bin that thresholds were calibrated on; they follow the bins after it."""
 
 
 @dataclass(frozen=True)
@@ -318,26 +229,6 @@ class Forecaster:
         moves = (starts > self.rules.until) & ~np.isnan(counts).all(axis=1)
         limits_e, limits_w, _ = followed_all(self.thresholds, e, w, raw, *self._shares(), moves)
         return limits_e, limits_w
-
-
-def _number(fields: dict[str, Any], name: str) -> float:
-    """A finite number of models.json that is not negative. Raises ValueError for another."""
-    value = float(fields[name])
-    if not (np.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} is {value}")
-    return value
-
-
-def _limit(value: float | None) -> float:
-    """A threshold as models.json has it."""
-    return float("inf") if value is None else float(value)
-
-
-def _flag(value: Any) -> bool:
-    """A boolean of models.json. Raises TypeError for anything else, which would scale rates wrongly."""
-    if not isinstance(value, bool):
-        raise TypeError(f"logarithm is {value!r}, not true or false")
-    return value
 
 
 def _trim() -> None:

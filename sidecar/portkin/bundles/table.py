@@ -13,7 +13,7 @@ table: the entries that reach a cut-off. The manifest recommends one under ``cut
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -24,16 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.bundles.manifest import Manifest, open_bundle, save_packed, write_bundle
+from portkin.bundles.bundle_reader import open_bundle
+from portkin.bundles.bundle_writer import save_packed, write_bundle
+from portkin.bundles.manifest import Manifest
+from portkin.bundles.table_format import KIND, SCHEMA, UNCUT, default_path
 from portkin.errors import BundleError, CutoffError
 from portkin.net.ports import PORTS, PROTOS, Port, Proto
-
-KIND = "portkin-table"
-SCHEMA = 3
-DEFAULT_K = 32
-"""Neighbors stored per port by default."""
-UNCUT = 3
-"""How many of the nearest ports are predicted where no cut-off is known: paper 1's trade-off (VI-C)."""
 
 
 def checked_chance(value: float) -> float:
@@ -94,7 +90,7 @@ class Rows:
 
     @classmethod
     def reached(cls, ports: NDArray[np.uint16], steps: NDArray[np.uint16], distances: NDArray[np.float32]) -> Rows:
-        """The rows by the steps that a bundle stores; ValueError for arrays that are none."""
+        """The rows by the steps (n, K) that a bundle stores; ValueError for arrays that are none."""
         if ports.ndim != 1 or steps.ndim != 2 or len(ports) != len(steps):
             raise ValueError(f"shapes {ports.shape}, {steps.shape}: there is not a row of steps for each port")
         neighbors = ports[:, None] + steps
@@ -103,7 +99,7 @@ class Rows:
         return cls(ports, neighbors, distances)
 
     def steps(self) -> NDArray[np.uint16]:
-        """How far each neighbor's number lies from its port's, modulo 65536; 0 where there is no neighbor."""
+        """How far each neighbor's number lies from its port's, modulo 65536: (n, K); 0 where there is none."""
         return np.where(np.isinf(self.distances), np.uint16(0), self.neighbors - self.ports[:, None])
 
     @property
@@ -120,12 +116,16 @@ class Table:
     rows: Mapping[Proto, Rows]
 
     @classmethod
-    def load(cls, path: Path | str) -> Table:
-        """Read and verify the table bundle at ``path``. Raises BundleError, which says what is wrong and what to do."""
+    def load(cls, path: Path | str, protos: Collection[Proto] = PROTOS) -> Table:
+        """Read and verify the table bundle at ``path``, and unpack what it has of these protocols.
+
+        Raises BundleError, which says what is wrong and what to do.
+        """
         bundle = open_bundle(Path(path), kind=KIND, schema=SCHEMA)
         rows: dict[Proto, Rows] = {}
-        for proto in PROTOS:
-            if f"{proto}-ports.npy" not in bundle.files:
+        held = [proto for proto in PROTOS if f"{proto}-ports.npy" in bundle.files]
+        for proto in held:
+            if proto not in protos:
                 continue
             ports, steps, distances = (bundle.array(f"{proto}-{part}.npy") for part in ("ports", "steps", "distances"))
             try:
@@ -137,7 +137,7 @@ class Table:
             wanted = (table.k, table.method, table.horizon, checked_chance(table.cutoff or 0.0))
         except (KeyError, TypeError, ValueError, CutoffError) as error:
             raise BundleError(f"{path}: the manifest lacks what a table needs ({error!r}); build it again") from None
-        if not rows or any(part.k != wanted[0] for part in rows.values()):
+        if not held or any(part.k != wanted[0] for part in rows.values()):
             raise BundleError(f"{path}: the arrays do not fit the manifest's k = {wanted[0]}; build the table again")
         return table
 
@@ -218,7 +218,10 @@ class Table:
         return Table(self.manifest, rows)
 
     def cut(self, k: int, min_chance: float | None = None) -> tuple[int, float]:
-        """How many of the nearest ports are predicted at most, and the chance they must reach; see `predicted`."""
+        """How many of the nearest ports are predicted at most, and the chance they must reach; see `predicted`.
+
+        CutoffError where the cut-off is out of range or, above 0, the table has no chances.
+        """
         if min_chance is None:
             return (min(k, UNCUT), 0.0) if self.cutoff is None else (k, self.cutoff)
         if checked_chance(min_chance) and self.horizon is None:
@@ -249,11 +252,6 @@ class Table:
 def default_table() -> Table:
     """The table that ships with the package."""
     return Table.load(default_path())
-
-
-def default_path() -> Path:
-    """Where the table that ships with the package lies."""
-    return Path(__file__).parents[1] / "data" / "default-table"
 
 
 def write_table(

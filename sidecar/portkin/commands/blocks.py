@@ -103,7 +103,8 @@ def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: 
 
     from portkin.blocking.block import NOTE
     from portkin.net.ports import Port
-    from portkin.zeek.messages import BlockRequest, Count
+    from portkin.zeek.event_codec import Count
+    from portkin.zeek.messages import BlockRequest
 
     parsed = [Port.parse(port) for port in ports]
     evidence = f"evidence=OPERATOR {NOTE}={reason}" if reason else "evidence=OPERATOR"

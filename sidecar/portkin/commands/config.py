@@ -12,11 +12,12 @@ import click
 @click.option("--sample", is_flag=True, help="Print a file with every setting, its default and what it does.")
 def config(file: Path | None, sample: bool) -> None:
     """Check the settings file of `portkin serve` and show what is then in force."""
-    from portkin.config.checks import checks
-    from portkin.config.loading import to_yaml
     from portkin.config.schema import SAMPLE, load_config
 
     if sample:
         click.echo(SAMPLE.read_text(encoding="utf-8"), nl=False)
         return
+    from portkin.config.checks import checks
+    from portkin.config.loading import to_yaml
+
     click.echo(to_yaml(load_config(file, checks=checks())), nl=False)

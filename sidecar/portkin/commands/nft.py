@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from portkin.blocking.backends.nftables import Nftables, Place
+    from portkin.blocking.backends.nftables import Nftables
+    from portkin.blocking.backends.place import Place
 
 _file = click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
@@ -28,7 +29,7 @@ def setup(only: bool, file: Path | None) -> None:
 
     `portkin serve` does this by itself when it starts.
     """
-    from portkin.blocking.backends.nftables import setup_commands
+    from portkin.blocking.backends.nftables_setup import setup_commands
 
     if only:
         click.echo(setup_commands(_place(file)), nl=False)

@@ -68,7 +68,8 @@ async def run(config: Config, file: Path | None = None) -> None:
 
     from portkin.blocking.factory import host_of, make_blocking_service
     from portkin.blocking.reload import LimitsFile
-    from portkin.bundles.table import Table, default_path
+    from portkin.bundles.table import Table
+    from portkin.bundles.table_format import default_path
     from portkin.logs import make_log
     from portkin.metrics import Exporter, Metrics
     from portkin.rates.factory import make_rates
@@ -148,7 +149,7 @@ def make_transport(zeek: ZeekConfig) -> Transport:
 
 
 def limits_in(file: Path, config: Config) -> Callable[[], Limits]:
-    """Gives the limits that are in force since the start, then, each time, those that the file has.
+    """A function that returns the limits in force since the start, then, each time, those that the file has.
 
     Between that reading and now a table and models were loaded: an edit in the meantime must be seen as one.
     """

@@ -5,14 +5,12 @@ from __future__ import annotations
 import ssl
 
 from portkin.blocking.config import place_of
-from portkin.bundles.table import Table
 from portkin.config.schema import Checks, Config, ZeekConfig
+from portkin.zeek.peer_addresses import peer_of, tls_context, uri_of
 
 
 def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
     """TLS as the settings want it; None where the URL wants none."""
-    from portkin.zeek.transport.websocket import tls_context, uri_of
-
     files = [str(path) if path else None for path in (zeek.tls.ca, zeek.tls.certificate, zeek.tls.key)]
     return tls_context(*files) if uri_of(zeek.url).secure else None
 
@@ -31,19 +29,17 @@ def checks() -> Checks:
 
 
 def _url(config: Config) -> None:
-    from portkin.zeek.transport.websocket import uri_of  # what speaks to Zeek takes a while to load
-
     uri_of(config.zeek.url)
 
 
 def _broker(config: Config) -> None:
-    from portkin.zeek.transport.broker import peer_of
-
     peer_of(config.zeek.broker)
 
 
 def _table(config: Config) -> None:
     if config.table.path is not None:
+        from portkin.bundles.table import Table  # here, for it needs numpy
+
         Table.load(config.table.path)
 
 

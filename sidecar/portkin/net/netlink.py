@@ -19,7 +19,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _ERROR = struct.Struct("=i")
 _TYPE = 0x3FFF  # without the flags NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _READ = 1 << 17
-_TIMEOUT = 10.0
+TIMEOUT = 10.0
 
 
 class NetlinkError(OSError):
@@ -46,14 +46,14 @@ def get(protocol: int, kind: int, payload: bytes) -> Iterator[tuple[int, memoryv
 
 def _ask(protocol: int, kind: int, payload: bytes, asked: int) -> Iterator[tuple[int, memoryview]]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as opened:
-        opened.settimeout(_TIMEOUT)
+        opened.settimeout(TIMEOUT)
         opened.sendto(_HEADER.pack(_HEADER.size + len(payload), kind, asked, 1, 0) + payload, (0, 0))
         interrupted = False
         while True:
             try:
                 data = memoryview(opened.recv(_READ))
             except TimeoutError:  # it has no errno
-                raise NetlinkError(errno.ETIMEDOUT, f"the kernel did not answer within {_TIMEOUT:g} s") from None
+                raise NetlinkError(errno.ETIMEDOUT, f"the kernel did not answer within {TIMEOUT:g} s") from None
             while len(data) >= _HEADER.size:
                 length, found, flags, _, _ = _HEADER.unpack_from(data)
                 body = data[_HEADER.size : length]

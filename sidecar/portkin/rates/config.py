@@ -8,7 +8,7 @@ from typing import Literal
 
 from portkin.config.loading import setting
 from portkin.config.state_paths import state_path
-from portkin.rates.store import Closing
+from portkin.rates.closing import Closing
 
 
 @dataclass(frozen=True)

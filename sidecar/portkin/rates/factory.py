@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from portkin.logs import Log
+from portkin.net.ports import Port
+from portkin.rates.closing import Closing
 from portkin.rates.config import RatesConfig, closing_of, rates_database_path
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.reload import ModelFolder
 from portkin.rates.scorer import MAX_AHEAD, RateScorer
 from portkin.rates.service import RatesService
-from portkin.rates.store import RateStore, open_store
+from portkin.rates.store import RateStore
+from portkin.sqlite import open_or_set_aside
 from portkin.timeseries.bins import label
 
 if TYPE_CHECKING:
@@ -35,6 +39,19 @@ def make_store(config: RatesConfig, models: Forecaster, *, now: float) -> tuple[
         bins=models.history + LATE_BINS,
         closing=closing_of(config),
     )
+
+
+def open_store(
+    path: Path, now: float, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing
+) -> tuple[RateStore, str]:
+    """The database at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
+
+    def opened() -> RateStore:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return RateStore(path, width=width, tz=tz, ports=ports, bins=bins, closing=closing)
+
+    refused = "the rates database cannot be opened ({}); set rates.database to a file that can be written"
+    return open_or_set_aside(path, now, opened, refused)
 
 
 def make_rates(

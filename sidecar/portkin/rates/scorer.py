@@ -20,19 +20,12 @@ from typing import TYPE_CHECKING
 
 from portkin.logs import Limiter, Log
 from portkin.net.ports import Port
+from portkin.rates.closing import Closed
 from portkin.rates.metrics import RatesMetrics
-from portkin.rates.store import Closed, RateStore
+from portkin.rates.store import RateStore
 from portkin.timeseries.bins import label, next_start
-from portkin.zeek.messages import (
-    Count,
-    Message,
-    RateAnomaly,
-    RatesOutage,
-    RatesReport,
-    RatesResponse,
-    RatesScores,
-    RateWarning,
-)
+from portkin.zeek.event_codec import Count, Message
+from portkin.zeek.messages import RateAnomaly, RatesOutage, RatesReport, RatesResponse, RatesScores, RateWarning
 
 if TYPE_CHECKING:
     from portkin.bundles.forecast import Forecaster, Score
@@ -174,11 +167,11 @@ class RateScorer:
             self._metrics.missing(models.history - len(counts))
             return
         self._metrics.missing(0)
-        thresholds = store.thresholds(models.id, models.targets, models.thresholds)
+        thresholds = store.thresholds.read(models.id, models.targets, models.thresholds)
         scores = models.score(store.ports, counts, thresholds)
         # What nobody watched says nothing; what comes late finds the bin closed.
         if closed.known and closed.start > models.rules.until:
-            store.keep_thresholds(models.id, models.targets, models.followed(thresholds, scores))
+            store.thresholds.keep(models.id, models.targets, models.followed(thresholds, scores))
         self._metrics.scored(len(scores), self._clock() - began)
         width = timedelta(seconds=store.width)
         for first in range(0, len(scores), SCORES_PER_MESSAGE):

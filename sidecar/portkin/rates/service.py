@@ -15,7 +15,8 @@ from portkin.rates.metrics import RatesMetrics
 from portkin.rates.scorer import RateScorer
 from portkin.worker import Queued, Worker
 from portkin.zeek.dispatcher import Handler, Part
-from portkin.zeek.messages import Count, Message, RatesReport, RatesResponse
+from portkin.zeek.event_codec import Count, Message
+from portkin.zeek.messages import RatesReport, RatesResponse
 
 if TYPE_CHECKING:
     from portkin.bundles.forecast import Forecaster

@@ -10,7 +10,6 @@ There is no clock and no socket here. Times are seconds since the epoch, as Zeek
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,74 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.net.ports import Port
-from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
-from portkin.timeseries.bins import bin_start, next_start
-from portkin.timeseries.calibration import Thresholds
+from portkin.rates.closing import Closed, Closing
+from portkin.rates.store_schema import APPLICATION, SCHEMA, TABLES, THRESHOLDS
+from portkin.rates.threshold_table import ThresholdTable
+from portkin.sqlite import connect, prepare, transaction
+from portkin.timeseries.bins import bin_start, latest_starts, next_start
 from portkin.timeseries.scaling import Floats
 
-SCHEMA = 1
-_APPLICATION = 0x706B7274
-"""``pkrt``: marks our files (PRAGMA application_id)."""
-_TABLES = """
-CREATE TABLE state (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    width INTEGER NOT NULL, tz TEXT NOT NULL, open INTEGER, watching INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE nodes (node TEXT PRIMARY KEY, since REAL NOT NULL, reached REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE reports (
-    node TEXT NOT NULL, start REAL NOT NULL, until REAL NOT NULL, PRIMARY KEY (node, start)
-) WITHOUT ROWID;
-CREATE TABLE bins (start INTEGER PRIMARY KEY, known INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE counts (
-    bin INTEGER NOT NULL, proto TEXT NOT NULL, port INTEGER NOT NULL, n INTEGER NOT NULL,
-    PRIMARY KEY (bin, proto, port)
-) WITHOUT ROWID;
-CREATE TABLE counted (
-    proto TEXT NOT NULL, port INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (proto, port)
-) WITHOUT ROWID;
-"""
 _UNCOUNTED = -1
 """In place of a number: the bin was watched, and this port was not counted in it."""
-_THRESHOLDS = """
-CREATE TABLE IF NOT EXISTS thresholds (
-    model TEXT NOT NULL, proto TEXT NOT NULL, port INTEGER NOT NULL, e REAL NOT NULL, w REAL NOT NULL,
-    usual REAL NOT NULL, PRIMARY KEY (model, proto, port)
-) WITHOUT ROWID
-"""
-"""Beside `_TABLES`, so that a file of before gains it."""
 _SLACK = 0.01
 """Seconds by which stamps of the same moment may differ: Zeek's are written in milliseconds."""
 WIDEST = 31 * 86_400.0
 """Seconds of the longest report. One without counts says that a node watched and saw nothing, for so long at most."""
 
 Taken = Literal["new", "repeated", "old"]
-
-
-@dataclass(frozen=True)
-class Closing:
-    """When a bin is closed, and when it is known."""
-
-    grace: float = 120.0
-    """Seconds to wait for missing reports after a bin's end."""
-    coverage: float = 0.9
-    """The share of a bin that each node must have watched."""
-    memory: float = 86_400.0
-    """Seconds for which reports of a silent node are expected."""
-    absent: Literal["unknown", "zero"] = "unknown"
-    """How to count a bin without any probe on any port."""
-
-
-@dataclass(frozen=True)
-class Closed:
-    """A bin that was closed. ``missed`` are the nodes that watched too little of it.
-
-    ``outage``: it is unknown, and the bin before it was not.
-    """
-
-    start: int
-    known: bool
-    missed: tuple[str, ...]
-    outage: bool
 
 
 class RateStore:
@@ -95,24 +41,24 @@ class RateStore:
         """Open or create the file at ``path``, which holds the latest ``bins`` bins of these ports.
 
         A file with bins of another width or zone is emptied. Raises sqlite3.DatabaseError for a file that is
-        damaged or something else; see `open_store`.
+        damaged or something else; see `portkin.rates.factory.open_store`.
         """
         self.path = path
         self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
-        self._followed: tuple[str, Thresholds] | None = None
-        self._db = connect(path, application=_APPLICATION, what="a rates database")
+        self._db = connect(path, application=APPLICATION, what="a rates database")
         try:
             self._create()
         except BaseException:
             self._db.close()
             raise
+        self.thresholds = ThresholdTable(self._db)
 
     def _create(self) -> None:
-        prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a rates database")
+        prepare(self._db, tables=TABLES, schema=SCHEMA, application=APPLICATION, what="a rates database")
         with transaction(self._db):
-            self._db.execute(_THRESHOLDS)
+            self._db.execute(THRESHOLDS)
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
                 for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608
@@ -145,13 +91,6 @@ class RateStore:
     def reached(self) -> float | None:
         """Until when the node that is furthest ahead has reported."""
         return self._one("SELECT max(reached) FROM nodes")
-
-    def starts(self, last: int, number: int) -> list[int]:
-        """The starts of that many bins, the last of which begins at ``last``."""
-        found = [last]
-        while len(found) < number:
-            found.append(bin_start(found[-1] - 1, self.width, self.tz))
-        return found[::-1]
 
     # Counting.
 
@@ -235,7 +174,10 @@ class RateStore:
         return start if nodes and whole else None
 
     def close_bin(self, now: float) -> Closed:
-        """Close the earliest open bin; after a long silence also those that no model will read."""
+        """Close the earliest open bin; after a long silence also those that no model will read.
+
+        ValueError where none is open.
+        """
         start = self.open
         if start is None:
             raise ValueError("no bin is open")
@@ -280,7 +222,7 @@ class RateStore:
 
         n is ``number``, or less where the file does not reach back so far.
         """
-        starts = self.starts(last, number)
+        starts = latest_starts(last, number, self.width, self.tz)
         earliest = self._one("SELECT min(start) FROM bins WHERE start >= ?", starts[0])
         starts = [start for start in starts if earliest is not None and start >= earliest]
         found = np.full((len(starts), len(self.ports)), np.nan)
@@ -351,43 +293,6 @@ class RateStore:
             ],
         )
 
-    # Thresholds.
-
-    def thresholds(self, model_id: str, targets: Sequence[Port], first: Thresholds) -> Thresholds:
-        """Those of these models after the latest scored bin; ``first`` where no bin was scored by them."""
-        if self._followed is None or self._followed[0] != model_id:
-            rows = self._db.execute("SELECT proto, port, e, w, usual FROM thresholds WHERE model = ?", (model_id,))
-            held = {Port(port, proto): values for proto, port, *values in rows}
-            columns = np.array([first.e, first.w, first.usual])
-            for at, target in enumerate(targets):
-                columns[:, at] = held.get(target, columns[:, at])
-            self._followed = (model_id, Thresholds(*columns))
-        return self._followed[1]
-
-    def keep_thresholds(self, model_id: str, targets: Sequence[Port], now: Thresholds) -> None:
-        """Keep the thresholds for the next bin; those of other models are forgotten."""
-        columns = zip(targets, now.e.tolist(), now.w.tolist(), now.usual.tolist(), strict=True)
-        with transaction(self._db):
-            self._db.execute("DELETE FROM thresholds WHERE model != ?", (model_id,))
-            self._db.executemany(
-                "INSERT OR REPLACE INTO thresholds VALUES (?, ?, ?, ?, ?, ?)",
-                [(model_id, port.proto, port.number, e, w, usual) for port, e, w, usual in columns],
-            )
-        self._followed = (model_id, now)
-
 
 def _ends(starts: Sequence[int]) -> tuple[int, int]:
     return (starts[0], starts[-1]) if starts else (0, -1)
-
-
-def open_store(
-    path: Path, now: float, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing
-) -> tuple[RateStore, str]:
-    """The database at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
-
-    def opened() -> RateStore:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return RateStore(path, width=width, tz=tz, ports=ports, bins=bins, closing=closing)
-
-    refused = "the rates database cannot be opened ({}); set rates.database to a file that can be written"
-    return open_or_set_aside(path, now, opened, refused)

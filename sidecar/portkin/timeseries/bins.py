@@ -31,6 +31,7 @@ def bin_start(when: float, width: int, tz: str = "UTC") -> int:
 
     Days begin at local midnight in `tz`, so that they follow daylight saving; shorter bins are counted from
     the epoch whatever the zone, so that every zone has the same ones.
+    ValueError for a width that does not divide a day.
 
     >>> bin_start(7_199.5, HOUR)
     3600
@@ -81,6 +82,18 @@ def bin_starts(first: float, last: float, width: int, tz: str = "UTC") -> NDArra
         starts.append(start)
         start = next_start(start, width, tz)
     return np.array(starts, dtype=np.int64)
+
+
+def latest_starts(last: int, number: int, width: int, tz: str = "UTC") -> list[int]:
+    """The starts of that many bins, the last of which begins at `last`.
+
+    >>> latest_starts(7_200, 3, HOUR)
+    [0, 3600, 7200]
+    """
+    found = [last]
+    while len(found) < number:
+        found.append(bin_start(found[-1] - 1, width, tz))
+    return found[::-1]
 
 
 def label(start: int, width: int, tz: str = "UTC") -> str:

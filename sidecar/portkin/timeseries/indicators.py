@@ -33,6 +33,8 @@ def excess(value: Floats, base: Floats, floor: float, sigmas: float) -> Floats:
 def prediction_error(observed: Floats, forecast: Floats, *, floor: float = FLOOR, sigmas: float = SIGMAS) -> Floats:
     """Equation 20: E_t = max(0, (X_t - X^_t) / X^_t), the observed rate above its forecast.
 
+    Rates per bin, and E, all of one shape.
+
     With `floor=0, sigmas=0` as printed: infinite where something was observed and nothing forecast.
 
     >>> prediction_error(np.array([30.0, 12.0]), np.array([10.0, 10.0])).tolist()  # 2 is within 3 sqrt(10)
@@ -45,6 +47,8 @@ def prediction_error(observed: Floats, forecast: Floats, *, floor: float = FLOOR
 
 def early_warning(forecast: Floats, trend: Floats, *, floor: float = FLOOR, sigmas: float = SIGMAS) -> Floats:
     """Equation 21: W_t = max(0, (X^_t+1 - L_t+1) / L_t+1), the forecast above the linear trend.
+
+    Rates per bin, and W, all of one shape.
 
     The trend of falling rates may be negative; it is taken as 0 then, which the printed equation leaves open.
 

@@ -52,7 +52,7 @@ class Scaling:
         return scaled
 
     def rate(self, scaled: Floats) -> Floats:
-        """Scaled forecasts of the first feature, the target, back in counts, never negative: float64."""
+        """Scaled forecasts of the first feature, the target, back in counts, never negative: float64, same shape."""
         with np.errstate(over="ignore"):  # a forecast of infinitely many is one that nothing exceeds
             own = np.asarray(scaled, dtype=np.float64) * self.std[0] + self.mean[0]
             counts: Floats = np.maximum(np.expm1(own) if self.logarithm else own, 0.0)

@@ -14,17 +14,8 @@ from typing import Any
 from portkin import __version__
 from portkin.bundles.table import Table
 from portkin.errors import CutoffError
-from portkin.zeek.messages import (
-    PROTOCOL,
-    Count,
-    HelloRequest,
-    HelloResponse,
-    Junk,
-    Message,
-    NearestRequest,
-    NearestResponse,
-    TableChanged,
-)
+from portkin.zeek.event_codec import Count, Junk, Message
+from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 
 Handler = Callable[[Any, float], Iterable[Message]]
 """Takes a message of the class it is registered for, and the time (s); gives the messages to send."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
 from portkin.blocking.block import Block, BlockKey, key_of
 from portkin.blocking.database import BlockDatabase, Entry
-from portkin.blocking.enforcer import Intervals
+from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.protected import ProtectedAddresses
 from portkin.errors import BackendError, StorageError
@@ -659,7 +659,7 @@ def active_rows(path):
 @given(steps)
 def test_database_and_backend_never_part(tmp_path_factory, steps):
     """Whatever is asked, fails, passes and dies: all the backend holds is recorded, and ends as recorded."""
-    folder = tmp_path_factory.mktemp("books")
+    folder = tmp_path_factory.mktemp("database")
     kernel = Kernel(Clock())
     limits = Limits(never_nets=nets("198.51.100.0/24"), max_ports=3, grace=20.0)
     bench = Bench(folder, kernel, limits, clock=kernel.clock, intervals=NO_COUNT)

@@ -15,9 +15,11 @@ from portkin.blocking.backends import libnftables
 from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.libnftables import Program, find_runner
 from portkin.blocking.backends.nfnetlink_write import ElementWriter
-from portkin.blocking.backends.nftables import Nftables, Place, commands_of, setup_commands
+from portkin.blocking.backends.nftables import Nftables, commands_of
+from portkin.blocking.backends.nftables_setup import setup_commands
+from portkin.blocking.backends.place import Place
 from portkin.blocking.block import key_of
-from portkin.blocking.enforcer import Intervals
+from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.listing import Listing
 from portkin.errors import BackendError
@@ -333,7 +335,7 @@ def sent(nft):
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("prolongs", [True, False], ids=["in place", "anew"])
+@pytest.mark.parametrize("prolongs", [True, False], ids=["in place", "replaced"])
 def test_an_extension_keeps_the_count(nft, sent, tmp_path, prolongs):
     """What a block has dropped is neither lost when it is extended, nor when the table is gone; the hit is seen."""
     import time
@@ -411,7 +413,7 @@ def test_sets_that_were_emptied_are_filled_again(nft, tmp_path):
 
 @pytest.mark.root
 def test_the_program_does_what_the_library_does(nft):
-    """Without the library, nft itself makes the table, the same; its errors are told."""
+    """Without the library, nft itself makes the table, the same; its errors are reported."""
     before = ruleset()
     nft.teardown()
     by_program = Nftables(Place(), runner=Program("nft"))

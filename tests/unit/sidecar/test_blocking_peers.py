@@ -61,7 +61,7 @@ def test_a_resolver_that_hangs_holds_up_nothing(tmp_path, monkeypatch):
         return {ZEEK}
 
     peers = peers_of(bench, resolve, "zeek.example")
-    bench.enforcer._read_addresses = lambda: type(bench.addresses)(own=peers.look())
+    bench.read_addresses = lambda: type(bench.addresses)(own=peers.look())
     bench.enforcer.start()
     assert [("added", "")] == bench.ask(block("203.0.113.5", "80"))
     answer.set()

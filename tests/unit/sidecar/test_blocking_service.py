@@ -21,7 +21,8 @@ from portkin.errors import ConfigError
 from portkin.net.addresses import number_of
 from portkin.net.ports import Port
 from portkin.zeek.dispatcher import Service
-from portkin.zeek.messages import BlockResponse, Junk, parse, unparse
+from portkin.zeek.event_codec import Junk, parse, unparse
+from portkin.zeek.messages import BlockResponse
 from support.enforcing import Bench, Lines, block, nets, unblock
 
 SRC = "203.0.113.5"

@@ -14,7 +14,8 @@ import pytest
 import zeekpy
 
 from portkin.errors import TransportError
-from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Count, Event, HelloResponse, Junk, TableChanged, parse, unparse
+from portkin.zeek.event_codec import Count, Event, Junk, parse, unparse
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, HelloResponse, TableChanged
 from portkin.zeek.transport.broker import BrokerTransport, find_bindings, from_broker, to_broker
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
@@ -30,8 +31,8 @@ def broker():
         pytest.skip(str(error))
 
 
-class Heard:
-    """A listener that keeps what it is told."""
+class RecordingListener:
+    """A listener that keeps what is reported to it."""
 
     def __init__(self):
         self.items = asyncio.Queue()
@@ -60,11 +61,11 @@ class Heard:
 
 @asynccontextmanager
 async def running(transport):
-    """The transport at work, told to a `Heard`, ended at the end."""
-    heard = Heard()
-    task = asyncio.create_task(transport.run(heard))
+    """The transport at work, told to a `RecordingListener`, ended at the end."""
+    listener = RecordingListener()
+    task = asyncio.create_task(transport.run(listener))
     try:
-        yield heard
+        yield listener
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -105,12 +106,12 @@ def to(broker, port, **more):
     )
 
 
-async def say_until_heard(peer, heard, data):
+async def say_until_received(peer, listener, data):
     """Publish until it arrives: subscriptions travel after the peering is up."""
     while True:
         peer.publish(data)
         with suppress(TimeoutError):
-            return await asyncio.wait_for(heard.items.get(), 0.2)
+            return await asyncio.wait_for(listener.items.get(), 0.2)
 
 
 def test_events_travel_both_ways(broker):
@@ -119,9 +120,9 @@ def test_events_travel_both_ways(broker):
     async def scenario():
         with Peer(broker) as peer:
             transport = to(broker, peer.port)
-            async with running(transport) as heard:
-                await heard.until("connected")
-                assert unparse(HELLO) == await say_until_heard(peer, heard, to_broker(broker, unparse(HELLO)))
+            async with running(transport) as listener:
+                await listener.until("connected")
+                assert unparse(HELLO) == await say_until_received(peer, listener, to_broker(broker, unparse(HELLO)))
                 transport.send(unparse(NEWS[0]))
                 assert NEWS[0] == await peer.hear()
 
@@ -154,22 +155,22 @@ async def relay(target, port=0):
 
 
 def test_it_peers_again_after_a_loss(broker):
-    """Before there is a way, attempts fail and are told; when it is cut and joined again, events travel again."""
+    """Before there is a way, attempts fail and are reported; when it is cut and joined again, events travel again."""
 
     async def scenario():
         with Peer(broker) as peer:
             async with relay(peer.port) as port:
                 pass
             transport = to(broker, port)
-            async with running(transport) as heard:
-                await heard.until("failed")
+            async with running(transport) as listener:
+                await listener.until("failed")
                 async with relay(peer.port, port):
-                    await heard.until("connected")
-                await heard.until("lost")
-                await heard.until("failed")
+                    await listener.until("connected")
+                await listener.until("lost")
+                await listener.until("failed")
                 async with relay(peer.port, port):
-                    await heard.until("connected")
-                    assert unparse(HELLO) == await say_until_heard(peer, heard, to_broker(broker, unparse(HELLO)))
+                    await listener.until("connected")
+                    assert unparse(HELLO) == await say_until_received(peer, listener, to_broker(broker, unparse(HELLO)))
                     transport.send(unparse(NEWS[1]))
                     assert NEWS[1] == await peer.hear()
 
@@ -177,17 +178,17 @@ def test_it_peers_again_after_a_loss(broker):
 
 
 def test_what_is_sent_while_away_is_kept_up_to_the_size(broker):
-    """Of ten events sent before there is a peer the newest three are kept, and seven are told lost."""
+    """Of ten events sent before there is a peer the newest three are kept, and seven are reported lost."""
 
     async def scenario():
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         transport = to(broker, port, size=3)
-        async with running(transport) as heard:
-            await heard.until("failed")
+        async with running(transport) as listener:
+            await listener.until("failed")
             for message in NEWS:
                 transport.send(unparse(message))
-            assert 7 == heard.drops
+            assert 7 == listener.drops
             with Peer(broker, port) as peer:
                 assert NEWS[7:] == [await peer.hear() for _ in range(3)]
 
@@ -200,15 +201,15 @@ def test_junk_is_told_and_the_next_event_heard(broker):
 
     async def scenario():
         with Peer(broker) as peer:
-            async with running(to(broker, peer.port)) as heard:
-                await heard.until("connected")
-                await say_until_heard(peer, heard, to_broker(broker, unparse(HELLO)))
-                while not heard.items.empty():
-                    heard.items.get_nowait()
+            async with running(to(broker, peer.port)) as listener:
+                await listener.until("connected")
+                await say_until_received(peer, listener, to_broker(broker, unparse(HELLO)))
+                while not listener.items.empty():
+                    listener.items.get_nowait()
                 for junk in (5, "text", [1, 1, 1], [broker.Count(1), broker.Count(1), ["name"]]):
                     peer.publish(data(junk))
                 peer.publish(to_broker(broker, unparse(NEWS[2])))
-                items = [await asyncio.wait_for(heard.items.get(), 20) for _ in range(5)]
+                items = [await asyncio.wait_for(listener.items.get(), 20) for _ in range(5)]
                 assert ["not-an-event"] * 4 == [item.reason for item in items[:4] if isinstance(item, Junk)]
                 assert unparse(NEWS[2]) == items[4]
 

@@ -26,7 +26,8 @@ from portkin.doctor.facts import (
 )
 from portkin.doctor.findings import STATUS, Finding, in_words, verdict
 from portkin.rates.config import RatesConfig
-from portkin.zeek.messages import PROTOCOL, Count, StatusResponse
+from portkin.zeek.event_codec import Count
+from portkin.zeek.messages import PROTOCOL, StatusResponse
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 NEVER = timedelta(seconds=-1)

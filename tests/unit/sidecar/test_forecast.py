@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from portkin.bundles import forecast
-from portkin.bundles.forecast import Forecaster, Model, Rules
-from portkin.bundles.manifest import write_bundle
+from portkin.bundles.bundle_writer import write_bundle
+from portkin.bundles.forecast import Forecaster
+from portkin.bundles.forecast_models import Model, Rules
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import HOUR

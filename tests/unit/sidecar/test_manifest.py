@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portkin.bundles import manifest
-from portkin.bundles.manifest import open_bundle, read_manifest, save_packed, write_bundle
+from portkin import files
+from portkin.bundles import bundle_reader
+from portkin.bundles.bundle_reader import open_bundle, read_manifest
+from portkin.bundles.bundle_writer import save_packed, write_bundle
 from portkin.errors import BundleError
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,7 +77,7 @@ class TestReplacing:
     def test_replaces_its_own_kind(self, tmp_path, monkeypatch, exchange):
         """An older bundle of the same kind is replaced, and nothing else is left in the folder."""
         if not exchange:
-            monkeypatch.setattr(manifest, "_exchange", lambda one, other: False)
+            monkeypatch.setattr(files, "exchange_names", lambda one, other: False)
         write(tmp_path / "b", b"old")
 
         write(tmp_path / "b", b"new")
@@ -116,7 +118,7 @@ class TestReplacing:
         damaged."""
         path = write(tmp_path / "b", b"old")
         if not exchange:
-            monkeypatch.setattr(manifest, "_exchange", lambda one, other: False)
+            monkeypatch.setattr(files, "exchange_names", lambda one, other: False)
         # The reader opens the folder, the manifest and two files; the writer opens folders alone.
         real, seen = os.open, []
 
@@ -318,7 +320,7 @@ class TestPacked:
 
     def test_bomb(self, tmp_path, monkeypatch):
         """An array that unpacks to more than any should is not unpacked to its end."""
-        monkeypatch.setattr(manifest, "_LARGEST", 1000)
+        monkeypatch.setattr(bundle_reader, "LARGEST", 1000)
 
         with pytest.raises(BundleError, match="more than 1000 bytes"):
             self.bundle(tmp_path / "b").array("zeros.npy")

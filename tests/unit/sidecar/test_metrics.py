@@ -11,7 +11,8 @@ import pytest
 from portkin.errors import ConfigError
 from portkin.metrics import Exporter, Metrics
 from portkin.net.ports import Port
-from portkin.zeek.messages import Count, HelloResponse, Junk, NearestRequest, NearestResponse, TableChanged
+from portkin.zeek.event_codec import Count, Junk
+from portkin.zeek.messages import HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table
 
 CREATED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -12,28 +12,21 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from portkin.bundles.forecast import SCHEMA, Forecaster
+from portkin.bundles.forecast import Forecaster
+from portkin.bundles.forecast_models import SCHEMA
 from portkin.config.schema import load_config
 from portkin.errors import BundleError
 from portkin.net.ports import Port
+from portkin.rates.closing import Closing
 from portkin.rates.config import RatesConfig
 from portkin.rates.factory import make_rates
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.scorer import RateScorer
 from portkin.rates.service import NO_MODELS
-from portkin.rates.store import Closing, RateStore
+from portkin.rates.store import RateStore
 from portkin.timeseries.bins import HOUR
-from portkin.zeek.messages import (
-    Count,
-    RateAnomaly,
-    RatesOutage,
-    RatesReport,
-    RatesResponse,
-    RatesScores,
-    RateWarning,
-    parse,
-    unparse,
-)
+from portkin.zeek.event_codec import Count, parse, unparse
+from portkin.zeek.messages import RateAnomaly, RatesOutage, RatesReport, RatesResponse, RatesScores, RateWarning
 from support.enforcing import Lines
 from support.telescope import BEGIN, PORTS, SSH, TELNET, USUAL, write_means
 

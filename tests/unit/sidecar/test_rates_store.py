@@ -9,7 +9,9 @@ import pytest
 
 from portkin.errors import StorageError
 from portkin.net.ports import Port
-from portkin.rates.store import Closing, RateStore, open_store
+from portkin.rates.closing import Closing
+from portkin.rates.factory import open_store
+from portkin.rates.store import RateStore
 from portkin.timeseries.bins import HOUR
 
 SSH, TELNET, OTHER = Port(22, "tcp"), Port(23, "tcp"), Port(7, "udp")

@@ -9,15 +9,8 @@ import pytest
 from portkin import __version__
 from portkin.net.ports import Port
 from portkin.zeek.dispatcher import HELLO_LAST, Hello, Nearest, Part, Service
-from portkin.zeek.messages import (
-    Count,
-    HelloRequest,
-    HelloResponse,
-    Junk,
-    NearestRequest,
-    NearestResponse,
-    TableChanged,
-)
+from portkin.zeek.event_codec import Count, Junk
+from portkin.zeek.messages import HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table, table_with_chances
 
 
@@ -75,7 +68,7 @@ def test_a_cutoff_that_cannot_be_applied_is_answered_with_why(nearest, table):
 
 
 def test_a_new_table_is_answered_from_and_announced(nearest, tmp_path):
-    """After a replacement, Zeek is told the new id, and answers carry it."""
+    """After a replacement, Zeek gets the new id, and answers carry it."""
     other = small_table(tmp_path / "other", shift=1)
     assert [TableChanged(other.id, Count(3))] == nearest.replace(other)
     (answer,) = Service(nearest).receive(request("22/tcp", 1), now=0.0)

@@ -15,18 +15,8 @@ from portkin.metrics import Metrics
 from portkin.net.ports import Port
 from portkin.sidecar import Sidecar, TableFolder
 from portkin.zeek.dispatcher import Hello, Nearest, Part, Service
-from portkin.zeek.messages import (
-    Count,
-    Event,
-    HelloRequest,
-    HelloResponse,
-    Junk,
-    NearestRequest,
-    NearestResponse,
-    TableChanged,
-    parse,
-    unparse,
-)
+from portkin.zeek.event_codec import Count, Event, Junk, parse, unparse
+from portkin.zeek.messages import HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table
 
 REQUEST = NearestRequest("r1", Port(22, "tcp"), Count(1), -1.0)
@@ -239,7 +229,7 @@ async def watching(setting, folder):
 
 
 def test_a_new_table_in_the_folder_is_taken_into_service(setting, tmp_path):
-    """When the folder holds another table, answers come from it, and Zeek is told."""
+    """When the folder holds another table, answers come from it, and Zeek is notified."""
 
     async def scenario():
         async with watching(setting, tmp_path / "table") as (_, look):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from portkin.bundles.manifest import write_bundle
-from portkin.bundles.table import KIND, SCHEMA, Neighbors, Rows, Table, default_table, write_table
+from portkin.bundles.bundle_writer import write_bundle
+from portkin.bundles.table import Neighbors, Rows, Table, default_table, write_table
+from portkin.bundles.table_format import KIND, SCHEMA
 from portkin.errors import BundleError, CutoffError
 from portkin.net.ports import Port
 from support.tables import small_table, table_with_chances
@@ -51,6 +52,13 @@ class TestNearest:
     def test_port_never_seen(self, tmp_path, number):
         """A port that the table does not know has no neighbors; this is no error."""
         assert Neighbors((), ()) == small_table(tmp_path / "t").nearest(Port(number, "tcp"))
+
+    def test_only_some_protocols(self, tmp_path):
+        """A table can be loaded with some of its protocols, and then knows no port of the others."""
+        small_table(tmp_path / "t")
+
+        assert ["udp"] == list(Table.load(tmp_path / "t", ["udp"]).rows)
+        assert Port(22, "tcp") not in Table.load(tmp_path / "t", ["udp"])
 
     def test_protocols_are_apart(self, tmp_path):
         """53/udp is known where 53/tcp is not, and a protocol without a table knows no port."""

@@ -15,18 +15,20 @@ import pytest
 
 from portkin import __version__
 from portkin.errors import TransportError
-from portkin.zeek.messages import TO_SIDECAR, Count, Event, HelloResponse, Junk, TableChanged, unparse
+from portkin.zeek.event_codec import Count, Event, Junk, unparse
+from portkin.zeek.messages import TO_SIDECAR, HelloResponse, TableChanged
+from portkin.zeek.peer_addresses import tls_context
 from portkin.zeek.transport.backoff import STEADY
 from portkin.zeek.transport.json_v1 import encode
-from portkin.zeek.transport.websocket import WebSocketTransport, _words, tls_context
+from portkin.zeek.transport.websocket import WebSocketTransport, describe_failure
 from support.zeek_peer import ZeekPeer, zeek_peer
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
 NEWS = [TableChanged(f"table-{n}", Count(16)) for n in range(10)]
 
 
-class Heard:
-    """A listener that keeps what it is told."""
+class RecordingListener:
+    """A listener that keeps what is reported to it."""
 
     def __init__(self):
         self.items = asyncio.Queue()
@@ -51,11 +53,11 @@ class Heard:
 
 @asynccontextmanager
 async def running(transport):
-    """The transport at work, told to a `Heard`, ended at the end."""
-    heard = Heard()
-    task = asyncio.create_task(transport.run(heard))
+    """The transport at work, told to a `RecordingListener`, ended at the end."""
+    listener = RecordingListener()
+    task = asyncio.create_task(transport.run(listener))
     try:
-        yield heard
+        yield listener
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -73,11 +75,11 @@ def test_it_subscribes_and_carries_both_ways():
     async def scenario():
         async with zeek_peer() as peer:
             transport = to(peer.url)
-            async with running(transport) as heard:
-                assert ("connected", "zeek-1 (Zeek 8.0.9)") == await heard.states.get()
+            async with running(transport) as listener:
+                assert ("connected", "zeek-1 (Zeek 8.0.9)") == await listener.states.get()
                 assert ([TO_SIDECAR], [f"portkin/{__version__}"]) == (peer.topics, peer.headers)
                 await peer.say(HELLO)
-                assert unparse(HELLO) == await heard.items.get()
+                assert unparse(HELLO) == await listener.items.get()
                 transport.send(unparse(NEWS[0]))
                 assert NEWS[0] == await peer.hear()
 
@@ -85,16 +87,16 @@ def test_it_subscribes_and_carries_both_ways():
 
 
 def test_it_waits_for_a_peer_that_is_not_there_yet():
-    """Refused connections are told with the delay until the next attempt; when the peer is there, it connects."""
+    """Refused connections are reported with the delay until the next attempt; when the peer is there, it connects."""
 
     async def scenario():
         async with zeek_peer() as gone:
             port = gone.port
-        async with running(to(f"ws://127.0.0.1:{port}/")) as heard:
-            state, reason, delay = await heard.states.get()
+        async with running(to(f"ws://127.0.0.1:{port}/")) as listener:
+            state, reason, delay = await listener.states.get()
             assert ("failed", True, 0.01) == (state, "nothing listens there" in reason, delay)
             async with zeek_peer(port):
-                while (state := await heard.states.get())[0] != "connected":
+                while (state := await listener.states.get())[0] != "connected":
                     pass
 
     asyncio.run(scenario())
@@ -108,11 +110,11 @@ def test_it_connects_again_when_the_peer_comes_back():
             transport = to(peer.url)
             port = peer.port
             running_ = running(transport)
-            heard = await running_.__aenter__()
-            await heard.states.get()
-        assert "lost" == (await heard.states.get())[0]
+            listener = await running_.__aenter__()
+            await listener.states.get()
+        assert "lost" == (await listener.states.get())[0]
         async with zeek_peer(port) as again:
-            while (await heard.states.get())[0] != "connected":
+            while (await listener.states.get())[0] != "connected":
                 pass
             transport.send(unparse(NEWS[1]))
             assert NEWS[1] == await again.hear()
@@ -121,8 +123,8 @@ def test_it_connects_again_when_the_peer_comes_back():
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(("lasted", "anew"), [(STEADY, True), (0.9 * STEADY, False)])
-def test_the_delays_begin_anew_after_a_connection_that_lasted(lasted, anew):
+@pytest.mark.parametrize(("lasted", "again"), [(STEADY, True), (0.9 * STEADY, False)])
+def test_the_delays_begin_again_after_a_connection_that_lasted(lasted, again):
     """Attempts wait longer and longer while the peer is away, or accepts and hangs up; after a success less again."""
     waited, now = [], [0.0]
 
@@ -137,34 +139,34 @@ def test_the_delays_begin_anew_after_a_connection_that_lasted(lasted, anew):
         transport = to(
             f"ws://127.0.0.1:{port}/", delays=lambda: iter(range(1, 10**9)), sleep=sleep, clock=lambda: now[0]
         )
-        async with running(transport) as heard:
+        async with running(transport) as listener:
             for _ in range(3):
-                await heard.states.get()
+                await listener.states.get()
             async with zeek_peer(port):
-                while (await heard.states.get())[0] != "connected":
+                while (await listener.states.get())[0] != "connected":
                     pass
                 before = len(waited)
                 now[0] += lasted
-            while (await heard.states.get())[0] != "failed":
+            while (await listener.states.get())[0] != "failed":
                 pass
         return before
 
     before = asyncio.run(scenario())
-    assert [*range(1, before + 1), 1 if anew else before + 1] == waited[: before + 1]
+    assert [*range(1, before + 1), 1 if again else before + 1] == waited[: before + 1]
 
 
 def test_junk_frames_do_not_end_the_connection():
-    """Text that is no JSON, bytes that are no text, binary frames: each is told as junk, and the rest is heard."""
+    """Text that is no JSON, bytes that are no text, binary frames: each is junk, and the rest is received."""
 
     async def scenario():
-        async with zeek_peer() as peer, running(to(peer.url)) as heard:
-            await heard.states.get()
+        async with zeek_peer() as peer, running(to(peer.url)) as listener:
+            await listener.states.get()
             await peer.client.send("{nonsense")
             await peer.client.send(b"\xff\xfe", text=True)
             await peer.client.send(b"\x00\x01")
             await peer.client.send('{"type":"error","code":"x","context":"y"}')
             await peer.say(HELLO)
-            items = [await heard.items.get() for _ in range(5)]
+            items = [await listener.items.get() for _ in range(5)]
             assert ["not-json", "not-json", "not-json", "refused"] == [junk.reason for junk in items[:4]]
             assert unparse(HELLO) == items[4]
             assert 1 == peer.connections
@@ -173,17 +175,17 @@ def test_junk_frames_do_not_end_the_connection():
 
 
 def test_what_is_sent_while_away_is_kept_up_to_the_size_of_the_outbox():
-    """Of ten events sent before there is a peer, an outbox of three keeps the newest three; seven are told lost."""
+    """Of ten events sent before there is a peer, an outbox of three keeps the newest three; seven are reported lost."""
 
     async def scenario():
         async with zeek_peer() as gone:
             port = gone.port
         transport = to(f"ws://127.0.0.1:{port}/", size=3)
-        async with running(transport) as heard:
-            await heard.states.get()
+        async with running(transport) as listener:
+            await listener.states.get()
             for message in NEWS:
                 transport.send(unparse(message))
-            assert 7 == heard.drops
+            assert 7 == listener.drops
             async with zeek_peer(port) as peer:
                 assert NEWS[7:] == [await peer.hear() for _ in range(3)]
 
@@ -197,17 +199,17 @@ def test_a_peer_that_does_not_read_is_still_heard():
         big = TableChanged("x" * 100_000, Count(1))
         async with zeek_peer() as peer:
             transport = to(peer.url, size=5)
-            async with running(transport) as heard:
-                await heard.states.get()
+            async with running(transport) as listener:
+                await listener.states.get()
                 peer.reading.clear()
                 transport.send(unparse(NEWS[0]))
                 # Fills the socket buffers, then the outbox.
                 for _ in range(200):
                     transport.send(unparse(big))
                     await asyncio.sleep(0)
-                assert heard.drops > 0
+                assert listener.drops > 0
                 await peer.say(HELLO)
-                assert unparse(HELLO) == await heard.items.get()
+                assert unparse(HELLO) == await listener.items.get()
                 transport.send(unparse(NEWS[1]))
                 peer.reading.set()
                 while NEWS[1] != await peer.hear():
@@ -221,8 +223,8 @@ def test_a_ping_is_answered_while_nothing_else_happens():
     """Zeek ends a client that does not answer its pings; ours are answered."""
 
     async def scenario():
-        async with zeek_peer() as peer, running(to(peer.url)) as heard:
-            await heard.states.get()
+        async with zeek_peer() as peer, running(to(peer.url)) as listener:
+            await listener.states.get()
             pong = await peer.client.ping()
             await asyncio.wait_for(pong, 10)
 
@@ -249,8 +251,8 @@ def test_a_peer_that_shows_no_life_is_left():
     async def scenario():
         async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            async with running(to(f"ws://127.0.0.1:{port}/", ping=0.05)) as heard:
-                states = [await heard.states.get() for _ in range(3)]
+            async with running(to(f"ws://127.0.0.1:{port}/", ping=0.05)) as listener:
+                states = [await listener.states.get() for _ in range(3)]
             assert ["connected", "lost", "connected"] == [state[0] for state in states]
             assert "no answer to our ping" in states[1][1]
 
@@ -264,8 +266,8 @@ def test_a_peer_that_never_answers_the_close_is_left_in_time(monkeypatch):
     async def scenario():
         async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            async with asyncio.timeout(20), running(to(f"ws://127.0.0.1:{port}/")) as heard:
-                await heard.states.get()
+            async with asyncio.timeout(20), running(to(f"ws://127.0.0.1:{port}/")) as listener:
+                await listener.states.get()
 
     asyncio.run(scenario())
 
@@ -274,8 +276,8 @@ def test_a_message_in_fragments_is_whole():
     """A message that the peer sends in pieces, with a ping between them, arrives as one."""
 
     async def scenario():
-        async with zeek_peer() as peer, running(to(peer.url)) as heard:
-            await heard.states.get()
+        async with zeek_peer() as peer, running(to(peer.url)) as listener:
+            await listener.states.get()
             text = encode(TO_SIDECAR, unparse(HELLO))
 
             async def pieces():
@@ -284,21 +286,21 @@ def test_a_message_in_fragments_is_whole():
                     await peer.client.ping()
 
             await peer.client.send(pieces())
-            assert unparse(HELLO) == await heard.items.get()
+            assert unparse(HELLO) == await listener.items.get()
 
     asyncio.run(scenario())
 
 
 def test_a_peer_that_breaks_the_protocol_is_left():
-    """Bytes that are no WebSocket frame end the connection, with the reason, and it is made anew."""
+    """Bytes that are no WebSocket frame end the connection, with the reason, and it is made again."""
 
     async def scenario():
-        async with zeek_peer() as peer, running(to(peer.url)) as heard:
-            await heard.states.get()
+        async with zeek_peer() as peer, running(to(peer.url)) as listener:
+            await listener.states.get()
             peer.client.transport.write(b"\xff" * 20)
-            state, reason = await heard.states.get()
+            state, reason = await listener.states.get()
             assert ("lost", True) == (state, "1002" in reason)
-            assert "connected" == (await heard.states.get())[0]
+            assert "connected" == (await listener.states.get())[0]
 
     asyncio.run(scenario())
 
@@ -309,12 +311,12 @@ def test_requests_that_come_together_are_answered_in_one_write():
     async def scenario():
         async with zeek_peer() as peer:
             transport = to(peer.url)
-            async with running(transport) as heard:
-                await heard.states.get()
+            async with running(transport) as listener:
+                await listener.states.get()
                 chunks = []
                 received = peer.client.data_received
                 peer.client.data_received = lambda data: (chunks.append(data), received(data))
-                heard.received = lambda item: transport.send(unparse(NEWS[0]))
+                listener.received = lambda item: transport.send(unparse(NEWS[0]))
                 # One write of the peer, so one read here.
                 frames = peer.client.protocol
                 for _ in range(20):
@@ -331,8 +333,8 @@ def test_ending_closes_the_connection_properly():
 
     async def scenario():
         async with zeek_peer() as peer:
-            async with running(to(peer.url)) as heard:
-                await heard.states.get()
+            async with running(to(peer.url)) as listener:
+                await listener.states.get()
                 client = peer.client
                 for _ in range(100):
                     await peer.say(HELLO)
@@ -356,11 +358,11 @@ def test_a_peer_that_is_not_zeek_is_named_and_tried_again(ack, reason):
     async def scenario():
         other = ZeekPeer()
         good, other.ack = other.ack, ack
-        async with zeek_peer(peer=other) as peer, running(to(peer.url)) as heard:
-            state, told, _ = await heard.states.get()
+        async with zeek_peer(peer=other) as peer, running(to(peer.url)) as listener:
+            state, told, _ = await listener.states.get()
             assert ("failed", True) == (state, reason in told)
             other.ack = good
-            while (await heard.states.get())[0] != "connected":
+            while (await listener.states.get())[0] != "connected":
                 pass
 
     asyncio.run(scenario())
@@ -377,8 +379,8 @@ def test_a_web_server_that_knows_no_websocket_is_a_failure():
     async def scenario():
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            async with running(to(f"ws://127.0.0.1:{port}/")) as heard:
-                return await heard.states.get()
+            async with running(to(f"ws://127.0.0.1:{port}/")) as listener:
+                return await listener.states.get()
 
     state, told, _ = asyncio.run(scenario())
     assert ("failed", True) == (state, "404" in told)
@@ -432,8 +434,8 @@ def first_state(certificate, mine, *, ask=False):
     async def scenario():
         async with zeek_peer(tls=server_tls(certificate, ask=ask)) as peer:
             transport = to(f"wss://127.0.0.1:{peer.port}/", tls=mine)
-            async with running(transport) as heard:
-                return await asyncio.wait_for(heard.states.get(), 20)
+            async with running(transport) as listener:
+                return await asyncio.wait_for(listener.states.get(), 20)
 
     return asyncio.run(scenario())
 
@@ -478,10 +480,10 @@ def test_an_event_is_an_event_on_both_sides():
     """The listener is given events and junk, never text."""
 
     async def scenario():
-        async with zeek_peer() as peer, running(to(peer.url)) as heard:
-            await heard.states.get()
+        async with zeek_peer() as peer, running(to(peer.url)) as listener:
+            await listener.states.get()
             await peer.say(HELLO)
-            return await heard.items.get()
+            return await listener.items.get()
 
     item = asyncio.run(scenario())
     assert isinstance(item, Event) and not isinstance(item, Junk)
@@ -511,4 +513,4 @@ def test_an_event_is_an_event_on_both_sides():
 )
 def test_a_failure_is_told_with_its_likely_cause(error, words):
     """Never a bare number: what is probably wrong, and what the system said."""
-    assert _words(error).startswith(words)
+    assert describe_failure(error).startswith(words)

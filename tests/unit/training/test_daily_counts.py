@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from portkin.bundles.table import Table
 from portkin.errors import BundleError, InputError
 from portkin_training.commands.table import table as command
-from portkin_training.core.dataset import ProbesWriter, load, manifest, open_probes
+from portkin_training.core.dataset import load, manifest, open_probes
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.tables.daily import store as day_store
 from portkin_training.tables.daily.counts import count_each

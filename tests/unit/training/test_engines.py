@@ -14,7 +14,8 @@ import pytest
 
 from portkin.errors import InputError
 from portkin.net.ports import Port
-from portkin_training.core.dataset import ProbesWriter, open_probes
+from portkin_training.core.dataset import open_probes
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.run import IngestOptions, ingest

@@ -82,7 +82,7 @@ def test_one_unusable_input_among_good_ones_is_a_warning(tmp_path):
 
 def test_no_table_is_made_of_a_dataset_without_probes(tmp_path):
     """A dataset without rows is refused, and the table that is there stays as it is."""
-    from portkin_training.core.dataset import ProbesWriter
+    from portkin_training.core.dataset_writer import ProbesWriter
 
     with ProbesWriter(tmp_path / "empty"):
         pass

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from portkin.errors import InputError, OutputError
-from portkin_training.core import dataset as module
-from portkin_training.core.dataset import ProbesWriter, load, manifest, open_probes
+from portkin_training.core import dataset, dataset_writer
+from portkin_training.core.dataset import load, manifest, open_probes
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import SCHEMA, Probes
 
 DAY = 86_400_000_000
@@ -59,7 +60,7 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_parts_of_bounded_size(tmp_path, monkeypatch):
     """A long recording becomes several files; what is read back is the same."""
-    monkeypatch.setattr(module, "_ROWS", 100)
+    monkeypatch.setattr(dataset_writer, "ROWS", 100)
     chunks = [some(60, seq=60 * at) for at in range(7)]
     write(tmp_path / "d", *chunks)
     assert 4 == len([*(tmp_path / "d").glob("day=*/*.parquet")])  # 120, 120, 120, 60 rows
@@ -133,13 +134,13 @@ def test_failure_leaves_nothing(tmp_path):
     assert ["d"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_full_disk_is_told(tmp_path, monkeypatch):
+def test_full_disk_is_reported(tmp_path, monkeypatch):
     """Where the disk is full, the error names the dataset and the remedy, and nothing is left."""
 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(module.pq, "write_table", full)
+    monkeypatch.setattr(dataset_writer.pq, "write_table", full)
     with pytest.raises(OutputError, match=r"d: cannot be written .*No space left.*; make room"):
         write(tmp_path / "d", some(1))
     assert [] == [*tmp_path.iterdir()]
@@ -153,14 +154,15 @@ def test_killed_writer_leaves_no_dataset_and_the_next_one_cleans_up(tmp_path):
     program = """
         import sys, time
         import numpy as np
-        from portkin_training.core import dataset
-        dataset._ROWS = 1
+        from portkin_training.core import dataset_writer
+        from portkin_training.core.probes import Probes
+        dataset_writer.ROWS = 1
         zeros = np.zeros((1, 2), np.int64)
         one = lambda dtype: np.zeros(1, dtype)
-        with dataset.ProbesWriter(sys.argv[1]) as writer:
+        with dataset_writer.ProbesWriter(sys.argv[1]) as writer:
             for _ in range(3):
-                writer.write(dataset.Probes(one(np.int64), one(np.int64), zeros, zeros, one(np.uint16),
-                                           one(np.uint16), one(np.uint8), one(np.uint8)))
+                writer.write(Probes(one(np.int64), one(np.int64), zeros, zeros, one(np.uint16),
+                                    one(np.uint16), one(np.uint8), one(np.uint8)))
             print("written", flush=True)
             time.sleep(60)
     """
@@ -233,12 +235,10 @@ def test_a_dataset_that_is_replaced_while_it_is_read_is_read_whole(tmp_path, mon
     def replaced_after(where):
         found = manifest(where)
         if sizes:
-            with monkeypatch.context() as unpatched:
-                unpatched.setattr(module, "manifest", manifest)  # the writer looks at it too
-                write(path, some(sizes.pop(0)), force=True)
+            write(path, some(sizes.pop(0)), force=True)
         return found
 
-    monkeypatch.setattr(module, "manifest", replaced_after)
+    monkeypatch.setattr(dataset, "manifest", replaced_after)
     found = read(path)
     assert 200 + times - 1 == (found if isinstance(found, int) else len(found))
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from portkin.net.ports import Port
 from portkin_training.commands.rates import rates as command
-from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.rates.series import rate_series as series
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from portkin.bundles.forecast import Forecaster, Rules
-from portkin.bundles.manifest import read_manifest
+from portkin.bundles.bundle_reader import read_manifest
+from portkin.bundles.forecast import Forecaster
+from portkin.bundles.forecast_models import Rules
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, HOUR

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from portkin.errors import InputError
 from portkin_training.commands.replay import replay as command
 from portkin_training.commands.table import table
-from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"

@@ -16,7 +16,7 @@ from portkin.bundles.table import Rows, Table, default_table, write_table
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin_training.commands.table import table as command
-from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.tables.drawing import closest_pairs
 from portkin_training.tables.exports import export

@@ -47,7 +47,7 @@ def counted_sequential(
     until: int | None,
     engine: Engine,
 ) -> tuple[NDArray[np.int64], int] | None:
-    """The sums of equation 3 from whichever was given; probes only up to the second `until`."""
+    """The sums of equation 3 (ports, ports) from whichever was given; probes only up to the second `until`."""
     if sequential is not None:
         from portkin_training.rates.series import sequential as sequences
 

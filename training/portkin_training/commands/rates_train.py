@@ -43,7 +43,7 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
     """
     if options["work"] is None:
         raise click.UsageError("give --work, a folder for results; a run that was killed goes on from them")
-    from portkin.bundles.forecast import Rules
+    from portkin.bundles.forecast_models import Rules
     from portkin_training.rates import rolling, ship
     from portkin_training.rates.choice import TOLERANCE, choose
     from portkin_training.rates.models.registry import TRIED

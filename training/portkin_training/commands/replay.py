@@ -76,7 +76,8 @@ def replay(
     """
     from rich.console import Console
 
-    from portkin.bundles.table import DEFAULT_K, Table, default_table
+    from portkin.bundles.table import Table, default_table
+    from portkin.bundles.table_format import DEFAULT_K
     from portkin_training.evaluation import text
     from portkin_training.evaluation.held_out_replay import replay_held_out
     from portkin_training.evaluation.inputs import all_captures

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin.bundles.table import DEFAULT_K, Neighbors, Table, default_path
+from portkin.bundles.table_format import DEFAULT_K, default_path
 from portkin.net.ports import PROTOS, Port, service_name
 from portkin_training.commands.checks import a_number, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.table_update import half_life_option, update
 
 if TYPE_CHECKING:
+    from portkin.bundles.table import Neighbors, Table
     from portkin.net.ports import Proto
     from portkin_training.core.engine import Engine
 
@@ -127,8 +128,10 @@ def build(
 @json_option
 def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
     """Show the nearest ports of each PORT, written as 80, 80/tcp or 53/udp."""
+    from portkin.bundles.table import Table
+
     asked = [Port.parse(text) for text in ports]
-    loaded = Table.load(folder)
+    loaded = Table.load(folder, {port.proto for port in asked})
     found = {port: loaded.nearest(port, k) for port in asked}
     if as_json:
         click.echo(
@@ -178,6 +181,8 @@ def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
 @json_option
 def info(folder: Path, as_json: bool) -> None:
     """Say what a table is: when and from what it was made, with which options, and what was counted."""
+    from portkin.bundles.table import Table
+
     loaded = Table.load(folder)  # verifies every byte
     if as_json:
         click.echo(loaded.manifest.to_json(), nl=False)
@@ -226,6 +231,7 @@ def plot(folder: Path, output: Path, pairs: int, width: float, proto: Proto) -> 
     Of a table by kin: the pairs between which most scanners are expected to step, and the chance that one does. Of
     another: the smallest dissimilarities, as Figure 9 of the paper.
     """
+    from portkin.bundles.table import Table
     from portkin_training.tables.drawing import plot_closest
 
     if output.suffix.lower() not in (".svg", ".png", ".pdf"):
@@ -240,6 +246,7 @@ def plot(folder: Path, output: Path, pairs: int, width: float, proto: Proto) -> 
 @click.option("--format", "form", type=click.Choice(["csv", "graphml", "zeek"]), help="Default: by the file's suffix.")
 def export(folder: Path, output: Path, form: str | None) -> None:
     """Write a table as CSV (.csv), GraphML (.graphml) or a file for Zeek's Input framework (.tsv)."""
+    from portkin.bundles.table import Table
     from portkin_training.tables import exports
 
     suffixes = {suffix: name for name, (suffix, _) in exports.FORMATS.items()}

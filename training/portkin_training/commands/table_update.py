@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin.bundles.table import DEFAULT_K, KIND, SCHEMA
+from portkin.bundles.table_format import DEFAULT_K, KIND, SCHEMA
 from portkin.errors import BundleError
 from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number
@@ -87,7 +87,8 @@ def update(
 
 def _made_by(table: Path) -> dict[str, Any]:
     """The options by which the table was made; none where there is no table, BundleError for something else."""
-    from portkin.bundles.manifest import read_manifest, refuse_foreign
+    from portkin.bundles.bundle_reader import read_manifest
+    from portkin.bundles.bundle_writer import refuse_foreign
 
     refuse_foreign(table, KIND)
     for schema in (SCHEMA, SCHEMA - 1):  # an older table is replaced, and its options hold

@@ -10,7 +10,8 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 
-from portkin.bundles.table import DEFAULT_K, Rows
+from portkin.bundles.table import Rows
+from portkin.bundles.table_format import DEFAULT_K
 from portkin.net.ports import Proto
 from portkin_training.core.groups import By
 from portkin_training.core.history import History, read_history, within

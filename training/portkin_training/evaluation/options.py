@@ -103,8 +103,10 @@ def oracle_of(events: Events, options: ReplayOptions) -> float | None:
 def frontiers_of(
     events: Events, table: Table, predictors: Mapping[str, Matrix], options: ReplayOptions
 ) -> dict[str, list[Point]]:
-    """The frontier of the table and of each of the other `predictors`, and the oracle's last; none for more events
-    than the oracle is computed for."""
+    """The frontier of the table and of each of the other `predictors`, int32 (CODES, >= k), and the oracle's last.
+
+    None for more events than the oracle is computed for.
+    """
     if not 0 < len(events) <= LONGEST:
         return {}
     window = options.sweep.headline[1]

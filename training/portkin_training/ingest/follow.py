@@ -14,7 +14,8 @@ from typing import BinaryIO
 import numpy as np
 
 from portkin.errors import InputError
-from portkin_training.core.dataset import ProbesWriter, manifest
+from portkin_training.core.dataset import manifest
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import detect, read_input, session_us

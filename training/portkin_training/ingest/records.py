@@ -147,7 +147,7 @@ class Decoder:
 
 
 def contexts(rows: Rows, kept: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The contexts of some rows, as of `core.context`; 0 where their input names none."""
+    """The contexts of the rows `kept` (n,), as of `core.context`: (n,); 0 where their input names none."""
     found = np.zeros(len(kept), np.int64)
     for name in CONTEXT:
         if name in rows.columns:

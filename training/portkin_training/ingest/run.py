@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest import probe_definition

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.bundles.forecast import Rules
+from portkin.bundles.forecast_models import Rules
 from portkin.timeseries.calibration import (
     LEAST,
     LEAST_USUAL,
@@ -131,7 +131,7 @@ def calibrate(
 
 
 def warning_worth(observed: Floats, w: Floats, half: int, alarms_per_month: float, rules: Rules) -> Worth:
-    """Whether W foretells high bins from bin `half` on, with a threshold that follows it all along.
+    """Whether W (n,) predicts high bins of the observed rates (n,) from bin `half` on; its threshold follows it.
 
     At `WARNINGS` times the stated rate, at most one bin in ten.
     """

@@ -155,7 +155,7 @@ def moving_average(rates: Floats, m: int) -> Floats:
 
 
 def distance(one: Floats, other: Floats) -> float:
-    """The dynamic time warping distance of two series, unknown values as zero.
+    """The dynamic time warping distance of two series, (n,) and (m,), unknown values as zero.
 
     Exact, where the paper takes an approximation (its reference 32).
     """

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from portkin.bundles.forecast import Model, Rules
+from portkin.bundles.forecast_models import Model, Rules
 from portkin.net.ports import Port
 from portkin.timeseries.scaling import Scaling
 from portkin_training.core.engine import DUCKDB, Engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portkin.bundles.forecast import Rules
+from portkin.bundles.forecast_models import Rules
 from portkin_training.rates.calibrate import indicators, warning_worth
 from portkin_training.rates.models.task import Split
 from portkin_training.rates.report import by_port

@@ -25,7 +25,7 @@ MOST_IN_A_DAY = 1000
 
 
 def myself(history: History, k: int) -> Matrix:
-    """The probed port alone: *MySelf* of paper 1 (VI-B)."""
+    """The probed port alone: *MySelf* of paper 1 (VI-B). int32 (CODES, k), as all of these."""
     return np.full((CODES, k), -1, np.int32)
 
 
@@ -42,7 +42,7 @@ def euclidean(history: History, k: int) -> Matrix:
 
 
 def most_popular(history: History, k: int) -> Matrix:
-    """The ports that most sources probed, the same after every port but that port itself."""
+    """The ports that most sources probed, the same after every port but that port itself: (CODES, k)."""
     _, code = history.visits()
     matrix = np.full((CODES, k), -1, np.int32)
     for first in (0, PORTS):
@@ -57,20 +57,20 @@ def most_popular(history: History, k: int) -> Matrix:
 
 
 def successors_by_count(history: History, k: int) -> Matrix:
-    """The ports that followed most often, directly."""
+    """The ports that followed most often, directly: (CODES, k)."""
     steps = history.steps()
     return most_counted(steps.before * CODES + steps.after, k)
 
 
 def successors_by_sources(history: History, k: int) -> Matrix:
-    """The ports that followed directly for most sources."""
+    """The ports that followed directly for most sources: (CODES, k)."""
     steps = history.steps()
     once = np.unique(np.column_stack([steps.group, steps.before * CODES + steps.after]), axis=0)
     return most_counted(once[:, 1], k)
 
 
 def together_in_a_day(history: History, k: int) -> Matrix:
-    """The ports that the same source probed on the same day (UTC), for most sources and days."""
+    """The ports that the same source probed on the same day (UTC), for most sources and days: (CODES, k)."""
     days = history.ts // DAY_US
     seen = np.unique(np.column_stack([history.group, days, history.code // PORTS, history.code]), axis=0)
     edge = np.flatnonzero((seen[1:, :3] != seen[:-1, :3]).any(axis=1)) + 1

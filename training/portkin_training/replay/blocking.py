@@ -49,6 +49,7 @@ class Sweep:
     headline: tuple[int, float] = (3, 20_000.0)
 
     def __post_init__(self) -> None:
+        """ValueError, which names them, for K or T out of range or order."""
         if len(self.windows) >= kernel.PROVED:
             raise ValueError(f"{len(self.windows)} windows in one replay; at most {kernel.PROVED - 1}")
         for name, values, least in (("K", self.ks, 0), ("T", self.windows, 1e-6)):
@@ -130,6 +131,7 @@ class Replay:
     """
 
     def __init__(self, matrix: np.ndarray, sweep: Sweep, *, capacity: int = 1 << 12, lanes: int = LANES) -> None:
+        """ValueError for a matrix of another shape."""
         deepest = sweep.ks[-1]
         if matrix.shape[0] != CODES or matrix.shape[1] < deepest:
             raise ValueError(f"K = {deepest} needs a matrix ({CODES}, >= {deepest}), not {matrix.shape}")

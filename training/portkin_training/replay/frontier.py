@@ -83,7 +83,7 @@ def cut_matrix(matrix: Matrix, chances: Floats, cutoff: float) -> Matrix:
 
 def usual_cutoffs(events: Events, matrix: Matrix, chances: Floats, most: int = CUTS) -> list[float]:
     """Cut-offs, ascending, at which the number of entries that are asked for by these events grows by equal factors;
-    1 as well, which cuts everything short of certainty."""
+    1 as well, which cuts everything short of certainty. `matrix` and `chances` are (CODES, K)."""
     asked = np.bincount(np.unique(events.group[events.act] * CODES + events.code[events.act]) % CODES, minlength=CODES)
     rows = np.flatnonzero(asked)
     here = matrix[rows] >= 0

@@ -13,8 +13,10 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from portkin.bundles.manifest import MANIFEST, refuse_foreign
-from portkin.bundles.table import KIND, Table, write_table
+from portkin.bundles.bundle_writer import refuse_foreign
+from portkin.bundles.manifest import MANIFEST
+from portkin.bundles.table import Table, write_table
+from portkin.bundles.table_format import KIND
 from portkin.errors import InputError
 from portkin.net.ports import Proto
 from portkin_training.core.dataset import manifest, open_probes

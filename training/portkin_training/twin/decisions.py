@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from portkin.bundles.table import DEFAULT_K, Table
+from portkin.bundles.table import Table
+from portkin.bundles.table_format import DEFAULT_K
 from portkin.net.addresses import Nets
 from portkin.net.ports import Port
 from portkin_training.core.protocols import port_of

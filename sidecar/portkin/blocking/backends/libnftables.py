@@ -51,6 +51,7 @@ class Library:
         library.nft_ctx_buffer_error(self._context)
 
     def run(self, commands: str) -> None:
+        """Run the commands in one transaction. Raises BackendError, with what the library says."""
         if self._library.nft_run_cmd_from_buffer(self._context, commands.encode("ascii")):
             raise BackendError(_message(self._library.nft_ctx_get_error_buffer(self._context).decode(errors="replace")))
 
@@ -67,6 +68,7 @@ class Program:
         self.name = path
 
     def run(self, commands: str) -> None:
+        """Run the commands in one transaction. Raises BackendError, with what the program says."""
         try:
             ended = subprocess.run(  # noqa: S603  (a fixed program; the commands go to its standard input)
                 [self.name, "-f", "-"],

@@ -47,7 +47,8 @@ def elements(table: str, name: str) -> list[Element]:
     """All elements of a set of the ``inet`` family.
 
     While a set grows, the kernel moves its elements, and a dump then has some twice and lacks others; it is read
-    again until that is not so. Raises NetlinkError, with ENOENT where there is no such set.
+    again until that is not so. Raises NetlinkError, with ENOENT where there is no such set, and Interrupted
+    for one that never stands still.
     """
     payload = _set_of(table, name)
     for _ in range(_ROUNDS):

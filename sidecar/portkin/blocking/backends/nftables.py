@@ -16,43 +16,36 @@ library takes half a millisecond for a batch, and copies every element of every 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock, TimedKey
 from portkin.blocking.backends.libnftables import Runner, find_runner
 from portkin.blocking.backends.nfnetlink import Element, counter, element, elements
 from portkin.blocking.backends.nfnetlink_write import Change, Command, ElementWriter
-from portkin.blocking.backends.nftables_table import MARK, TableState, dropping_sets, read_table
+from portkin.blocking.backends.nftables_setup import (
+    CHAIN,
+    COUNTER,
+    MARK,
+    SETS,
+    declared,
+    setup_commands,
+    teardown_commands,
+)
+from portkin.blocking.backends.nftables_table import TableState, dropping_sets, read_table
+from portkin.blocking.backends.place import Place
 from portkin.blocking.block import BlockKey, Mode, key_of
 from portkin.errors import BackendError
 from portkin.net.addresses import MAPPED, Address
-from portkin.net.ports import Port, Proto
+from portkin.net.ports import Port
 
 T = TypeVar("T")
-Hook = Literal["prerouting", "input", "forward"]
-SETS: dict[str, tuple[Proto, int]] = {"tcp4": ("tcp", 4), "tcp6": ("tcp", 6), "udp4": ("udp", 4), "udp6": ("udp", 6)}
-"""Each set: protocol and IP version."""
-COUNTER = "dropped"
-CHAIN = "scanners"
 _PARTS = frozenset({("chain", CHAIN), ("object", COUNTER), *(("set", name) for name in SETS)})
 _OTHER_TYPE = ("File exists", "datatype mismatch")
 """What the kernel (EEXIST) and nft say of a set that has another type than the one to be added; never translated."""
 _NOBODY: dict[int, Address] = {4: IPv4Address("240.0.0.1"), 6: IPv6Address("100::1")}
 """Addresses that no packet comes from: reserved (RFC 1112, section 4), and discarded (RFC 6666)."""
 _TRIAL_KEYS = [key_of(_NOBODY[version], Port(1, proto)) for proto, version in SETS.values()]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in the kernel: the names and numbers that an operator chooses."""
-
-    table: str = "portkin"
-    hook: Hook = "prerouting"
-    priority: int = -310
-    size: int = 200_000
-    """Elements that one set may hold."""
 
 
 class Nftables:
@@ -86,10 +79,10 @@ class Nftables:
         state = self._ours()
         if state is None:
             # Fails where somebody else has created one meanwhile.
-            self._runner.run(f"create {_declared(self._place.table)}")
+            self._runner.run(f"create {declared(self._place.table)}")
         elif state.dormant:
             # By itself: the kernel takes no chains in the transaction that switches a table on.
-            self._runner.run(f"add {_declared(self._place.table)}")
+            self._runner.run(f"add {declared(self._place.table)}")
         try:
             self._runner.run(setup_commands(self._place))
         except BackendError as error:
@@ -143,7 +136,7 @@ class Nftables:
         return {key: HeldBlock(*there[1:]) for key, there in found.items() if there is not None}
 
     def dropped(self) -> Dropped:
-        """What the table's rules have dropped since the table was created."""
+        """What the table's rules have dropped since the table was created. BackendError where it is not there."""
         counted = _read(counter, self._place.table, COUNTER)
         if counted is None:
             raise BackendError(
@@ -224,35 +217,6 @@ class Nftables:
             raise BackendError(f"nftables: blocks cannot be written ({error.strerror or error})") from None
 
 
-def setup_commands(place: Place) -> str:
-    """The nft commands that create the table, and keep what its sets hold.
-
-    The chain is recreated, since a chain's hook and priority cannot be changed.
-    """
-    table = f"inet {place.table}"
-    lines = [f"add {_declared(place.table)}".rstrip()]
-    for name, (_, version) in SETS.items():
-        lines.append(
-            f"add set {table} {name} "
-            f"{{ type ipv{version}_addr . inet_service; flags timeout; size {place.size}; counter; }}"
-        )
-    lines += [
-        f"add counter {table} {COUNTER}",
-        f"add chain {table} {CHAIN}",
-        f"delete chain {table} {CHAIN}",
-        f"add chain {table} {CHAIN} {{ type filter hook {place.hook} priority {place.priority}; policy accept; }}",
-    ]
-    for name, (proto, version) in SETS.items():
-        address = "ip saddr" if version == 4 else "ip6 saddr"
-        lines.append(f"add rule {table} {CHAIN} {address} . {proto} dport @{name} counter name {COUNTER} drop")
-    return "\n".join(lines) + "\n"
-
-
-def teardown_commands(place: Place) -> str:
-    """The nft commands that delete the table, whether or not it exists."""
-    return f"add table inet {place.table}\ndelete table inet {place.table}\n"
-
-
 def commands_of(batch: Batch, *, prolongs: bool) -> Iterator[Command]:
     """What to do with the elements for a batch.
 
@@ -297,11 +261,6 @@ def _set_and_key(key: BlockKey) -> tuple[str, bytes]:
     if key.src >> 32 == 0xFFFF:
         return f"{proto}4", address[12:] + number.to_bytes(2, "big") + b"\0\0"
     return f"{proto}6", address + number.to_bytes(2, "big") + b"\0\0"
-
-
-def _declared(table: str) -> str:
-    """Our table, with its mark."""
-    return f'table inet {table} {{ comment "{MARK}"; }}\n'
 
 
 def _read(read: Callable[..., T], *args: str | bytes) -> T:

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from portkin.blocking.backends.nfnetlink import NETLINK_NETFILTER
+from portkin.blocking.backends.nftables_setup import MARK
 from portkin.net.netlink import Interrupted, attribute, attributes, dump, sequence
 
-MARK = "portkin: do not edit"
-"""The comment on our table."""
 _SUBSYSTEM = 10 << 8
 _GETTABLE, _GETCHAIN, _GETRULE, _GETSET, _GETOBJ, _GETFLOWTABLE = (_SUBSYSTEM | kind for kind in (1, 4, 7, 10, 19, 23))
 _GENMSG = b"\1\0\0\0"  # family inet, version 0, no resource
@@ -88,7 +87,7 @@ def _names(table: str, kind: str) -> Iterator[str]:
 def _listed(request: int, table: str = "") -> list[memoryview]:
     """Everything of this kind in the ``inet`` family; read again where it changed meanwhile.
 
-    ``table`` spares the kernel what is in other tables, as far as it looks at that.
+    ``table`` keeps the kernel from listing other tables, where it heeds that.
     """
     payload = _GENMSG + (attribute(_TABLE, table.encode() + b"\0") if table else b"")
     for _ in range(_ROUNDS - 1):

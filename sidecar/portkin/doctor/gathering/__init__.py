@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from portkin.bundles.manifest import read_manifest
-from portkin.bundles.table import Table, default_path
+from portkin.bundles.bundle_reader import read_manifest
+from portkin.bundles.table import Table
+from portkin.bundles.table_format import default_path
 from portkin.config.checks import checks
 from portkin.config.schema import Config, load_config
 from portkin.doctor.facts import BundleFacts, Facts, SettingsFile
@@ -67,11 +68,12 @@ def _models(config: Config) -> BundleFacts | None:
     path = config.rates.model
     if path is None:
         return None
-    from portkin.bundles import forecast  # onnxruntime is not small
+    from portkin.bundles.forecast import Forecaster  # onnxruntime is not small
+    from portkin.bundles.forecast_models import KIND, SCHEMA
 
     try:
-        models = forecast.Forecaster.load(path)
-        created = read_manifest(path, kind=forecast.KIND, schema=forecast.SCHEMA).created
+        models = Forecaster.load(path)
+        created = read_manifest(path, kind=KIND, schema=SCHEMA).created
     except BundleError as error:
         return BundleFacts(path, error=str(error))
     return BundleFacts(path, models.id, created, f"of {len(models.ports)} ports")

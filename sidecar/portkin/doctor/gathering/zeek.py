@@ -17,11 +17,12 @@ from portkin.config.checks import tls_of
 from portkin.config.schema import ZeekConfig
 from portkin.doctor.facts import Connection, ZeekAnswers
 from portkin.doctor.redaction import shown_url
-from portkin.zeek.messages import TO_STATUS, TO_ZEEK, Event, Junk, StatusRequest, StatusResponse, parse, unparse
-from portkin.zeek.transport.broker import peer_of
+from portkin.zeek.event_codec import Event, Junk, parse, unparse
+from portkin.zeek.messages import TO_STATUS, TO_ZEEK, StatusRequest, StatusResponse
+from portkin.zeek.peer_addresses import peer_of, uri_of
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode, subscription
 from portkin.zeek.transport.link import Link, open_link
-from portkin.zeek.transport.websocket import is_refused, uri_of
+from portkin.zeek.transport.websocket import is_refused
 
 _AGAIN = 0.5
 """Seconds between questions until one is answered: the first publishes after subscribing can be lost."""

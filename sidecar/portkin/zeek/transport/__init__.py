@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from portkin.zeek.messages import Event, Junk
+from portkin.zeek.event_codec import Event, Junk
 
 
 class Listener(Protocol):
-    """Who is told what happens on a transport, within the event loop. Nothing here may block or raise."""
+    """What a transport reports to, within the event loop. Nothing here may block or raise."""
 
     def connected(self, peer: str) -> None:
         """The way is open: what is sent from now on reaches the peer."""

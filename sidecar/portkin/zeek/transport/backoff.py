@@ -21,7 +21,7 @@ def backoff(first: float, cap: float, rng: random.Random) -> Iterator[float]:
 
 
 class Delays:
-    """The delays of one connection that is tried for ever; they begin anew after a success.
+    """The delays of one connection that is tried for ever; they begin again after a success.
 
     A peer that accepts a connection and ends it at once is not tried more often than one that is away.
     """

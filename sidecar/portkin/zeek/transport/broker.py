@@ -18,12 +18,13 @@ from functools import lru_cache
 from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 import zeekpy
 
 from portkin.errors import TransportError
-from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Event, Junk
+from portkin.zeek.event_codec import Event, Junk
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK
+from portkin.zeek.peer_addresses import peer_of
 from portkin.zeek.transport import Listener
 from portkin.zeek.transport.backoff import Delays
 
@@ -116,19 +117,6 @@ class BrokerTransport:
                 delay = self._delays.failed()
                 listener.failed(repr(item), delay)
                 await self._sleep(delay)
-
-
-def peer_of(address: str) -> tuple[str, int]:
-    """Host and port of ``host:port``. TransportError for what can be none."""
-    host, _, port = address.rpartition(":")
-    try:
-        urlsplit(f"//{address}")  # ValueError for brackets that do not hold an IPv6 address
-        host.encode("idna")
-        if host and port.isdigit() and int(port) < 65536:
-            return host.strip("[]"), int(port)
-    except ValueError:
-        pass
-    raise TransportError(f"{address!r} is no Broker address; write host:port, as 127.0.0.1:27760")
 
 
 def _pass_on(poll: Callable[[], list[Any]], take: Callable[[Any], None]) -> None:

@@ -38,15 +38,15 @@ _CONTENT = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 class Link(asyncio.Protocol):
     """A client's end of a WebSocket. Reads always, whatever the peer does; `open_link` makes one.
 
-    ``heard`` gets every message, undecoded: broken UTF-8 is for it to judge and ends nothing. ``outbox`` is what
+    ``on_message`` gets every message, undecoded: broken UTF-8 is for it to judge and ends nothing. ``outbox`` is what
     is written whenever the peer has room; None for nothing. ``opened`` is done after the handshake, ``closed``
     has the reason when the connection is over.
     """
 
-    def __init__(self, uri: WebSocketURI, heard: Callable[[bytes], None], ping: float) -> None:
+    def __init__(self, uri: WebSocketURI, on_message: Callable[[bytes], None], ping: float) -> None:
         loop = asyncio.get_running_loop()
         self._protocol = ClientProtocol(uri, max_size=LARGEST)
-        self._heard = heard
+        self._on_message = on_message
         self._ping_every = ping
         self._pinged: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -137,7 +137,7 @@ class Link(asyncio.Protocol):
                 if event.fin:
                     message = b"".join(self._parts)
                     self._parts.clear()
-                    self._heard(message)
+                    self._on_message(message)
             elif event.opcode is Opcode.PONG and event.data == self._pinged:
                 self._pinged = None
         if not self.opened.done():
@@ -186,12 +186,12 @@ class Link(asyncio.Protocol):
 
 
 async def open_link(
-    uri: WebSocketURI, tls: ssl.SSLContext | None, heard: Callable[[bytes], None], *, ping: float = PING
+    uri: WebSocketURI, tls: ssl.SSLContext | None, on_message: Callable[[bytes], None], *, ping: float = PING
 ) -> Link:
     """Connect to the address. Raises OSError, TimeoutError or websockets' InvalidHandshake."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(OPEN_TIMEOUT):
-        _, link = await loop.create_connection(lambda: Link(uri, heard, ping), uri.host, uri.port, ssl=tls)
+        _, link = await loop.create_connection(lambda: Link(uri, on_message, ping), uri.host, uri.port, ssl=tls)
         try:
             await link.opened
         except BaseException:

@@ -8,14 +8,14 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from errno import ECONNREFUSED
-from pathlib import Path
 from typing import Any
 
-from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
-from websockets.uri import WebSocketURI, parse_uri
+from websockets.exceptions import InvalidHandshake, WebSocketException
 
 from portkin.errors import TransportError
-from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, Event, Junk
+from portkin.zeek.event_codec import Event, Junk
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK
+from portkin.zeek.peer_addresses import no_address, uri_of
 from portkin.zeek.transport import Listener
 from portkin.zeek.transport.backoff import Delays
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode, subscription
@@ -46,7 +46,7 @@ class WebSocketTransport:
     ) -> None:
         self._uri = uri_of(url)
         if self._uri.secure != (tls is not None):
-            raise _no_address(url)
+            raise no_address(url)
         self._url = url
         self._tls = tls
         self._delays = Delays(delays, clock)
@@ -72,7 +72,7 @@ class WebSocketTransport:
                 link, peer = await self._open(listener)
             except (OSError, TimeoutError, WebSocketException, TransportError) as error:
                 delay = self._delays.failed()
-                listener.failed(_words(error), delay)
+                listener.failed(describe_failure(error), delay)
                 await self._sleep(delay)
                 continue
             self._delays.connected()
@@ -90,16 +90,16 @@ class WebSocketTransport:
             await self._sleep(self._delays.lost())
 
     async def _open(self, listener: Listener) -> tuple[Link, str]:
-        """Connect and subscribe; returns when Zeek has acknowledged, so that nothing is sent before it is heard."""
+        """Connect and subscribe; returns when Zeek has acknowledged: what is sent earlier is lost."""
         first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def heard(message: bytes) -> None:
+        def on_message(message: bytes) -> None:
             if first.done():
                 listener.received(decode(message))
             else:
                 first.set_result(message)
 
-        link = await open_link(self._uri, self._tls, heard, ping=self._ping)
+        link = await open_link(self._uri, self._tls, on_message, ping=self._ping)
         try:
             link.say(subscription([TO_SIDECAR]).encode())
             either: set[asyncio.Future[Any]] = {first, link.closed}
@@ -122,43 +122,7 @@ class WebSocketTransport:
         return link, f"{endpoint} (Zeek {version})"
 
 
-def uri_of(url: str) -> WebSocketURI:
-    """The parts of a WebSocket's address. TransportError for what can be none."""
-    try:
-        uri = parse_uri(url)
-        uri.host.encode("idna")
-    except (InvalidURI, ValueError):  # '[bad' and 'a..b' are ValueErrors
-        raise _no_address(url) from None
-    return uri
-
-
-def _no_address(url: str) -> TransportError:
-    return TransportError(f"{url!r} is no address of a WebSocket; write ws://127.0.0.1:27759/v1/messages/json")
-
-
-def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
-    """How to verify a ``wss`` peer (``ca``: a PEM file; the system's where None), and who to be for it.
-
-    Raises TransportError, naming the file, where one cannot be used.
-    """
-    named = ca
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if certificate is not None:
-            # OpenSSL does not tell which of the two is not there.
-            for named in filter(None, (certificate, key)):
-                with Path(named).open("rb"):
-                    pass
-            named = f"{certificate} with the key {key}" if key is not None else certificate
-            context.load_cert_chain(certificate, key)
-    except OSError as error:
-        raise TransportError(
-            f"{named}: cannot be used for TLS ({error.strerror or error}); name a PEM file in zeek.tls"
-        ) from None
-    return context
-
-
-def _words(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
     """An error in one line, never an empty one, with its likely cause where that is known."""
     said = str(error).strip() or type(error).__name__
     if isinstance(error, TransportError):

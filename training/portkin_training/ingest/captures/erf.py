@@ -84,7 +84,7 @@ class Erf:
         return found
 
     def control(self, data: NDArray[np.uint8], pos: int, filled: int, status: int) -> int:
-        """0: no record is for the caller to read. Raises Broken for one that makes no sense."""
+        """0: no record of `data` (bytes,) is for the caller to read. Raises Broken for one that makes no sense."""
         if status == BAD:
             raise Broken(
                 f"a record claims {int.from_bytes(data[pos + 10 : pos + 12], 'big')} bytes, less than its header"

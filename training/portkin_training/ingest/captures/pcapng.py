@@ -139,6 +139,7 @@ class Pcapng:
     def walk(
         self, data: NDArray[np.uint8], pos: int, filled: int, row: int, out: Packets, counts: NDArray[np.int64]
     ) -> tuple[int, int, int]:
+        """See `walk_pcapng`."""
         pos, row, status = walk_pcapng(
             data,
             pos,

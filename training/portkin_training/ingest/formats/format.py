@@ -178,7 +178,10 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
 def groups(
     lines: pa.Array, where: NDArray[np.int64], pattern: LinePattern, reading: Reading
 ) -> tuple[Columns, NDArray[np.int64]]:
-    """The parts of the lines that match, and their numbers; the others are bad and counted."""
+    """The parts of the lines (n,) that match, and their numbers (m,); the others are bad and counted.
+
+    ``where`` (n,) are the numbers of all lines.
+    """
     parts = pc.extract_regex(lines, pattern.pattern)
     broken = parts.is_null().to_numpy(zero_copy_only=False)
     if broken.any():

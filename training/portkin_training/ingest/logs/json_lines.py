@@ -52,7 +52,7 @@ class JsonPaths:
         return duckdb.connect(config={"threads": 1}), query
 
     def columns(self, block: bytes, first: int, reading: Reading) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
-        """The text of each value (null where a line has none) and the number of each line that is an object."""
+        """The text of each value (null where a line has none) and the number of each line that is one: (n,) each."""
         lines, where = lines_of(block, first)
         bad: dict[int, str] = {}
         begins = pc.utf8_slice_codeunits(lines, 0, 1) if len(lines) else lines

@@ -106,7 +106,7 @@ def line_ends(block: bytes) -> NDArray[np.int64]:
 
 
 def lines_of(block: bytes, first: int) -> tuple[pa.Array, NDArray[np.int64]]:
-    """The lines of a block as text, line ends included, without copying it; and their numbers."""
+    """The lines of a block as text, line ends included, without copying it; and their numbers: (n,) each."""
     ends = line_ends(block)
     n = len(ends) - 1
     buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(block)]
@@ -116,7 +116,7 @@ def lines_of(block: bytes, first: int) -> tuple[pa.Array, NDArray[np.int64]]:
 def parse_delimited(
     block: bytes, first: int, names: Sequence[str], delimiter: str, *, quoted: bool, reading: Reading
 ) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
-    """The text columns of delimited lines, and the line number of each row; lines of another width are bad.
+    """The text columns of delimited lines, and the line number of each row: (n,) each. Lines of another width are bad.
 
     Args:
         block: whole lines.

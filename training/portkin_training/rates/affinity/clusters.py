@@ -67,7 +67,10 @@ def silhouettes(distance: Floats, labels: Ints) -> Floats:
 
 
 def mean_silhouette(distance: Floats, labels: Ints) -> float:
-    """What equation 11 maximizes: the mean over clusters of the mean silhouette of a cluster's ports."""
+    """What equation 11 maximizes: the mean over clusters of the mean silhouette of a cluster's ports.
+
+    `distance` (p, p), `labels` (p,).
+    """
     found = silhouettes(distance, labels)
     return float(np.mean([found[labels == label].mean() for label in np.unique(labels)]))
 
@@ -81,7 +84,7 @@ class Clusters:
     scores: dict[int, float]
 
     def members(self, target: int) -> NDArray[np.int64]:
-        """The ports of the target's cluster, the target first."""
+        """The columns (m,) of the target's cluster, the target first."""
         others = np.setdiff1d(np.flatnonzero(self.labels == self.labels[target]), [target])
         return np.concatenate([[target], others]).astype(np.int64)
 
@@ -89,7 +92,7 @@ class Clusters:
 def choose(affinity: Floats, *, seed: int, most: int | None = None, literal: bool = False) -> Clusters:
     """Equation 11: the clustering with 2 <= k <= p / 2 (or `most`) whose mean silhouette is the largest.
 
-    Raises ValueError where there are fewer than four ports, which have no such k.
+    `affinity` is (p, p). Raises ValueError where there are fewer than four ports, which have no such k.
     """
     p = len(affinity)
     highest = min(p // 2, most or p)

@@ -41,7 +41,8 @@ class Affinities:
         seed: int,
         until: int | None = None,
     ) -> Affinities:
-        """Affinities of all ports of the rates; `sequential` as from `affinity.sequential_sources`.
+        """Affinities of all ports of the rates; `sequential`, sums (p, p) and sources, as from
+        `affinity.sequential_sources`.
 
         From the first `until` bins, without it from those that `Split.of` fits on.
         """
@@ -59,7 +60,7 @@ class Affinities:
 def features(
     rates: Rates, affinities: Affinities, target: int, reads: Reads, most: int, *, logarithm: bool = False
 ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-    """The columns that a model of a target reads, the target first, at most so many; and how they were chosen.
+    """The columns (m,) that a model of a target reads, the target first, at most so many; and how they were chosen.
 
     The threshold of the ranking is that of counts, or with `logarithm` of log(1 + count).
     """

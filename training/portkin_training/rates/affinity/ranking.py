@@ -26,7 +26,9 @@ def std_affinity(row: Floats, target: int) -> float:
 
 
 def thresholds(row: Floats, target: int) -> Floats:
-    """The values that tau takes: mean, mean + 1 deviation, mean + 2 deviations, ..., maximum (V-D2).
+    """The values (m,) that tau takes for a target's affinities `row` (p,) (V-D2).
+
+    Mean, mean + 1 deviation, mean + 2 deviations, ..., maximum.
 
     At the maximum no other port is left (equation 12 asks for more than tau): the target alone.
     """

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from portkin.bundles.forecast import KIND, MODELS, SCHEMA, Model, Rules
-from portkin.bundles.manifest import write_bundle
+from portkin.bundles.bundle_writer import write_bundle
+from portkin.bundles.forecast_models import KIND, MODELS, SCHEMA, Model, Rules
 from portkin_training.rates.models.baselines import MovingMedian, Trees
 from portkin_training.rates.models.linear import Corrected, Linear
 from portkin_training.rates.models.lstm import Lstm

@@ -156,7 +156,7 @@ def ewma(task: Task) -> Linear:
 
 
 def exponential_weights(alpha: float, most: int) -> Floats:
-    """Weights alpha (1 - alpha)^k, the latest bin last, at most so many, adding up to one."""
+    """Weights (m,): alpha (1 - alpha)^k, the latest bin last, at most so many, adding up to one."""
     length = min(int(np.ceil(np.log(CUT) / np.log(1 - alpha))), most)
     weights = alpha * (1 - alpha) ** np.arange(length)[::-1]
     found: Floats = weights / weights.sum()
@@ -175,7 +175,7 @@ def level_and_trend(task: Task) -> Linear:
 
 
 def trend_weights(alpha: float, beta: float, phi: float, most: int) -> Floats:
-    """Weights of Holt's one-step forecast over at most so many bins, the latest last, adding up to one."""
+    """Weights (m,) of Holt's one-step forecast over at most so many bins, the latest last, adding up to one."""
     level, trend, response = 0.0, 0.0, np.empty(most)
     for lag in range(most):
         before = level

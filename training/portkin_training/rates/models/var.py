@@ -61,7 +61,10 @@ def _first_order(data: Floats) -> tuple[Floats, float]:
 
 
 def select_features(data: Floats, most: int) -> NDArray[np.int64]:
-    """Recursive feature elimination on the first lag: the target (column 0) and the most telling others."""
+    """Recursive feature elimination on the first lag of `data` (n, p): the target (0) and the most telling others.
+
+    Returns their columns (m,).
+    """
     if data.shape[1] <= most:
         return np.arange(data.shape[1])
     chosen = RFE(LinearRegression(), n_features_to_select=most, step=0.2).fit(data[:-1], data[1:, 0])

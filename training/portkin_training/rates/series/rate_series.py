@@ -16,7 +16,8 @@ import ibis
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.bundles.manifest import open_bundle, write_bundle
+from portkin.bundles.bundle_reader import open_bundle
+from portkin.bundles.bundle_writer import write_bundle
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, bin_start, bin_starts
@@ -49,6 +50,7 @@ class Rates:
     synthetic: bool = False
 
     def __post_init__(self) -> None:
+        """ValueError for counts of another shape."""
         if self.counts.shape != (len(self.starts), len(self.ports)):
             raise ValueError(f"counts are {self.counts.shape}, not {len(self.starts)} bins x {len(self.ports)} ports")
 

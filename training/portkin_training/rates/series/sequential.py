@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.bundles.manifest import open_bundle, write_bundle
+from portkin.bundles.bundle_reader import open_bundle
+from portkin.bundles.bundle_writer import write_bundle
 from portkin.errors import InputError
 from portkin.net.ports import Port
 

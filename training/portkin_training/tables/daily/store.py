@@ -26,7 +26,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from portkin.bundles.manifest import open_bundle, read_manifest, write_bundle
+from portkin.bundles.bundle_reader import open_bundle, read_manifest
+from portkin.bundles.bundle_writer import write_bundle
 from portkin.errors import BundleError, InputError
 from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.core.engine import DUCKDB, Engine, Place, listed, located

@@ -48,7 +48,8 @@ DIGITS = 5
 
 
 def candidates(known: PortStatistics, ports: Ints) -> Ints:
-    """The pairs worth ranking for these ports (codes), sorted: successors seen most, usual steps, popular ports."""
+    """The pairs (m,) worth ranking for these ports (n,), codes both, sorted: successors seen most, usual steps, popular
+    ports."""
     ports = np.unique(ports)
     first = np.searchsorted(known.pairs.keys, ports * CODES)
     last = np.searchsorted(known.pairs.keys, (ports + 1) * CODES)
