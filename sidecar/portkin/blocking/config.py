@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from portkin.blocking.backends.nftables import Hook, Place
+from portkin.blocking.backends.nftables import ELEMENTS, Hook, Place
 from portkin.blocking.limits import Limits
 from portkin.config.loading import setting
 from portkin.config.state_paths import state_path
@@ -76,5 +76,4 @@ def place_of(config: EnforceConfig) -> Place:
     nftables = config.nftables
     if not (nftables.table.isascii() and nftables.table.isidentifier()):
         raise ConfigError(f"enforce.nftables.table is {nftables.table!r}; write letters, digits and _")
-    # Twice the cap: an element that has run out stays until the kernel sweeps, about once a second.
-    return Place(nftables.table, nftables.hook, nftables.priority, 2 * config.limits.max_blocks)
+    return Place(nftables.table, nftables.hook, nftables.priority, ELEMENTS * config.limits.max_blocks)

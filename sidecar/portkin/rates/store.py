@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.net.ports import Port
-from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
+from portkin.sqlite import check_sound, connect, open_or_set_aside, prepare, transaction
 from portkin.timeseries.bins import bin_start, next_start
 from portkin.timeseries.calibration import Thresholds
 from portkin.timeseries.scaling import Floats
@@ -111,6 +111,7 @@ class RateStore:
 
     def _create(self) -> None:
         prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a rates database")
+        check_sound(self._db)
         with transaction(self._db):
             self._db.execute(_THRESHOLDS)
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
