@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +105,8 @@ class BlockDatabase:
             self.close()
             raise
         self._version = self._data_version()
+        self._last: int | None = None
+        """The last row's id, where we know it."""
         self.unreadable: list[int] = []
         """Ids of active rows that `active` found to hold no block."""
 
@@ -139,9 +141,15 @@ class BlockDatabase:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """All changes within, or none."""
-        return transaction(self._db)
+        try:
+            with transaction(self._db):
+                yield
+        except BaseException:
+            self._last = None
+            raise
 
     def _data_version(self) -> int:
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
@@ -154,6 +162,7 @@ class BlockDatabase:
     def seen(self) -> None:
         """What other processes have written until now was read."""
         self._version = self._data_version()
+        self._last = None
 
     # Reading.
 
@@ -215,9 +224,11 @@ class BlockDatabase:
         """Record new blocks; sets their ``row``."""
         if not entries:
             return
-        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM blocks").fetchone()
+        if self._last is None or self.changed():
+            (self._last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM blocks").fetchone()
+        first, self._last = self._last + 1, self._last + len(entries)
         values = []
-        for row, entry in enumerate(entries, last + 1):
+        for row, entry in enumerate(entries, first):
             block = entry.block
             block.row = row
             values.append(
@@ -244,7 +255,7 @@ class BlockDatabase:
 
     def extend(self, blocks: Iterable[Block]) -> None:
         """Record the blocks' new ends."""
-        self._db.executemany(
+        self._each(
             "UPDATE blocks SET until = ?, hit = ?, extensions = extensions + 1 WHERE id = ?",
             [(block.until, block.hit, block.row) for block in blocks],
         )
@@ -265,7 +276,7 @@ class BlockDatabase:
 
     def end(self, ended: Iterable[Ended]) -> None:
         """Record that blocks have ended."""
-        self._db.executemany(
+        self._each(
             "UPDATE blocks SET outcome = ?, ended = ?, hit = ?, packets = ?, bytes = ? WHERE id = ?",
             [(outcome, at, block.hit, block.packets, block.bytes, block.row) for block, outcome, at in ended],
         )
@@ -277,14 +288,18 @@ class BlockDatabase:
 
     def add_grace(self, until_by_key: Mapping[BlockKey, float]) -> None:
         """The keys are not blocked again until then."""
-        self._db.executemany(
+        self._each(
             "INSERT OR REPLACE INTO grace VALUES (?, ?, ?, ?)",
             [(*values_of(key), until) for key, until in until_by_key.items()],
         )
 
     def remove_grace(self, keys: Iterable[BlockKey]) -> None:
         """The keys may be blocked again."""
-        self._db.executemany("DELETE FROM grace WHERE src = ? AND port = ? AND proto = ?", map(values_of, keys))
+        self._each("DELETE FROM grace WHERE src = ? AND port = ? AND proto = ?", list(map(values_of, keys)))
+
+    def _each(self, statement: str, rows: list[tuple[object, ...]]) -> None:
+        if rows:  # without one, too, SQLite takes a hundredth of a millisecond
+            self._db.executemany(statement, rows)
 
     def prune(self, before: float, now: float) -> int:
         """Delete blocks that ended before then or are too many, and graces that are over; returns how many blocks.
@@ -308,7 +323,8 @@ def open_database(path: Path, now: float, *, known: bool = False, check: bool = 
 
 def _clean(text: str) -> str:
     """The text as it can be stored: limited in length, and without the halves of characters that JSON may hold."""
-    return text[:MAX_REASON].encode(errors="replace").decode()
+    text = text[:MAX_REASON]
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _files(path: Path) -> tuple[object, object]:

@@ -183,6 +183,7 @@ class Enforcer:
         """Regular work: ends, changes by other processes, a backend that came back. To be called every second."""
         responses: list[BlockResponse] = []
         try:
+            self._records.look()
             with self._records.changing() as now:
                 self._failures.record_ended()
                 responses += self._refresh(now)

@@ -77,11 +77,13 @@ class BlockRecords:
     @contextmanager
     def changing(self) -> Iterator[float]:
         """Keep other processes from changing anything meanwhile; yields the time."""
-        database = self.database
-        if database.gone():
-            raise StorageError(f"{self.path}: the block database, or its lock, was removed or replaced")
-        with database.lock():
+        with self.database.lock():
             yield self._now()
+
+    def look(self) -> None:
+        """Raise StorageError where the file is not the one any more that other processes find."""
+        if self.database.gone():
+            raise StorageError(f"{self.path}: the block database, or its lock, was removed or replaced")
 
     def _now(self) -> float:
         """The wall-clock time. Where the clock was changed, the ends of blocks move with it."""
