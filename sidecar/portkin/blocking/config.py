@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from portkin.blocking.backends.place import Hook, Place
+from portkin.blocking.backends.place import ELEMENTS, Hook, Place
 from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.config.loading import setting
@@ -72,5 +72,4 @@ def place_of(config: EnforceConfig) -> Place:
     nftables = config.nftables
     if not (nftables.table.isascii() and nftables.table.isidentifier()):
         raise ConfigError(f"enforce.nftables.table is {nftables.table!r}; write letters, digits and _")
-    # Twice the cap: an element that has run out stays until the kernel sweeps, about once a second.
-    return Place(nftables.table, nftables.hook, nftables.priority, 2 * config.limits.max_blocks)
+    return Place(nftables.table, nftables.hook, nftables.priority, ELEMENTS * config.limits.max_blocks)

@@ -101,6 +101,12 @@ class Enforcer:
 
         A backend that cannot be reached is tried again by `tick`.
         """
+        try:
+            return self._start()
+        except sqlite3.Error as error:
+            raise StorageError(f"{self._records.path}: the block database cannot be used ({error})") from None
+
+    def _start(self) -> list[BlockResponse]:
         self.open()
         with self._records.changing() as now:
             self._records.check_clock(now)
@@ -120,32 +126,39 @@ class Enforcer:
 
         Raises StorageError, and BackendError where the backend cannot be reached.
         """
-        self.open()
+        self.open(check=False)  # the sidecar has looked at all of it
         with self._records.changing() as now:
             if not self._reconciler.join():
                 self._reconciler.reconcile(now)
 
-    def open(self) -> None:
-        """Open the database and load what is active. Raises StorageError where there can be no database."""
-        if not self._records.open():
+    def open(self, *, check: bool = True) -> None:
+        """Open the database and load what is active. Raises StorageError where there can be no database.
+
+        ``check``: all of it is read, in search of damage.
+        """
+        if not self._records.open(check=check):
             self._metrics.failed("database")
         self._look_at_addresses()
 
     def handle(self, requests: Sequence[Request]) -> list[BlockResponse]:
         """Decide about requests, in order, and carry out what follows in as few batches as can be."""
+        responses: list[BlockResponse] = []
+        done = 0
         try:
             with self._records.changing() as now:
-                responses = self._refresh(now) + self._expire(now)
+                responses += self._refresh(now)
+                responses += self._expire(now)
                 plan = Plan()
-                for request in requests:
+                for at, request in enumerate(requests):
                     if self._policy.needs_new_plan(request, plan):
                         responses += self._carry_out(plan, now)
-                        plan = Plan()
+                        plan, done = Plan(), at
                     self._policy.decide(request, now, self._monotonic(), plan)
                 return responses + self._carry_out(plan, now)
         except (sqlite3.Error, StorageError) as error:
             self._failures.database(error)
-            responses = self._failures.without_database(requests, error, self._policy, self._wall_clock())
+            undone = requests[done:]
+            responses += self._failures.without_database(undone, error, self._policy, self._wall_clock())
             self._reconciler.release()
             return responses
 
@@ -153,6 +166,7 @@ class Enforcer:
         """Regular work: ends, changes by other processes, a backend that came back. To be called every second."""
         responses: list[BlockResponse] = []
         try:
+            self._records.look()
             with self._records.changing() as now:
                 self._failures.record_ended()
                 responses += self._refresh(now)
@@ -168,8 +182,8 @@ class Enforcer:
                 else:
                     self._dropped.read_ending(now)
                 if monotonic >= self._next_prune:
-                    self._next_prune = monotonic + self._intervals.prune
-                    self._records.prune(now - self._intervals.retention, now)
+                    more = self._records.prune(now - self._intervals.retention, now)
+                    self._next_prune = monotonic + (0.0 if more else self._intervals.prune)
         except BackendError as error:
             self._reconciler.failed(error)
         except (sqlite3.Error, StorageError) as error:
@@ -178,9 +192,12 @@ class Enforcer:
 
     def set_limits(self, limits: Limits) -> list[BlockResponse]:
         """Use other limits from now on; blocks that they forbid end at once."""
+        more = limits.max_blocks > self._policy.limits.max_blocks
         self._policy.limits = limits
         try:
             with self._records.changing() as now:
+                if more:  # for which the backend may have to make room
+                    self._reconciler.try_reconcile(now)
                 return self._veto_active(now)
         except (sqlite3.Error, StorageError) as error:
             self._failures.database(error)
@@ -218,7 +235,7 @@ class Enforcer:
         if plan.changes():
             self._dropped.read_few(ended.block for ended in self._active.unrecorded if ended.outcome == "removed")
             began = time.perf_counter()
-            self._records.write(plan, now, self._policy.limits.grace)
+            self._records.write(plan)
             self._metrics.written(time.perf_counter() - began)
             try:
                 refused = self._reconciler.carry_out(plan, now)

@@ -53,13 +53,16 @@ class ModeStats:
 class BlockingStats:
     """Counts probes, blocks and hits. ``mode`` is the backend's: probes are counted there.
 
-    It remembers the ``sources`` latest sources and of each at most ``ports`` ports: as many as Zeek decides about.
+    It remembers the ``sources`` latest sources and of each at most ``ports`` ports: as many as Zeek decides about; of
+    all together ``total`` ports, some 60 MB.
     """
 
-    def __init__(self, mode: Mode, *, sources: int = 20_000, ports: int = 4096) -> None:
+    def __init__(self, mode: Mode, *, sources: int = 20_000, ports: int = 4096, total: int = 500_000) -> None:
         self._mode = mode
         self._sources = sources
         self._ports = ports
+        self._total = total
+        self._remembered = 0
         self._touched: dict[int, set[Port]] = {}
         self.by_mode: dict[Mode, ModeStats] = {mode: ModeStats(), "holdout": ModeStats()}
 
@@ -74,13 +77,20 @@ class BlockingStats:
             counts.new += 1
             counts.new_blocked += stopped
         if touched is None and len(self._touched) >= self._sources:
-            del self._touched[next(iter(self._touched))]  # the one that was silent longest
+            self._forget_one()
         # Put last, so that the order is that of the latest probe.
         touched = self._touched[key.src] = touched if touched is not None else set()
-        if len(touched) < self._ports:
+        if len(touched) < self._ports and key.port not in touched:
             touched.add(key.port)
+            self._remembered += 1
+            while self._remembered > self._total and len(self._touched) > 1:
+                self._forget_one()
         if block is not None:
             self.hit(block)
+
+    def _forget_one(self) -> None:
+        """Forget the source that was silent longest."""
+        self._remembered -= len(self._touched.pop(next(iter(self._touched))))
 
     def added(self, block: Block) -> None:
         """A block was added."""

@@ -20,7 +20,7 @@ from portkin.net.ports import Port
 from portkin.rates.closing import Closed, Closing
 from portkin.rates.store_schema import APPLICATION, SCHEMA, TABLES, THRESHOLDS
 from portkin.rates.threshold_table import ThresholdTable
-from portkin.sqlite import connect, prepare, transaction
+from portkin.sqlite import check_sound, connect, prepare, transaction
 from portkin.timeseries.bins import bin_start, latest_starts, next_start
 from portkin.timeseries.scaling import Floats
 
@@ -57,6 +57,7 @@ class RateStore:
 
     def _create(self) -> None:
         prepare(self._db, tables=TABLES, schema=SCHEMA, application=APPLICATION, what="a rates database")
+        check_sound(self._db)
         with transaction(self._db):
             self._db.execute(THRESHOLDS)
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
