@@ -31,10 +31,11 @@ from portkin.blocking.policy import Plan, Policy, Request, detail_of_removal, no
 from portkin.blocking.protected import ProtectedAddresses, Protection
 from portkin.blocking.reconcile import TOLERANCE, Reconciler
 from portkin.blocking.records import BlockRecords
+from portkin.blocking.scanners import ScannerBoard
 from portkin.blocking.stats import BlockingStats
 from portkin.errors import BackendError, StorageError
 from portkin.logs import Limiter, Log
-from portkin.zeek.messages import BlockResponse
+from portkin.zeek.messages import BlockRequest, BlockResponse
 
 _LOG_EVERY = 10.0
 _LAST_LOOK = 1.2
@@ -74,8 +75,11 @@ class Enforcer:
         monotonic: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self.stats = BlockingStats(backend.mode)
         self._active = ActiveBlocks(metrics.counted)
+        self.scanners = ScannerBoard(self.blocks_of)
+        self.stats = BlockingStats(backend.mode, came=self.scanners.came)
+        self.started = wall_clock()
+        """Since when `stats` counts, in seconds since 1970."""
         self._records = BlockRecords(path, self._active, log, wall_clock, monotonic)
         self._policy = Policy(backend.mode, limits, self._active, self.stats, draw)
         self._limiter = Limiter(_LOG_EVERY, monotonic)
@@ -98,7 +102,7 @@ class Enforcer:
         self._next_check = self._next_count = self._next_prune = monotonic()
         self._dropped = Dropped(0, 0)
         metrics.watch(
-            self._count_active,
+            self.active_by_mode,
             self.stats,
             lambda: BackendMetrics(self.mode, self.ready, bool(self._reconciler.ipv6_fault), self._dropped),
         )
@@ -112,6 +116,10 @@ class Enforcer:
     def ready(self) -> bool:
         """Whether the backend has taken everything that it was given."""
         return self._reconciler.ready
+
+    def blocks_of(self, src: int) -> int:
+        """How many blocks of a source are active. May be asked by any thread."""
+        return self._active.counts.by_source.get(src, 0)
 
     def start(self) -> list[BlockResponse]:
         """Open the database, and reconcile it with the backend. Raises StorageError where there can be no database.
@@ -159,6 +167,9 @@ class Enforcer:
                         responses += self._carry_out(plan, now)
                         plan = Plan()
                     self._policy.decide(request, now, self._monotonic(), plan)
+                    if isinstance(request, BlockRequest):
+                        decided = plan.responses[-1]
+                        self.scanners.decided(request, decided.outcome, decided.detail, now)
                 return responses + self._carry_out(plan, now)
         except (sqlite3.Error, StorageError) as error:
             self._failures.database(error)
@@ -178,7 +189,9 @@ class Enforcer:
                 if monotonic >= self._next_check:
                     self._next_check = monotonic + self._intervals.check
                     responses += self._check(now)
-                    self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault)
+                    counted = self.stats.untaken()
+                    self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault, counted)
+                    self.stats.take(counted)
                 if monotonic >= self._next_count:
                     self._next_count = monotonic + self._intervals.count
                     self._count_dropped(now)
@@ -375,6 +388,7 @@ class Enforcer:
                     batches_not_shown=suppressed,
                 )
 
-    def _count_active(self) -> dict[str, int]:
+    def active_by_mode(self) -> dict[str, int]:
+        """How many blocks are active, of the backend's mode and held out. May be asked by any thread."""
         held_out = sum(block.mode == "holdout" for block in list(self._active.by_key.values()))
         return {self.mode: len(self._active.by_key) - held_out, "holdout": held_out}

@@ -6,19 +6,24 @@ What is written here is written by one thread, within `BlockRecords.changing`, w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from portkin.blocking.active import ActiveBlocks, Ended
 from portkin.blocking.block import Block, BlockKey, Mode
 from portkin.blocking.database import BlockDatabase, Entry, open_database
 from portkin.blocking.policy import Plan
+from portkin.blocking.stats import ModeStats
 from portkin.errors import StorageError
 from portkin.logs import Log
 
 _JUMP = 2.0
 """Seconds by which the wall clock may deviate from the monotonic one before that is called a jump."""
+
+
+_NOTHING: Mapping[Mode, ModeStats] = MappingProxyType({})
 
 
 class BlockRecords:
@@ -188,9 +193,12 @@ class BlockRecords:
         with self.database.transaction():
             self.database.count(blocks)
 
-    def stamp(self, now: float, mode: Mode, ready: bool, ipv6_fault: str) -> None:
-        """Record the time, for `check_clock`, and how the backend is doing."""
+    def stamp(
+        self, now: float, mode: Mode, ready: bool, ipv6_fault: str, counted: Mapping[Mode, ModeStats] = _NOTHING
+    ) -> None:
+        """Record the time, for `check_clock`, how the backend is doing, and what was counted since the last time."""
         with self.database.transaction():
+            self.database.count_day(counted, now)
             self.database.stamp(now)
             self.database.describe_backend(mode, ready, ipv6_fault, now)
 

@@ -12,20 +12,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from portkin.net.ports import Port
+from portkin.rates import history
+from portkin.rates.history import APPLICATION, Alarm
 from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
 from portkin.timeseries.bins import bin_start, next_start
 from portkin.timeseries.calibration import Thresholds
 from portkin.timeseries.scaling import Floats
 
+if TYPE_CHECKING:
+    from portkin.bundles.forecast import Score
+
 SCHEMA = 1
-_APPLICATION = 0x706B7274
-"""``pkrt``: marks our files (PRAGMA application_id)."""
 _TABLES = """
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -102,7 +105,7 @@ class RateStore:
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
         self._followed: tuple[str, Thresholds] | None = None
-        self._db = connect(path, application=_APPLICATION, what="a rates database")
+        self._db = connect(path, application=APPLICATION, what="a rates database")
         try:
             self._create()
         except BaseException:
@@ -110,9 +113,10 @@ class RateStore:
             raise
 
     def _create(self) -> None:
-        prepare(self._db, tables=_TABLES, schema=SCHEMA, application=_APPLICATION, what="a rates database")
+        prepare(self._db, tables=_TABLES, schema=SCHEMA, application=APPLICATION, what="a rates database")
         with transaction(self._db):
             self._db.execute(_THRESHOLDS)
+            history.create(self._db)
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
                 for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608
@@ -363,6 +367,11 @@ class RateStore:
                 columns[:, at] = held.get(target, columns[:, at])
             self._followed = (model_id, Thresholds(*columns))
         return self._followed[1]
+
+    def keep_scores(self, start: int, scores: Sequence[Score], alarms: Sequence[Alarm]) -> None:
+        """Keep what a closed bin was scored, for display."""
+        with transaction(self._db):
+            history.keep(self._db, start, scores, alarms, oldest=self._oldest(start))
 
     def keep_thresholds(self, model_id: str, targets: Sequence[Port], now: Thresholds) -> None:
         """Keep the thresholds for the next bin; those of other models are forgotten."""
