@@ -132,6 +132,7 @@ async def watched(folder: Path, **sections: dict[str, Any]) -> AsyncIterator[Wat
         }  # fmt: skip
         for name, section in sections.items():
             settings[name] = {**settings.get(name, {}), **section}
+        (folder / "sidecar" / "sidecar.log").unlink(missing_ok=True)  # of a run before
         with SidecarProcess(folder / "sidecar", settings) as sidecar:
             serving = await asyncio.to_thread(sidecar.wait_for, "serving")
             yield Watched(sidecar, peer, serving["metrics"].removesuffix("/metrics"))

@@ -16,13 +16,14 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from portkin.blocking.active import ActiveBlocks
 from portkin.blocking.backends.backend import Backend, Dropped, HeldBlock
-from portkin.blocking.block import Block, Mode, Outcome
+from portkin.blocking.block import Block, BlockKey, Mode, Outcome
 from portkin.blocking.failures import Failures
 from portkin.blocking.limits import Limits
 from portkin.blocking.metrics import Backend as BackendMetrics
@@ -121,6 +122,10 @@ class Enforcer:
         """How many blocks of a source are active. May be asked by any thread."""
         return self._active.counts.by_source.get(src, 0)
 
+    def active_block(self, key: BlockKey) -> Block | None:
+        """The active block of a key. May be asked by any thread, which must not change it."""
+        return self._active.by_key.get(key)
+
     def start(self) -> list[BlockResponse]:
         """Open the database, and reconcile it with the backend. Raises StorageError where there can be no database.
 
@@ -189,9 +194,8 @@ class Enforcer:
                 if monotonic >= self._next_check:
                     self._next_check = monotonic + self._intervals.check
                     responses += self._check(now)
-                    counted = self.stats.untaken()
-                    self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault, counted)
-                    self.stats.take(counted)
+                    self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault)
+                    self._record_figures(now)
                 if monotonic >= self._next_count:
                     self._next_count = monotonic + self._intervals.count
                     self._count_dropped(now)
@@ -238,10 +242,22 @@ class Enforcer:
         """The modes of other backends that have active blocks in this database."""
         return {block.mode for block in self._active.by_key.values()} - {self.mode, "holdout"}
 
+    def stop(self) -> None:
+        """Record the figures of the last seconds, and close."""
+        with suppress(sqlite3.Error, StorageError):
+            self._record_figures(self._wall_clock())
+        self.close()
+
     def close(self) -> None:
         """Close database and backend; blocks stay until their time is over."""
         self._records.close()
         self._reconciler.close()
+
+    def _record_figures(self, now: float) -> None:
+        counted = self.stats.untaken()
+        if counted:
+            self._records.count_day(counted, now)
+            self.stats.take(counted)
 
     def _carry_out(self, plan: Plan, now: float) -> list[BlockResponse]:
         """First the database, then the backend; returns the responses."""

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 
 from portkin.blocking.active import ActiveBlocks, Ended
 from portkin.blocking.block import Block, BlockKey, Mode
@@ -21,9 +20,6 @@ from portkin.logs import Log
 
 _JUMP = 2.0
 """Seconds by which the wall clock may deviate from the monotonic one before that is called a jump."""
-
-
-_NOTHING: Mapping[Mode, ModeStats] = MappingProxyType({})
 
 
 class BlockRecords:
@@ -193,12 +189,14 @@ class BlockRecords:
         with self.database.transaction():
             self.database.count(blocks)
 
-    def stamp(
-        self, now: float, mode: Mode, ready: bool, ipv6_fault: str, counted: Mapping[Mode, ModeStats] = _NOTHING
-    ) -> None:
-        """Record the time, for `check_clock`, how the backend is doing, and what was counted since the last time."""
+    def count_day(self, counted: Mapping[Mode, ModeStats], now: float) -> None:
+        """Add what was counted to the figures of this day."""
         with self.database.transaction():
             self.database.count_day(counted, now)
+
+    def stamp(self, now: float, mode: Mode, ready: bool, ipv6_fault: str) -> None:
+        """Record the time, for `check_clock`, and how the backend is doing."""
+        with self.database.transaction():
             self.database.stamp(now)
             self.database.describe_backend(mode, ready, ipv6_fault, now)
 

@@ -51,7 +51,7 @@ class BlockingService(Part):
             queue=queue,
             batch=MAX_BATCH,
             interval=_TICK,
-            close=enforcer.close,
+            close=enforcer.stop,
             done=self._measure,
             lazy=lazy,
         )

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from portkin.blocking.block import BlockKey
 from portkin.blocking.listing import Listing
 from portkin.blocking.service import BlockingService
 from portkin.bundles.table import Table
 from portkin.errors import StorageError
+from portkin.net.addresses import number_of
 from portkin.net.ports import Port
 from portkin.rates.history import RatesListing
 from portkin.web import shapes
@@ -154,7 +156,7 @@ class Reader:
 
         def rows(listing: Listing) -> dict[str, Any]:
             found = listing.rows(active=active, src=src, port=port, limit=limit)
-            return {"shown": [shapes.block(row) for row in found]}
+            return {"shown": list(map(self._block, found))}
 
         return self._asked(self._blocks, rows, {"shown": []})
 
@@ -180,7 +182,15 @@ class Reader:
 
     def _latest_blocks(self, listing: Listing) -> dict[str, Any]:
         rows = listing.rows(active=True, limit=BLOCKS)
-        return {"active": listing.count_active(), "shown": [shapes.block(row) for row in rows]}
+        return {"active": listing.count_active(), "shown": list(map(self._block, rows))}
+
+    def _block(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row, with what is known since it was written: hits are recorded when a block is extended, or ends."""
+        shown, key = shapes.block(row), BlockKey(number_of(row["src"]), Port(row["port"], row["proto"]))
+        block = self._parts.blocking.enforcer.active_block(key)
+        if block is not None and block.row == row["id"]:
+            shown |= {"came": block.hit, "packets": block.packets, "bytes": block.bytes, "until": block.until}
+        return shown
 
     def _since_start(self) -> dict[str, Any]:
         enforcer = self._parts.blocking.enforcer

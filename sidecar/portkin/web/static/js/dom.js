@@ -70,11 +70,9 @@ export class Rows {
       let row = this.kept.get(key);
       if (!row || row.state !== state) {
         const fresh = { state, element: this.make(item) };
-        if (row && !row.element.contains(document.activeElement)) {
+        if (row) {
           if (place === row.element) place = fresh.element;
-          row.element.replaceWith(fresh.element);
-        } else if (row) {
-          fresh.element = this.around(row.element, fresh.element);
+          replace(row.element, fresh.element);
         }
         row = fresh;
       }
@@ -85,13 +83,13 @@ export class Rows {
     for (const [key, row] of this.kept) if (!shown.has(key)) row.element.remove();
     this.kept = shown;
   }
+}
 
-  /** A row that has the focus keeps it: its focused control is found again by its name. */
-  around(before, after) {
-    const name = document.activeElement.getAttribute("data-name");
-    before.replaceWith(after);
-    const again = name && [...after.querySelectorAll("[data-name]")].find((each) => each.getAttribute("data-name") === name);
-    if (again) again.focus({ preventScroll: true });
-    return after;
-  }
+/** Put an element in the place of another; where that has the focus, the control of the same name gets it. */
+function replace(before, after) {
+  const focused = before.contains(document.activeElement) ? document.activeElement.getAttribute("data-name") : null;
+  before.replaceWith(after);
+  if (focused === null) return;
+  const again = [...after.querySelectorAll("[data-name]")].find((each) => each.getAttribute("data-name") === focused);
+  if (again) again.focus({ preventScroll: true });
 }

@@ -108,7 +108,7 @@ export function showAlarms(section) {
 function bar(ratio, detail) {
   const inside = el("span", {});
   inside.style.width = `${Math.round(100 * Math.min(1, ratio || 0))}%`;
-  return el("span", { class: "bar" }, el("i", { "aria-hidden": "true" }, inside), el("span", {}, percent(ratio), detail ? el("span", { class: "sub" }, detail) : null));
+  return el("span", { class: "bar" }, el("i", { "aria-hidden": "true" }, inside), el("span", {}, percent(ratio), " ", detail ? el("span", { class: "sub" }, detail) : null));
 }
 
 const figureRows = new Short(new Rows(by("figures-rows"), (each) => `${each.label} ${each.mode}`, (each) => el("tr", { class: each.total ? "total" : null },
