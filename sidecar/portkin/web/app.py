@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, make_asgi_app
@@ -49,17 +49,32 @@ class _Asgi:
         await self._app(scope, receive, send)
 
 
+class SlowReader(Exception):
+    """A client does not take what is sent to it."""
+
+
 class Events(StreamingResponse):
     """A stream whose reader is dropped where it takes longer than ``patience`` seconds to read."""
 
     patience = PATIENCE
 
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._events = events
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def in_time(message: Any) -> None:
-            async with asyncio.timeout(self.patience):
-                await send(message)
+            try:
+                async with asyncio.timeout(self.patience):
+                    await send(message)
+            except TimeoutError:
+                # Not an OSError, which TimeoutError is: that means that the client is gone.
+                raise SlowReader from None
 
-        await super().__call__(scope, receive, in_time)
+        try:
+            await super().__call__(scope, receive, in_time)
+        finally:
+            await self._events.aclose()  # at once, and not when it is collected
 
 
 class Monitoring:
@@ -169,9 +184,9 @@ class Page:
             raise HTTPException(503, text, {"Retry-After": "30"})
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
-        return Events(self._counted(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        return Events(self._counted())
 
-    async def _counted(self) -> Any:
+    async def _counted(self) -> AsyncGenerator[bytes, None]:
         if self.viewers >= self._most:  # several may have asked at once
             return
         self.viewers += 1
@@ -218,7 +233,7 @@ class _Logging:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
-        except TimeoutError:
+        except SlowReader:
             self._log.warning("a page that reads too slowly was dropped", client=(scope.get("client") or ("?",))[0])
         except Exception:
             self._log.exception("a request to the page failed; this is a defect of portkin", path=scope.get("path"))

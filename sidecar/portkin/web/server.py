@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -82,7 +83,8 @@ class PageServer:
         """Stop listening."""
         self._server.should_exit = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._ending)
+            with suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._ending)
         self._thread.join()
         self._socket.close()
 
