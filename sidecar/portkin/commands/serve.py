@@ -77,6 +77,7 @@ async def run(config: Config, file: Path | None = None) -> None:
     from portkin.rates.factory import make_rates
     from portkin.sidecar import Sidecar, TableFolder
     from portkin.watch import EVERY, Watch
+    from portkin.web.assets import NO_CHARTS, charts_there
     from portkin.web.reader import Parts
     from portkin.web.serving import BlockingOrders, Pulse, readiness, serve_page
     from portkin.zeek.dispatcher import Hello, Nearest, Service
@@ -133,6 +134,8 @@ async def run(config: Config, file: Path | None = None) -> None:
             addresses = {"metrics": f"http://{host}:{server.port}/metrics"}
             if config.page.enabled:
                 addresses["page"] = f"http://{host}:{server.port}/"
+                if not charts_there():
+                    addresses["charts"] = NO_CHARTS
 
         def look() -> None:
             for watch, _ in watches:

@@ -18,7 +18,7 @@ from portkin.errors import PortError, PortkinError
 from portkin.logs import Log
 from portkin.net.ports import Port
 from portkin.web.actions import Actions, address_of
-from portkin.web.assets import Assets
+from portkin.web.assets import Assets, charts_there
 from portkin.web.live import Live, encoded
 from portkin.web.reader import Reader
 from portkin.web.server import PATIENCE
@@ -116,11 +116,6 @@ class Page:
         self._assets = Assets()
         self.viewers = 0
 
-    @property
-    def charts(self) -> bool:
-        """Whether the page can draw charts."""
-        return self._assets.charts
-
     def routes(self) -> list[BaseRoute]:
         """Everything that people see, and the API under /api/v1."""
         get = [
@@ -146,7 +141,7 @@ class Page:
         return self._assets.response(request.path_params["path"], request.headers)
 
     async def _endpoints(self, request: Request) -> Response:
-        return _json({"version": 1, "endpoints": ENDPOINTS, "charts": self._assets.charts})
+        return _json({"version": 1, "endpoints": ENDPOINTS, "charts": charts_there()})
 
     def _section(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def section(request: Request) -> Response:

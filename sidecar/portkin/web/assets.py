@@ -20,6 +20,14 @@ _TYPES = {
 }
 
 
+NO_CHARTS = "none: portkin was built without npm; install npm, and portkin again"
+
+
+def charts_there(folder: Path = FOLDER) -> bool:
+    """Whether what draws charts is there."""
+    return all((folder / name).is_file() for name in CHARTS)
+
+
 class Assets:
     """Every file below the folder, by its path there; nothing else is ever read."""
 
@@ -30,11 +38,6 @@ class Assets:
             if path.suffix in _TYPES and path.is_file()
         }
         self._tags = {name: f'"{hashlib.sha256(body).hexdigest()[:16]}"' for name, body in self._files.items()}
-
-    @property
-    def charts(self) -> bool:
-        """Whether what draws charts is there."""
-        return all(name in self._files for name in CHARTS)
 
     def response(self, name: str, headers: Mapping[str, str]) -> Response:
         """The file; 304 where the client has it. HTTPException where there is none."""

@@ -121,9 +121,4 @@ def serve_page(
     page = Page(live, reader, Actions(orders, token_of(config), log), viewers=config.viewers, log=log)
     app = make_app([*monitoring, *page.routes()], log)
     guard = Guard(app, clients=Nets(map(str, config.clients)), hosts=[host, *config.hosts])
-    if not page.charts:
-        log.warning("the page draws no charts of probing rates: uPlot is missing", remedy=GET_CHARTS)
     return PageServer(guard, host, port, ending=live.end)
-
-
-GET_CHARTS = "install npm and portkin again, or install a wheel that was built where npm is"

@@ -16,7 +16,7 @@ try:
 finally:
     print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
-SERVICE = {"structlog", "prometheus_client", "onnxruntime", "zeekpy", "websockets"}
+SERVICE = {"structlog", "prometheus_client", "onnxruntime", "zeekpy", "websockets", "starlette", "uvicorn"}
 """What the running sidecar alone needs."""
 OFFLINE = {"torch", "scipy", "sklearn", "numba", "pyarrow", "duckdb", "ibis", "matplotlib", "networkx", "pandas"}
 
