@@ -12,17 +12,18 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from portkin.blocking.active import Ended
 from portkin.blocking.block import MAX_REASON, Block, BlockKey, Mode
 from portkin.blocking.rows import BLOCK, block_in, key_in, values_of
+from portkin.blocking.stats import ModeStats
 from portkin.errors import StorageError
 from portkin.sqlite import check_sound, connect, identity, open_or_set_aside, prepare, transaction
 
-SCHEMA = 3
-"""1 had `why` in the place of `reason`, 2 no `backend`."""
+SCHEMA = 4
+"""1 had `why` in the place of `reason`, 2 no `backend`, 3 no `figures`."""
 MAX_ROWS = 2_000_000
 """Rows kept, whatever the retention: some 500 MB."""
 PRUNED = 5_000
@@ -55,6 +56,15 @@ CREATE TABLE backend (
     mode TEXT NOT NULL, ready INTEGER NOT NULL, ipv6_fault TEXT NOT NULL, at REAL NOT NULL
 );
 """
+_FIGURES = """
+CREATE TABLE figures (
+    day INTEGER NOT NULL, mode TEXT NOT NULL,
+    probes INTEGER NOT NULL, blocked INTEGER NOT NULL, new INTEGER NOT NULL, new_blocked INTEGER NOT NULL,
+    blocks INTEGER NOT NULL, useful INTEGER NOT NULL, predicted INTEGER NOT NULL, predicted_useful INTEGER NOT NULL,
+    PRIMARY KEY (day, mode)
+) WITHOUT ROWID;
+"""
+_DAY = 86_400
 _CLOCK_TOLERANCE = 5.0
 """Seconds that the clock may be behind the latest time in the database without being reported."""
 _LOCK_WAIT = 10.0
@@ -93,11 +103,11 @@ class BlockDatabase:
             with self.lock():
                 prepare(
                     self._db,
-                    tables=_TABLES + _BACKEND,
+                    tables=_TABLES + _BACKEND + _FIGURES,
                     schema=SCHEMA,
                     application=APPLICATION,
                     what=WHAT,
-                    upgrades={2: _BACKEND},
+                    upgrades={2: _BACKEND + _FIGURES, 3: _FIGURES},
                 )
             if check:  # without the lock: nobody has to wait for that
                 check_sound(self._db)
@@ -209,6 +219,17 @@ class BlockDatabase:
         """Record how the sidecar's backend is doing, for `portkin blocks list`."""
         self._db.execute("INSERT OR REPLACE INTO backend VALUES (1, ?, ?, ?, ?)", (mode, ready, ipv6_fault, now))
 
+    def count_day(self, counted: Mapping[Mode, ModeStats], now: float) -> None:
+        """Add what was counted to the figures of this day (UTC)."""
+        self._db.executemany(
+            "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, mode) DO UPDATE SET "
+            "probes = probes + excluded.probes, blocked = blocked + excluded.blocked, new = new + excluded.new, "
+            "new_blocked = new_blocked + excluded.new_blocked, blocks = blocks + excluded.blocks, "
+            "useful = useful + excluded.useful, predicted = predicted + excluded.predicted, "
+            "predicted_useful = predicted_useful + excluded.predicted_useful",
+            [(int(now // _DAY), mode, *astuple(counts)) for mode, counts in counted.items()],
+        )
+
     def shift(self, seconds: float) -> None:
         """The clock was changed by so many seconds: what is not over yet moves with it."""
         self._db.execute(
@@ -306,6 +327,7 @@ class BlockDatabase:
 
         `PRUNED` at most, so that nobody has to wait for long.
         """
+        self._db.execute("DELETE FROM figures WHERE day < ?", (int(before // _DAY),))
         self._db.execute("DELETE FROM grace WHERE until <= ?", (now,))
         old = (
             "SELECT id FROM blocks WHERE outcome IS NOT NULL AND ended < ? UNION ALL "

@@ -6,7 +6,7 @@ What is written here is written by one thread, within `BlockRecords.changing`, w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from portkin.blocking.active import ActiveBlocks, Ended
 from portkin.blocking.block import Block, BlockKey, Mode
 from portkin.blocking.database import PRUNED, BlockDatabase, Entry, open_database
 from portkin.blocking.policy import Plan
+from portkin.blocking.stats import ModeStats
 from portkin.errors import StorageError
 from portkin.logs import Log
 
@@ -203,6 +204,11 @@ class BlockRecords:
         """Record how many packets and bytes each block has dropped."""
         with self.database.transaction():
             self.database.count(blocks)
+
+    def count_day(self, counted: Mapping[Mode, ModeStats], now: float) -> None:
+        """Add what was counted to the figures of this day."""
+        with self.database.transaction():
+            self.database.count_day(counted, now)
 
     def stamp(self, now: float, mode: Mode, ready: bool, ipv6_fault: str) -> None:
         """Record the time, for `check_clock`, and how the backend is doing."""

@@ -15,6 +15,7 @@ from portkin.blocking.active import Ended
 from portkin.blocking.block import Block, key_of
 from portkin.blocking.database import APPLICATION, WHAT, BlockDatabase, Entry, open_database
 from portkin.blocking.listing import Listing
+from portkin.blocking.stats import ModeStats
 from portkin.errors import StorageError
 from portkin.net.ports import Port
 from portkin.sqlite import refuse_foreign
@@ -162,20 +163,23 @@ def test_an_empty_file_is_taken(path):
     database.close()
 
 
-def test_a_file_of_schema_2_is_upgraded(path):
-    """A file of the schema before this one keeps its blocks."""
+@pytest.mark.parametrize(("schema", "lacks"), [(2, ["backend", "figures"]), (3, ["figures"])])
+def test_a_file_of_an_earlier_schema_is_upgraded(path, schema, lacks):
+    """A file of the schemas before this one keeps its blocks, and gains what it lacks."""
     database = BlockDatabase(path)
     with database.transaction():
         database.add([Entry(a_block())])
     database.close()
     with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE backend")
-        db.execute("PRAGMA user_version = 2")
+        for table in lacks:
+            db.execute(f"DROP TABLE {table}")
+        db.execute(f"PRAGMA user_version = {schema}")
     db.close()
     database, problem = open_database(path, now=0.0)
     assert ("", [a_block().key]) == (problem, [block.key for block in database.active()])
     with database.transaction():
         database.describe_backend("shadow", True, "", 1.0)
+        database.count_day({"shadow": ModeStats(probes=1)}, 1.0)
     database.close()
 
 
