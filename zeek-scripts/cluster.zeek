@@ -297,3 +297,17 @@ event manager_sidecar(up: bool, table_id: string)
 	}
 
 @endif
+
+# The sidecar is a client of the manager and comes at any time. Broker announces a new
+# subscription to the peers that it has, and a peer that connects at that moment never
+# hears of it, so that its questions would be lost: the manager wants them from the
+# start.
+@if ( Cluster::local_node_type() == Cluster::MANAGER && cat(Cluster::backend) == "Cluster::CLUSTER_BACKEND_BROKER" )
+
+event zeek_init()
+	{
+	Broker::forward(sidecar_topic);
+	Broker::forward(status_topic);
+	}
+
+@endif

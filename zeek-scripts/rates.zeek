@@ -171,13 +171,17 @@ event rates_tick()
 	schedule ( rates_end > now ? rates_end - now : 1sec ) { rates_tick() };
 	}
 
+# Subscribes before the nodes of a cluster connect: see sidecar-presence.zeek.
+event zeek_init()
+	{
+	if ( counts_rates() )
+		Cluster::subscribe(zeek_topic);
+	}
+
 event zeek_init() &priority=-15
 	{
-	if ( ! counts_rates() )
-		return;
-
-	Cluster::subscribe(zeek_topic);
-	schedule 1sec { rates_tick() };
+	if ( counts_rates() )
+		schedule 1sec { rates_tick() };
 	}
 
 # What the last interval holds, up to now, before the capture's end ends Zeek.

@@ -118,18 +118,29 @@ event sidecar_left()
 	miss_sidecar();
 	}
 
+# Workers never ask.
+function asks_sidecar(): bool
+	{
+	if ( ! sidecar_expected || ! Cluster::is_enabled() )
+		return sidecar_expected;
+
+	local node_type = Cluster::local_node_type();
+	return node_type == Cluster::MANAGER || node_type == Cluster::PROXY;
+	}
+
+# Before the nodes of a cluster connect, at -10: what one subscribes to while a Broker
+# peering is being made, the other side may never hear of.
+event zeek_init()
+	{
+	if ( asks_sidecar() )
+		Cluster::subscribe(zeek_topic);
+	}
+
 event zeek_init() &priority=-10
 	{
-	if ( ! sidecar_expected )
+	if ( ! asks_sidecar() )
 		return;
 
-	# Workers never ask.
-	if ( Cluster::is_enabled()
-	    && Cluster::local_node_type() != Cluster::MANAGER
-	    && Cluster::local_node_type() != Cluster::PROXY )
-		return;
-
-	Cluster::subscribe(zeek_topic);
 	hold(sidecar_wait);
 	miss_sidecar();
 	}

@@ -56,16 +56,18 @@ def build_table(
 
     Raises:
         KeyError: ``method`` is none of `METHODS`.
-        InputError: a folder is no dataset, or no dataset has a probe.
+        InputError: a folder is no dataset, no dataset has a probe, or one was replaced meanwhile.
         BundleError: the output holds something else.
     """
     refuse_foreign(output, KIND)  # before the work, not after it
+    inputs = described_inputs(datasets)
     probes = open_probes(*datasets, engine=engine)
     _refuse_nothing(datasets)
     built = METHODS[method](probes, options, k)
-    about = _about(datasets, options, built, method)
+    about = _about(inputs, options, built, method)
     if evaluate is not None:
         about |= _tried(evaluate(probes, method, options, k))
+    _refuse_replaced(datasets, inputs)
     return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about)
 
 
@@ -89,12 +91,13 @@ def table_of_days(
     done for them are those of `daily.store.refresh`, whose errors are raised too.
     """
     refuse_foreign(output, KIND)
+    inputs = described_inputs([dataset])
     _refuse_nothing([dataset])
     found = refresh(dataset, counts, options, engine=engine)
     built = DAILY_METHODS[method](found.days, options, k, half_life)
     weighted = weighted_days(found.days, half_life)
     about = {
-        **_about([dataset], options, built, method),
+        **_about(inputs, options, built, method),
         "days": {
             "half_life": None if math.isinf(half_life) else half_life,
             "number": len(weighted),
@@ -104,6 +107,7 @@ def table_of_days(
     figures = {} if evaluate is None else evaluate(found.days, method, options, k, half_life)
     if figures:
         about |= _tried(figures)
+    _refuse_replaced([dataset], inputs)
     return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about), found
 
 
@@ -116,6 +120,13 @@ def _refuse_nothing(datasets: Sequence[Place]) -> None:
         )
 
 
+def _refuse_replaced(datasets: Sequence[Place], inputs: list[dict[str, Any]]) -> None:
+    """Raise InputError where a dataset is no longer what it was: the manifest would name what the table is not from."""
+    for dataset, before, now in zip(datasets, inputs, described_inputs(datasets), strict=True):
+        if before != now:
+            raise InputError(f"{dataset}: was replaced while the table was built, so none was written; build it again")
+
+
 def _tried(figures: dict[str, Any]) -> dict[str, Any]:
     """Held-out figures as the manifest has them."""
     cutoff = figures.pop("cutoff", None)
@@ -123,11 +134,11 @@ def _tried(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _about(
-    datasets: Sequence[Place], options: ScanOptions, built: Mapping[Proto, ProtocolRows], method: str
+    inputs: list[dict[str, Any]], options: ScanOptions, built: Mapping[Proto, ProtocolRows], method: str
 ) -> dict[str, Any]:
     """What every table's manifest says of how it was made."""
     return {
-        "inputs": [described_input(probes) for probes in datasets],
+        "inputs": inputs,
         "options": asdict(options),
         **({"chances": {"horizon": HORIZON}} if method in WITH_CHANCES else {}),
         "counts": {proto: dict(part.counts) for proto, part in built.items()},
@@ -135,9 +146,13 @@ def _about(
     }
 
 
-def described_input(probes: Place) -> dict[str, Any]:
-    """The dataset a table was learnt from: the sha256 of its manifest, and what that says of the recordings."""
-    about = manifest(probes)
-    system, root = located(probes)
+def described_inputs(datasets: Sequence[Place]) -> list[dict[str, Any]]:
+    """The datasets a table is learnt from: the sha256 of each manifest, and what that says of the recordings."""
+    return [_described(dataset) for dataset in datasets]
+
+
+def _described(dataset: Place) -> dict[str, Any]:
+    about = manifest(dataset)
+    system, root = located(dataset)
     digest = hashlib.sha256(system.cat_file(f"{root}/{MANIFEST}")).hexdigest()
     return {"manifest_sha256": digest, **{name: about[name] for name in ("rows", "first", "last", "about")}}
