@@ -1,5 +1,5 @@
 #!/bin/bash
-# nftables: a full set is reported as "Too many open files in system".
+# nft 1.0.6: a full set is reported as "Too many open files in system".
 #
 # A set may have a `size`. An element beyond it is refused with ENFILE, which nft prints as the C library words it. It has
 # nothing to do with files: no limit of the process or the system (ulimit, fs.file-max) changes it.

@@ -1,5 +1,5 @@
 #!/bin/bash
-# nftables: one transaction cannot wake a dormant table and add a base chain to it: "Invalid argument".
+# nft 1.0.6: one transaction cannot wake a dormant table and add a base chain to it: "Invalid argument".
 #
 # `add table` without `flags dormant` switches a dormant table on. A file that then adds a base chain, as every ruleset
 # that is loaded again does, is refused as a whole; the same two commands in two transactions are taken. One would expect

@@ -4,6 +4,8 @@ A dataclass is a section, its fields are the keys; a field that is such a datacl
 Defaults are the fields' own. `setting` adds the allowed range to a default. Understood are ``str``,
 ``int``, ``float``, ``bool``, ``Path``, ports, IP networks and addresses, ``Literal[...]``, ``X | None`` and
 ``tuple[X, ...]`` of these.
+
+By hand: of several errors msgspec reports the first alone, and cattrs takes 3.7 for 3 and 'no' for true.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Netlink: reading the kernel's tables, and the attributes in its messages. Nothing is written here.
 
-netlink(7); the layouts are those of linux/netlink.h, part of the kernel's stable interface.
+netlink(7); the layouts are those of linux/netlink.h, part of the kernel's stable interface. By hand: see
+`interfaces`.
 """
 
 from __future__ import annotations

@@ -14,12 +14,10 @@ import pytest
 import zeekpy
 
 from portkin.errors import TransportError
-from portkin.zeek.event_codec import Count, Event, Junk, parse, unparse
-from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, HelloResponse, TableChanged
+from portkin.zeek.event_codec import Event, Junk, parse, unparse
+from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK
 from portkin.zeek.transport.broker import BrokerTransport, find_bindings, from_broker, to_broker
-
-HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
-NEWS = [TableChanged(f"table-{n}", Count(16)) for n in range(10)]
+from support.listening import HELLO, NEWS, running
 
 
 @pytest.fixture(scope="module")
@@ -29,47 +27,6 @@ def broker():
         return find_bindings()
     except TransportError as error:
         pytest.skip(str(error))
-
-
-class RecordingListener:
-    """A listener that keeps what is reported to it."""
-
-    def __init__(self):
-        self.items = asyncio.Queue()
-        self.states = asyncio.Queue()
-        self.drops = 0
-
-    def connected(self, peer):
-        self.states.put_nowait("connected")
-
-    def received(self, item):
-        self.items.put_nowait(item)
-
-    def lost(self, reason):
-        self.states.put_nowait("lost")
-
-    def failed(self, reason, delay):
-        self.states.put_nowait("failed")
-
-    def dropped(self, count):
-        self.drops += count
-
-    async def until(self, state):
-        while await asyncio.wait_for(self.states.get(), 20) != state:
-            pass
-
-
-@asynccontextmanager
-async def running(transport):
-    """The transport at work, told to a `RecordingListener`, ended at the end."""
-    listener = RecordingListener()
-    task = asyncio.create_task(transport.run(listener))
-    try:
-        yield listener
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 class Peer:

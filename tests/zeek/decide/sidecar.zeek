@@ -3,6 +3,7 @@
 # @TEST-REQUIRES: portkin --version
 # @TEST-PORT: WEBSOCKET_PORT
 # @TEST-EXEC: timeout 280 portkin serve -c sidecar.yaml --url ws://127.0.0.1:${WEBSOCKET_PORT%/tcp}/v1/messages/json >sidecar.log 2>&1 & echo $! >sidecar.pid
+# @TEST-EXEC: timeout 100 sh -c 'until grep -q serving sidecar.log; do sleep 0.1; done'
 # @TEST-EXEC: zeek -b -C -r "$CAPTURES/scans.pcap" "%INPUT"
 # @TEST-EXEC: zeek-cut kind src probed proto evidence predicted kept vetoed probes hits <portkin.log | sort >first
 # @TEST-EXEC: zeek -b -C -r "$CAPTURES/scans.pcap" "%INPUT"

@@ -21,7 +21,7 @@ from portkin_training.replay.frontier import KS, ORACLE, Point, by_chance, by_nu
 from portkin_training.replay.oracle import LONGEST, hindsight, hindsight_ranking
 from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 from portkin_training.twin.decisions import ProbeDecision
-from portkin_training.twin.detection import DetectorName
+from portkin_training.twin.judged_contacts import DetectorName
 
 UNLEARNT = ("MySelf", "Euclidean")
 """Baselines that need no training probes."""

@@ -28,12 +28,12 @@ from portkin_training.ingest.contacts import Contacts
 from portkin_training.ingest.inputs import refuse_nothing
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.blocking import replay
-from portkin_training.replay.detection import events_of
 from portkin_training.replay.events import SCAN
+from portkin_training.replay.events_of_contacts import events_of
 from portkin_training.replay.frontier import KS
 from portkin_training.replay.mawi.labels import Label
 from portkin_training.twin.decisions import DecisionConfig, ProbeDecider
-from portkin_training.twin.detection import all_probes, configure, detect
+from portkin_training.twin.judged_contacts import all_probes, configure, detect
 from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules
 
 

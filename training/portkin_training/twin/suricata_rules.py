@@ -17,7 +17,7 @@ from portkin.net.port_groups import PortGroups
 from portkin.net.ports import PROTOS, Port
 from portkin_training.core.protocols import TCP
 from portkin_training.ingest.contacts import ANSWERED, CONTACT, REFUSED, Contacts, addresses_of
-from portkin_training.twin.detection import Detected
+from portkin_training.twin.judged_contacts import Detected
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from portkin_training.core.groups import Grouper
 from portkin_training.core.port_codes import codes_of
 from portkin_training.ingest.contacts import CONTACT
 from portkin_training.replay.events import BENIGN, SCAN, UNCOUNTED, Events, Over, units_of
-from portkin_training.twin.detection import Detected
+from portkin_training.twin.judged_contacts import Detected
 
 
 def events_of(

@@ -1,0 +1,35 @@
+"""Enforcers to test, started."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.enforcing import Bench, Clock
+from support.simulated_backend import Kernel
+
+
+@pytest.fixture(scope="module")
+def impatient():
+    """A writer does not wait for another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("portkin.sqlite.BUSY", 0.01)
+        yield
+
+
+@pytest.fixture
+def bench(tmp_path):
+    made = Bench(tmp_path)
+    made.enforcer.start()
+    return made
+
+
+@pytest.fixture
+def kernel():
+    return Kernel(Clock())
+
+
+@pytest.fixture
+def kernel_bench(tmp_path, kernel):
+    made = Bench(tmp_path, kernel, clock=kernel.clock)
+    made.enforcer.start()
+    return made
