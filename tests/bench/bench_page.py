@@ -7,12 +7,14 @@ follow the events. The phases without and with viewers alternate.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -30,6 +32,25 @@ from support.enforcing import PROVEN, Bench
 from support.watched import FLAGS, Watched, watched
 
 VIEWERS = 10
+VIEWER = """
+import selectors, socket, sys
+host, port, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+waiting, heard, got = selectors.DefaultSelector(), set(), 0
+waiting.register(sys.stdin, selectors.EVENT_READ)
+for _ in range(number):
+    made = socket.create_connection((host, port))
+    made.sendall(b"GET /api/v1/events HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+    waiting.register(made, selectors.EVENT_READ)
+while True:
+    for key, _ in waiting.select():
+        if key.fileobj is sys.stdin:
+            sys.exit(print(got))
+        got += len(key.fileobj.recv(65536))
+        if key.fd not in heard:
+            heard.add(key.fd)
+            if len(heard) == number:
+                print("all", flush=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -76,16 +97,17 @@ def fill(folder: Path, blocks: int) -> None:
     bench.enforcer.close()
 
 
-async def follow(site: Watched, counted: list[int]) -> None:
-    """A viewer: reads events as they come, until cancelled."""
+@asynccontextmanager
+async def viewers(site: Watched, received: list[int]) -> AsyncIterator[None]:
+    """Pages that follow the events, in a process of their own, until they are left; adds the bytes that they got."""
     parts = urlsplit(site.url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    try:
-        while chunk := await reader.read(65_536):
-            counted[0] += len(chunk)
-    finally:
-        writer.close()
+    command = [sys.executable, "-c", VIEWER, str(parts.hostname), str(parts.port), str(VIEWERS)]
+    child = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert b"all\n" == await asyncio.wait_for(child.stdout.readline(), 60)
+    yield
+    told, _ = await child.communicate(b"")
+    received[0] += int(told)
 
 
 @dataclass
@@ -115,8 +137,6 @@ async def ask(site: Watched, questions: int, first: int) -> Phase:
 
 async def painted(site: Watched) -> float | None:
     """Milliseconds to the first paint with content, in Chromium; the median of three. None without Chromium."""
-    import shutil
-
     program = shutil.which("chromium")
     if program is None:
         return None
@@ -140,24 +160,19 @@ async def painted(site: Watched) -> float | None:
 async def run(load: Load, folder: Path) -> tuple[list[Phase], list[Phase], int, float | None]:
     """Phases without and with viewers in turns, bytes that the viewers got, and the first paint."""
     limits = {"max_blocks": 1_000_000, "max_per_second": 1_000_000}
-    async with watched(folder, enforce={"limits": limits}) as site, AsyncExitStack() as stack:
+    async with watched(folder, enforce={"limits": limits}) as site:
         await asyncio.to_thread(site.sidecar.wait_for, "blocking", timeout=300)
         await site.greet()
         for n in range(load.scanners):
             await site.peer.say(request(8_000_000 + 8 * n))
         await site.until("/api/v1/scanners", lambda value: value["active"] >= load.scanners)
-        without, with_, counted, first = [], [], [0], 9_000_000
+        without, with_, received, first = [], [], [0], 9_000_000
         for _ in range(load.phases):
             without.append(await ask(site, load.questions, first))
-            viewers = [asyncio.create_task(follow(site, counted)) for _ in range(VIEWERS)]
-            stack.callback(lambda tasks=viewers: [task.cancel() for task in tasks])
-            await site.until("/api/v1/status", lambda status: counted[0] > 0)
-            with_.append(await ask(site, load.questions, first + load.questions))
-            for task in viewers:
-                task.cancel()
-            await asyncio.gather(*viewers, return_exceptions=True)
+            async with viewers(site, received):
+                with_.append(await ask(site, load.questions, first + load.questions))
             first += 2 * load.questions
-        return without, with_, counted[0], await painted(site)
+        return without, with_, received[0], await painted(site)
 
 
 def measure(size: Size) -> Iterator[Figure]:

@@ -150,9 +150,11 @@ def test_without_zeek_it_says_so_and_why(tmp_path):
                     await says(page, "#live", "live")
                     assert not await page.is_visible("#banner")
                     await zeek.aclose()
-                    await says(page, "#banner", "Zeek is away: nothing is detected, predicted or blocked anew")
+                    await says(page, "#banner", "Zeek is away: nothing new is predicted or blocked")
                     await says(
-                        page, "#banner", "nothing listens there; is Zeek running, with portkin/websocket loaded?"
+                        page,
+                        "#banner",
+                        "Nothing listens there; is Zeek running, with portkin/websocket loaded? What Zeek",
                     )
                     await says(page, "#live", "Zeek is away")
                     await says(page, "#health-rows", "is not connected to Zeek")

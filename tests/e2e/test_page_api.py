@@ -262,19 +262,28 @@ def test_orders_from_elsewhere_are_refused(one, status, headers):
     assert status == one("POST", "/api/v1/blocks/remove", ORDER, **{**RIGHT, **headers})[0]
 
 
+@pytest.mark.parametrize("path", ["blocks/remove", "never-block"])
 @pytest.mark.parametrize(
     ("body", "words"),
     [
         ([], "send a JSON object"),
         ({}, "src is 'None'"),
         ({"src": "x"}, "src is 'x'"),
-        ({"src": "::1"}, "'' is not a port"),
+        ({"src": ["192.0.2.1"]}, "src is "),
+        ({"src": "192.0.2.0/24"}, "src is '192.0.2.0/24'"),
+        ({"src": "fe80::1%x\n0.0.0.0/0"}, "src is "),  # a zone may be any text, and the file has lines
     ],
 )
-def test_orders_that_are_none_are_refused(one, body, words):
-    """The wrong value is named."""
-    status, value = one("POST", "/api/v1/blocks/remove", body, **RIGHT)
+def test_orders_that_are_none_are_refused(one, path, body, words):
+    """The wrong value is named, and nothing is written."""
+    status, value = one("POST", f"/api/v1/{path}", body, **RIGHT)
     assert (400, True) == (status, words in value["error"]), value
+
+
+def test_an_order_without_a_port_is_refused(one):
+    """What is to be unblocked is a source and a port."""
+    status, value = one("POST", "/api/v1/blocks/remove", {"src": "::1"}, **RIGHT)
+    assert (400, True) == (status, "'' is not a port" in value["error"]), value
 
 
 def test_a_read_only_page_takes_no_order(tmp_path):

@@ -92,6 +92,8 @@ def address_of(given: object) -> Address:
     """The address; an IPv4-mapped one as IPv4, as in the database. HTTPException for no address."""
     try:
         address = ip_address(given if isinstance(given, str) else "")
+        if getattr(address, "scope_id", None) is not None:  # may be any text, with ends of lines
+            raise ValueError(given)
     except ValueError:
         text = f"src is {str(given)[:60]!r}; write an address such as 203.0.113.5 or 2001:db8::5"
         raise HTTPException(400, text) from None

@@ -12,11 +12,13 @@ let status = null;
 let link = "lost";
 let heard = 0;
 
+const sentence = (text) => text ? `${text[0].toUpperCase()}${text.slice(1).replace(/[.]$/, "")}${text.endsWith("?") ? "" : "."} ` : "";
+
 function banner() {
   const box = by("banner");
   const lines = link === "full" ? ["As many pages are open as may be", "Close one, or raise page.viewers in the settings. This one tries again by itself."] :
     link === "lost" && heard ? ["The sidecar does not answer", `What is shown is of ${stamp(heard)}. portkin serve, or systemctl status portkin; this page tries again by itself.`] :
-      status && !status.zeek.connected ? ["Zeek is away: nothing is detected, predicted or blocked anew", `${status.zeek.reason ? `${status.zeek.reason} ` : ""}The sidecar tries again by itself; portkin doctor says more.`] :
+      status && !status.zeek.connected ? ["Zeek is away: nothing new is predicted or blocked", `${sentence(status.zeek.reason)}What Zeek detects it logs, if it runs. The sidecar tries again by itself; portkin doctor says more.`] :
         status && !status.ready ? ["Not ready", status.not_ready.join("; ")] : null;
   box.hidden = !lines;
   box.classList.toggle("warn", Boolean(lines) && link === "live" && status.zeek.connected);
