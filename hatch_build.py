@@ -13,9 +13,13 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FILES = ("uPlot.esm.js", "uPlot.min.css")
+FILES = {"uPlot.esm.js": "dist/uPlot.esm.js", "uPlot.min.css": "dist/uPlot.min.css", "uPlot-LICENSE.txt": "LICENSE"}
+"""Where each lies in its package."""
+LOCK = "package-lock.json"
 PACKAGE = Path("sidecar/portkin/web/npm")
 VENDOR = Path("sidecar/portkin/web/static/vendor")
+STAMP = Path("build/page.lock")
+"""What the files in the tree were fetched by: another lock fetches others."""
 PATIENCE = 120.0
 """Seconds that npm may take."""
 
@@ -31,7 +35,7 @@ class ChartsHook(BuildHookInterface[Any]):
         problem = fetch(root)
         if problem:
             self.app.display_warning(f"the page is built without its chart: {problem}")
-        build_data["artifacts"].append(f"{VENDOR.as_posix()}/*")
+        build_data["artifacts"] += [f"{VENDOR.as_posix()}/{name}" for name in FILES]
 
 
 def fetch(root: Path) -> str:
@@ -41,13 +45,14 @@ def fetch(root: Path) -> str:
     configured with.
     """
     vendor = root / VENDOR
-    if all((vendor / name).is_file() for name in FILES):
+    stamp, lock = root / STAMP, (root / PACKAGE / LOCK).read_bytes()
+    if all((vendor / name).is_file() for name in FILES) and stamp.is_file() and stamp.read_bytes() == lock:
         return ""
     npm = shutil.which("npm")
     if npm is None:
         return "npm is not installed"
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("package.json", "package-lock.json"):
+        for name in ("package.json", LOCK):
             shutil.copy(root / PACKAGE / name, folder)
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         try:
@@ -60,7 +65,8 @@ def fetch(root: Path) -> str:
         if ran.returncode:
             return (ran.stderr.strip() or f"npm ended with {ran.returncode}").splitlines()[-1]
         vendor.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            shutil.copy(package / "dist" / name, vendor / name)
-        shutil.copy(package / "LICENSE", vendor / "uPlot-LICENSE.txt")
+        for name, source in FILES.items():
+            shutil.copy(package / source, vendor / name)
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_bytes(lock)
     return ""
