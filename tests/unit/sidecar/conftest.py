@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from portkin.blocking.backends.nftables import Nftables
+from portkin.blocking.backends.place import Place
+from portkin.errors import BackendError
 from support.enforcing import Bench, Clock
+from support.netns import private_network
 from support.simulated_backend import Kernel
 
 
@@ -33,3 +37,16 @@ def kernel_bench(tmp_path, kernel):
     made = Bench(tmp_path, kernel, clock=kernel.clock)
     made.enforcer.start()
     return made
+
+
+@pytest.fixture
+def nft(root):
+    """A table of our own in a network namespace of our own."""
+    with private_network():
+        try:
+            backend = Nftables(Place())
+        except BackendError as error:
+            pytest.skip(str(error))
+        backend.setup()
+        yield backend
+        backend.close()
