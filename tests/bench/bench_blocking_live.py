@@ -80,7 +80,7 @@ def live(zeek: str, probes: int, timeout_ms: float | None) -> Iterator[Figure]:
                 mean = 1e3 * sums[key + "_sum"] / max(1, done)
                 yield Figure(f"of that {text}, {what}", mean, "ms", "less", n=done, note="a mean")
             rows = (line.split("\t") for line in (folder / "zeek" / "portkin_block.log").read_text().splitlines())
-            trips = [float(row[-1]) for row in rows if row[4:5] == ["added"]]
+            trips = [float(row[-1]) for row in rows if row[5:6] == ["added"]]
             yield spread(f"of that Zeek to sidecar and back, {what}", trips)
 
 

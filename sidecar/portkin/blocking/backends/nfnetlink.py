@@ -29,7 +29,7 @@ _DATA_VALUE = 1
 _EXPR_NAME, _EXPR_DATA = 1, 2
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 _OBJ_TABLE, _OBJ_NAME, _OBJ_DATA = 1, 2, 4
-_ROUNDS = 20
+_ROUNDS = 8
 _PAUSE = 0.05
 
 
@@ -47,24 +47,24 @@ def elements(table: str, name: str) -> list[Element]:
     """All elements of a set of the ``inet`` family.
 
     While a set grows, the kernel moves its elements, and a dump then has some twice and lacks others; it is read
-    again until that is not so. Raises NetlinkError, with ENOENT where there is no such set, and Interrupted
-    for one that never stands still.
+    again until that is not so. Where it changes all the while, as under a scan of many sources, what any of the
+    readings has is returned. Raises NetlinkError, with ENOENT where there is no such set.
     """
     payload = _set_of(table, name)
+    read: dict[bytes, Element] = {}
     for _ in range(_ROUNDS):
+        found: list[Element] = []
         try:
-            found = [
-                element
-                for kind, body in dump(NETLINK_NETFILTER, _GETSETELEM, payload)
-                if kind == _NEWSETELEM
-                for element in _message(body)
-            ]
+            for kind, body in dump(NETLINK_NETFILTER, _GETSETELEM, payload):
+                if kind == _NEWSETELEM:
+                    found.extend(_message(body))
             if len({element.key for element in found}) == len(found):
                 return found
         except Interrupted:
             pass
+        read.update((element.key, element) for element in found)
         time.sleep(_PAUSE)
-    raise Interrupted(4, f"the set {name} changed all the while it was read")
+    return list(read.values())
 
 
 def element(table: str, name: str, key: bytes) -> Element | None:
