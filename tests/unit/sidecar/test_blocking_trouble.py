@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
-import threading
 from contextlib import contextmanager
 from ipaddress import ip_address
 
 import pytest
 
-from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.nftables import SETS, Nftables, Place
 from portkin.blocking.backends.nftables_table import set_sizes
 from portkin.blocking.backends.shadow import Shadow
@@ -370,31 +368,3 @@ def test_more_blocks_at_a_time_have_room_in_the_kernel(nft, tmp_path, monkeypatc
     assert [("added", "")] * 998 == bench.ask(*(block(SRC, str(port), 600) for port in range(3, 1001)))
     assert 1000 == len(nft.held())
     small.close()
-
-
-@pytest.mark.root
-def test_a_set_that_changes_all_the_while_is_read(nft):
-    """While somebody else writes without end, what was there before and stays is read, every time."""
-    nft.setup()
-    stays = {key(f"198.51.100.{n}", "80") for n in range(1, 200)}
-    nft.apply(Batch(add=[TimedKey(each, 600) for each in stays]))
-    ended = threading.Event()
-
-    def write() -> None:  # in the same network: threads begin where they are started
-        other = Nftables(Place())
-        assert other.join()
-        n = 0
-        while not ended.is_set():
-            n += 1
-            changing = key(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", "80")
-            other.apply(Batch(add=[TimedKey(changing, 600)]))
-        other.close()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for _ in range(2):
-            assert stays <= nft.held().keys()
-    finally:
-        ended.set()
-        writer.join()
