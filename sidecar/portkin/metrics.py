@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
-from prometheus_client.exposition import start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from portkin.bundles.table import Table
-from portkin.errors import ConfigError
 from portkin.zeek.event_codec import Junk, Message
 from portkin.zeek.messages import HelloResponse, NearestRequest, NearestResponse
 
@@ -104,26 +100,3 @@ class Metrics:
     def reloaded(self, outcome: str) -> None:
         """A reload of the table ended: ``changed``, ``same`` or ``refused``."""
         self._reloads.labels(outcome).inc()
-
-
-class Exporter:
-    """Serves the metrics of a registry over HTTP, in a thread, until it is closed."""
-
-    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        """Listens; port 0 takes a free one. Raises ConfigError where the address cannot be used."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a gauge beside each counter
-        try:
-            served: tuple[WSGIServer, threading.Thread] = start_http_server(port, host, registry)
-        except OSError as error:
-            raise ConfigError(
-                f"metrics: cannot listen on {host}:{port} ({error.strerror}); "
-                "set metrics.host and metrics.port to a free address, or metrics.enabled to false"
-            ) from None
-        self._server, self._thread = served
-        self.port: int = self._server.server_port
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portkin.bundles.table import Table
@@ -23,6 +24,16 @@ JUNK_EVERY = 10.0
 """Seconds between log lines on junk of one kind."""
 
 
+@dataclass(frozen=True)
+class Connection:
+    """The way to Zeek: open or not, since when (s since 1970), and whom it leads to or why it does not."""
+
+    open: bool
+    since: float
+    peer: str = ""
+    reason: str = ""
+
+
 class Sidecar:
     """Carries messages between a transport and the service until it is cancelled. A `Listener`."""
 
@@ -35,7 +46,11 @@ class Sidecar:
         metrics: Metrics,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self.connection = Connection(False, wall_clock())
+        """For any thread to read: it is replaced whole."""
+        self._wall_clock = wall_clock
         self._service = service
         self._transport = transport
         self._hello = hello
@@ -62,6 +77,7 @@ class Sidecar:
 
     def connected(self, peer: str) -> None:
         self._metrics.connected()
+        self.connection = Connection(True, self._wall_clock(), peer)
         self._log.info("connected to Zeek", peer=peer)
         self._guard(lambda now: self.publish(self._service.connected(now)))
 
@@ -74,9 +90,11 @@ class Sidecar:
 
     def lost(self, reason: str) -> None:
         self._metrics.lost()
+        self.connection = Connection(False, self._wall_clock(), reason=reason)
         self._log.warning("connection to Zeek lost", reason=reason)
 
     def failed(self, reason: str, delay: float) -> None:
+        self.connection = replace(self.connection, reason=reason)
         held = self._limiter.passes("failed")
         if held is not None:
             self._log.warning(

@@ -5,9 +5,10 @@ A file without our mark is never written to or renamed: a path in the settings m
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -31,6 +32,11 @@ def connect(path: Path, *, application: int, what: str, known: bool = False) -> 
     """
     if not known:
         refuse_foreign(path, application, what)
+    # SQLite's -wal and -shm take the mode of the file. Who may read them may also keep a reading open without end, and
+    # the log grows until that ends.
+    # Only where there is none: closing a file drops all locks on it that this process has (fcntl(2)).
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
 
 
@@ -91,6 +97,15 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("COMMIT")
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def prepare(
     db: sqlite3.Connection,
     *,
@@ -100,11 +115,11 @@ def prepare(
     what: str,
     upgrades: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
-    """Create the tables in a new file, or check that it is ours and sound.
+    """Create the tables in a new file, or check that it is ours; `check_sound` looks at all of it.
 
     ``schema`` and ``application`` are its marks (PRAGMA user_version, application_id); ``upgrades`` has, by the schema
     of an older file, the statements that make it one of ``schema``. Raises sqlite3.DatabaseError for a file that is
-    damaged or something else than ``what``.
+    something else than ``what``.
     """
     with transaction(db):
         marks = tuple(db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))
@@ -120,6 +135,10 @@ def prepare(
     db.execute("PRAGMA journal_mode = WAL")
     # Durable when the process is killed; the last moments may be lost when the machine crashes.
     db.execute("PRAGMA synchronous = NORMAL")
+
+
+def check_sound(db: sqlite3.Connection) -> None:
+    """Read all of a file, a second for a million rows. Raises sqlite3.DatabaseError where it is damaged."""
     (sound,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if sound != "ok":
         raise sqlite3.DatabaseError(str(sound))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -56,6 +58,26 @@ def test_the_wheel_holds_three_packages_and_nothing_generic(wheel):
     tops = {name.partition("/")[0] for name in names}
     assert {"portkin", "portkin_training", "portkin_rules"} == {top for top in tops if not top.endswith(".dist-info")}
     assert "portkin/data/default-table/manifest.json" in names
+
+
+def test_the_wheel_holds_the_page_and_its_chart(wheel):
+    """Whoever installs the wheel needs no npm; nothing else of node_modules comes along."""
+    static = "portkin/web/static/"
+    names = {name.removeprefix(static) for name in zipfile.ZipFile(wheel).namelist() if name.startswith(static)}
+    assert {"index.html", "page.css", "js/main.js"} <= names
+    vendor = {name for name in names if name.startswith("vendor/")}
+    if shutil.which("npm") is None:
+        pytest.skip("no npm on PATH: the wheel is built without the chart")
+    assert {"vendor/uPlot.esm.js", "vendor/uPlot.min.css", "vendor/uPlot-LICENSE.txt"} == vendor
+
+
+def test_the_lock_of_npm_has_hashes_and_no_registry():
+    """Packages are known by their content, wherever they are fetched from."""
+    lock = (ROOT / "sidecar" / "portkin" / "web" / "npm" / "package-lock.json").read_text()
+    packages = [package for name, package in json.loads(lock)["packages"].items() if name]
+    assert packages
+    assert all(package["integrity"].startswith("sha512-") for package in packages)
+    assert "http" not in lock
 
 
 @pytest.mark.timeout(600)

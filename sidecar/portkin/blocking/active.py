@@ -38,6 +38,8 @@ class ActiveBlocks:
         self.counts = BlockCounts()
         self.unrecorded: list[Ended] = []
         """What has ended, and the database still has as active."""
+        self.unrecorded_grace: dict[BlockKey, float] = {}
+        """What of `grace` the database does not have."""
         self.unreleased: set[BlockKey] = set()
         """What the backend may still block, and must not. May hold keys that are active again: see `to_release`."""
         self._ends: list[tuple[float, BlockKey]] = []
@@ -46,7 +48,7 @@ class ActiveBlocks:
     def load(self, blocks: Iterable[Block], grace: dict[BlockKey, float]) -> None:
         """Replace the active blocks and graces by these, without those that have ended meanwhile."""
         ended = {ended.block.row for ended in self.unrecorded}
-        self.by_key, self.grace, self.counts, self._ends = {}, grace, BlockCounts(), []
+        self.by_key, self.grace, self.counts, self._ends = {}, grace | self.unrecorded_grace, BlockCounts(), []
         for block in blocks:
             if block.row not in ended:
                 self.add(block)
@@ -100,10 +102,37 @@ class ActiveBlocks:
                 places += (2 * place + 1, 2 * place + 2)  # in a heap, these end no earlier
         return list(found.values())
 
-    def undo_end(self, blocks: Iterable[Block]) -> None:
-        """Blocks did not end after all: the next `load` brings them back."""
-        rows = {block.row for block in blocks}
-        self.unrecorded = [ended for ended in self.unrecorded if ended.block.row not in rows]
+    def undo(self, added: Iterable[Block], ended: Iterable[Block]) -> None:
+        """Blocks did not begin after all, and others did not end."""
+        for block in added:
+            if self.by_key.get(block.key) is block:
+                del self.by_key[block.key]
+                self.counts.remove(block.key.src)
+        rows = set()
+        for block in ended:
+            rows.add(block.row)
+            self.add(block)
+        self.unrecorded = [each for each in self.unrecorded if each.block.row not in rows]
+
+    def begin_grace(self, key: BlockKey, until: float) -> None:
+        """The key is not blocked again until then."""
+        self.grace[key] = self.unrecorded_grace[key] = until
+
+    def end_grace(self, key: BlockKey) -> float | None:
+        """The key may be blocked again; returns until when it could not, where that was so."""
+        self.unrecorded_grace.pop(key, None)
+        return self.grace.pop(key, None)
+
+    def forget_grace(self, now: float) -> None:
+        """Graces that are over take no room any more."""
+        for graces in (self.grace, self.unrecorded_grace):
+            for key in [key for key, until in graces.items() if until <= now]:
+                del graces[key]
+
+    def recorded(self) -> None:
+        """The database has what ended, and the graces."""
+        self.unrecorded.clear()
+        self.unrecorded_grace.clear()
 
     def to_release(self, mode: Mode) -> list[BlockKey]:
         """The keys that the backend of this mode must release."""
@@ -121,6 +150,7 @@ class ActiveBlocks:
             block.until += seconds
         self._reschedule()
         self.grace = {key: until + seconds for key, until in self.grace.items()}
+        self.unrecorded_grace = {key: self.grace[key] for key in self.unrecorded_grace if key in self.grace}
 
     def _schedule(self, block: Block) -> None:
         heapq.heappush(self._ends, (block.until, block.key))

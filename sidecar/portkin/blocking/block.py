@@ -82,11 +82,15 @@ class Evidence:
     """Whether this is the first request of a probe; those for its predicted ports follow."""
 
     @classmethod
-    @lru_cache(maxsize=4096)
     def parse(cls, text: str) -> Evidence:
         """Never raises. Cached, since the requests of one scan repeat their reason."""
+        return cls._parse(text[:MAX_REASON])
+
+    @classmethod
+    @lru_cache(maxsize=4096)
+    def _parse(cls, text: str) -> Evidence:
         words: dict[str, str] = {}
-        for word in text[:MAX_REASON].split():
+        for word in text.split():
             name, _, value = word.partition("=")
             if name == NOTE:
                 break

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from portkin.blocking.backends.place import Hook, Place
+from portkin.blocking.backends.place import ELEMENTS, Hook, Place
 from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
+from portkin.blocking.never_block import read_never_block
 from portkin.config.loading import setting
 from portkin.config.state_paths import state_path
 from portkin.errors import ConfigError
@@ -52,6 +53,9 @@ class EnforceConfig:
     """Seconds between readings of what each block has dropped."""
     queue: int = setting(50_000, low=1, high=10_000_000)
     """Requests that may wait; further ones are rejected."""
+    never_block: Path | None = None
+    """A file with sources never blocked beside ``limits.never_nets``; null is never-block.txt beside the database's
+    default."""
     limits: Limits = field(default_factory=Limits)
     nftables: NftablesConfig = field(default_factory=NftablesConfig)
     suricata: SuricataConfig = field(default_factory=SuricataConfig)
@@ -60,6 +64,17 @@ class EnforceConfig:
 def database_path(config: EnforceConfig) -> Path:
     """Where the block database is."""
     return state_path(config.database, "blocks.sqlite")
+
+
+def never_block_path(config: EnforceConfig) -> Path:
+    """Where the never-block file is."""
+    return state_path(config.never_block, "never-block.txt")
+
+
+def limits_of(config: EnforceConfig) -> Limits:
+    """The limits, with the sources of the never-block file. Raises ConfigError for a file that cannot be used."""
+    more = read_never_block(never_block_path(config))
+    return replace(config.limits, never_nets=(*config.limits.never_nets, *more)) if more else config.limits
 
 
 def intervals_of(config: EnforceConfig) -> Intervals:
@@ -72,5 +87,4 @@ def place_of(config: EnforceConfig) -> Place:
     nftables = config.nftables
     if not (nftables.table.isascii() and nftables.table.isidentifier()):
         raise ConfigError(f"enforce.nftables.table is {nftables.table!r}; write letters, digits and _")
-    # Twice the cap: an element that has run out stays until the kernel sweeps, about once a second.
-    return Place(nftables.table, nftables.hook, nftables.priority, 2 * config.limits.max_blocks)
+    return Place(nftables.table, nftables.hook, nftables.priority, ELEMENTS * config.limits.max_blocks)

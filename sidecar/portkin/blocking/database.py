@@ -8,23 +8,26 @@ backend is made under `BlockDatabase.lock`, and `BlockDatabase.changed` reports 
 from __future__ import annotations
 
 import fcntl
+import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from portkin.blocking.active import Ended
 from portkin.blocking.block import MAX_REASON, Block, BlockKey, Mode
+from portkin.blocking.rows import BLOCK, block_in, key_in, values_of
+from portkin.blocking.stats import ModeStats
 from portkin.errors import StorageError
-from portkin.net.addresses import number_of, text_of
-from portkin.net.ports import Port, Proto
-from portkin.sqlite import connect, open_or_set_aside, prepare, transaction
+from portkin.sqlite import check_sound, connect, identity, open_or_set_aside, prepare, transaction
 
-SCHEMA = 3
-"""1 had `why` in the place of `reason`, 2 no `backend`."""
+SCHEMA = 4
+"""1 had `why` in the place of `reason`, 2 no `backend`, 3 no `figures`."""
 MAX_ROWS = 2_000_000
 """Rows kept, whatever the retention: some 500 MB."""
+PRUNED = 5_000
+"""Rows deleted at once, in some twenty milliseconds."""
 APPLICATION = 0x706B696E
 """``pkin``: marks our files (PRAGMA application_id)."""
 WHAT = "a block database"
@@ -53,6 +56,15 @@ CREATE TABLE backend (
     mode TEXT NOT NULL, ready INTEGER NOT NULL, ipv6_fault TEXT NOT NULL, at REAL NOT NULL
 );
 """
+_FIGURES = """
+CREATE TABLE figures (
+    day INTEGER NOT NULL, mode TEXT NOT NULL,
+    probes INTEGER NOT NULL, blocked INTEGER NOT NULL, new INTEGER NOT NULL, new_blocked INTEGER NOT NULL,
+    blocks INTEGER NOT NULL, useful INTEGER NOT NULL, predicted INTEGER NOT NULL, predicted_useful INTEGER NOT NULL,
+    PRIMARY KEY (day, mode)
+) WITHOUT ROWID;
+"""
+_DAY = 86_400
 _CLOCK_TOLERANCE = 5.0
 """Seconds that the clock may be behind the latest time in the database without being reported."""
 _LOCK_WAIT = 10.0
@@ -73,33 +85,48 @@ class Entry:
 class BlockDatabase:
     """The open file. For one thread at a time. Every method may raise sqlite3.Error."""
 
-    def __init__(self, path: Path, *, known: bool = False) -> None:
+    def __init__(self, path: Path, *, known: bool = False, check: bool = True) -> None:
         """Open or create the file; `open_database` deals with damaged ones.
 
-        ``known``: it was ours when it was opened before. Raises StorageError for a file that is not ours.
+        ``known``: it was ours when it was opened before; ``check``: all of it is read, in search of damage. Raises
+        StorageError for a file that is not ours.
         """
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = connect(path, application=APPLICATION, what=WHAT, known=known)
-        self._lock = path.with_name(path.name + ".lock").open("a")
+        # For nobody else to open: who may read it may also lock it, and keep it locked.
+        self._lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        with suppress(OSError):  # of somebody else, who trusts us with it
+            os.fchmod(self._lock, 0o600)
+        self._files = _files(path)
         try:
             with self.lock():
                 prepare(
                     self._db,
-                    tables=_TABLES + _BACKEND,
+                    tables=_TABLES + _BACKEND + _FIGURES,
                     schema=SCHEMA,
                     application=APPLICATION,
                     what=WHAT,
-                    upgrades={2: _BACKEND},
+                    upgrades={2: _BACKEND + _FIGURES, 3: _FIGURES},
                 )
+            if check:  # without the lock: nobody has to wait for that
+                check_sound(self._db)
         except BaseException:
             self.close()
             raise
         self._version = self._data_version()
+        self._last: int | None = None
+        """The last row's id, where we know it."""
+        self.unreadable: list[int] = []
+        """Ids of active rows that `active` found to hold no block."""
 
     def close(self) -> None:
         self._db.close()
-        self._lock.close()
+        os.close(self._lock)
+
+    def gone(self) -> bool:
+        """Whether the file, or its lock, was removed or replaced: other processes then use another one."""
+        return _files(self.path) != self._files
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -115,8 +142,8 @@ class BlockDatabase:
             except BlockingIOError:
                 if time.monotonic() >= end:
                     raise StorageError(
-                        f"{self._lock.name}: another process has held this lock for {_LOCK_WAIT:g} s; "
-                        f"`fuser {self._lock.name}` shows which"
+                        f"{self.path}.lock: another process has held this lock for {_LOCK_WAIT:g} s; "
+                        f"`fuser {self.path}.lock` shows which"
                     ) from None
             time.sleep(_LOCK_POLL)
         try:
@@ -124,46 +151,57 @@ class BlockDatabase:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """All changes within, or none."""
-        return transaction(self._db)
+        try:
+            with transaction(self._db):
+                yield
+        except BaseException:
+            self._last = None
+            raise
 
     def _data_version(self) -> int:
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         return int(version)
 
     def changed(self) -> bool:
-        """Whether another process has written since this was last called."""
-        before, self._version = self._version, self._data_version()
-        return before != self._version
+        """Whether another process has written since `seen`."""
+        return self._version != self._data_version()
+
+    def seen(self) -> None:
+        """What other processes have written until now was read."""
+        self._version = self._data_version()
+        self._last = None
 
     # Reading.
 
     def active(self) -> list[Block]:
-        """The blocks that have no outcome yet."""
-        rows = self._db.execute(
-            "SELECT src, port, proto, mode, rank, since, until, id, hit, packets, bytes FROM blocks "
-            "WHERE outcome IS NULL"
-        )
-        return [
-            Block(_key(src, port, proto), mode, rank, since, until, row, bool(hit), packets, octets)
-            for src, port, proto, mode, rank, since, until, row, hit, packets, octets in rows
-        ]
+        """The blocks that have no outcome yet, but for rows that hold none (`unreadable`)."""
+        rows = self._db.execute(f"SELECT {BLOCK} FROM blocks WHERE outcome IS NULL")  # noqa: S608
+        found, self.unreadable = [], []
+        for row in rows:
+            block = block_in(row)
+            if block is None:
+                self.unreadable.append(row[0])
+            else:
+                found.append(block)
+        return found
 
     def grace(self, now: float) -> dict[BlockKey, float]:
         """Until when keys that were unblocked are not blocked again."""
         rows = self._db.execute("SELECT src, port, proto, until FROM grace WHERE until > ?", (now,))
-        return {_key(src, port, proto): until for src, port, proto, until in rows}
+        return {key: until for src, port, proto, until in rows if (key := key_in(src, port, proto)) is not None}
 
     def ended_early(self, mode: Mode, now: float) -> list[BlockKey]:
         """The keys with a block of this mode that ended before its time was over."""
         query = "SELECT DISTINCT src, port, proto FROM blocks WHERE outcome IS NOT NULL AND mode = ? AND until > ?"
-        return [_key(*row) for row in self._db.execute(query, (mode, now))]
+        return [key for row in self._db.execute(query, (mode, now)) if (key := key_in(*row)) is not None]
 
     def known(self, key: BlockKey) -> bool:
         """Whether there is any row of the key."""
         query = "SELECT 1 FROM blocks WHERE src = ? AND port = ? AND proto = ? LIMIT 1"
-        return self._db.execute(query, _values(key)).fetchone() is not None
+        return self._db.execute(query, values_of(key)).fetchone() is not None
 
     def clock_behind(self, now: float) -> float:
         """How many seconds the clock is behind the latest time in the database; 0 within a tolerance."""
@@ -181,6 +219,17 @@ class BlockDatabase:
         """Record how the sidecar's backend is doing, for `portkin blocks list`."""
         self._db.execute("INSERT OR REPLACE INTO backend VALUES (1, ?, ?, ?, ?)", (mode, ready, ipv6_fault, now))
 
+    def count_day(self, counted: Mapping[Mode, ModeStats], now: float) -> None:
+        """Add what was counted to the figures of this day (UTC)."""
+        self._db.executemany(
+            "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, mode) DO UPDATE SET "
+            "probes = probes + excluded.probes, blocked = blocked + excluded.blocked, new = new + excluded.new, "
+            "new_blocked = new_blocked + excluded.new_blocked, blocks = blocks + excluded.blocks, "
+            "useful = useful + excluded.useful, predicted = predicted + excluded.predicted, "
+            "predicted_useful = predicted_useful + excluded.predicted_useful",
+            [(int(now // _DAY), mode, *astuple(counts)) for mode, counts in counted.items()],
+        )
+
     def shift(self, seconds: float) -> None:
         """The clock was changed by so many seconds: what is not over yet moves with it."""
         self._db.execute(
@@ -196,15 +245,17 @@ class BlockDatabase:
         """Record new blocks; sets their ``row``."""
         if not entries:
             return
-        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM blocks").fetchone()
+        if self._last is None or self.changed():
+            (self._last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM blocks").fetchone()
+        first, self._last = self._last + 1, self._last + len(entries)
         values = []
-        for row, entry in enumerate(entries, last + 1):
+        for row, entry in enumerate(entries, first):
             block = entry.block
             block.row = row
             values.append(
                 (
                     row,
-                    *_values(block.key),
+                    *values_of(block.key),
                     block.rank,
                     entry.probed,
                     _clean(entry.table_id),
@@ -225,7 +276,7 @@ class BlockDatabase:
 
     def extend(self, blocks: Iterable[Block]) -> None:
         """Record the blocks' new ends."""
-        self._db.executemany(
+        self._each(
             "UPDATE blocks SET until = ?, hit = ?, extensions = extensions + 1 WHERE id = ?",
             [(block.until, block.hit, block.row) for block in blocks],
         )
@@ -246,42 +297,58 @@ class BlockDatabase:
 
     def end(self, ended: Iterable[Ended]) -> None:
         """Record that blocks have ended."""
-        self._db.executemany(
+        self._each(
             "UPDATE blocks SET outcome = ?, ended = ?, hit = ?, packets = ?, bytes = ? WHERE id = ?",
             [(outcome, at, block.hit, block.packets, block.bytes, block.row) for block, outcome, at in ended],
         )
 
-    def add_grace(self, keys: Iterable[BlockKey], until: float) -> None:
+    def end_unreadable(self, now: float) -> None:
+        """Rows that hold no block are active no more."""
+        rows = [(now, row) for row in self.unreadable]
+        self._db.executemany("UPDATE blocks SET outcome = 'error', ended = ? WHERE id = ?", rows)
+
+    def add_grace(self, until_by_key: Mapping[BlockKey, float]) -> None:
         """The keys are not blocked again until then."""
-        self._db.executemany(
-            "INSERT OR REPLACE INTO grace VALUES (?, ?, ?, ?)", [(*_values(key), until) for key in keys]
+        self._each(
+            "INSERT OR REPLACE INTO grace VALUES (?, ?, ?, ?)",
+            [(*values_of(key), until) for key, until in until_by_key.items()],
         )
 
     def remove_grace(self, keys: Iterable[BlockKey]) -> None:
         """The keys may be blocked again."""
-        self._db.executemany("DELETE FROM grace WHERE src = ? AND port = ? AND proto = ?", map(_values, keys))
+        self._each("DELETE FROM grace WHERE src = ? AND port = ? AND proto = ?", list(map(values_of, keys)))
+
+    def _each(self, statement: str, rows: list[tuple[object, ...]]) -> None:
+        if rows:  # without one, too, SQLite takes a hundredth of a millisecond
+            self._db.executemany(statement, rows)
 
     def prune(self, before: float, now: float) -> int:
-        """Delete blocks that ended before then or are too many, and graces that are over; returns how many blocks."""
+        """Delete blocks that ended before then or are too many, and graces that are over; returns how many blocks.
+
+        `PRUNED` at most, so that nobody has to wait for long.
+        """
+        self._db.execute("DELETE FROM figures WHERE day < ?", (int(before // _DAY),))
         self._db.execute("DELETE FROM grace WHERE until <= ?", (now,))
-        query = "DELETE FROM blocks WHERE outcome IS NOT NULL AND (ended < ? OR id <= (SELECT max(id) FROM blocks) - ?)"
-        return self._db.execute(query, (before, MAX_ROWS)).rowcount
+        old = (
+            "SELECT id FROM blocks WHERE outcome IS NOT NULL AND ended < ? UNION ALL "
+            "SELECT id FROM blocks WHERE outcome IS NOT NULL AND id <= (SELECT max(id) FROM blocks) - ? LIMIT ?"
+        )
+        query = f"DELETE FROM blocks WHERE id IN ({old})"  # noqa: S608
+        return self._db.execute(query, (before, MAX_ROWS, PRUNED)).rowcount
 
 
-def open_database(path: Path, now: float, *, known: bool = False) -> tuple[BlockDatabase, str]:
+def open_database(path: Path, now: float, *, known: bool = False, check: bool = True) -> tuple[BlockDatabase, str]:
     """The database at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
     refused = "the block database cannot be opened ({}); set enforce.database to a file that can be written"
-    return open_or_set_aside(path, now, lambda: BlockDatabase(path, known=known), refused)
+    return open_or_set_aside(path, now, lambda: BlockDatabase(path, known=known, check=check), refused)
 
 
 def _clean(text: str) -> str:
     """The text as it can be stored: limited in length, and without the halves of characters that JSON may hold."""
-    return text[:MAX_REASON].encode(errors="replace").decode()
+    text = text[:MAX_REASON]
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _values(key: BlockKey) -> tuple[str, int, str]:
-    return text_of(key.src), key.port.number, key.port.proto
-
-
-def _key(src: str, port: int, proto: Proto) -> BlockKey:
-    return BlockKey(number_of(src), Port(port, proto))
+def _files(path: Path) -> tuple[object, object]:
+    """Which files the database and its lock are."""
+    return identity(path), identity(path.with_name(path.name + ".lock"))

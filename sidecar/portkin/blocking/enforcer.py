@@ -15,11 +15,12 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from portkin.blocking.active import ActiveBlocks
 from portkin.blocking.backends.backend import Backend
-from portkin.blocking.block import Block, Mode, Outcome
+from portkin.blocking.block import Block, BlockKey, Mode, Outcome
 from portkin.blocking.dropped_counts import DroppedCounts
 from portkin.blocking.failures import Failures
 from portkin.blocking.intervals import Intervals
@@ -31,10 +32,11 @@ from portkin.blocking.protected import ProtectedAddresses, Protection
 from portkin.blocking.reconcile import Reconciler
 from portkin.blocking.records import BlockRecords
 from portkin.blocking.response_counts import ResponseCounts
+from portkin.blocking.scanners import ScannerBoard
 from portkin.blocking.stats import BlockingStats
 from portkin.errors import BackendError, StorageError
 from portkin.logs import Limiter, Log
-from portkin.zeek.messages import BlockResponse
+from portkin.zeek.messages import BlockRequest, BlockResponse
 
 _LOG_EVERY = 10.0
 
@@ -56,8 +58,11 @@ class Enforcer:
         monotonic: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self.stats = BlockingStats(backend.mode)
         self._active = ActiveBlocks(metrics.counted)
+        self.scanners = ScannerBoard(self.blocks_of)
+        self.stats = BlockingStats(backend.mode, came=self.scanners.came)
+        self.started = wall_clock()
+        """Since when `stats` counts, in seconds since 1970."""
         self._records = BlockRecords(path, self._active, log, wall_clock, monotonic)
         self._policy = Policy(backend.mode, limits, self._active, self.stats, draw)
         self._limiter = Limiter(_LOG_EVERY, monotonic)
@@ -81,7 +86,7 @@ class Enforcer:
         self._dropped = DroppedCounts(self._reconciler, self._records, self.stats, log)
         self._responses = ResponseCounts(backend.mode, metrics, log, self._limiter)
         metrics.watch(
-            lambda: self._active.numbers(self.mode),
+            self.active_by_mode,
             self.stats,
             lambda: BackendMetrics(self.mode, self.ready, bool(self._reconciler.ipv6_fault), self._dropped.total),
         )
@@ -96,11 +101,25 @@ class Enforcer:
         """Whether the backend has taken everything that it was given."""
         return self._reconciler.ready
 
+    def blocks_of(self, src: int) -> int:
+        """How many blocks of a source are active. May be asked by any thread."""
+        return self._active.counts.by_source.get(src, 0)
+
+    def active_block(self, key: BlockKey) -> Block | None:
+        """The active block of a key. May be asked by any thread, which must not change it."""
+        return self._active.by_key.get(key)
+
     def start(self) -> list[BlockResponse]:
         """Open the database, and reconcile it with the backend. Raises StorageError where there can be no database.
 
         A backend that cannot be reached is tried again by `tick`.
         """
+        try:
+            return self._start()
+        except sqlite3.Error as error:
+            raise StorageError(f"{self._records.path}: the block database cannot be used ({error})") from None
+
+    def _start(self) -> list[BlockResponse]:
         self.open()
         with self._records.changing() as now:
             self._records.check_clock(now)
@@ -120,32 +139,42 @@ class Enforcer:
 
         Raises StorageError, and BackendError where the backend cannot be reached.
         """
-        self.open()
+        self.open(check=False)  # the sidecar has looked at all of it
         with self._records.changing() as now:
             if not self._reconciler.join():
                 self._reconciler.reconcile(now)
 
-    def open(self) -> None:
-        """Open the database and load what is active. Raises StorageError where there can be no database."""
-        if not self._records.open():
+    def open(self, *, check: bool = True) -> None:
+        """Open the database and load what is active. Raises StorageError where there can be no database.
+
+        ``check``: all of it is read, in search of damage.
+        """
+        if not self._records.open(check=check):
             self._metrics.failed("database")
         self._look_at_addresses()
 
     def handle(self, requests: Sequence[Request]) -> list[BlockResponse]:
         """Decide about requests, in order, and carry out what follows in as few batches as can be."""
+        responses: list[BlockResponse] = []
+        done = 0
         try:
             with self._records.changing() as now:
-                responses = self._refresh(now) + self._expire(now)
+                responses += self._refresh(now)
+                responses += self._expire(now)
                 plan = Plan()
-                for request in requests:
+                for at, request in enumerate(requests):
                     if self._policy.needs_new_plan(request, plan):
                         responses += self._carry_out(plan, now)
-                        plan = Plan()
+                        plan, done = Plan(), at
                     self._policy.decide(request, now, self._monotonic(), plan)
+                    if isinstance(request, BlockRequest):
+                        decided = plan.responses[-1]
+                        self.scanners.decided(request, decided.outcome, decided.detail, now)
                 return responses + self._carry_out(plan, now)
         except (sqlite3.Error, StorageError) as error:
             self._failures.database(error)
-            responses = self._failures.without_database(requests, error, self._policy, self._wall_clock())
+            undone = requests[done:]
+            responses += self._failures.without_database(undone, error, self._policy, self._wall_clock())
             self._reconciler.release()
             return responses
 
@@ -153,6 +182,7 @@ class Enforcer:
         """Regular work: ends, changes by other processes, a backend that came back. To be called every second."""
         responses: list[BlockResponse] = []
         try:
+            self._records.look()
             with self._records.changing() as now:
                 self._failures.record_ended()
                 responses += self._refresh(now)
@@ -162,14 +192,15 @@ class Enforcer:
                     self._next_check = monotonic + self._intervals.check
                     responses += self._check(now)
                     self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault)
+                    self._record_figures(now)
                 if monotonic >= self._next_count:
                     self._next_count = monotonic + self._intervals.count
                     self._dropped.read(now)
                 else:
                     self._dropped.read_ending(now)
                 if monotonic >= self._next_prune:
-                    self._next_prune = monotonic + self._intervals.prune
-                    self._records.prune(now - self._intervals.retention, now)
+                    more = self._records.prune(now - self._intervals.retention, now)
+                    self._next_prune = monotonic + (0.0 if more else self._intervals.prune)
         except BackendError as error:
             self._reconciler.failed(error)
         except (sqlite3.Error, StorageError) as error:
@@ -178,9 +209,12 @@ class Enforcer:
 
     def set_limits(self, limits: Limits) -> list[BlockResponse]:
         """Use other limits from now on; blocks that they forbid end at once."""
+        more = limits.max_blocks > self._policy.limits.max_blocks
         self._policy.limits = limits
         try:
             with self._records.changing() as now:
+                if more:  # for which the backend may have to make room
+                    self._reconciler.try_reconcile(now)
                 return self._veto_active(now)
         except (sqlite3.Error, StorageError) as error:
             self._failures.database(error)
@@ -208,17 +242,29 @@ class Enforcer:
         """The modes of other backends that have active blocks in this database."""
         return {block.mode for block in self._active.by_key.values()} - {self.mode, "holdout"}
 
+    def stop(self) -> None:
+        """Record the figures of the last seconds, and close."""
+        with suppress(sqlite3.Error, StorageError):
+            self._record_figures(self._wall_clock())
+        self.close()
+
     def close(self) -> None:
         """Close database and backend; blocks stay until their time is over."""
         self._records.close()
         self._reconciler.close()
+
+    def _record_figures(self, now: float) -> None:
+        counted = self.stats.untaken()
+        if counted:
+            self._records.count_day(counted, now)
+            self.stats.take(counted)
 
     def _carry_out(self, plan: Plan, now: float) -> list[BlockResponse]:
         """First the database, then the backend; returns the responses."""
         if plan.changes():
             self._dropped.read_few(ended.block for ended in self._active.unrecorded if ended.outcome == "removed")
             began = time.perf_counter()
-            self._records.write(plan, now, self._policy.limits.grace)
+            self._records.write(plan)
             self._metrics.written(time.perf_counter() - began)
             try:
                 refused = self._reconciler.carry_out(plan, now)
@@ -295,3 +341,7 @@ class Enforcer:
             return False
         changed, self._policy.addresses = addresses != self._policy.addresses, addresses
         return changed
+
+    def active_by_mode(self) -> dict[str, int]:
+        """How many blocks are active, of the backend's mode and held out. May be asked by any thread."""
+        return self._active.numbers(self.mode)

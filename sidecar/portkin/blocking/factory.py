@@ -13,7 +13,7 @@ from portkin.blocking.backends.backend import Backend
 from portkin.blocking.backends.nftables import Nftables
 from portkin.blocking.backends.shadow import Shadow
 from portkin.blocking.backends.suricata import Suricata
-from portkin.blocking.config import EnforceConfig, database_path, intervals_of, place_of
+from portkin.blocking.config import EnforceConfig, database_path, intervals_of, limits_of, place_of
 from portkin.blocking.enforcer import Enforcer
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.peers import PeerAddresses
@@ -35,7 +35,7 @@ def make_enforcer(config: EnforceConfig, *, peers: Iterable[str], metrics: Block
     return Enforcer(
         database_path(config),
         backend,
-        limits=config.limits,
+        limits=limits_of(config),
         intervals=intervals_of(config),
         addresses=protected_addresses(PeerAddresses(peers, metrics=metrics, log=log)),
         metrics=metrics,

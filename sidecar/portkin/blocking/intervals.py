@@ -13,7 +13,7 @@ class Intervals:
     """Whether the backend lost its blocks, and whether the machine's addresses changed."""
     count: float = 60.0
     """What each block has dropped."""
-    prune: float = 3600.0
+    prune: float = 60.0
     """Whether the database holds what is too old."""
     retention: float = 30 * 86_400.0
     """How long the database keeps blocks that have ended."""

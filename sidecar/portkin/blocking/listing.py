@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from portkin.blocking.block import Mode
 from portkin.blocking.database import APPLICATION, SCHEMA, WHAT
+from portkin.blocking.stats import ModeStats
 from portkin.net.ports import Port
 from portkin.sqlite import connect_to_read
 
@@ -43,11 +44,29 @@ class Listing:
         row = self._db.execute("SELECT mode, ready, ipv6_fault, at FROM backend").fetchone()
         return BackendState(row[0], bool(row[1]), row[2], row[3]) if row else None
 
+    def version(self) -> int:
+        """Another number whenever the file was written since the last call."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def count_active(self) -> int:
+        """How many blocks are active, holdouts included."""
+        query = "SELECT count(*) FROM blocks INDEXED BY active WHERE outcome IS NULL"
+        return int(self._db.execute(query).fetchone()[0])
+
+    def days(self, number: int) -> list[tuple[int, Mode, ModeStats]]:
+        """The figures of the latest days, the latest first: day (86,400 s since 1970, UTC), mode, counts."""
+        query = "SELECT * FROM figures WHERE day > (SELECT max(day) FROM figures) - ? ORDER BY day DESC, mode"
+        return [(day, mode, ModeStats(*counts)) for day, mode, *counts in self._db.execute(query, (number,))]
+
     def rows(
         self, *, active: bool, src: str | None = None, port: Port | None = None, limit: int = -1
     ) -> list[dict[str, Any]]:
         """The latest rows first: the active ones or all; of one source or port."""
-        where: list[str] = ["1"]
+        if active and src is None and port is None:
+            # By the index of active blocks alone: beside them may be millions that have ended.
+            where = ["id IN (SELECT id FROM blocks INDEXED BY active WHERE outcome IS NULL ORDER BY id DESC LIMIT ?)"]
+            return self._rows(where, [limit], limit)
+        where = ["1"]
         values: list[object] = []
         if active:
             where.append("outcome IS NULL")
@@ -57,6 +76,9 @@ class Listing:
         if port is not None:
             where.append("port = ? AND proto = ?")
             values += [port.number, port.proto]
+        return self._rows(where, values, limit)
+
+    def _rows(self, where: list[str], values: list[object], limit: int) -> list[dict[str, Any]]:
         query = f"SELECT * FROM blocks WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608
         cursor = self._db.execute(query, (*values, limit))
         names = [column[0] for column in cursor.description]

@@ -32,13 +32,13 @@ class Plan:
     """What the block of the same key in ``adds`` replaces."""
     released: set[BlockKey] = field(default_factory=set)
     """What was unblocked, whether or not it was known to be blocked."""
-    grace_begins: list[BlockKey] = field(default_factory=list)
-    grace_ends: list[BlockKey] = field(default_factory=list)
+    grace_ends: dict[BlockKey, float] = field(default_factory=dict)
+    """Keys that may be blocked again, and until when they could not."""
     responses: list[BlockResponse] = field(default_factory=list)
 
     def changes(self) -> bool:
         """Whether there is anything to record or carry out."""
-        return bool(self.adds or self.extends or self.released or self.grace_begins or self.grace_ends)
+        return bool(self.adds or self.extends or self.released or self.grace_ends)
 
 
 class Policy:
@@ -81,6 +81,8 @@ class Policy:
     def unblock(self, key: BlockKey, now: float) -> Block | None:
         """End the block of the key, and have the backend release the key; returns the block that was active.
 
+        The grace of the key begins.
+
         The backend may hold more than we know of. But only what may be blocked can be in its sets at all.
         """
         block = self._active.by_key.get(key)
@@ -88,6 +90,8 @@ class Policy:
             self._active.end([block], "removed", now, release=True)
         if block is not None or self.protection(key) is None:
             self._active.unreleased.add(key)
+        if self.limits.grace > 0:
+            self._active.begin_grace(key, now + self.limits.grace)
         return block
 
     def _block(self, request: BlockRequest, now: float, monotonic: float, plan: Plan) -> None:
@@ -115,8 +119,9 @@ class Policy:
             active.end([block], "replaced", now, release=False)
             plan.replaced[key] = block
             plan.extends.pop(key, None)
-        if active.grace.pop(key, None) is not None:
-            plan.grace_ends.append(key)
+        grace = active.end_grace(key)
+        if grace is not None:
+            plan.grace_ends[key] = grace
         held = held_out(evidence, rank, self.limits, self._draw())
         added = Block(key, "holdout" if held else self._mode, rank, now, now + seconds)
         active.add(added)
@@ -162,9 +167,6 @@ class Policy:
         plan.released.add(key)
         if block is not None:
             plan.extends.pop(key, None)
-        if self.limits.grace > 0:
-            self._active.grace[key] = now + self.limits.grace
-            plan.grace_begins.append(key)
         detail = detail_of_removal(block, self._mode) if block else "it was not blocked"
         plan.responses.append(response_to(request, "removed", detail))
 

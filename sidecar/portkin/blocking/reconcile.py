@@ -134,7 +134,8 @@ class Reconciler:
 
         Raises BackendError, with nothing of the plan to be relied on.
         """
-        wall = self._wall_clock()
+        # A clock that was set back this moment must not lengthen anything.
+        wall = max(now, self._wall_clock())
 
         def timed(blocks: Sequence[Block]) -> list[TimedKey]:
             return [_timed(block, wall) for block in blocks if block.mode == self.mode]
@@ -193,7 +194,7 @@ class Reconciler:
         Raises BackendError.
         """
         self.ready = False
-        self._backend.setup()
+        self._backend.setup(self._policy.limits.max_blocks)
         self._look_at_ipv6()
         found = differences(
             self._active,

@@ -6,14 +6,15 @@ What is written here is written by one thread, within `BlockRecords.changing`, w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
 from portkin.blocking.active import ActiveBlocks, Ended
 from portkin.blocking.block import Block, BlockKey, Mode
-from portkin.blocking.database import BlockDatabase, Entry, open_database
+from portkin.blocking.database import PRUNED, BlockDatabase, Entry, open_database
 from portkin.blocking.policy import Plan
+from portkin.blocking.stats import ModeStats
 from portkin.errors import StorageError
 from portkin.logs import Log
 
@@ -41,17 +42,18 @@ class BlockRecords:
         self._opened: BlockDatabase | None = None
         self._unshifted = 0.0
         """Seconds by which the clock was changed, and the times in the file were not yet."""
-        self._file: tuple[int, int] | None = None
-        """Device and inode of the file that was open last, which was ours."""
+        self._before: BlockDatabase | None = None
+        """What was open last, and was ours."""
 
-    def open(self) -> bool:
+    def open(self, *, check: bool = True) -> bool:
         """Open the file and load what is active; False where a damaged file had to be set aside.
 
-        Raises StorageError where there can be no file.
+        ``check``: all of it is read, in search of damage. Raises StorageError where there can be no file.
         """
-        known = self._file is not None and self._file == _identity(self.path)
-        self._opened, problem = open_database(self.path, self._wall_clock(), known=known)
-        self._file = _identity(self.path)
+        self.close()
+        known = self._before is not None and not self._before.gone()
+        self._opened, problem = open_database(self.path, self._wall_clock(), known=known, check=check)
+        self._before = self._opened
         self.active.unrecorded.clear()  # of rows of another file
         if problem:
             self._log.error("block database set aside, a new one created", reason=problem)
@@ -78,6 +80,11 @@ class BlockRecords:
         """Keep other processes from changing anything meanwhile; yields the time."""
         with self.database.lock():
             yield self._now()
+
+    def look(self) -> None:
+        """Raise StorageError where the file is not the one any more that other processes find."""
+        if self.database.gone():
+            raise StorageError(f"{self.path}: the block database, or its lock, was removed or replaced")
 
     def _now(self) -> float:
         """The wall-clock time. Where the clock was changed, the ends of blocks move with it."""
@@ -128,6 +135,7 @@ class BlockRecords:
             return None
         before = self.active.by_key
         self._load(now)
+        self.database.seen()  # only now: what could not be read is read the next time
         after = self.active.by_key
         for key in after.keys() & before.keys():
             after[key].hit |= before[key].row == after[key].row and before[key].hit
@@ -136,11 +144,11 @@ class BlockRecords:
         return gone
 
     def record_ended(self) -> None:
-        """Record which blocks have ended; what fails now is recorded later."""
-        if self.active.unrecorded:
+        """Record which blocks have ended, and graces; what fails now is recorded later."""
+        if self.active.unrecorded or self.active.unrecorded_grace:
             with self.database.transaction():
-                self.database.end(self.active.unrecorded)
-            self.active.unrecorded.clear()
+                self._record_ended()
+            self.active.recorded()
 
     def adopt(self, blocks: Sequence[Block], reason: str) -> None:
         """Record blocks that the backend holds already; from now on they are active."""
@@ -149,22 +157,31 @@ class BlockRecords:
         for block in blocks:
             self.active.add(block)
 
-    def write(self, plan: Plan, now: float, grace: float) -> None:
+    def _record_ended(self) -> None:
+        self.database.end(self.active.unrecorded)
+        self.database.add_grace(self.active.unrecorded_grace)
+
+    def write(self, plan: Plan) -> None:
         """Record a plan, and what has ended; where that fails, forget the plan. What was unblocked stays unblocked."""
-        database = self.database
         try:
+            database = self.database
             with database.transaction():
                 # First, for a key that is to be blocked may still be active there.
-                database.end(self.active.unrecorded)
+                self._record_ended()
                 database.add(list(plan.adds.values()))
                 database.extend(block for block, _ in plan.extends.values())
                 database.remove_grace(plan.grace_ends)
-                database.add_grace(plan.grace_begins, now + grace)
-            self.active.unrecorded.clear()
-        except sqlite3.Error:
-            self.active.undo_end(plan.replaced.values())
-            self._load(now)
+        except (sqlite3.Error, StorageError):
+            self.forget(plan)
             raise
+        self.active.recorded()
+
+    def forget(self, plan: Plan) -> None:
+        """Nothing of a plan was recorded: in memory, too, its blocks did not begin, and are not extended."""
+        self.active.undo([entry.block for entry in plan.adds.values()], plan.replaced.values())
+        for block, until in plan.extends.values():
+            self.active.set_end(block, until)
+        self.active.grace |= plan.grace_ends
 
     def take_back(self, plan: Plan, refused: Set[BlockKey] | None, mode: Mode, now: float) -> set[BlockKey]:
         """The backend has nothing of the plan (None), or not these keys; returns the keys affected.
@@ -178,9 +195,9 @@ class BlockRecords:
         for block, until in extended:
             self.active.set_end(block, until)
         with self.database.transaction():
-            self.database.end(self.active.unrecorded)
+            self._record_ended()
             self.database.correct([block for block, _ in extended])
-        self.active.unrecorded.clear()
+        self.active.recorded()
         return {block.key for block in failed} | {block.key for block, _ in extended}
 
     def count(self, blocks: Iterable[Block]) -> None:
@@ -188,23 +205,29 @@ class BlockRecords:
         with self.database.transaction():
             self.database.count(blocks)
 
+    def count_day(self, counted: Mapping[Mode, ModeStats], now: float) -> None:
+        """Add what was counted to the figures of this day."""
+        with self.database.transaction():
+            self.database.count_day(counted, now)
+
     def stamp(self, now: float, mode: Mode, ready: bool, ipv6_fault: str) -> None:
         """Record the time, for `check_clock`, and how the backend is doing."""
         with self.database.transaction():
             self.database.stamp(now)
             self.database.describe_backend(mode, ready, ipv6_fault, now)
 
-    def prune(self, before: float, now: float) -> None:
-        """Delete blocks that ended before then."""
+    def prune(self, before: float, now: float) -> bool:
+        """Delete blocks that ended before then, and graces that are over; whether there may be more of them."""
+        self.active.forget_grace(now)
         with self.database.transaction():
-            self.database.prune(before, now)
+            return self.database.prune(before, now) == PRUNED
 
     def repair(self, error: Exception) -> None:
         """After an error: set a damaged file aside, and create a new one with the active blocks."""
         # A row that exists already is no damage of the file.
         sound = (sqlite3.OperationalError, sqlite3.IntegrityError)
         damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sound)
-        if not damaged and self._opened is not None:
+        if not damaged and self._opened is not None and not self._opened.gone():
             return
         active, grace = list(self.active.by_key.values()), self.active.grace
         self.close()
@@ -214,18 +237,16 @@ class BlockRecords:
                 now = self._wall_clock()
                 self.database.end(Ended(block, "replaced", now) for block in self.database.active())
                 self.database.add([Entry(block, reason="from the previous block database") for block in active])
-            self.active.load(active, grace)
+                self.database.add_grace(grace)
         except (sqlite3.Error, StorageError) as again:
+            self.close()  # the next error brings us here again
             self._log.error("there is no block database; nothing is blocked", reason=str(again))
+        self.active.load(active, grace)
 
     def _load(self, now: float) -> None:
-        self.active.load(self.database.active(), self.database.grace(now))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a file; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+        database = self.database
+        self.active.load(database.active(), database.grace(now))
+        if database.unreadable:
+            self._log.error("rows of the block database hold no block, and are left out", rows=len(database.unreadable))
+            with database.transaction():
+                database.end_unreadable(now)

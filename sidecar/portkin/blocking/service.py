@@ -10,6 +10,8 @@ from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.policy import Request, response_to
 from portkin.errors import PortkinError
 from portkin.logs import Limiter, Log
+from portkin.net.addresses import Address
+from portkin.net.ports import Port
 from portkin.worker import Queued, Worker
 from portkin.zeek.dispatcher import Handler, Part
 from portkin.zeek.event_codec import Message
@@ -36,7 +38,10 @@ class BlockingService(Part):
         clock: Callable[[], float],
         lazy: bool = False,
     ) -> None:
-        self._enforcer = enforcer
+        self.enforcer = enforcer
+        """For display; what may be asked by any thread says so."""
+        self.worked: float | None = None
+        """When its thread last had a turn, by the clock; None before the first."""
         self._metrics = metrics
         self._log = log
         self._clock = clock
@@ -47,7 +52,7 @@ class BlockingService(Part):
             queue=queue,
             batch=MAX_BATCH,
             interval=_TICK,
-            close=enforcer.close,
+            close=enforcer.stop,
             done=self._measure,
             lazy=lazy,
         )
@@ -69,6 +74,11 @@ class BlockingService(Part):
         """Work until cancelled; then the batch that is being carried out is finished first."""
         await self._worker.run(publish)
 
+    def unblock(self, src: Address, port: Port) -> str:
+        """End a block by hand, as a request that Zeek did not make; returns why not, empty where it will be done."""
+        refused = list(self._take(UnblockRequest("", src, port), self._clock()))
+        return _QUEUE_FULL if refused else ""
+
     def _take(self, request: Request, now: float) -> Iterable[Message]:
         self._metrics.requested("block" if isinstance(request, BlockRequest) else "unblock")
         if self._worker.offer(request, now):
@@ -85,22 +95,23 @@ class BlockingService(Part):
 
     def _work(self, batch: Sequence[Queued[Request]]) -> list[BlockResponse]:
         """In the thread. No failure here ends the thread, or detection."""
+        self.worked = self._clock()
         requests, limits = [item for _, item in batch], self._limits
         try:
             responses: list[BlockResponse] = []
             if not self._started:
-                responses += self._enforcer.start()
+                responses += self.enforcer.start()
                 self._started = True
             # Only once it has started: until then they are kept.
             if limits is not None and limits is not self._in_force:
-                responses += self._enforcer.set_limits(limits)
+                responses += self.enforcer.set_limits(limits)
                 self._in_force = limits
             if requests:
-                responses += self._enforcer.handle(requests)
+                responses += self.enforcer.handle(requests)
             # However many requests there are, the regular work is done.
             if self._clock() >= self._next_tick:
                 self._next_tick = self._clock() + _TICK / 2
-                responses += self._enforcer.tick()
+                responses += self.enforcer.tick()
             return responses
         except PortkinError as error:
             if self._limiter.passes("start") is not None:

@@ -10,7 +10,8 @@ usefulness that blocking itself hides where the sensor is behind it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 
 from portkin.blocking.block import Block, BlockKey, Mode
 from portkin.net.ports import Port
@@ -28,6 +29,13 @@ class ModeStats:
     useful: int = 0
     predicted: int = 0
     predicted_useful: int = 0
+
+    def __add__(self, other: ModeStats) -> ModeStats:
+        return ModeStats(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: ModeStats) -> ModeStats:
+        """What was counted since ``other``."""
+        return ModeStats(*(now - before for now, before in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def blocking_ratio(self) -> float:
@@ -53,15 +61,28 @@ class ModeStats:
 class BlockingStats:
     """Counts probes, blocks and hits. ``mode`` is the backend's: probes are counted there.
 
-    It remembers the ``sources`` latest sources and of each at most ``ports`` ports: as many as Zeek decides about.
+    It remembers the ``sources`` latest sources and of each at most ``ports`` ports: as many as Zeek decides about; of
+    all together ``total`` ports, some 60 MB. ``came`` is called with each block whose port was tried, once.
     """
 
-    def __init__(self, mode: Mode, *, sources: int = 20_000, ports: int = 4096) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        *,
+        sources: int = 20_000,
+        ports: int = 4096,
+        total: int = 500_000,
+        came: Callable[[Block], None] = lambda block: None,
+    ) -> None:
         self._mode = mode
         self._sources = sources
         self._ports = ports
+        self._total = total
+        self._remembered = 0
+        self._came = came
         self._touched: dict[int, set[Port]] = {}
         self.by_mode: dict[Mode, ModeStats] = {mode: ModeStats(), "holdout": ModeStats()}
+        self._taken: dict[Mode, ModeStats] = {name: ModeStats() for name in self.by_mode}
 
     def probed(self, key: BlockKey, block: Block | None) -> None:
         """A scanner probed; ``block`` is the one that was active for that key."""
@@ -74,13 +95,20 @@ class BlockingStats:
             counts.new += 1
             counts.new_blocked += stopped
         if touched is None and len(self._touched) >= self._sources:
-            del self._touched[next(iter(self._touched))]  # the one that was silent longest
+            self._forget_one()
         # Put last, so that the order is that of the latest probe.
         touched = self._touched[key.src] = touched if touched is not None else set()
-        if len(touched) < self._ports:
+        if len(touched) < self._ports and key.port not in touched:
             touched.add(key.port)
+            self._remembered += 1
+            while self._remembered > self._total and len(self._touched) > 1:
+                self._forget_one()
         if block is not None:
             self.hit(block)
+
+    def _forget_one(self) -> None:
+        """Forget the source that was silent longest."""
+        self._remembered -= len(self._touched.pop(next(iter(self._touched))))
 
     def added(self, block: Block) -> None:
         """A block was added."""
@@ -93,10 +121,21 @@ class BlockingStats:
         if block.hit:
             return
         block.hit = True
+        self._came(block)
         counts = self.by_mode.get(block.mode)
         if counts is not None:
             counts.useful += 1
             counts.predicted_useful += block.rank > 0
+
+    def untaken(self) -> dict[Mode, ModeStats]:
+        """What was counted since `take`, of the modes in which anything was."""
+        found = {name: counts - self._taken[name] for name, counts in self.by_mode.items()}
+        return {name: counts for name, counts in found.items() if counts != ModeStats()}
+
+    def take(self, counted: dict[Mode, ModeStats]) -> None:
+        """These counts of `untaken` are recorded now."""
+        for name, counts in counted.items():
+            self._taken[name] += counts
 
 
 def _ratio(above: int, below: int) -> float:

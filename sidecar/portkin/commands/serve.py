@@ -66,15 +66,21 @@ async def run(config: Config, file: Path | None = None) -> None:
     import signal
     import time
 
+    from portkin.blocking.config import database_path, never_block_path
     from portkin.blocking.factory import host_of, make_blocking_service
     from portkin.blocking.reload import LimitsFile
     from portkin.bundles.table import Table
     from portkin.bundles.table_format import default_path
+    from portkin.doctor.live import LiveHealth
     from portkin.logs import make_log
-    from portkin.metrics import Exporter, Metrics
+    from portkin.metrics import Metrics
+    from portkin.rates.config import rates_database_path
     from portkin.rates.factory import make_rates
     from portkin.sidecar import Sidecar, TableFolder
     from portkin.watch import EVERY, Watch
+    from portkin.web.assets import NO_CHARTS, charts_there
+    from portkin.web.reader import Parts
+    from portkin.web.serving import BlockingOrders, Pulse, readiness, serve_page
     from portkin.zeek.dispatcher import Hello, Nearest, Service
 
     log = make_log(config.log.level, config.log.format)
@@ -90,11 +96,6 @@ async def run(config: Config, file: Path | None = None) -> None:
     tables = TableFolder(folder, nearest, publish=sidecar.publish, metrics=metrics, log=log)
 
     with contextlib.ExitStack() as stack:
-        address = "off"
-        if config.metrics.enabled:
-            exporter = Exporter(metrics.registry, config.metrics.host, config.metrics.port)
-            stack.callback(exporter.close)
-            address = f"http://{config.metrics.host}:{exporter.port}/metrics"
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -102,21 +103,52 @@ async def run(config: Config, file: Path | None = None) -> None:
         watches: list[tuple[Watch, float]] = [(tables, config.table.poll)]
         if models is not None:
             watches.append((models, EVERY))
+        never_block = LimitsFile(never_block_path(config.enforce), limits_in(file, config), blocking.set_limits, log)
+        never_block.look()
+        watches.append((never_block, EVERY))
         if file is not None:
             limits = LimitsFile(file, limits_in(file, config), blocking.set_limits, log)
             limits.look()
             watches.append((limits, EVERY))
+        pulse = Pulse(blocking)
+        addresses = {"metrics": "off"}
+        if config.metrics.enabled:
+            not_ready = readiness(lambda: sidecar.connection, lambda: hello.answer, blocking)
+            parts = Parts(
+                table=lambda: nearest.table,
+                connection=lambda: sidecar.connection,
+                greeting=lambda: hello.answer,
+                blocking=blocking,
+                blocks=database_path(config.enforce),
+                rates_file=rates_database_path(config.rates) if models is not None else None,
+                health=LiveHealth(config, file, metrics.registry, table=lambda: nearest.table, folder=folder),
+                not_ready=not_ready,
+                actions=config.page.actions,
+            )
+            orders = BlockingOrders(blocking, never_block_path(config.enforce), never_block.look, loop)
+            host, port = config.metrics.host, config.metrics.port
+            server = serve_page(
+                config.page, host=host, port=port, registry=metrics.registry, parts=parts, pulse=pulse, orders=orders,
+                log=log,
+            )  # fmt: skip
+            stack.callback(server.close)
+            addresses = {"metrics": f"http://{host}:{server.port}/metrics"}
+            if config.page.enabled:
+                addresses["page"] = f"http://{host}:{server.port}/"
+                if not charts_there():
+                    addresses["charts"] = NO_CHARTS
 
         def look() -> None:
             for watch, _ in watches:
                 watch.look()
 
         loop.add_signal_handler(signal.SIGHUP, look)
-        log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), metrics=address)
+        log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), **addresses)
         work = [
             asyncio.create_task(sidecar.run()),
             asyncio.create_task(blocking.run(sidecar.publish)),
             asyncio.create_task(rates.run(sidecar.publish)),
+            asyncio.create_task(pulse.run()),
             asyncio.create_task(ended.wait()),
             *(asyncio.create_task(watch.run(every)) for watch, every in watches),
         ]
@@ -148,12 +180,13 @@ def make_transport(zeek: ZeekConfig) -> Transport:
     return WebSocketTransport(zeek.url, delays=delays, size=zeek.outbox, tls=tls_of(zeek))
 
 
-def limits_in(file: Path, config: Config) -> Callable[[], Limits]:
-    """A function that returns the limits in force since the start, then, each time, those that the file has.
+def limits_in(file: Path | None, config: Config) -> Callable[[], Limits]:
+    """A function that returns the limits in force since the start, then, each time, those that the files have.
 
     Between that reading and now a table and models were loaded: an edit in the meantime must be seen as one.
     """
+    from portkin.blocking.config import limits_of
     from portkin.config.schema import load_config
 
     in_force = [config]
-    return lambda: (in_force.pop() if in_force else load_config(file)).enforce.limits
+    return lambda: limits_of((in_force.pop() if in_force else load_config(file)).enforce)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ssl
 
-from portkin.blocking.config import place_of
+from portkin.blocking.config import limits_of, place_of
 from portkin.config.schema import Checks, Config, ZeekConfig
+from portkin.web.config import token_of
 from portkin.zeek.peer_addresses import peer_of, tls_context, uri_of
 
 
@@ -24,6 +25,8 @@ def checks() -> Checks:
         "zeek.tls": lambda config: tls_of(config.zeek),
         "table.path": _table,
         "rates.model": _models,
+        "page.token": lambda config: token_of(config.page),
+        "enforce.never_block": lambda config: limits_of(config.enforce),
         "enforce.nftables.table": lambda config: place_of(config.enforce),
     }
 

@@ -12,6 +12,7 @@ from portkin.config.loading import Section, build, overlay, read_yaml, setting
 from portkin.errors import ConfigError, PortkinError
 from portkin.logs import Format, Level
 from portkin.rates.config import RatesConfig
+from portkin.web.config import PageConfig
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ class TableConfig:
 
 @dataclass(frozen=True)
 class MetricsConfig:
-    """Prometheus metrics by HTTP."""
+    """Prometheus metrics by HTTP, and beside them /healthz and /readyz."""
 
     enabled: bool = True
+    """Without it nothing listens, and there is no page."""
     host: str = "127.0.0.1"
     """Only this machine, since there is no password."""
     port: int = setting(9477, low=0, high=65535)
@@ -89,6 +91,7 @@ class Config:
     zeek: ZeekConfig = field(default_factory=ZeekConfig)
     table: TableConfig = field(default_factory=TableConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    page: PageConfig = field(default_factory=PageConfig)
     log: LogConfig = field(default_factory=LogConfig)
     enforce: EnforceConfig = field(default_factory=EnforceConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)

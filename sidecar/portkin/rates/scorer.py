@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from portkin.logs import Limiter, Log
 from portkin.net.ports import Port
 from portkin.rates.closing import Closed
+from portkin.rates.history import Alarm
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.store import RateStore
 from portkin.timeseries.bins import label, next_start
@@ -173,13 +174,14 @@ class RateScorer:
         if closed.known and closed.start > models.rules.until:
             store.thresholds.keep(models.id, models.targets, models.followed(thresholds, scores))
         self._metrics.scored(len(scores), self._clock() - began)
+        ahead = next_start(closed.start, store.width, store.tz)
+        store.keep_scores(closed.start, scores, list(self._alarms(scores, closed, ahead)))
         width = timedelta(seconds=store.width)
         for first in range(0, len(scores), SCORES_PER_MESSAGE):
             yield _scores(scores[first : first + SCORES_PER_MESSAGE], closed.start, width, models.id)
         # A bin that no node watched is reported as an outage only.
         if not closed.known:
             return
-        ahead = next_start(closed.start, store.width, store.tz)
         for score in scores:
             if score.anomalous:
                 self._metrics.alarmed("anomaly")
@@ -203,6 +205,18 @@ class RateScorer:
                     score.threshold_w,
                     models.id,
                 )
+
+    def _alarms(self, scores: Sequence[Score], closed: Closed, ahead: int) -> Iterator[Alarm]:
+        """What is raised at the close of a bin, as it is kept for display."""
+        raised = self._wall_clock()
+        for score in scores if closed.known else ():
+            port, model = score.port, self._models.id
+            if score.anomalous:
+                limits = score.e, score.threshold_e
+                yield Alarm(raised, "anomaly", port, closed.start, score.observed, score.forecast, *limits, model)
+            if score.warning:
+                limits = score.w, score.threshold_w
+                yield Alarm(raised, "warning", port, ahead, score.ahead, score.trend, *limits, model)
 
 
 def _scores(scores: Sequence[Score], start: int, width: timedelta, model_id: str) -> RatesScores:

@@ -11,18 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from portkin.net.ports import Port
+from portkin.rates import history
 from portkin.rates.closing import Closed, Closing
+from portkin.rates.history import Alarm
 from portkin.rates.store_schema import APPLICATION, SCHEMA, TABLES, THRESHOLDS
 from portkin.rates.threshold_table import ThresholdTable
-from portkin.sqlite import connect, prepare, transaction
+from portkin.sqlite import check_sound, connect, prepare, transaction
 from portkin.timeseries.bins import bin_start, latest_starts, next_start
 from portkin.timeseries.scaling import Floats
+
+if TYPE_CHECKING:
+    from portkin.bundles.forecast import Score
 
 _UNCOUNTED = -1
 """In place of a number: the bin was watched, and this port was not counted in it."""
@@ -57,8 +62,10 @@ class RateStore:
 
     def _create(self) -> None:
         prepare(self._db, tables=TABLES, schema=SCHEMA, application=APPLICATION, what="a rates database")
+        check_sound(self._db)
         with transaction(self._db):
             self._db.execute(THRESHOLDS)
+            history.create(self._db)
             if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
                 for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608
@@ -292,6 +299,13 @@ class RateStore:
                 if start < since
             ],
         )
+
+    # What closed bins were scored.
+
+    def keep_scores(self, start: int, scores: Sequence[Score], alarms: Sequence[Alarm]) -> None:
+        """Keep what a closed bin was scored, for display."""
+        with transaction(self._db):
+            history.keep(self._db, start, scores, alarms, oldest=self._oldest(start))
 
 
 def _ends(starts: Sequence[int]) -> tuple[int, int]:

@@ -85,6 +85,6 @@ def test_what_has_ended_does_not_come_back_from_the_database(active):
         active.end([block], "removed", 10.0, release=False)
     active.load([a_block(80), a_block(81), a_block(82)], {})
     assert [82] == [key.port.number for key in active.by_key]
-    active.undo_end([replaced])
+    active.undo([], [replaced])
     active.load([a_block(80), a_block(81), a_block(82)], {})
     assert [81, 82] == [key.port.number for key in active.by_key]

@@ -67,7 +67,7 @@ def test_an_empty_file_is_the_defaults(load):
     [
         ("zeek:\n  ur1: x\n", "portkin.yaml:2: there is no setting 'zeek.ur1'; did you mean 'url'?"),
         ("zeke: {}\n", "portkin.yaml:1: there is no setting 'zeke'; did you mean 'zeek'?"),
-        ("x: 1\n", "portkin.yaml:1: there is no setting 'x'; known here: zeek, table, metrics, log"),
+        ("x: 1\n", "portkin.yaml:1: there is no setting 'x'; known here: zeek, table, metrics, page, log"),
         ("\nzeek:\n\n  outbox: many\n", "portkin.yaml:4: zeek.outbox is 'many'; write a whole number"),
         ("zeek:\n  outbox: 0\n", "portkin.yaml:2: zeek.outbox is 0; write a number from 1 to 10000000"),
         ("zeek:\n  outbox: 2.5\n", "portkin.yaml:2: zeek.outbox is 2.5; write a whole number"),

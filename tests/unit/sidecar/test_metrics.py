@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import urllib.request
 from datetime import UTC, datetime
 
 import pytest
 
-from portkin.errors import ConfigError
-from portkin.metrics import Exporter, Metrics
+from portkin.metrics import Metrics
 from portkin.net.ports import Port
 from portkin.zeek.event_codec import Count, Junk
 from portkin.zeek.messages import HelloResponse, NearestRequest, NearestResponse, TableChanged
@@ -87,24 +84,3 @@ def test_the_table_and_its_age_can_be_read(metrics, tmp_path):
     assert 5400 == value(metrics, "portkin_table_age_seconds")
     metrics.serving(table)
     assert 1 == value(metrics, "portkin_table_info", id=table.id, k="3", method="by hand")
-
-
-def test_the_exporter_serves_the_registry(metrics):
-    """GET /metrics on the address gives the text format; after closing, nobody listens."""
-    exporter = Exporter(metrics.registry, "127.0.0.1", 0)
-    metrics.dropped(3)
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics", timeout=10) as page:
-            assert "portkin_messages_dropped_total 3.0" in page.read().decode()
-    finally:
-        exporter.close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", exporter.port), timeout=10)
-
-
-def test_a_taken_port_is_refused_with_the_remedy(metrics):
-    """Where the address is taken, the error names it and the settings to change."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port} .*metrics\.port"):
-            Exporter(metrics.registry, "127.0.0.1", port)

@@ -16,7 +16,7 @@ try:
 finally:
     print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
-SERVICE = {"structlog", "prometheus_client", "onnxruntime", "zeekpy", "websockets"}
+SERVICE = {"structlog", "prometheus_client", "onnxruntime", "zeekpy", "websockets", "starlette", "uvicorn"}
 """What the running sidecar alone needs."""
 BUNDLES = {"numpy"}
 """What reads tables and models."""

@@ -57,8 +57,8 @@ class Backend(Protocol):
 
     mode: Mode
 
-    def setup(self) -> None:
-        """Make ready; keeps existing blocks. May be called again at any time."""
+    def setup(self, room: int = 0) -> None:
+        """Make ready for so many blocks at a time, or more; keeps existing blocks. May be called again at any time."""
 
     def join(self) -> bool:
         """Connect beside a sidecar that may be running, for single changes; False where only `setup` helps."""

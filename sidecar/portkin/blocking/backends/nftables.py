@@ -16,6 +16,7 @@ library takes half a millisecond for a batch, and copies every element of every 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
@@ -32,8 +33,8 @@ from portkin.blocking.backends.nftables_setup import (
     setup_commands,
     teardown_commands,
 )
-from portkin.blocking.backends.nftables_table import TableState, dropping_sets, read_table
-from portkin.blocking.backends.place import Place
+from portkin.blocking.backends.nftables_table import TableState, dropping_sets, read_table, set_sizes
+from portkin.blocking.backends.place import ELEMENTS, Place
 from portkin.blocking.block import BlockKey, Mode, key_of
 from portkin.errors import BackendError
 from portkin.net.addresses import MAPPED, Address
@@ -71,11 +72,12 @@ class Nftables:
         """What changes the table: the library, or the program nft."""
         return self._runner.name
 
-    def setup(self) -> None:
-        """Create the table, or mend it; of ours with sets of another type, nothing is kept.
+    def setup(self, room: int = 0) -> None:
+        """Create the table, or mend it; of ours with sets of another type, or too small ones, nothing is kept.
 
         Raises BackendError for a table of the same name that is not ours, which is left as it is.
         """
+        self._place = replace(self._place, size=max(self._place.size, ELEMENTS * room))
         state = self._ours()
         if state is None:
             # Fails where somebody else has created one meanwhile.
@@ -88,11 +90,19 @@ class Nftables:
         except BackendError as error:
             if not any(text in str(error) for text in _OTHER_TYPE):
                 raise
-            self._refuse_foreign_parts(state, "replaced")
-            self._runner.run(teardown_commands(self._place) + setup_commands(self._place))
+            self._replace(state)
+        else:
+            # Linux 6.1 takes the new size of a set that is there, and leaves it as it is.
+            sizes = _read(set_sizes, self._place.table)
+            if any(0 < sizes.get(name, 0) < self._place.size for name in SETS):
+                self._replace(state)
         if self._ours() is None:
             raise BackendError(f"nftables: table inet {self._place.table} was deleted just now; it is tried again")
         self._prove()
+
+    def _replace(self, state: TableState | None) -> None:
+        self._refuse_foreign_parts(state, "replaced")
+        self._runner.run(teardown_commands(self._place) + setup_commands(self._place))
 
     def join(self) -> bool:
         """Whether the table is there and drops."""

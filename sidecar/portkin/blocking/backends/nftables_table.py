@@ -25,6 +25,8 @@ _PARTS = {"chain": (_GETCHAIN, 3), "set": (_GETSET, 2), "object": (_GETOBJ, 2), 
 _RULE_CHAIN, _RULE_EXPRESSIONS = 2, 4
 _EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2
 _LOOKUP_SET = 1
+_SET_NAME, _SET_DESCRIPTION = 2, 9
+_DESCRIPTION_SIZE = 1
 _ROUNDS = 5
 
 
@@ -73,6 +75,17 @@ def dropping_sets(table: str, chain: str) -> list[str]:
                 looked_up = _text(attributes(parts[_EXPRESSION_DATA]).get(_LOOKUP_SET))
         found.append(looked_up if verdict == "immediate" else "")
     return found
+
+
+def set_sizes(table: str) -> dict[str, int]:
+    """How many elements each set of the table may hold; 0: any number. Raises NetlinkError."""
+    sizes = {}
+    for body in _listed(_GETSET, table):
+        found = attributes(body)
+        if _text(found.get(_TABLE)) == table:
+            size = attributes(found.get(_SET_DESCRIPTION, memoryview(b""))).get(_DESCRIPTION_SIZE, b"")
+            sizes[_text(found.get(_SET_NAME))] = int.from_bytes(size, "big")
+    return sizes
 
 
 def _names(table: str, kind: str) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+ELEMENTS = 2
+"""Elements for each block: one that has run out stays until the kernel sweeps, about once a second."""
 Hook = Literal["prerouting", "input", "forward"]
 
 

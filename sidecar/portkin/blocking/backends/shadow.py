@@ -13,7 +13,7 @@ class Shadow:
 
     mode: Mode = "shadow"
 
-    def setup(self) -> None:
+    def setup(self, room: int = 0) -> None:
         pass
 
     def join(self) -> bool:

@@ -47,8 +47,8 @@ class Suricata:
         self._ipv6_fault = ""
         self._version = "of unknown version"
 
-    def setup(self) -> None:
-        """Connect."""
+    def setup(self, room: int = 0) -> None:
+        """Connect. Suricata keeps as many bits as its memory holds (``host.memcap``)."""
         self._suricata.connect()
         self._version = str(self._suricata.command("version").get("message", "of unknown version"))
         self._tried = False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 from collections import defaultdict
+from collections.abc import Iterable
 
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from portkin.config.schema import MetricsConfig
@@ -46,18 +48,23 @@ def _page(host: str, port: int, timeout: float) -> str:
 
 def read_metrics(address: str, text: str) -> SidecarAnswers:
     """The answers in a page of metrics."""
-    samples: dict[str, float] = defaultdict(float)
-    infos: dict[str, dict[str, str]] = {}
     try:
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if not sample.name.startswith("portkin_") or sample.name.endswith("_bucket"):
-                    continue
-                samples[sample.name] += sample.value
-                if sample.name.endswith("_info"):
-                    infos[sample.name] = dict(sample.labels)
+        return read_families(address, text_string_to_metric_families(text))
     except (ValueError, KeyError, IndexError) as error:
         return SidecarAnswers(address, "foreign", str(error))
+
+
+def read_families(address: str, families: Iterable[Metric]) -> SidecarAnswers:
+    """The answers in metrics. Raises what reading them raises."""
+    samples: dict[str, float] = defaultdict(float)
+    infos: dict[str, dict[str, str]] = {}
+    for family in families:
+        for sample in family.samples:
+            if not sample.name.startswith("portkin_") or sample.name.endswith("_bucket"):
+                continue
+            samples[sample.name] += sample.value
+            if sample.name.endswith("_info"):
+                infos[sample.name] = dict(sample.labels)
     if "portkin_connected" not in samples:
         return SidecarAnswers(address, "foreign", "it has no metrics of portkin's")
     table = infos.get("portkin_table_info", {}).get("id", "")

@@ -1,0 +1,370 @@
+"""Blocking where something fails: the file, the disk, the clock, another process; SQLite and the kernel are real."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+import pytest
+
+from portkin.blocking.backends.nftables import SETS, Nftables, Place
+from portkin.blocking.backends.nftables_table import set_sizes
+from portkin.blocking.backends.shadow import Shadow
+from portkin.blocking.block import Block, Evidence, key_of
+from portkin.blocking.database import BlockDatabase, Entry
+from portkin.blocking.enforcer import Intervals
+from portkin.blocking.limits import Limits
+from portkin.blocking.stats import BlockingStats
+from portkin.errors import BackendError, StorageError
+from portkin.net.ports import Port
+from support.enforcing import Bench, Clock, block, nets, unblock
+from support.netns import private_network
+
+SRC, OTHER = "203.0.113.5", "203.0.113.6"
+GRACE = Limits(grace=600)
+
+
+def key(src, port):
+    return key_of(ip_address(src), Port.parse(port))
+
+
+def started(folder, backend=None, limits=None, **more) -> Bench:
+    made = Bench(folder, backend, limits, **more)
+    made.enforcer.start()
+    return made
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return started(tmp_path, limits=GRACE)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """A writer does not wait for another one."""
+    monkeypatch.setattr("portkin.sqlite.BUSY", 0.01)
+
+
+@pytest.fixture
+def nft(root):
+    """nftables, in a network namespace of our own."""
+    with private_network():
+        try:
+            backend = Nftables(Place())
+        except BackendError as error:
+            pytest.skip(str(error))
+        yield backend
+        backend.close()
+
+
+@pytest.fixture
+def small_disk(root, tmp_path):
+    """A file system of 512 KB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("tmpfs cannot be mounted")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@contextmanager
+def filled(folder, but=0):
+    """Meanwhile there is no room on the disk, but for so many bytes."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as opened:
+        try:
+            while True:
+                opened.write(bytes(4096))
+        except OSError:
+            opened.truncate(opened.tell() - but)
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def unwritable(path):
+    """Meanwhile nothing can be written into the database: somebody else is writing, without end."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def test_nobody_else_can_read_or_lock_the_files(tmp_path):
+    """File, log and lock are for their owner alone, whatever the umask: who reads a lock may hold it for ever."""
+    before = os.umask(0)
+    try:
+        made = started(tmp_path)
+        made.ask(block(SRC, "1"))
+    finally:
+        os.umask(before)
+    assert {0o600} == {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+
+
+def test_a_lock_of_an_earlier_version_is_closed_to_others(tmp_path):
+    """A lock that others could open is theirs no more once we start."""
+    lock = tmp_path / "blocks.sqlite.lock"
+    lock.touch(0o644)
+    started(tmp_path)
+    assert 0o600 == lock.stat().st_mode & 0o777
+
+
+def test_a_file_that_was_removed_is_made_again(bench):
+    """Where somebody removes the file of a running sidecar, a new one has its blocks and graces, and orders work."""
+    bench.ask(block(SRC, "1", 600), block(SRC, "2", 600))
+    bench.ask(unblock(SRC, "2"))
+    for file in bench.path.parent.iterdir():
+        file.unlink()
+    bench.enforcer.tick()
+    bench.enforcer.tick()
+    other = Bench(bench.path.parent, clock=bench.clock, limits=GRACE)
+    other.enforcer.join()
+    assert [("exists", "")] == other.ask(block(SRC, "1", 600))
+    assert [("vetoed", "grace")] == other.ask(block(SRC, "2", 600))
+    assert [("removed", "")] == other.ask(unblock(SRC, "1"))
+    assert [("removed", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
+
+
+def test_a_file_put_in_the_place_of_ours_is_used(bench, tmp_path):
+    """Where an older copy is put back, what is active now is in it, and what it had as active has ended."""
+    bench.ask(block(SRC, "1", 600))
+    with sqlite3.connect(bench.path) as db:
+        db.execute("VACUUM INTO ?", (str(tmp_path / "copy"),))
+    bench.ask(unblock(SRC, "1"), block(SRC, "2", 600))
+    for suffix in ("", "-wal", "-shm"):
+        bench.path.with_name(bench.path.name + suffix).unlink()
+    (tmp_path / "copy").rename(bench.path)
+    bench.enforcer.tick()
+    bench.enforcer.tick()
+    assert {key(SRC, "2")} == {each.key for each in BlockDatabase(bench.path).active()}
+
+
+def test_a_new_file_has_the_graces(bench):
+    """After damage, what was unblocked is left alone as before, by the next start as well."""
+    bench.ask(block(SRC, "1", 600))
+    bench.ask(unblock(SRC, "1"))
+    bench.path.write_bytes(b"\xee" * bench.path.stat().st_size)
+    bench.enforcer._records.repair(sqlite3.DatabaseError("database disk image is malformed"))
+    bench.enforcer.close()
+    assert [("vetoed", "grace")] == started(bench.path.parent, limits=GRACE, clock=bench.clock).ask(block(SRC, "1"))
+
+
+@pytest.mark.root
+def test_damage_on_a_full_disk_loses_nothing(small_disk, nft):
+    """Where there is no room for a new file, blocks are known, end as ordered, and are recorded once there is room."""
+    clock = Clock()
+    bench = started(small_disk, nft, Limits(grace=600), clock=clock)
+    bench.ask(block(SRC, "1", 600), block(SRC, "2", 600), block(OTHER, "3", 600))
+    bench.path.write_bytes(b"\xee" * bench.path.stat().st_size)
+    with filled(small_disk):
+        bench.enforcer._failures.database(sqlite3.DatabaseError("database disk image is malformed"))
+        assert "error" == bench.ask(block(SRC, "4", 600))[0][0]
+        bench.enforcer.set_limits(Limits(grace=600, never_nets=nets(f"{OTHER}/32")))
+        assert "releases it" in bench.ask(unblock(SRC, "2"))[0][1]
+        assert {key(SRC, "1")} == nft.held().keys()
+    bench.enforcer.tick()
+    assert [("exists", ""), ("vetoed", "grace")] == bench.ask(block(SRC, "1", 600), block(SRC, "2", 600))
+    assert {key(SRC, "1")} == {each.key for each in BlockDatabase(bench.path).active()} == nft.held().keys()
+
+
+@pytest.mark.root
+def test_a_full_disk_is_no_defect(small_disk, nft):
+    """A start that cannot record what the kernel holds says that the disk is full."""
+    first = started(small_disk, nft)
+    first.ask(*(block(SRC, str(port), 600) for port in range(1, 1000)))
+    first.enforcer.close()
+    for file in small_disk.iterdir():
+        file.unlink()
+    started(small_disk).enforcer.close()  # the file, without blocks
+    # The log's index takes 32 KB, a thousand rows more than the rest.
+    with (
+        filled(small_disk, but=65_536),
+        pytest.raises(StorageError, match=r"cannot be used \(.* is full"),
+    ):
+        started(small_disk, Nftables(Place()))
+
+
+class ThenLocked(Shadow):
+    """A shadow; after its first batch somebody else writes into the database, without end."""
+
+    def __init__(self, path) -> None:
+        self._path = path
+        self.other: sqlite3.Connection | None = None
+
+    def apply(self, batch):
+        if self.other is None:
+            self.other = sqlite3.connect(self._path, isolation_level=None)
+            self.other.execute("BEGIN IMMEDIATE")
+        return {}
+
+
+def test_what_was_done_is_not_called_an_error(tmp_path):
+    """Where the database fails between two batches of one call, the first is answered as done, the second as failed."""
+    backend = ThenLocked(tmp_path / "blocks.sqlite")
+    bench = started(tmp_path, backend, GRACE)
+    # A key that is blocked and unblocked is not one batch.
+    answers = bench.ask(block(SRC, "1", 600), block(SRC, "2", 600), unblock(SRC, "1"))
+    assert [("added", ""), ("added", ""), ("error", True)] == [*answers[:2], (answers[2][0], "locked" in answers[2][1])]
+    backend.other.close()
+    bench.enforcer.tick()
+    assert [("vetoed", "grace"), ("exists", "")] == bench.ask(block(SRC, "1", 600), block(SRC, "2", 600))
+    assert {key(SRC, "2")} == {each.key for each in BlockDatabase(bench.path).active()}
+
+
+def test_an_unblock_that_cannot_be_recorded_keeps_its_grace(bench):
+    """Where the database cannot be written, a key that was unblocked is left alone all the same, and recorded later."""
+    bench.ask(block(SRC, "1", 600))
+    with unwritable(bench.path):
+        assert ["error"] == [outcome for outcome, _ in bench.ask(unblock(SRC, "1"))]
+    assert [("vetoed", "grace")] == bench.ask(block(SRC, "1", 600))
+    bench.enforcer.tick()
+    bench.enforcer.close()
+    assert [("vetoed", "grace")] == started(bench.path.parent, limits=GRACE, clock=bench.clock).ask(block(SRC, "1"))
+
+
+def test_a_plan_that_cannot_be_recorded_is_undone(bench):
+    """Where a batch cannot be recorded, nothing of it is counted as active, and what it extended ends as before."""
+    bench.ask(block(SRC, "1", 100))
+    with unwritable(bench.path):
+        assert ["error"] * 2 == [said for said, _ in bench.ask(block(SRC, "1", 900), block(SRC, "2", 900))]
+    assert {"shadow": 1, "holdout": 0} == bench.enforcer._count_active()
+    bench.clock.pass_(101)
+    assert [("expired", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
+
+
+def test_what_others_wrote_is_read_the_next_time(bench):
+    """Where reading what another process wrote fails, it is read again, and not taken for read."""
+    bench.ask(block(SRC, "1", 600))
+    other = Bench(bench.path.parent, clock=bench.clock, limits=GRACE)
+    other.enforcer.join()
+    other.ask(unblock(SRC, "1"), *(block(OTHER, str(port), 600) for port in range(1, 200)))
+    reading = bench.enforcer._records.database._db
+    reading.set_progress_handler(lambda: 1, 300)  # the reading of many rows is broken off
+    assert [] == bench.enforcer.tick()
+    reading.set_progress_handler(None, 0)
+    assert [("removed", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
+
+
+@pytest.mark.parametrize("value", ["src = '203.0.11s.5'", "port = 70000", "proto = 'tdp'", "until = 'x'", "mode = 'y'"])
+def test_a_row_that_holds_no_block_stops_nothing(bench, value):
+    """A row with a changed bit, which SQLite takes for sound, ends with an error; all others hold."""
+    bench.ask(block(SRC, "1", 600), block(SRC, "2", 600))
+    bench.enforcer.close()
+    with sqlite3.connect(bench.path) as db:
+        db.execute(f"UPDATE blocks SET {value} WHERE port = 1")
+    after = started(bench.path.parent, limits=GRACE, clock=bench.clock)
+    assert [("added", ""), ("exists", "")] == after.ask(block(SRC, "1", 600), block(SRC, "2", 600))
+    assert any("hold no block" in event for event in after.log.events("error"))
+
+
+def test_an_order_does_not_read_the_whole_file(bench):
+    """`portkin blocks` beside a sidecar leaves the search for damage to that: it took long, and blocking waited."""
+    now = bench.clock.wall
+    database = BlockDatabase(bench.path)
+    ended = [Entry(Block(key(OTHER, str(port)), "shadow", 0, now, now + 1)) for port in range(1, 2000)]
+    with database.transaction():
+        database.add(ended)
+        database._db.execute("UPDATE blocks SET outcome = 'expired', ended = ?", (now,))
+    database.close()
+    bench.enforcer.close()
+    data = bytearray(bench.path.read_bytes())
+    at = data.index(b"203.0.113.6", 40_960)  # a row in the middle
+    page = at // 4096 * 4096
+    data[page : page + 8] = b"\xee" * 8
+    bench.path.write_bytes(data)
+    other = Bench(bench.path.parent, clock=bench.clock)
+    other.enforcer.join()
+    assert [("added", "")] == other.ask(block(SRC, "1"))
+    other.enforcer.close()
+    assert [] == list(bench.path.parent.glob("*damaged*"))
+    after = started(bench.path.parent, clock=bench.clock)
+    assert 1 == len(list(bench.path.parent.glob("*damaged*")))
+    assert [("added", "")] == after.ask(block(SRC, "1"))
+
+
+def test_old_rows_go_in_portions(tmp_path, monkeypatch):
+    """No deletion keeps a request waiting for long: one portion a tick, until nothing is left to delete."""
+    monkeypatch.setattr("portkin.blocking.database.PRUNED", 10)
+    monkeypatch.setattr("portkin.blocking.records.PRUNED", 10)
+    bench = started(tmp_path, intervals=Intervals(check=1e9, count=1e9, prune=60.0, retention=50.0))
+    bench.ask(*(block(SRC, str(port), 10) for port in range(1, 26)))
+    bench.clock.pass_(100)
+    left = []
+    for passing in (60, 1, 1, 1):
+        bench.enforcer.tick()
+        with sqlite3.connect(bench.path) as db:
+            left.append(db.execute("SELECT count(*) FROM blocks").fetchone()[0])
+        bench.clock.pass_(passing)
+    # They expire at the first tick, and are old a minute later: 25, then 10 fewer at each.
+    assert [25, 15, 5, 0] == left
+
+
+def test_graces_that_are_over_take_no_memory(tmp_path):
+    """Graces are forgotten in memory when they are over, not only in the file."""
+    bench = started(tmp_path, limits=Limits(grace=10), intervals=Intervals(check=1e9, count=1e9, prune=0.0))
+    bench.ask(*(unblock(SRC, str(port)) for port in range(1, 101)))
+    assert 100 == len(bench.enforcer._active.grace)
+    bench.clock.pass_(11)
+    bench.enforcer.tick()
+    assert {} == bench.enforcer._active.grace
+
+
+def test_statistics_remember_so_many_ports_in_total():
+    """Many sources that each probe many ports fill a fixed number of places; the silent ones are forgotten first."""
+    stats = BlockingStats("shadow", sources=100, ports=50, total=60)
+    for src in range(3):
+        for port in range(1, 26):
+            stats.probed(key_of(ip_address(src + 1), Port(port, "tcp")), None)
+    # 25 places each: the third source takes the 51st to the 75th, and the first goes with the 61st.
+    assert {2: 25, 3: 25} == {src & 3: len(ports) for src, ports in stats._touched.items()}
+
+
+def test_a_long_reason_is_not_kept_by_the_cache():
+    """What is kept to save reading a reason again is as short as what is read of it."""
+    Evidence.parse("evidence=TRW answered=1 " + "x" * 1_000_000)
+    before = Evidence._parse.cache_info().hits
+    Evidence.parse("evidence=TRW answered=1 " + "x" * 2_000_000)
+    assert before + 1 == Evidence._parse.cache_info().hits
+
+
+@pytest.mark.root
+def test_a_clock_set_back_at_the_worst_moment_lengthens_nothing(nft, tmp_path):
+    """A step of the clock between the database and the kernel gives no block a day more."""
+    clock = Clock()
+    bench = started(tmp_path, nft, clock=clock)
+    # The first reading of a request is before the step, the next one after it.
+    now = clock.wall
+    bench.enforcer._records._wall_clock = lambda: now
+    bench.enforcer._reconciler._wall_clock = lambda: now - 86_400
+    bench.ask(block(SRC, "1", 60))
+    assert 60 >= nft.held()[key(SRC, "1")].seconds
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("takes_sizes", [True, False], ids=["new-kernel", "old-kernel"])
+def test_more_blocks_at_a_time_have_room_in_the_kernel(nft, tmp_path, monkeypatch, takes_sizes):
+    """Where max_blocks is raised while blocking, the sets become larger and keep what they hold, on every kernel."""
+    from portkin.blocking.backends import nftables
+
+    small = Nftables(Place(size=4))
+    bench = started(tmp_path, small, Limits(max_blocks=2), intervals=Intervals(check=1e9, count=1e9))
+    bench.ask(block(SRC, "1", 600), block(SRC, "2", 600))
+    assert [("vetoed", "total-cap")] == bench.ask(block(SRC, "3", 600))
+    if not takes_sizes:  # until Linux 6.4, a size that is given again changes nothing
+        commands, times = nftables.setup_commands, iter([True])
+        monkeypatch.setattr(
+            nftables,
+            "setup_commands",
+            lambda place: commands(Place(size=4)) if next(times, False) else commands(place),
+        )
+    bench.enforcer.set_limits(Limits(max_blocks=1000))
+    assert dict.fromkeys(SETS, 2000) == set_sizes("portkin")
+    assert [("added", "")] * 998 == bench.ask(*(block(SRC, str(port), 600) for port in range(3, 1001)))
+    assert 1000 == len(nft.held())
+    small.close()
