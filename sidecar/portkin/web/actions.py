@@ -55,7 +55,7 @@ class Actions:
             raise HTTPException(401, "the token is wrong; it is in the file that page.token names", _ASK)
 
     async def unblock(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """End the block of a source and a port."""
+        """End the block of a source and a port; HTTPException where that fails."""
         given = _object(body)
         src, port = address_of(given.get("src")), _port(given)
         failed = await self._orders.unblock(src, port)
@@ -65,7 +65,7 @@ class Actions:
         return {"src": str(src), "port": str(port), "done": "ended; it shows in a second or two"}
 
     async def never_block(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Never block a source again; its blocks end."""
+        """Never block a source again; its blocks end. HTTPException where that fails."""
         src = address_of(_object(body).get("src"))
         try:
             added = await self._orders.never_block(src)
