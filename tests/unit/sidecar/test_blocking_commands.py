@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -97,6 +98,49 @@ def test_a_listing_says_what_the_backend_does_not_hold(portkin, tmp_path):
     assert said[0].startswith("suricata does not hold these blocks, as of 7 s ago;")
     assert "no IPv6 source is blocked, as of 7 s ago: Suricata 7.0.10 keeps" == said[1]
     assert SRC in listed.stdout
+
+
+def test_a_listing_without_a_database_says_so(portkin, tmp_path):
+    """Where the settings name no database that is there, its path is said beside "no blocks"."""
+    listed = portkin(blocks, "list")
+    assert ("no blocks\n", True) == (listed.stdout, str(tmp_path / "blocks.sqlite") in listed.stderr)
+    assert not (tmp_path / "blocks.sqlite").exists()
+
+
+def test_a_listing_says_that_nobody_looks(portkin, tmp_path):
+    """Where the sidecar looked at its backend long ago, a listing says that it does not know."""
+    portkin(blocks, "add", SRC, "80")
+    with sqlite3.connect(tmp_path / "blocks.sqlite") as db:
+        db.execute("INSERT INTO backend VALUES (1, 'suricata', 1, '', ?)", (time.time() - 1000,))
+        db.execute("UPDATE blocks SET mode = 'suricata'")
+    db.close()
+    assert "no sidecar has looked at suricata for 1000 s" in portkin(blocks, "list").stderr
+
+
+@pytest.mark.root
+def test_a_listing_shows_what_the_kernel_counted_and_what_it_lost(root, tmp_path):
+    """Packets are the kernel's, not those of the last reading; a block, or the table, that is gone there is said."""
+    config = tmp_path / "p.yaml"
+    config.write_text(json.dumps({"enforce": {"backend": "nftables", "database": str(tmp_path / "b")}}))
+
+    def run(group, *arguments):
+        return CliRunner().invoke(group, [*arguments, "-c", str(config)], catch_exceptions=False)
+
+    with private_network():
+        run(blocks, "add", SRC, "80", "81", "--for", "600")
+        assert "" == run(blocks, "list").stderr
+        counted = f"add element inet portkin tcp4 {{ {SRC} . 80 counter packets 3 bytes 180 timeout 600s }}"
+        subprocess.run(["nft", f"delete element inet portkin tcp4 {{ {SRC} . 80, {SRC} . 81 }}"], check=True)
+        subprocess.run(["nft", counted], check=True)
+        listed = run(blocks, "list", "--json")
+        found = {
+            row["port"]: (row["packets"], row["bytes"], row["hit"])
+            for row in map(json.loads, listed.stdout.splitlines())
+        }
+        assert {"80/tcp": (3, 180, True), "81/tcp": (0, 0, False)} == found
+        assert "nftables does not hold 1 of these blocks" in listed.stderr
+        assert 0 == run(nft, "teardown").exit_code
+        assert "nftables drops nothing" in run(blocks, "list").stderr
 
 
 @pytest.mark.parametrize("command", [("list",), ("add", SRC, "80"), ("remove", SRC, "80"), ("flush", "--yes")])
