@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from portkin.blocking.backends.place import ELEMENTS, Hook, Place
 from portkin.blocking.intervals import Intervals
@@ -13,6 +14,9 @@ from portkin.blocking.never_block import read_never_block
 from portkin.config.loading import setting
 from portkin.config.state_paths import state_path
 from portkin.errors import ConfigError
+
+if TYPE_CHECKING:
+    from portkin.blocking.hook import Receiver
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,26 @@ class SuricataConfig:
 
 
 @dataclass(frozen=True)
+class HookConfig:
+    """Who is told of each block. Blocking never waits for it."""
+
+    command: tuple[str, ...] = ()
+    """A program and its arguments; no shell. It gets JSON on its standard input."""
+    url: str | None = None
+    """A web address that is posted the same."""
+    token: Path | None = None
+    """A file whose content is sent to ``url`` as a bearer token."""
+    timeout: float = setting(10.0, low=0.1, high=300.0)
+    """Seconds that a delivery may take."""
+    attempts: int = setting(5, low=1, high=20)
+    """Times that a delivery is tried, a second after the first, then two, four, ..."""
+    queue: int = setting(10_000, low=1, high=1_000_000)
+    """Changes that may wait; further ones are dropped and counted."""
+    batch: int = setting(100, low=1, high=10_000)
+    """Changes that are delivered at once where so many wait."""
+
+
+@dataclass(frozen=True)
 class EnforceConfig:
     """What happens to the blocks that Zeek requests."""
 
@@ -59,6 +83,7 @@ class EnforceConfig:
     limits: Limits = field(default_factory=Limits)
     nftables: NftablesConfig = field(default_factory=NftablesConfig)
     suricata: SuricataConfig = field(default_factory=SuricataConfig)
+    hook: HookConfig = field(default_factory=HookConfig)
 
 
 def database_path(config: EnforceConfig) -> Path:
@@ -88,3 +113,23 @@ def place_of(config: EnforceConfig) -> Place:
     if not (nftables.table.isascii() and nftables.table.isidentifier()):
         raise ConfigError(f"enforce.nftables.table is {nftables.table!r}; write letters, digits and _")
     return Place(nftables.table, nftables.hook, nftables.priority, ELEMENTS * config.limits.max_blocks)
+
+
+def receiver_of(config: HookConfig) -> Receiver | None:
+    """Where changes of blocks go; None where to nobody. Raises ConfigError for settings that can never work."""
+    if not config.command and config.url is None:
+        return None
+    from portkin.blocking.receivers import Program, Webhook  # here, as above
+
+    if config.command and config.url is not None:
+        raise ConfigError("enforce.hook has both a command and a url; keep one of them")
+    if config.command:
+        program = Path(config.command[0])
+        if not program.is_absolute():
+            raise ConfigError(
+                f"enforce.hook.command runs {config.command[0]!r}; write its whole path, as /usr/bin/logger"
+            )
+        if not (program.is_file() and os.access(program, os.X_OK)):
+            raise ConfigError(f"enforce.hook.command runs {program}, which is no program that can be run; correct it")
+        return Program(config.command, config.timeout)
+    return Webhook(str(config.url), config.timeout, config.token)

@@ -198,6 +198,11 @@ class BlockDatabase:
         query = "SELECT DISTINCT src, port, proto FROM blocks WHERE outcome IS NOT NULL AND mode = ? AND until > ?"
         return [key for row in self._db.execute(query, (mode, now)) if (key := key_in(*row)) is not None]
 
+    def reason(self, row: int) -> str:
+        """Why the block of that id was asked for; empty where there is none."""
+        found = self._db.execute("SELECT reason FROM blocks WHERE id = ?", (row,)).fetchone()
+        return str(found[0]) if found else ""
+
     def known(self, key: BlockKey) -> bool:
         """Whether there is any row of the key."""
         query = "SELECT 1 FROM blocks WHERE src = ? AND port = ? AND proto = ? LIMIT 1"

@@ -12,11 +12,11 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 
 from portkin.blocking.block import key_of
+from portkin.blocking.changes import moment
 from portkin.blocking.limits import Limits
 from portkin.blocking.protected import ProtectedAddresses, protection
 from portkin.errors import shown
@@ -86,7 +86,7 @@ def as_csv(rows: Sequence[Row], now: float) -> Iterator[str]:
     """A block a line, under a header, as RFC 4180 has it; times as RFC 3339 in UTC."""
     yield _csv_line(COLUMNS)
     for row in rows:
-        yield _csv_line(_moment(row[name]) if name in ("since", "until") else _cell(row[name]) for name in COLUMNS)
+        yield _csv_line(moment(row[name]) if name in ("since", "until") else _cell(row[name]) for name in COLUMNS)
 
 
 def _csv_line(cells: Iterable[object]) -> str:
@@ -131,13 +131,13 @@ def as_stix2(rows: Sequence[Row], now: float) -> Iterator[str]:
     An indicator keeps its id from export to export while the source's earliest block lasts; ``modified`` is the export.
     """
     author = f"identity--{uuid.uuid5(_IDS, 'portkin')}"
-    common = {"spec_version": "2.1", "modified": _moment(now)}
+    common = {"spec_version": "2.1", "modified": moment(now)}
     objects: list[dict[str, Any]] = [
         {
             "type": "identity",
             "id": author,
             **common,
-            "created": _moment(0.0),
+            "created": moment(0.0),
             "name": "portkin",
             "identity_class": "system",
         }
@@ -148,17 +148,17 @@ def as_stix2(rows: Sequence[Row], now: float) -> Iterator[str]:
         objects.append(
             {
                 "type": "indicator",
-                "id": f"indicator--{uuid.uuid5(_IDS, f'{source.src} {_moment(began)}')}",
+                "id": f"indicator--{uuid.uuid5(_IDS, f'{source.src} {moment(began)}')}",
                 **common,
-                "created": _moment(began),
+                "created": moment(began),
                 "created_by_ref": author,
                 "name": f"{source.src} scans ports",
                 "description": _described(source),
                 "indicator_types": ["malicious-activity"],
                 "pattern": f"[{kind}:value = '{source.src}']",
                 "pattern_type": "stix",
-                "valid_from": _moment(began),
-                "valid_until": _moment(max(source.until, began + 0.001)),
+                "valid_from": moment(began),
+                "valid_until": moment(max(source.until, began + 0.001)),
             }
         )
     bundle = {"type": "bundle", "id": f"bundle--{uuid.uuid4()}", "objects": objects}
@@ -170,11 +170,6 @@ def _described(source: SourceBlocks) -> str:
     more = len(source.probed) - len(ports)
     probed = f"Probed {', '.join(ports)}{f' and {more} more' if more else ''}. " if ports else ""
     return f"{probed}Blocked by portkin for a while, from single ports."
-
-
-def _moment(seconds: float) -> str:
-    """RFC 3339 in UTC, as STIX wants it: milliseconds and Z."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Row], float], Iterator[str]]] = {

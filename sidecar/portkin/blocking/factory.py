@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -13,8 +13,18 @@ from portkin.blocking.backends.backend import Backend
 from portkin.blocking.backends.nftables import Nftables
 from portkin.blocking.backends.shadow import Shadow
 from portkin.blocking.backends.suricata import Suricata
-from portkin.blocking.config import EnforceConfig, database_path, intervals_of, limits_of, place_of
+from portkin.blocking.changes import Change
+from portkin.blocking.config import (
+    EnforceConfig,
+    HookConfig,
+    database_path,
+    intervals_of,
+    limits_of,
+    place_of,
+    receiver_of,
+)
 from portkin.blocking.enforcer import Enforcer
+from portkin.blocking.hook import Hook, HookMetrics
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.peers import PeerAddresses
 from portkin.blocking.protected import ProtectedAddresses
@@ -22,12 +32,21 @@ from portkin.blocking.service import BlockingService
 from portkin.logs import Log
 from portkin.net.interfaces import gateways, own_addresses
 
+_PAUSE = 1.0
+"""Seconds between the first two attempts to deliver to the hook."""
 _CACHED = 5.0
 """Seconds for which the addresses of this machine are cached."""
 
 
-def make_enforcer(config: EnforceConfig, *, peers: Iterable[str], metrics: BlockingMetrics, log: Log) -> Enforcer:
-    """The enforcer that the settings name. ``peers`` are hosts never blocked, as Zeek's.
+def make_enforcer(
+    config: EnforceConfig,
+    *,
+    peers: Iterable[str],
+    metrics: BlockingMetrics,
+    log: Log,
+    tell: Callable[[Sequence[Change]], None] | None = None,
+) -> Enforcer:
+    """The enforcer that the settings name. ``peers`` are hosts never blocked, as Zeek's; ``tell`` as Enforcer has it.
 
     Raises BackendError or ConfigError for settings that can never work here.
     """
@@ -38,6 +57,23 @@ def make_enforcer(config: EnforceConfig, *, peers: Iterable[str], metrics: Block
         limits=limits_of(config),
         intervals=intervals_of(config),
         addresses=protected_addresses(PeerAddresses(peers, metrics=metrics, log=log)),
+        metrics=metrics,
+        log=log,
+        tell=tell,
+    )
+
+
+def make_hook(config: HookConfig, registry: CollectorRegistry, log: Log) -> Hook | None:
+    """Who is told of blocks; None where nobody. Raises ConfigError for settings that can never work."""
+    metrics, receiver = HookMetrics(registry), receiver_of(config)
+    if receiver is None:
+        return None
+    return Hook(
+        receiver,
+        queue=config.queue,
+        batch=config.batch,
+        attempts=config.attempts,
+        pause=_PAUSE,
         metrics=metrics,
         log=log,
     )
@@ -53,10 +89,20 @@ def make_blocking_service(
 ) -> BlockingService:
     """The part of the service that blocks."""
     metrics = BlockingMetrics(registry)
-    enforcer = make_enforcer(config, peers=peers, metrics=metrics, log=log)
+    hook = make_hook(config.hook, registry, log)
+    tell = hook.tell if hook else None
+    enforcer = make_enforcer(config, peers=peers, metrics=metrics, log=log, tell=tell)
     # A shadow without a database writes nothing until the first request.
     lazy = config.backend == "shadow" and not database_path(config).exists()
-    return BlockingService(enforcer, queue=config.queue, metrics=metrics, log=log, clock=clock, lazy=lazy)
+    return BlockingService(
+        enforcer,
+        queue=config.queue,
+        metrics=metrics,
+        log=log,
+        clock=clock,
+        lazy=lazy,
+        close=hook.close if hook else lambda: None,
+    )
 
 
 def make_backend(config: EnforceConfig) -> Backend:

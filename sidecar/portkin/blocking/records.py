@@ -143,6 +143,10 @@ class BlockRecords:
         self.active.unreleased.update(block.key for block in gone if block.until > now)
         return gone
 
+    def reason(self, block: Block) -> str:
+        """Why the block was asked for."""
+        return self.database.reason(block.row)
+
     def record_ended(self) -> None:
         """Record which blocks have ended, and graces; what fails now is recorded later."""
         if self.active.unrecorded or self.active.unrecorded_grace:

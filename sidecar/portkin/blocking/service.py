@@ -25,7 +25,8 @@ _QUEUE_FULL = "too many requests are waiting"
 class BlockingService(Part):
     """Queues requests for the enforcer's thread.
 
-    ``lazy``: the first request starts the enforcer, so an unused shadow writes no file.
+    ``lazy``: the first request starts the enforcer, so an unused shadow writes no file. ``close`` is called at the end,
+    after the last batch.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class BlockingService(Part):
         log: Log,
         clock: Callable[[], float],
         lazy: bool = False,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
         self.enforcer = enforcer
         """For display; what may be asked by any thread says so."""
         self.worked: float | None = None
         """When its thread last had a turn, by the clock; None before the first."""
+        self._close_others = close
         self._metrics = metrics
         self._log = log
         self._clock = clock
@@ -52,7 +55,7 @@ class BlockingService(Part):
             queue=queue,
             batch=MAX_BATCH,
             interval=_TICK,
-            close=enforcer.stop,
+            close=self._close,
             done=self._measure,
             lazy=lazy,
         )
@@ -87,6 +90,10 @@ class BlockingService(Part):
         if self._limiter.passes("queue") is not None:
             self._log.error("requests to block rejected: the queue is full", waiting=self._worker.waiting)
         return [response_to(request, "error", _QUEUE_FULL)]
+
+    def _close(self) -> None:
+        self.enforcer.stop()
+        self._close_others()
 
     def _measure(self, batch: Sequence[Queued[Request]]) -> None:
         done = self._clock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from portkin.blocking.config import limits_of, place_of
+from portkin.blocking.config import limits_of, place_of, receiver_of
 from portkin.config.schema import Checks, Config, ZeekConfig
 from portkin.web.config import token_of
 from portkin.zeek.peer_addresses import peer_of, tls_context, uri_of
@@ -28,6 +28,7 @@ def checks() -> Checks:
         "page.token": lambda config: token_of(config.page),
         "enforce.never_block": lambda config: limits_of(config.enforce),
         "enforce.nftables.table": lambda config: place_of(config.enforce),
+        "enforce.hook": lambda config: receiver_of(config.enforce.hook),
     }
 
 

@@ -30,6 +30,8 @@ def shown_text(text: str) -> str:
 def shown_settings(value: Any, name: str = "") -> Any:
     """Settings as plain values, without what is secret, and with how many networks instead of which."""
     if isinstance(value, dict):
+        if name == "hook":
+            value = _shown_hook(value)
         return {key: shown_settings(item, str(key)) for key, item in value.items()}
     if name in _NETWORKS and isinstance(value, list):
         return f"[{len(value)} networks]"
@@ -38,3 +40,13 @@ def shown_settings(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [shown_settings(item, name) for item in value]
     return shown_text(value) if isinstance(value, str) else value
+
+
+def _shown_hook(hook: dict[str, Any]) -> dict[str, Any]:
+    """The hook without arguments, and without the path of its address: chat services have their secret there."""
+    command, url = hook.get("command") or [], hook.get("url")
+    return {
+        **hook,
+        "command": [*command[:1], *([f"[{len(command) - 1} arguments]"] if len(command) > 1 else [])],
+        "url": url and f"{shown_url(url).partition('://')[0]}://{urlsplit(shown_url(url)).netloc}/{HIDDEN}",
+    }

@@ -25,6 +25,7 @@ from portkin.doctor.facts import (
     ZeekHere,
 )
 from portkin.doctor.findings import STATUS, Finding, in_words, verdict
+from portkin.doctor.redaction import shown_settings
 from portkin.rates.config import RatesConfig
 from portkin.zeek.event_codec import Count
 from portkin.zeek.messages import PROTOCOL, StatusResponse
@@ -280,3 +281,12 @@ def test_the_worst_finding_makes_the_verdict():
     findings = [Finding("a.b", "ok", "x"), Finding("c.d", "warning", "y", "z"), Finding("e.f", "problem", "u", "v")]
     assert ("problem", "Does not work: 1 problem and 1 warning.") == (verdict(findings), in_words(findings))
     assert ["a", "c", "e"] == [finding.subject for finding in findings]
+
+
+def test_a_report_has_no_secret_of_the_hook():
+    """Arguments of the hook's program, and the path of its address, which chat services keep secret, are left out."""
+    shown = shown_settings(
+        {"enforce": {"hook": {"command": ["/usr/bin/x", "--key", "hunter2"], "url": "https://h:1/hunter2?hunter2"}}}
+    )
+    assert {"command": ["/usr/bin/x", "[2 arguments]"], "url": "https://h:1/[hidden]"} == shown["enforce"]["hook"]
+    assert {"command": [], "url": None} == shown_settings({"hook": {"command": [], "url": None}})["hook"]
