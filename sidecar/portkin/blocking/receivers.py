@@ -32,7 +32,7 @@ class Program:
         self._running: subprocess.Popen[bytes] | None = None
 
     def deliver(self, body: bytes) -> None:
-        """Run it; what it writes to standard error is in the log where it fails. After ``timeout`` s it is killed."""
+        """Run it; after ``timeout`` s it is killed. DeliveryError where it fails, with what it wrote to standard error."""
         try:
             # In a session of its own, so that what it started is killed with it.
             process = subprocess.Popen(  # noqa: S603

@@ -233,7 +233,7 @@ def test_a_plan_that_cannot_be_recorded_is_undone(bench):
     bench.ask(block(SRC, "1", 100))
     with unwritable(bench.path):
         assert ["error"] * 2 == [said for said, _ in bench.ask(block(SRC, "1", 900), block(SRC, "2", 900))]
-    assert {"shadow": 1, "holdout": 0} == bench.enforcer._count_active()
+    assert {"shadow": 1, "holdout": 0} == bench.enforcer.active_by_mode()
     bench.clock.pass_(101)
     assert [("expired", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
 
