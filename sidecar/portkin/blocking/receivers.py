@@ -32,7 +32,10 @@ class Program:
         self._running: subprocess.Popen[bytes] | None = None
 
     def deliver(self, body: bytes) -> None:
-        """Run it; after ``timeout`` s it is killed. DeliveryError where it fails, with what it wrote to standard error."""
+        """Run it; after ``timeout`` s it is killed.
+
+        DeliveryError where it fails, with what it wrote to standard error.
+        """
         try:
             # In a session of its own, so that what it started is killed with it.
             process = subprocess.Popen(  # noqa: S603
@@ -77,7 +80,7 @@ class Webhook:
         self._tls = ssl.create_default_context() if self._secure else None
 
     def deliver(self, body: bytes) -> None:
-        """Post them; each step may take ``timeout`` seconds."""
+        """Post them; each step may take ``timeout`` seconds. DeliveryError for anything but success."""
         headers = {"Content-Type": "application/json", "User-Agent": f"portkin/{__version__}"}
         if self._token is not None:
             try:
