@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import ibis
@@ -99,6 +100,8 @@ def test_csv_bin_without_rows_is_unknown_or_zero_as_asked(tmp_path):
         ("hour,port,count\n2026-01-01T00,22,nan\n", "line 2: 'nan' is not a count"),
         ("hour,port,count\n2026-01-01T00,22,\n", "line 2: '' is not a count"),
         ("hour,port,count\n2026-01-01T00,telnet,1\n", "line 2: .*telnet"),
+        ("hour,port,count\n2026-01-01T00,22,1e300\n", "line 2: a count of 1e300; more than 9007199254740992"),
+        ("hour,port,count\n2026-01-01T00,22,1\n1026-01-01T00,22,1\n", r"from 1026.* \(line 3\) to .*year"),
     ],
 )
 def test_csv_that_is_no_series_says_why(tmp_path, text, message):
@@ -133,7 +136,59 @@ def test_hour_that_comes_twice_without_a_zone_is_told(tmp_path):
     file.write_text("time,port,count\n2026-10-25 02:00,22,1\n2026-10-25 02:00,22,5\n2026-10-25 03:00,22,1\n")
     said = []
     assert [[6], [1]] == series.from_csv(file, width=HOUR, absent="zero", tell=said.append).counts.tolist()
-    assert len(said) == 1 and "line 3 (2026-10-25 02:00)" in said[0]
+    assert "name no zone" in said[0] and "line 3 (2026-10-25 02:00)" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "tz", "expected"),
+    [
+        (["2026-01-01T00", "2026-01-01T01"], HOUR, "UTC", "2 of 2 times name no zone, the first in line 2 .*UTC"),
+        (["2026-01-01T00Z", "2026-01-01T01"], HOUR, "UTC", "1 of 2 times name no zone, the first in line 3"),
+        (["2026-01-01T00Z", "2026-01-01T01Z"], HOUR, "UTC", ""),
+        (["2026-01-01", "2026-01-02"], DAY, "Europe/Paris", ""),
+        # midnights of UTC are 01:00 in Paris in winter, and 02:00 in summer
+        (["2026-01-01T00Z", "2026-01-02T00Z", "2026-07-01T00Z"], DAY, "Europe/Paris", "60 minutes after a bin of Euro"),
+        (["2026-01-01T00:30Z", "2026-01-01T01:30Z", "2026-01-01T02:30Z"], HOUR, "UTC", "30 minutes after a bin"),
+        (["2026-01-01T00:00Z", "2026-01-01T00:15Z", "2026-01-01T00:30Z"], HOUR, "UTC", ""),
+    ],
+)
+def test_what_is_doubtful_about_times_is_told(tmp_path, rows, width, tz, expected):
+    """Clock times without a zone are told with the zone they are taken for, and so are bins that begin elsewhere."""
+    file = tmp_path / "times.csv"
+    file.write_text("time,port,count\n" + "".join(f"{text},22,1\n" for text in rows))
+    said = []
+    series.from_csv(file, width=width, tz=tz, absent="zero", tell=said.append)
+    assert bool(expected) == bool(said)
+    assert re.search(expected, "".join(said))
+
+
+@pytest.mark.parametrize(("tz", "refused"), [("Asia/Kolkata", True), ("Asia/Kathmandu", True), ("Asia/Tokyo", False)])
+def test_local_hours_that_are_no_hours_of_utc_are_refused(tmp_path, tz, refused):
+    """An hour of Kolkata (+05:30) or Kathmandu (+05:45) lies in two bins; in days, and in Tokyo (+09:00), it is one."""
+    file = tmp_path / "local.csv"
+    file.write_text("hour,port,count\n" + "".join(f"2026-01-01T{hour:02},22,{hour}\n" for hour in range(9, 15)))
+    if refused:
+        with pytest.raises(InputError, match=rf"line 2: 2026-01-01T09 in {tz} is within a bin.*--bin 1d"):
+            series.from_csv(file, width=HOUR, tz=tz, absent="zero")
+    else:
+        found = series.from_csv(file, width=HOUR, tz=tz, absent="zero")
+        assert (1_767_225_600, [9, 10, 11, 12, 13, 14]) == (int(found.starts[0]), found.counts[:, 0].tolist())
+    assert [[69]] == series.from_csv(file, width=DAY, tz=tz, absent="zero").counts.tolist()
+
+
+def test_rows_in_any_order_and_more_than_once_are_the_same_series(tmp_path):
+    """Shuffled rows, of which one is split in two, are the counts of the sorted ones."""
+    file = tmp_path / "s.csv"
+    rows = [(hour, port, 7 * hour + port) for hour in range(6) for port in (22, 23)]
+    text = [f"2026-01-01T{hour:02}Z,{port},{count}\n" for hour, port, count in rows]
+    file.write_text("hour,port,count\n" + "".join(text))
+    expected = series.from_csv(file, width=HOUR, absent="zero")
+    text[3:4] = ["2026-01-01T01Z,23,10\n", "2026-01-01T01Z,23,20\n"]  # 7 + 23 = 30
+    order = np.random.default_rng(0).permutation(len(text))
+    file.write_text("hour,port,count\n" + "".join(text[at] for at in order))
+    found = series.from_csv(file, width=HOUR, absent="zero")
+    np.testing.assert_array_equal(expected.counts, found.counts)
+    np.testing.assert_array_equal(expected.starts, found.starts)
 
 
 def test_file_in_place_of_a_series_is_sent_to_rates_series(tmp_path):

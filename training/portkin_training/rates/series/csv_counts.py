@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin.net.ports import Port
-from portkin.timeseries.bins import bin_start, zone
+from portkin.timeseries.bins import DAY, bin_start, zone
 
 PORTS = ("port", "dst_port")
 TIMES = ("hour", "day", "bin", "time")
 COUNTS = ("requests", "connections", "packets", "probes", "count")
+MOST = 2**53
+"""The largest count: up to it every whole number has a double of its own."""
+MOST_BINS = 1_000_000
+"""A century of hours: a file that spans more has a wrong year in it."""
+FEWEST_TIMES = 3
+"""Distinct times from which on it says something that none of them is the beginning of a bin."""
 
 
 def read_counts(
@@ -26,12 +32,14 @@ def read_counts(
     """The rows of a CSV: seconds since the epoch (n,), ports, counts (n,); InputError for what cannot be read.
 
     A time without a zone is of `tz`. `width` of the bins, in seconds, says whether a change of clocks matters. `tell`
-    gets a sentence where rows repeat the local time of a port, which is what an autumn hour looks like.
+    gets a sentence where times name no zone, where none of them is the beginning of a bin, and where rows repeat the
+    local time of a port, which is what an autumn hour looks like.
     """
     when: list[float] = []
     ports: list[Port] = []
     counts: list[float] = []
     seen: dict[str, float] = {}
+    lines: dict[str, int] = {}
     known: dict[str, Port] = {}
     rows_of: set[tuple[str, str]] = set()
     repeated: list[tuple[int, str]] = []
@@ -51,6 +59,7 @@ def read_counts(
                 time, port = row[at_time].strip(), row[at_port].strip()
                 if time not in seen:
                     seen[time] = _seconds(where, time, width, tz)
+                    lines[time] = rows.line_num
                 if port not in known:
                     known[port] = _port(where, port)
                 if (time, port) in rows_of and datetime.fromisoformat(time).tzinfo is None:
@@ -63,6 +72,7 @@ def read_counts(
         raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from None
     if not when:
         raise InputError(f"{path}: no rows")
+    _check_times(path, seen, lines, width, tz, tell)
     if repeated:
         line, time = repeated[0]
         tell(
@@ -96,6 +106,8 @@ def _count(where: str, text: str) -> float:
         raise InputError(f"{where}: {text!r} is not a count; write digits alone, as 1010")
     if count < 0:
         raise InputError(f"{where}: a count of {text}; nothing is probed less than 0 times")
+    if count > MOST:
+        raise InputError(f"{where}: a count of {text}; more than {MOST} cannot be counted")
     return count
 
 
@@ -114,3 +126,36 @@ def _seconds(where: str, text: str, width: int, tz: str) -> float:
             f"{text}+01:00"
         )
     return earlier
+
+
+def _check_times(
+    path: Path, seen: dict[str, float], lines: dict[str, int], width: int, tz: str, tell: Callable[[str], None]
+) -> None:
+    """Say what is doubtful about all times of a file together; InputError where they are of no bins of ours.
+
+    `seen` has the seconds, `lines` the first line, of each time as it is written.
+    """
+    first, last = (pick(seen, key=lambda text: seen[text]) for pick in (min, max))
+    if (seen[last] - seen[first]) / width > MOST_BINS:
+        raise InputError(
+            f"{path}: from {first} (line {lines[first]}) to {last} (line {lines[last]}) there are more than "
+            f"{MOST_BINS:,} bins; is one of these years wrong?"
+        )
+    local = [text for text in seen if datetime.fromisoformat(text).tzinfo is None]
+    if local and not (width >= DAY and all(len(text) <= len("2026-01-01") for text in local)):
+        tell(
+            f"{path}: {len(local)} of {len(seen)} times name no zone, the first in line {lines[local[0]]} "
+            f"({local[0]}), and are read as {tz}; --tz says which zone they are of"
+        )
+    into = {seconds - bin_start(seconds, width, tz) for seconds in seen.values()}
+    if len(seen) < FEWEST_TIMES or len(into) > 2 or 0 in into:  # days of another zone have two, in summer and winter
+        return
+    if width < DAY and len(local) == len(seen) and all(datetime.fromisoformat(text).minute == 0 for text in local):
+        raise InputError(
+            f"{path}, line {lines[first]}: {first} in {tz} is within a bin, which begin at whole hours of UTC, so its "
+            "count belongs to two of them; count days (--bin 1d), or count the probes themselves"
+        )
+    tell(
+        f"{path}: every time lies {min(into) / 60:.0f} minutes after a bin of {tz} begins, the first in line "
+        f"{lines[first]} ({first}); if these are bins of another zone, say so by --tz"
+    )
