@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from portkin.errors import InputError
-from portkin_training.core.dataset import ProbesWriter
+from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.tables.build import build_table
 from portkin_training.tables.scans import ScanOptions
