@@ -246,27 +246,32 @@ async def feed_rates(site):
         await site.report(latest - 3600 * (11 - hour), counts)
 
 
+@asynccontextmanager
+async def with_rates(folder):
+    """A site that was fed with rates, and a browser."""
+    rates = {"model": str(write_means(folder / "models")), "database": str(folder / "rates.sqlite"), "grace": 0.0}
+    async with watched(folder, rates=rates) as site, browser() as chromium:
+        await site.greet()
+        await feed_rates(site)
+        yield site, chromium
+
+
 def test_rates_in_words_with_a_chart_and_alarms(tmp_path):
     """Observed, forecast, E and W in words; the chart of the most unusual port; the alarm; another port by a click."""
     pytest.importorskip("onnx")
-    models = write_means(tmp_path / "models")
-    rates = {"model": str(models), "database": str(tmp_path / "rates.sqlite"), "grace": 0.0}
 
     async def scenario():
-        async with watched(tmp_path, rates=rates) as site, browser() as chromium:
-            await site.greet()
-            await feed_rates(site)
-            async with opened(site, chromium) as page:
-                # The mean of 20, 20, 20 is 20: 200 are 900 % above. The next: 80, the mean of 20, 20, 200.
-                await says(page, "#rates-rows tr:first-child", "23/tcp telnet 200 20 +900 % 80")
-                await says(page, "#alarms-rows li", "above forecast 23 telnet 200 probes, 20 forecast: +900 %")
-                await says(page, "#chart-title", "23/tcp: probes observed and forecast")
-                await page.wait_for_selector("#chart canvas")
-                await page.click("#rates-rows button:text('80/tcp')")
-                await says(page, "#chart-title", "80/tcp: probes observed and forecast")
-                assert await page.is_visible("#chart canvas")
-                await page.set_viewport_size(PHONE)
-                assert 0 == await wide(page)
+        async with with_rates(tmp_path) as (site, chromium), opened(site, chromium) as page:
+            # The mean of 20, 20, 20 is 20: 200 are 900 % above. The next: 80, the mean of 20, 20, 200.
+            await says(page, "#rates-rows tr:first-child", "23/tcp telnet 200 20 +900 % 80")
+            await says(page, "#alarms-rows li", "above forecast 23 telnet 200 probes, 20 forecast: +900 %")
+            await says(page, "#chart-title", "23/tcp: probes observed and forecast")
+            await page.wait_for_selector("#chart canvas")
+            await page.click("#rates-rows button:text('80/tcp')")
+            await says(page, "#chart-title", "80/tcp: probes observed and forecast")
+            assert await page.is_visible("#chart canvas")
+            await page.set_viewport_size(PHONE)
+            assert 0 == await wide(page)
 
     asyncio.run(scenario())
 
@@ -274,13 +279,9 @@ def test_rates_in_words_with_a_chart_and_alarms(tmp_path):
 def test_without_the_chart_library_the_rest_works(tmp_path):
     """Where uPlot is not there, the figure says how to get it, and the table of rates is there all the same."""
     pytest.importorskip("onnx")
-    models = write_means(tmp_path / "models")
-    rates = {"model": str(models), "database": str(tmp_path / "rates.sqlite"), "grace": 0.0}
 
     async def scenario():
-        async with watched(tmp_path, rates=rates) as site, browser() as chromium:
-            await site.greet()
-            await feed_rates(site)
+        async with with_rates(tmp_path) as (site, chromium):
             page = await chromium.new_page()
             await page.route("**/vendor/*", lambda route: route.abort())
             await page.goto(f"{site.url}/")

@@ -99,11 +99,12 @@ def address_of(text: str) -> Any:
     """The address; an IPv4-mapped one as IPv4, as in the database."""
     from ipaddress import ip_address
 
+    from portkin.net.addresses import unmapped
+
     try:
-        address = ip_address(text)
+        return unmapped(ip_address(text))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not an address; write one such as 203.0.113.5 or 2001:db8::5") from None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _rows(config: Config, **which: Any) -> list[dict[str, Any]]:

@@ -51,6 +51,11 @@ def ip_of(number: int) -> Address:
     return IPv4Address(number & 0xFFFFFFFF) if number >> 32 == 0xFFFF else IPv6Address(number)
 
 
+def unmapped(address: Address) -> Address:
+    """The address, an IPv4-mapped one (RFC 4291, 2.5.5.2) as IPv4: how block keys and the database write it."""
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 class Nets:
     """An immutable set of networks; ``number in nets`` takes a 128-bit address.
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from portkin.errors import PortError
 from portkin.logs import Log
-from portkin.net.addresses import Address
+from portkin.net.addresses import Address, unmapped
 from portkin.net.ports import Port
 from portkin.web.guard import Attempts, bearer, same_origin
 
@@ -54,7 +54,7 @@ class Actions:
             self._log.warning("an order to the page refused: wrong token", client=client)
             raise HTTPException(401, "the token is wrong; it is in the file that page.token names", _ASK)
 
-    async def unblock(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    async def unblock(self, body: bytes) -> dict[str, Any]:
         """End the block of a source and a port; HTTPException where that fails."""
         given = _object(body)
         src, port = address_of(given.get("src")), _port(given)
@@ -64,7 +64,7 @@ class Actions:
             raise HTTPException(503, failed)
         return {"src": str(src), "port": str(port), "done": "ended; it shows in a second or two"}
 
-    async def never_block(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    async def never_block(self, body: bytes) -> dict[str, Any]:
         """Never block a source again; its blocks end. HTTPException where that fails."""
         src = address_of(_object(body).get("src"))
         try:
@@ -97,7 +97,7 @@ def address_of(given: object) -> Address:
     except ValueError:
         text = f"src is {str(given)[:60]!r}; write an address such as 203.0.113.5 or 2001:db8::5"
         raise HTTPException(400, text) from None
-    return getattr(address, "ipv4_mapped", None) or address
+    return unmapped(address)
 
 
 def _port(given: Mapping[str, Any]) -> Port:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, make_asgi_app
@@ -191,7 +191,7 @@ class Page:
         finally:
             self.viewers -= 1
 
-    def _action(self, act: Callable[[Mapping[str, str], Any], Awaitable[Any]]) -> Callable[[Request], Awaitable[Any]]:
+    def _action(self, act: Callable[[bytes], Awaitable[Any]]) -> Callable[[Request], Awaitable[Any]]:
         async def acting(request: Request) -> Response:
             self._actions.authorise(request.headers, request.client.host if request.client else "")
             body = b""
@@ -199,7 +199,7 @@ class Page:
                 body += chunk
                 if len(body) > _BODY:
                     raise HTTPException(413, f"a body of more than {_BODY} bytes")
-            return _json(await act(request.headers, body))
+            return _json(await act(body))
 
         return acting
 

@@ -131,10 +131,8 @@ class Reader:
         """Zeek, table, blocking, health."""
         parts = self._parts
         if time.monotonic() - self._health_at >= HEALTH_EVERY:
-            self._health, self._health_at = (
-                {**parts.health(), "active": parts.blocking.enforcer.active_by_mode()},
-                (time.monotonic()),
-            )
+            self._health = {**parts.health(), "active": parts.blocking.enforcer.active_by_mode()}
+            self._health_at = time.monotonic()
         return shapes.status(
             connection=parts.connection(),
             greeting=parts.greeting(),

@@ -40,13 +40,19 @@ def kernel_bench(tmp_path, kernel):
 
 
 @pytest.fixture
-def nft(root):
-    """A table of our own in a network namespace of our own."""
+def bare_nft(root):
+    """nftables without our table, in a network namespace of our own."""
     with private_network():
         try:
             backend = Nftables(Place())
         except BackendError as error:
             pytest.skip(str(error))
-        backend.setup()
         yield backend
         backend.close()
+
+
+@pytest.fixture
+def nft(bare_nft):
+    """A table of our own in a network namespace of our own."""
+    bare_nft.setup()
+    return bare_nft

@@ -18,17 +18,14 @@ from portkin.blocking.database import BlockDatabase, Entry
 from portkin.blocking.enforcer import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.stats import BlockingStats
-from portkin.errors import BackendError, StorageError
+from portkin.errors import StorageError
 from portkin.net.ports import Port
 from support.enforcing import Bench, Clock, block, nets, unblock
-from support.netns import private_network
+from support.simulated_backend import OTHER, SRC, key, unwritable
 
-SRC, OTHER = "203.0.113.5", "203.0.113.6"
 GRACE = Limits(grace=600)
 
-
-def key(src, port):
-    return key_of(ip_address(src), Port.parse(port))
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def started(folder, backend=None, limits=None, **more) -> Bench:
@@ -40,24 +37,6 @@ def started(folder, backend=None, limits=None, **more) -> Bench:
 @pytest.fixture
 def bench(tmp_path):
     return started(tmp_path, limits=GRACE)
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """A writer does not wait for another one."""
-    monkeypatch.setattr("portkin.sqlite.BUSY", 0.01)
-
-
-@pytest.fixture
-def nft(root):
-    """nftables, in a network namespace of our own."""
-    with private_network():
-        try:
-            backend = Nftables(Place())
-        except BackendError as error:
-            pytest.skip(str(error))
-        yield backend
-        backend.close()
 
 
 @pytest.fixture
@@ -84,16 +63,6 @@ def filled(folder, but=0):
             opened.truncate(opened.tell() - but)
     yield
     ballast.unlink()
-
-
-@contextmanager
-def unwritable(path):
-    """Meanwhile nothing can be written into the database: somebody else is writing, without end."""
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    yield
-    other.execute("ROLLBACK")
-    other.close()
 
 
 def test_nobody_else_can_read_or_lock_the_files(tmp_path):
@@ -156,10 +125,10 @@ def test_a_new_file_has_the_graces(bench):
 
 
 @pytest.mark.root
-def test_damage_on_a_full_disk_loses_nothing(small_disk, nft):
+def test_damage_on_a_full_disk_loses_nothing(small_disk, bare_nft):
     """Where there is no room for a new file, blocks are known, end as ordered, and are recorded once there is room."""
     clock = Clock()
-    bench = started(small_disk, nft, Limits(grace=600), clock=clock)
+    bench = started(small_disk, bare_nft, Limits(grace=600), clock=clock)
     bench.ask(block(SRC, "1", 600), block(SRC, "2", 600), block(OTHER, "3", 600))
     bench.path.write_bytes(b"\xee" * bench.path.stat().st_size)
     with filled(small_disk):
@@ -167,16 +136,16 @@ def test_damage_on_a_full_disk_loses_nothing(small_disk, nft):
         assert "error" == bench.ask(block(SRC, "4", 600))[0][0]
         bench.enforcer.set_limits(Limits(grace=600, never_nets=nets(f"{OTHER}/32")))
         assert "releases it" in bench.ask(unblock(SRC, "2"))[0][1]
-        assert {key(SRC, "1")} == nft.held().keys()
+        assert {key(SRC, "1")} == bare_nft.held().keys()
     bench.enforcer.tick()
     assert [("exists", ""), ("vetoed", "grace")] == bench.ask(block(SRC, "1", 600), block(SRC, "2", 600))
-    assert {key(SRC, "1")} == {each.key for each in BlockDatabase(bench.path).active()} == nft.held().keys()
+    assert {key(SRC, "1")} == {each.key for each in BlockDatabase(bench.path).active()} == bare_nft.held().keys()
 
 
 @pytest.mark.root
-def test_a_full_disk_is_no_defect(small_disk, nft):
+def test_a_full_disk_is_no_defect(small_disk, bare_nft):
     """A start that cannot record what the kernel holds says that the disk is full."""
-    first = started(small_disk, nft)
+    first = started(small_disk, bare_nft)
     first.ask(*(block(SRC, str(port), 600) for port in range(1, 1000)))
     first.enforcer.close()
     for file in small_disk.iterdir():
@@ -334,21 +303,21 @@ def test_a_long_reason_is_not_kept_by_the_cache():
 
 
 @pytest.mark.root
-def test_a_clock_set_back_at_the_worst_moment_lengthens_nothing(nft, tmp_path):
+def test_a_clock_set_back_at_the_worst_moment_lengthens_nothing(bare_nft, tmp_path):
     """A step of the clock between the database and the kernel gives no block a day more."""
     clock = Clock()
-    bench = started(tmp_path, nft, clock=clock)
+    bench = started(tmp_path, bare_nft, clock=clock)
     # The first reading of a request is before the step, the next one after it.
     now = clock.wall
     bench.enforcer._records._wall_clock = lambda: now
     bench.enforcer._reconciler._wall_clock = lambda: now - 86_400
     bench.ask(block(SRC, "1", 60))
-    assert 60 >= nft.held()[key(SRC, "1")].seconds
+    assert 60 >= bare_nft.held()[key(SRC, "1")].seconds
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("takes_sizes", [True, False], ids=["new-kernel", "old-kernel"])
-def test_more_blocks_at_a_time_have_room_in_the_kernel(nft, tmp_path, monkeypatch, takes_sizes):
+def test_more_blocks_at_a_time_have_room_in_the_kernel(bare_nft, tmp_path, monkeypatch, takes_sizes):
     """Where max_blocks is raised while blocking, the sets become larger and keep what they hold, on every kernel."""
     from portkin.blocking.backends import nftables
 
@@ -366,5 +335,5 @@ def test_more_blocks_at_a_time_have_room_in_the_kernel(nft, tmp_path, monkeypatc
     bench.enforcer.set_limits(Limits(max_blocks=1000))
     assert dict.fromkeys(SETS, 2000) == set_sizes("portkin")
     assert [("added", "")] * 998 == bench.ask(*(block(SRC, str(port), 600) for port in range(3, 1001)))
-    assert 1000 == len(nft.held())
+    assert 1000 == len(bare_nft.held())
     small.close()

@@ -16,10 +16,9 @@ from portkin.bundles.table import Rows, Table, default_table, write_table
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin_training.commands.table import table as command
-from portkin_training.core.dataset_writer import ProbesWriter
-from portkin_training.core.probes import Probes
 from portkin_training.tables.drawing import closest_pairs
 from portkin_training.tables.exports import export
+from support.datasets import dataset_of
 from support.tables import small_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,24 +38,6 @@ def refused(*arguments: object) -> str:
     return result.output
 
 
-def dataset(path: Path, *scans: list[int], proto: int = 6, first_source: int = 0) -> Path:
-    """A probes dataset: each scan from a source of its own, its ports a second apart."""
-    ports = np.concatenate([np.array(scan, np.uint16) for scan in scans])
-    source = first_source + np.repeat(np.arange(len(scans)), [len(scan) for scan in scans])
-    n = len(ports)
-    address = np.column_stack((np.zeros(n, np.int64), source))
-    with ProbesWriter(path) as writer:
-        writer.about = {"sources": "by hand"}
-        writer.write(
-            Probes(
-                ts=1_700_000_000_000_000 + np.arange(n) * 1_000_000, seq=np.arange(n), src=address, dst=address * 0 + 9,
-                sport=np.zeros(n, np.uint16), dport=ports, proto=np.full(n, proto, np.uint8),
-                flags=np.full(n, 2, np.uint8),
-            )
-        )  # fmt: skip
-    return path
-
-
 class TestBuild:
     # 80 -> 443 9 times, 443 -> 3306 7, 443 -> 80 5, 80 -> 8080 3, 8080 -> 22 1: the graph of test_graph.py.
     PAPER = ("--method", "shortest-path", "--no-proof")
@@ -69,7 +50,7 @@ class TestBuild:
 
     def test_golden(self, tmp_path):
         """From probes to the table, the distances are those worked out by hand."""
-        dataset(tmp_path / "probes", *self.SCANS)
+        dataset_of(tmp_path / "probes", *self.SCANS)
 
         said = run("build", tmp_path / "probes", "-o", tmp_path / "table", "-k", 3, *self.PAPER)
 
@@ -81,7 +62,7 @@ class TestBuild:
 
     def test_manifest(self, tmp_path):
         """The manifest says from what and how the table was made."""
-        dataset(tmp_path / "probes", *self.SCANS, [1, 2])
+        dataset_of(tmp_path / "probes", *self.SCANS, [1, 2])
 
         run("build", tmp_path / "probes", "-o", tmp_path / "table", "--proto", "tcp", "--max-ports", 20, *self.PAPER)
 
@@ -99,7 +80,7 @@ class TestBuild:
     def test_same_probes_same_table(self, tmp_path):
         """Built twice, from datasets written twice, the files are the same byte for byte."""
         for name in ("one", "two"):
-            dataset(tmp_path / f"probes-{name}", *self.SCANS)
+            dataset_of(tmp_path / f"probes-{name}", *self.SCANS)
             run("build", tmp_path / f"probes-{name}", "-o", tmp_path / name, *self.PAPER)
 
         one, two = (
@@ -109,10 +90,10 @@ class TestBuild:
 
     def test_datasets_add_up(self, tmp_path):
         """Several datasets make the table that one of all their scans makes."""
-        whole = dataset(tmp_path / "whole", *self.SCANS)
+        whole = dataset_of(tmp_path / "whole", *self.SCANS)
         parts = [
-            dataset(tmp_path / "a", *self.SCANS[:4]),
-            dataset(tmp_path / "b", *self.SCANS[4:], first_source=4),
+            dataset_of(tmp_path / "a", *self.SCANS[:4]),
+            dataset_of(tmp_path / "b", *self.SCANS[4:], first_source=4),
         ]
 
         run("build", whole, "-o", tmp_path / "of-whole", *self.PAPER)
@@ -122,7 +103,7 @@ class TestBuild:
 
     def test_udp(self, tmp_path):
         """UDP probes make a UDP table."""
-        dataset(tmp_path / "probes", [53, 123, 161], proto=17)
+        dataset_of(tmp_path / "probes", [53, 123, 161], proto=17)
 
         run("build", tmp_path / "probes", "-o", tmp_path / "table", *self.PAPER)
 
@@ -130,13 +111,13 @@ class TestBuild:
 
     def test_nothing_passes_the_filter(self, tmp_path):
         """Where no scan passes the filter the table is empty, and says so."""
-        dataset(tmp_path / "probes", [80, 443])
+        dataset_of(tmp_path / "probes", [80, 443])
 
         assert "0 tcp ports" in run("build", tmp_path / "probes", "-o", tmp_path / "table", *self.PAPER)
 
     def test_cutoff(self, tmp_path):
         """A cut-off is recommended with the figures expected of it; what cannot be reached is said, with what can."""
-        dataset(tmp_path / "probes", *[[80, 443, 8080]] * 200)
+        dataset_of(tmp_path / "probes", *[[80, 443, 8080]] * 200)
 
         said = run("build", tmp_path / "probes", "-o", tmp_path / "table", "--usefulness", 0.2)
         chosen = Table.load(tmp_path / "table").manifest.about["cutoff"]
@@ -163,7 +144,7 @@ class TestBuild:
     @pytest.mark.parametrize("damage", ["missing", "cut"])
     def test_damaged_dataset(self, tmp_path, damage):
         """A dataset that lacks a part, or holds half of one, is refused, and no table is written."""
-        dataset(tmp_path / "probes", [80, 443, 22])
+        dataset_of(tmp_path / "probes", [80, 443, 22])
         (part,) = (tmp_path / "probes").rglob("*.parquet")
         part.unlink() if damage == "missing" else part.write_bytes(part.read_bytes()[:-100])
 
@@ -173,7 +154,7 @@ class TestBuild:
 
     def test_does_not_replace_what_is_no_table(self, tmp_path):
         """A dataset named as the output by mistake stays."""
-        probes = dataset(tmp_path / "probes", *self.SCANS)
+        probes = dataset_of(tmp_path / "probes", *self.SCANS)
 
         with pytest.raises(BundleError, match=r"kind .probes., so it is not replaced"):
             run("build", probes, "-o", probes, *self.PAPER)

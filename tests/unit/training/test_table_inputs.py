@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
-import numpy as np
 import pytest
 
 from portkin.errors import InputError
-from portkin_training.core.dataset_writer import ProbesWriter
-from portkin_training.core.probes import Probes
 from portkin_training.tables.build import build_table
 from portkin_training.tables.scans import ScanOptions
-
-
-def written(path, ports, *, force=False):
-    """A dataset of one scan of these ports, a second apart."""
-    n = len(ports)
-    with ProbesWriter(path, force=force) as writer:
-        writer.write(
-            Probes(
-                ts=1_700_000_000_000_000 + np.arange(n) * 1_000_000, seq=np.arange(n),
-                src=np.zeros((n, 2), np.int64), dst=np.full((n, 2), 9, np.int64), sport=np.zeros(n, np.uint16),
-                dport=np.array(ports, np.uint16), proto=np.full(n, 6, np.uint8), flags=np.full(n, 2, np.uint8),
-            )
-        )  # fmt: skip
-    return path
+from support.datasets import dataset_of
 
 
 def test_the_manifest_names_the_dataset_that_was_read(tmp_path):
     """The digest is that of the dataset's manifest, with its number of probes."""
-    probes = written(tmp_path / "probes", [22, 23, 2222])
+    probes = dataset_of(tmp_path / "probes", [22, 23, 2222])
     table = build_table([probes], tmp_path / "table", k=3, options=ScanOptions(), method="shortest-path")
     (described,) = table.manifest.about["inputs"]
     assert hashlib.sha256((probes / "manifest.json").read_bytes()).hexdigest() == described["manifest_sha256"]
@@ -39,10 +23,10 @@ def test_the_manifest_names_the_dataset_that_was_read(tmp_path):
 
 def test_no_table_names_a_dataset_that_it_is_not_from(tmp_path):
     """A dataset replaced while the table is built is refused by name, and nothing is written."""
-    probes = written(tmp_path / "probes", [22, 23, 2222])
+    probes = dataset_of(tmp_path / "probes", [22, 23, 2222])
 
     def replacing(*_):
-        written(probes, [80, 443, 8080, 8443], force=True)
+        dataset_of(probes, [80, 443, 8080, 8443], force=True)
         return {}
 
     with pytest.raises(InputError, match=r"probes: was replaced while the table was built"):
