@@ -27,17 +27,17 @@ class Ended(NamedTuple):
 class ActiveBlocks:
     """Active blocks by key, and the grace of keys that were unblocked. Times are seconds since 1970.
 
-    ``count_ended`` is called with mode, outcome and number of the blocks that ended, ``tell_ended`` with the blocks,
+    ``count_ended`` is called with mode, outcome and number of the blocks that ended, ``notify_ended`` with the blocks,
     the outcome and the time.
     """
 
     def __init__(
         self,
         count_ended: Callable[[Mode, Outcome, int], None] = lambda mode, outcome, count: None,
-        tell_ended: Callable[[Sequence[Block], Outcome, float], None] = lambda blocks, outcome, now: None,
+        notify_ended: Callable[[Sequence[Block], Outcome, float], None] = lambda blocks, outcome, now: None,
     ) -> None:
         self._count_ended = count_ended
-        self._tell_ended = tell_ended
+        self._notify_ended = notify_ended
         self.by_key: dict[BlockKey, Block] = {}
         self.grace: dict[BlockKey, float] = {}
         """Until when keys that were unblocked are not blocked again."""
@@ -81,7 +81,7 @@ class ActiveBlocks:
             self._reschedule()
         for mode, count in Counter(block.mode for block in blocks).items():
             self._count_ended(mode, outcome, count)
-        self._tell_ended(blocks, outcome, now)
+        self._notify_ended(blocks, outcome, now)
 
     def expire(self, now: float) -> list[Block]:
         """End the blocks whose time is over, and return them; the backend has released them by itself."""

@@ -57,8 +57,8 @@ class Block:
     """Packets that it dropped, as last read."""
     bytes: int = 0
     """Bytes of these."""
-    told: bool = True
-    """Whether the site's hook knows of it; not yet where it was added just now."""
+    reported: bool = True
+    """Whether it was reported to the hook; not yet where it was added just now."""
 
 
 @dataclass(frozen=True, slots=True)

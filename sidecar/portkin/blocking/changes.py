@@ -1,4 +1,4 @@
-"""Changes of blocks as others are told of them: what began, was extended, or ended."""
+"""Changes of blocks as they are reported to others: what began, was extended, or ended."""
 
 from __future__ import annotations
 
@@ -53,31 +53,31 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Teller:
-    """Says what happened to blocks, after it did. Held-out blocks are nobody's business: they block nothing."""
+class ChangeNotifier:
+    """Reports what happened to blocks, after it did. Held-out blocks are not reported: they block nothing."""
 
-    def __init__(self, tell: Callable[[Sequence[Change]], None] | None) -> None:
-        """``tell`` must not wait; None: nobody is told, and nothing is done."""
-        self._tell = tell
+    def __init__(self, notify: Callable[[Sequence[Change]], None] | None) -> None:
+        """``notify`` must not wait; None: nothing is reported, and nothing is done."""
+        self._notify = notify
 
     def plan(self, plan: Plan, active: Mapping[BlockKey, Block], now: float) -> None:
         """A plan was carried out; ``active`` are the blocks that came of it."""
-        if self._tell is None:
+        if self._notify is None:
             return
         changes = []
         for key, entry in plan.adds.items():
             if active.get(key) is entry.block:
-                entry.block.told = True
+                entry.block.reported = True
                 changes.append(Change.of("added", entry.block, now, entry.reason))
         for key, (block, former) in plan.extends.items():
             if active.get(key) is block and block.until > former:
                 changes.append(Change.of("extended", block, now))
-        self._say(changes)
+        self._send(changes)
 
     def ended(self, blocks: Iterable[Block], outcome: Outcome, now: float) -> None:
-        """Blocks ended; of those that never took hold nobody was told."""
-        if self._tell is not None and outcome != "replaced":
-            self._say([Change.of(outcome, block, now) for block in blocks if block.told])
+        """Blocks ended; those that never took hold are not reported."""
+        if self._notify is not None and outcome != "replaced":
+            self._send([Change.of(outcome, block, now) for block in blocks if block.reported])
 
     def refreshed(
         self,
@@ -87,7 +87,7 @@ class Teller:
         now: float,
     ) -> None:
         """Another process changed the blocks, as `portkin blocks` does."""
-        if self._tell is None:
+        if self._notify is None:
             return
         changes = []
         for key, block in before.items():
@@ -99,9 +99,9 @@ class Teller:
                 changes.append(Change.of("added", block, now, reason_of(block)))
             elif block.until != former.until:
                 changes.append(Change.of("extended", block, now))
-        self._say(changes)
+        self._send(changes)
 
-    def _say(self, changes: Sequence[Change]) -> None:
-        told = [change for change in changes if change.mode != "holdout"]
-        if told and self._tell is not None:
-            self._tell(told)
+    def _send(self, changes: Sequence[Change]) -> None:
+        reported = [change for change in changes if change.mode != "holdout"]
+        if reported and self._notify is not None:
+            self._notify(reported)

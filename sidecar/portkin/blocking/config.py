@@ -43,7 +43,7 @@ class SuricataConfig:
 
 @dataclass(frozen=True)
 class HookConfig:
-    """Who is told of each block. Blocking never waits for it."""
+    """What is notified of each block. Blocking never waits for it."""
 
     command: tuple[str, ...] = ()
     """A program and its arguments; no shell. It gets JSON on its standard input."""

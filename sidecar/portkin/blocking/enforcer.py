@@ -21,7 +21,7 @@ from pathlib import Path
 from portkin.blocking.active import ActiveBlocks
 from portkin.blocking.backends.backend import Backend
 from portkin.blocking.block import Block, BlockKey, Mode, Outcome
-from portkin.blocking.changes import Change, Teller
+from portkin.blocking.changes import Change, ChangeNotifier
 from portkin.blocking.dropped_counts import DroppedCounts
 from portkin.blocking.failures import Failures
 from portkin.blocking.intervals import Intervals
@@ -58,11 +58,11 @@ class Enforcer:
         wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
-        tell: Callable[[Sequence[Change]], None] | None = None,
+        notify: Callable[[Sequence[Change]], None] | None = None,
     ) -> None:
-        """``tell`` is given what became of blocks, after it did; it must not wait."""
-        self._teller = Teller(tell)
-        self._active = ActiveBlocks(metrics.counted, self._teller.ended)
+        """``notify`` is given what became of blocks, after it did; it must not wait."""
+        self._notifier = ChangeNotifier(notify)
+        self._active = ActiveBlocks(metrics.counted, self._notifier.ended)
         self.scanners = ScannerBoard(self.blocks_of)
         self.stats = BlockingStats(backend.mode, came=self.scanners.came)
         self.started = wall_clock()
@@ -278,7 +278,7 @@ class Enforcer:
             else:
                 if refused:
                     self._failures.refused(plan, refused, now)
-                self._teller.plan(plan, self._active.by_key, now)
+                self._notifier.plan(plan, self._active.by_key, now)
         self._responses.count(plan.responses)
         return plan.responses
 
@@ -307,7 +307,7 @@ class Enforcer:
         gone = self._records.refresh(self.mode, now)
         if gone is None:
             return []
-        self._teller.refreshed(before, self._active.by_key, self._records.reason, now)
+        self._notifier.refreshed(before, self._active.by_key, self._records.reason, now)
         self._reconciler.release()
         responses = notices_of((block, "expired" if block.until <= now else "removed", "") for block in gone)
         return responses + self._veto_active(now)

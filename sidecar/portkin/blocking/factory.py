@@ -44,9 +44,9 @@ def make_enforcer(
     peers: Iterable[str],
     metrics: BlockingMetrics,
     log: Log,
-    tell: Callable[[Sequence[Change]], None] | None = None,
+    notify: Callable[[Sequence[Change]], None] | None = None,
 ) -> Enforcer:
-    """The enforcer that the settings name. ``peers`` are hosts never blocked, as Zeek's; ``tell`` as Enforcer has it.
+    """The enforcer that the settings name. ``peers`` are hosts never blocked, as Zeek's; ``notify`` as Enforcer has it.
 
     Raises BackendError or ConfigError for settings that can never work here.
     """
@@ -59,12 +59,12 @@ def make_enforcer(
         addresses=protected_addresses(PeerAddresses(peers, metrics=metrics, log=log)),
         metrics=metrics,
         log=log,
-        tell=tell,
+        notify=notify,
     )
 
 
 def make_hook(config: HookConfig, registry: CollectorRegistry, log: Log) -> Hook | None:
-    """Who is told of blocks; None where nobody. Raises ConfigError for settings that can never work."""
+    """Where changes of blocks are reported; None where nowhere. Raises ConfigError for settings that can never work."""
     metrics, receiver = HookMetrics(registry), receiver_of(config)
     if receiver is None:
         return None
@@ -90,8 +90,8 @@ def make_blocking_service(
     """The part of the service that blocks."""
     metrics = BlockingMetrics(registry)
     hook = make_hook(config.hook, registry, log)
-    tell = hook.tell if hook else None
-    enforcer = make_enforcer(config, peers=peers, metrics=metrics, log=log, tell=tell)
+    notify = hook.notify if hook else None
+    enforcer = make_enforcer(config, peers=peers, metrics=metrics, log=log, notify=notify)
     # A shadow without a database writes nothing until the first request.
     lazy = config.backend == "shadow" and not database_path(config).exists()
     return BlockingService(

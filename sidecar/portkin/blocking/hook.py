@@ -1,4 +1,4 @@
-"""Tells a program or a web address of the site's choice what was blocked and what has ended. Off unless it is set.
+"""Notifies a program or a web address of the site's choice of what is blocked and what has ended. Off by default.
 
 Blocking never waits for it: changes are put into a bounded queue, from which a thread of its own delivers them, many at
 a time. What finds the queue full, or fails to the last attempt, is dropped and counted; the blocks stand as they are.
@@ -72,7 +72,7 @@ class HookMetrics:
 
 
 class Hook:
-    """Delivers changes in a thread of its own. `tell` is called by one thread, and never waits."""
+    """Delivers changes in a thread of its own. `notify` is called by one thread, and never waits."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Hook:
         self._thread: threading.Thread | None = None
         metrics.watch(lambda: self.waiting)
 
-    def tell(self, changes: Sequence[Change]) -> None:
+    def notify(self, changes: Sequence[Change]) -> None:
         """Queue changes; those that find the queue full are dropped."""
         room = max(0, self._size - len(self._queue))
         self._queue.extend(changes[:room])
@@ -122,7 +122,7 @@ class Hook:
         return len(self._queue)
 
     def close(self) -> None:
-        """Deliver what is queued, for some seconds; what is left then is dropped and said."""
+        """Deliver what is queued, for some seconds; what is left then is dropped and logged."""
         self._ended.set()
         self._woken.set()
         if self._thread is not None:

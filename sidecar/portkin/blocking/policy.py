@@ -123,7 +123,7 @@ class Policy:
         if grace is not None:
             plan.grace_ends[key] = grace
         held = held_out(evidence, rank, self.limits, self._draw())
-        added = Block(key, "holdout" if held else self._mode, rank, now, now + seconds, told=False)
+        added = Block(key, "holdout" if held else self._mode, rank, now, now + seconds, reported=False)
         active.add(added)
         self._stats.added(added)
         plan.adds[key] = Entry(added, str(request.probed), request.table_id, request.evidence)

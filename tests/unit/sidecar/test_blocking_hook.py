@@ -1,4 +1,4 @@
-"""The hook: a program or a web address that is told of each block, and that blocking never waits for."""
+"""The hook: a program or a web address that is reported of each block, and that blocking never waits for."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_all_changes_are_delivered_in_order_and_in_batches():
     """What waits is delivered in order, several changes at once, before the end."""
     receiver = Receiver()
     hook, count, _ = hook_to(receiver)
-    hook.tell([change(port) for port in range(1, 10)])
+    hook.notify([change(port) for port in range(1, 10)])
     hook.close()
     assert [f"{port}/tcp" for port in range(1, 10)] == [got["port"] for got in receiver.got]
     assert (9.0, 3) == (count("delivered"), receiver.tried)  # 4 + 4 + 1
@@ -83,7 +83,7 @@ def test_a_delivery_that_fails_is_tried_again():
     """Two refusals and a success are one delivery."""
     receiver = Receiver(failures=2)
     hook, count, log = hook_to(receiver)
-    hook.tell([change()])
+    hook.notify([change()])
     until(lambda: count("delivered") == 1.0)
     assert (1, 0.0, []) == (len(receiver.got), count("failed"), log.events("error"))
 
@@ -93,9 +93,9 @@ def test_after_the_last_attempt_changes_are_given_up_and_counted(final, tries):
     """What fails to the last attempt, or for good, is counted and logged; what follows is delivered."""
     receiver = Receiver(failures=tries, final=final)
     hook, count, log = hook_to(receiver)
-    hook.tell([change(1)])
+    hook.notify([change(1)])
     until(lambda: count("failed") == 1.0)
-    hook.tell([change(2)])
+    hook.notify([change(2)])
     until(lambda: count("delivered") == 1.0)
     assert (["2/tcp"], ["changes of blocks were not handed on"]) == (
         [got["port"] for got in receiver.got],
@@ -108,10 +108,10 @@ def test_a_full_queue_drops_and_never_waits():
     receiver = Receiver()
     receiver.gate.clear()
     hook, count, log = hook_to(receiver, queue=2, batch=1)
-    hook.tell([change(0)])
+    hook.notify([change(0)])
     until(lambda: hook.waiting == 0)
     for port in range(1, 6):
-        hook.tell([change(port)])
+        hook.notify([change(port)])
     assert (3.0, 1) == (count("dropped"), len(log.events("error")))
     receiver.gate.set()
     hook.close()
@@ -234,10 +234,10 @@ def test_a_hook_that_can_never_work_is_a_wrong_setting(hook, said):
     assert "hunter2" not in str(raised.value)
 
 
-def test_a_block_is_told_from_its_beginning_to_its_end(tmp_path):
-    """Added, extended, removed, vetoed and expired are told; refusals, holdouts and what changed nothing are not."""
-    told = []
-    bench = Bench(tmp_path, tell=told.extend, limits=Limits(never_nets=nets("192.0.2.0/24")))
+def test_a_block_is_reported_from_its_beginning_to_its_end(tmp_path):
+    """Added, extended, removed, vetoed and expired are reported; refusals, holdouts and no changes are not."""
+    reported = []
+    bench = Bench(tmp_path, notify=reported.extend, limits=Limits(never_nets=nets("192.0.2.0/24")))
     bench.enforcer.start()
     bench.ask(block(SRC, "80"), block("192.0.2.1", "80"), block(SRC, "81", rank=1, probed="80"))
     bench.clock.pass_(30)
@@ -249,40 +249,40 @@ def test_a_block_is_told_from_its_beginning_to_its_end(tmp_path):
     assert [
         ("added", "80/tcp"), ("added", "81/tcp"), ("removed", "81/tcp"), ("extended", "80/tcp"), ("expired", "80/tcp"),
         ("added", "82/tcp"), ("vetoed", "82/tcp"),
-    ] == [(change.event, change.port) for change in told]  # fmt: skip
-    assert [0, 1] == [change.rank for change in told[:2]]
-    assert "evidence=TRW answered=1 probe=1" == told[0].reason
+    ] == [(change.event, change.port) for change in reported]  # fmt: skip
+    assert [0, 1] == [change.rank for change in reported[:2]]
+    assert "evidence=TRW answered=1 probe=1" == reported[0].reason
 
 
 def test_a_block_that_never_took_hold_is_not_told(tmp_path):
     """Where the backend cannot be reached, nothing began, and nothing ends."""
-    told = []
-    bench = Bench(tmp_path, Suricata(tmp_path / "no.socket"), tell=told.extend)
+    reported = []
+    bench = Bench(tmp_path, Suricata(tmp_path / "no.socket"), notify=reported.extend)
     bench.enforcer.start()
     assert "error" == bench.ask(block(SRC, "80"))[0][0]
-    assert [] == told
+    assert [] == reported
 
 
 def test_held_out_blocks_are_not_told(tmp_path):
     """What is left unblocked on purpose is nothing that others should block."""
-    told = []
-    bench = Bench(tmp_path, tell=told.extend, limits=Limits(holdout=1.0), draw=lambda: 0.0)
+    reported = []
+    bench = Bench(tmp_path, notify=reported.extend, limits=Limits(holdout=1.0), draw=lambda: 0.0)
     bench.enforcer.start()
     bench.ask(block(SRC, "80", rank=0), block(SRC, "81", rank=1, probed="80"))
-    assert ["80/tcp"] == [change.port for change in told]
+    assert ["80/tcp"] == [change.port for change in reported]
 
 
 def test_what_another_process_changes_is_told(tmp_path):
-    """`portkin blocks` changes the database; the running sidecar tells of it, with its reason."""
-    told = []
-    bench = Bench(tmp_path, tell=told.extend, wall_clock=time.time, monotonic=time.monotonic)
+    """`portkin blocks` changes the database; the running sidecar reports it, with its reason."""
+    reported = []
+    bench = Bench(tmp_path, notify=reported.extend, wall_clock=time.time, monotonic=time.monotonic)
     bench.enforcer.start()
     config = tmp_path / "p.yaml"
     config.write_text(json.dumps({"enforce": {"database": str(bench.path)}}))
     for order in (["add", SRC, "80", "--reason", "by hand"], ["remove", SRC, "80"]):
         CliRunner().invoke(blocks, [*order, "-c", str(config)], catch_exceptions=False)
         bench.enforcer.tick()
-    assert [("added", "evidence=OPERATOR note=by hand"), ("removed", "")] == [(c.event, c.reason) for c in told]
+    assert [("added", "evidence=OPERATOR note=by hand"), ("removed", "")] == [(c.event, c.reason) for c in reported]
 
 
 def test_a_hook_that_hangs_holds_up_no_block(tmp_path):
