@@ -36,6 +36,6 @@ def test_btest(zeek, name, tmp_path):
 
 def _said(scratch: Path) -> str:
     """What the sidecar and the nodes of a test that failed wrote last: btest shows standard error alone."""
-    names = ("sidecar.log", "cluster.log", "reporter.log", "portkin.log", "portkin_rates.log")
+    names = ("sidecar.log", "cluster.log", "reporter.log", "portkin.log", "portkin_block.log", "portkin_rates.log")
     logs = sorted(path for path in scratch.rglob("*.log") if path.name in names)
     return "".join(f"\n== {log.relative_to(scratch)}\n{log.read_text(errors='replace')[-2000:]}" for log in logs)
