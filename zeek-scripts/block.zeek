@@ -4,7 +4,7 @@
 @load base/frameworks/logging
 @load base/frameworks/cluster
 @load ./__load__
-@load ./evidence
+@load ./missed-blocks
 
 module Portkin;
 
@@ -70,7 +70,12 @@ type OpenBlock: record {
 	decision: Decision;
 	# What was known about the source when the sidecar was asked.
 	evidence: string;
+	# Whether nobody waits for the answer any more.
+	given_up: bool &default=F;
 };
+
+# An answer that is later than that finds nobody.
+const late_answer = 1min;
 
 global unanswered: function(t: table[string] of OpenBlock, reqid: string)
     : interval;
@@ -86,20 +91,28 @@ function write_block(info: BlockInfo)
 	Log::write(BLOCK_LOG, info);
 	}
 
-function unanswered(t: table[string] of OpenBlock, reqid: string): interval
+# Keeps the block as one to ask for again.
+function miss(asked: OpenBlock, evidence: string)
 	{
-	local info = t[reqid]$info;
-	info$outcome = "unanswered";
-	write_block(info);
-	return 0sec;
+	local info = asked$info;
+	delete asked_blocks[info$src, info$p];
+	miss_block(info$p, MissedBlock($decision=asked$decision, $rank=info$rank,
+	    $evidence=evidence));
 	}
 
-function evidence_text(d: Decision): string
+# A late answer is logged, too: the block may hold all the same.
+function unanswered(t: table[string] of OpenBlock, reqid: string): interval
 	{
-	local e = evidence_against(d$source);
-	return fmt("evidence=%s answered=%d refused=%d repeated=%d darknet=%d", sub(cat(
-	    d$evidence), /^Portkin::/, ""), e$answered, e$refused, e$repeated,
-	    |e$darknet|);
+	local asked = t[reqid];
+
+	if ( asked$given_up )
+		return 0sec;
+
+	asked$given_up = T;
+	asked$info$outcome = "unanswered";
+	write_block(copy(asked$info));
+	miss(asked, "");
+	return late_answer;
 	}
 
 function is_first(d: Decision, p: port): bool
@@ -133,9 +146,6 @@ event block(d: Decision, p: port, rank: count, duration: interval)
 	    && network_time() - asked_blocks[src, p] < block_refresh )
 		return;
 
-	if ( [src, p] in asked_blocks || |asked_blocks| < max_decisions )
-		asked_blocks[src, p] = network_time();
-
 	local info = BlockInfo($ts=network_time(), $src=src, $p=p,
 	    $proto=get_port_transport_proto(p), $outcome="", $id=d$id,
 	    $probed=d$probed, $rank=rank, $duration=duration);
@@ -150,8 +160,15 @@ event block(d: Decision, p: port, rank: count, duration: interval)
 		info$outcome = "error";
 		info$detail = trouble;
 		write_block(info);
+
+		if ( ! sidecar_up )
+			miss_block(p, MissedBlock($decision=d, $rank=rank));
+
 		return;
 		}
+
+	if ( [src, p] in asked_blocks || |asked_blocks| < max_decisions )
+		asked_blocks[src, p] = network_time();
 
 	local reqid = unique_id("B");
 	local evidence = evidence_text(d);
@@ -174,13 +191,15 @@ event block_response(reqid: string, src: addr, p: port, outcome: string,
 		info = asked$info;
 		info$latency = current_time() - asked$since;
 
-		# What was missing may have come while the question was open, and no
-		# further probe may follow it. The probed port is asked for by each.
-		if ( detail == "unproven"
-		    && ! is_first(asked$decision, p)
-		    && veto(asked$decision, p) == ""
-		    && evidence_text(asked$decision) != asked$evidence )
-			event block(asked$decision, p, info$rank, info$duration);
+		forget_missed_block(asked$decision$source, p);
+
+		# The probed port is asked for by each probe.
+		if ( detail == "unproven" && ! is_first(asked$decision, p) )
+			{
+			miss(asked, asked$evidence);
+			# What was missing may have come while the question was open.
+			retry_blocks(asked$decision$source);
+			}
 		}
 	# What nobody asked for reaches every node; one writes it.
 	else if ( reqid == ""
@@ -190,7 +209,7 @@ event block_response(reqid: string, src: addr, p: port, outcome: string,
 	else
 		return;
 
-	# The next probe may bring what was missing.
+	# The next probe may ask at once.
 	if ( outcome == "vetoed" || outcome == "error" || outcome == "removed" )
 		delete asked_blocks[src, p];
 

@@ -27,6 +27,11 @@ export {
 	## source: the source.
 	global evidence_against: function(source: Source): SourceEvidence;
 
+	## Run where something about a source was stored, new or not.
+	##
+	## source: the source.
+	global evidence_stored: hook(source: Source);
+
 	## Worker to keeper: a contact of the source was answered, refused or tried
 	## again.
 	global worker_evidence: event(source: Source, how: string);
@@ -52,6 +57,8 @@ function store_evidence(source: Source, e: SourceEvidence)
 	{
 	if ( source in source_evidence || |source_evidence| < max_sources )
 		source_evidence[source] = e;
+
+	hook evidence_stored(source);
 	}
 
 function record_evidence(source: Source, how: string)

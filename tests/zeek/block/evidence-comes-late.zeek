@@ -1,4 +1,4 @@
-# @TEST-DOC: Proof that comes while the sidecar is asked makes Zeek ask again for a predicted port; where none is new it does not.
+# @TEST-DOC: Evidence that comes while the sidecar is asked, or after its answer, makes Zeek ask again for a predicted port; where none is new it does not.
 #
 # @TEST-EXEC: zeek -b "%INPUT" >asked
 # @TEST-EXEC: btest-diff asked
@@ -11,7 +11,7 @@ module Portkin;
 redef darknets += { 203.0.113.0/24 };
 
 global decision = Decision($id="D1", $source=Source($host=198.51.100.10), $probed=22/tcp,
-    $evidence=DARKNET, $kept=vector(22/tcp, 2222/tcp), $until=double_to_time(0.0),
+    $evidence=DARKNET, $kept=vector(22/tcp, 2222/tcp), $until=double_to_time(4e9),
     $after=1);
 
 function probes(dst: addr)
@@ -57,6 +57,22 @@ event round(n: count)
 		case 7:
 			print "nothing new";
 			veto_all();
+			break;
+		case 9:
+			print "a third comes after the answer";
+			probes(203.0.113.3);
+			break;
+		case 12:
+			veto_all();
+			break;
+		case 14:
+			print "a fourth, when the port may not be blocked any more";
+			add never_block_ports[2222/tcp];
+			probes(203.0.113.4);
+			break;
+		case 17:
+			veto_all();
+			print |missed_blocks|;
 			return;
 	}
 
