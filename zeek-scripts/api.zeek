@@ -6,7 +6,7 @@ module Portkin;
 
 export {
 	## The version of this vocabulary.
-	const protocol: count = 2;
+	const protocol: count = 3;
 
 	## Where Zeek talks to the sidecar.
 	const sidecar_topic = "/portkin/v1/sidecar";
@@ -75,30 +75,31 @@ export {
 	## depth: how many neighbours it holds per port.
 	global table_changed: event(table_id: string, depth: count);
 
-	## Zeek asks to keep a source from a port, on every host.
-	##
-	## reqid: names the request.
+	## Zeek asks to keep a source from ports, on every host: what one decision
+	## wants. The vectors are as long as each other.
 	##
 	## src: the source.
-	##
-	## p: the port.
-	##
-	## duration: how long, from now.
 	##
 	## table_id: the table the prediction is from.
 	##
 	## probed: the port that was probed.
 	##
-	## rank: 0 for the probed port, else its place among those nearest to it.
+	## reqids: name the requests.
+	##
+	## ports: the ports.
+	##
+	## durations: how long for each, from now.
+	##
+	## ranks: 0 for the probed port, else its place among those nearest to it.
 	##
 	## evidence: as ``evidence=TRW answered=0 refused=2 repeated=0 darknet=0
 	##           probe=1``: what made the source a scanner; how many of its
 	##           contacts were answered, refused, tried again; how many
 	##           addresses without a host it sent to; whether this is the
 	##           first request of a probe.
-	global block_request: event(reqid: string, src: addr, p: port,
-	    duration: interval, table_id: string, probed: port, rank: count,
-	    evidence: string);
+	global block_requests: event(src: addr, table_id: string, probed: port,
+	    reqids: vector of string, ports: vector of port, durations: vector of
+	    interval, ranks: vector of count, evidence: vector of string);
 
 	## Zeek asks to let a source reach a port again.
 	##
@@ -109,20 +110,21 @@ export {
 	## p: the port.
 	global unblock_request: event(reqid: string, src: addr, p: port);
 
-	## What became of a block.
+	## What became of blocks. The vectors are as long as each other.
 	##
-	## reqid: names the request; empty where none asked, as when it ran out.
+	## reqids: name the requests; empty where none asked, as when one ran out.
 	##
-	## src: the source.
+	## srcs: the sources.
 	##
-	## p: the port.
+	## ports: the ports.
 	##
-	## outcome: ``added``, ``extended``, ``exists``, ``vetoed``, ``removed``,
-	##          ``expired`` or ``error``.
+	## outcomes: ``added``, ``extended``, ``exists``, ``vetoed``, ``removed``,
+	##           ``expired`` or ``error``.
 	##
-	## detail: why, where it did not.
-	global block_response: event(reqid: string, src: addr, p: port,
-	    outcome: string, detail: string);
+	## details: why, where it did not.
+	global block_responses: event(reqids: vector of string, srcs: vector of addr,
+	    ports: vector of port, outcomes: vector of string, details: vector of
+	    string);
 
 	## Zeek tells how often each port was probed in an interval. Ports that are
 	## not named were not probed; an empty report says that this node watched.

@@ -4,6 +4,7 @@
 @load base/frameworks/logging
 @load base/frameworks/cluster
 @load ./__load__
+@load ./block-responses
 @load ./missed-blocks
 
 module Portkin;
@@ -85,6 +86,9 @@ global open_blocks: table[string] of OpenBlock &create_expire=request_timeout
 # When a block was last asked for. Tables expire in their own time.
 global asked_blocks: table[addr, port] of time &write_expire=1min;
 
+# The blocks of a decision that are to be asked for together.
+global gathered: table[string] of vector of string = table();
+
 function write_block(info: BlockInfo)
 	{
 	info$ts = network_time();
@@ -136,6 +140,36 @@ function block_trouble(source: Source): string
 	return "";
 	}
 
+event ask_for_blocks(d: Decision)
+	{
+	local asked = gathered[d$id];
+	delete gathered[d$id];
+	local reqids: vector of string = vector();
+	local ports: vector of port = vector();
+	local durations: vector of interval = vector();
+	local ranks: vector of count = vector();
+	local evidence: vector of string = vector();
+
+	for ( _, reqid in asked )
+		{
+		if ( reqid !in open_blocks )
+			next;
+
+		local info = open_blocks[reqid]$info;
+		reqids += reqid;
+		ports += info$p;
+		durations += info$duration;
+		ranks += info$rank;
+		evidence += open_blocks[reqid]$evidence + ( is_first(d, info$p) ? " probe=1" : "" );
+		}
+
+	if ( |reqids| == 0 )
+		return;
+
+	Cluster::publish(sidecar_topic, block_requests, d$source$host, d$table_id,
+	    d$probed, reqids, ports, durations, ranks, evidence);
+	}
+
 event block(d: Decision, p: port, rank: count, duration: interval)
 	{
 	local src = d$source$host;
@@ -174,9 +208,15 @@ event block(d: Decision, p: port, rank: count, duration: interval)
 	local evidence = evidence_text(d);
 	open_blocks[reqid] = OpenBlock($info=info, $since=current_time(), $decision=d,
 	    $evidence=evidence);
-	Cluster::publish(sidecar_topic, block_request, reqid, src, p, duration,
-	    d$table_id, d$probed, rank, first ? evidence + " probe=1" :
-	    evidence);
+
+	if ( d$id !in gathered )
+		{
+		gathered[d$id] = vector();
+		# Comes after the other blocks of the decision.
+		event ask_for_blocks(d);
+		}
+
+	gathered[d$id] += reqid;
 	}
 
 event block_response(reqid: string, src: addr, p: port, outcome: string,

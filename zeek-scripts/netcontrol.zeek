@@ -6,6 +6,7 @@
 @load base/frameworks/cluster
 @load base/frameworks/netcontrol
 @load ./__load__
+@load ./block-responses
 
 module Portkin;
 
@@ -87,8 +88,9 @@ function netcontrol_add(state: NetControl::PluginState, r: NetControl::Rule)
 	local f = r$entity$flow;
 	local reqid = unique_id("N");
 	open_rules[reqid] = OpenRule($rule=r, $state=state);
-	Cluster::publish(sidecar_topic, block_request, reqid, subnet_to_addr(f$src_h),
-	    f$dst_p, r$expire, "", f$dst_p, 0, "evidence=NETCONTROL");
+	Cluster::publish(sidecar_topic, block_requests, subnet_to_addr(f$src_h), "",
+	    f$dst_p, vector(reqid), vector(f$dst_p), vector(r$expire), vector(0),
+	    vector("evidence=NETCONTROL"));
 	return T;
 	}
 

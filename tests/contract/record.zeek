@@ -41,10 +41,11 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string,
 	    vector(22/tcp, 53/udp), vector(3, 18446744073709551615));
 	Cluster::publish(to, Portkin::rates_report, "R2", "zeek", double_to_time(1700000040.25), 59750msec,
 	    vector(), vector());
-	Cluster::publish(to, Portkin::block_request, "B1", 198.51.100.10, 23/tcp, 20000sec, "0123456789ab",
-	    22/tcp, 1, "evidence=TRW answered=0 refused=1 repeated=0 darknet=0");
-	Cluster::publish(to, Portkin::block_request, "B2", [2001:db8::1], 53/udp, 1500msec, "", 53/udp, 0,
-	    "evidence=DARKNET answered=0 refused=0 repeated=0 darknet=3 probe=1");
+	Cluster::publish(to, Portkin::block_requests, 198.51.100.10, "0123456789ab", 22/tcp, vector("B1", "B2"),
+	    vector(23/tcp, 2222/tcp), vector(20000sec, 19999500msec), vector(1, 2),
+	    vector("evidence=TRW answered=0 refused=1 repeated=0 darknet=0", "evidence=TRW"));
+	Cluster::publish(to, Portkin::block_requests, [2001:db8::1], "", 53/udp, vector("B3"), vector(53/udp),
+	    vector(1500msec), vector(0), vector("evidence=DARKNET answered=0 refused=0 repeated=0 darknet=3 probe=1"));
 	Cluster::publish(to, Portkin::unblock_request, "U1", 198.51.100.10, 23/tcp);
 	Cluster::publish(to, Portkin::unblock_request, "U2", [::ffff:198.51.100.10], 53/udp);
 
@@ -73,10 +74,10 @@ event Portkin::table_changed(table_id: string, depth: count)
 	say(cat("table_changed ", table_id, " ", depth));
 	}
 
-event Portkin::block_response(reqid: string, src: addr, p: port, outcome: string,
-    detail: string)
+event Portkin::block_responses(reqids: vector of string, srcs: vector of addr,
+    ports: vector of port, outcomes: vector of string, details: vector of string)
 	{
-	say(cat("block_response ", vector(reqid, outcome, detail), src, " ", p));
+	say(cat("block_responses ", reqids, srcs, ports, outcomes, details));
 	}
 
 event Portkin::rates_response(reqid: string, accepted: count, error: string)

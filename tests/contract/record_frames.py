@@ -23,10 +23,11 @@ from websockets.sync.client import connect  # noqa: E402
 from portkin.net.ports import Port  # noqa: E402
 from portkin.zeek.event_codec import Count, Event, Message, unparse  # noqa: E402
 from portkin.zeek.messages import (  # noqa: E402
+    PROTOCOL,
     TO_SIDECAR,
     TO_STATUS,
     TO_ZEEK,
-    BlockResponse,
+    BlockResponses,
     HelloRequest,
     NearestResponse,
     RateAnomaly,
@@ -43,7 +44,7 @@ from support.zeek_process import SCRIPTS, ZeekProcess, backend_loads, free_port 
 HOUR = datetime(2023, 11, 14, 22, tzinfo=UTC)
 
 SAID: dict[str, Message] = {
-    "hello_request": HelloRequest("h1", Count(2), "portkin/0.1.0", "0123456789ab", Count(16)),
+    "hello_request": HelloRequest("h1", Count(PROTOCOL), "portkin/0.1.0", "0123456789ab", Count(16)),
     "nearest_response": NearestResponse(
         "r1",
         Port(22, "tcp"),
@@ -55,9 +56,13 @@ SAID: dict[str, Message] = {
     "nearest_response-empty": NearestResponse("r2", Port(7, "udp"), "0123456789ab", (), (), ""),
     "nearest_response-error": NearestResponse("r3", Port(7, "udp"), "0123456789ab", (), (), 'no "table" ü\n'),
     "table_changed": TableChanged("ba9876543210", Count(3)),
-    "block_response": BlockResponse("B1", ip_address("198.51.100.10"), Port(23, "tcp"), "added", ""),
-    "block_response-vetoed": BlockResponse("B2", ip_address("2001:db8::1"), Port(53, "udp"), "vetoed", "never-net"),
-    "block_response-unasked": BlockResponse("", ip_address("198.51.100.10"), Port(23, "tcp"), "expired", ""),
+    "block_responses": BlockResponses(
+        ("B1", "B2", ""),
+        (ip_address("198.51.100.10"), ip_address("2001:db8::1"), ip_address("198.51.100.10")),
+        (Port(23, "tcp"), Port(53, "udp"), Port(23, "tcp")),
+        ("added", "vetoed", "expired"),
+        ("", "never-net", ""),
+    ),
     "rates_response": RatesResponse("R1", Count(2), ""),
     "rate_anomaly": RateAnomaly(Port(22, "tcp"), HOUR, 200.0, 20.5, 8.75, 1.0, "0123456789ab"),
     "rate_warning": RateWarning(Port(53, "udp"), HOUR, 80.0, -100.0, 80.0, 1e-07, "0123456789ab"),
@@ -82,7 +87,7 @@ RECEIVED = (
     "hello_response",
     *(f"nearest_request-{number}" for number in range(1, 7)),
     *(f"rates_report-{number}" for number in range(1, 3)),
-    *(f"block_request-{number}" for number in range(1, 3)),
+    *(f"block_requests-{number}" for number in range(1, 3)),
     *(f"unblock_request-{number}" for number in range(1, 3)),
     *(f"status_response-{number}" for number in range(1, 3)),
 )

@@ -12,8 +12,9 @@ import pytest
 from portkin.net.ports import Port
 from portkin.zeek.event_codec import Count, Junk, Message, parse, unparse
 from portkin.zeek.messages import (
+    PROTOCOL,
     TO_ZEEK,
-    BlockRequest,
+    BlockRequests,
     HelloResponse,
     NearestRequest,
     RatesReport,
@@ -41,7 +42,7 @@ def test_the_acknowledgement_names_zeek():
 
 def test_the_answer_to_our_hello_is_read():
     """Zeek's hello response says the protocol, the node and the version."""
-    assert HelloResponse("h1", Count(2), "zeek", FRAMES["ack"]["zeek"]) == understood("hello_response")
+    assert HelloResponse("h1", Count(PROTOCOL), "zeek", FRAMES["ack"]["zeek"]) == understood("hello_response")
 
 
 @pytest.mark.parametrize(
@@ -83,10 +84,22 @@ SWEPT_THREE = "evidence=DARKNET answered=0 refused=0 repeated=0 darknet=3 probe=
     ("name", "request_"),
     [
         (
-            "block_request-1",
-            BlockRequest("B1", OLD, TELNET, timedelta(seconds=20_000), "0123456789ab", SSH, Count(1), REFUSED_ONE),
+            "block_requests-1",
+            BlockRequests(
+                OLD,
+                "0123456789ab",
+                SSH,
+                ("B1", "B2"),
+                (TELNET, Port(2222, "tcp")),
+                (timedelta(seconds=20_000), timedelta(seconds=19_999.5)),
+                (Count(1), Count(2)),
+                (REFUSED_ONE, "evidence=TRW"),
+            ),
         ),
-        ("block_request-2", BlockRequest("B2", NEW, DNS, timedelta(seconds=1.5), "", DNS, Count(0), SWEPT_THREE)),
+        (
+            "block_requests-2",
+            BlockRequests(NEW, "", DNS, ("B3",), (DNS,), (timedelta(seconds=1.5),), (Count(0),), (SWEPT_THREE,)),
+        ),
         ("unblock_request-1", UnblockRequest("U1", OLD, TELNET)),
         # To Zeek a mapped address is the IPv4 address itself.
         ("unblock_request-2", UnblockRequest("U2", OLD, DNS)),
@@ -119,7 +132,7 @@ VERSION = FRAMES["ack"]["zeek"]
 )
 def test_how_zeek_stands_is_read(name, status, times):
     """Vectors of strings, also empty ones, booleans, and negative intervals."""
-    assert StatusResponse("S1", Count(1), *status, *times) == understood(name)
+    assert StatusResponse("S1", Count(PROTOCOL), *status, *times) == understood(name)
 
 
 @pytest.mark.parametrize("name", ["nearest_request-5", "nearest_request-6"])

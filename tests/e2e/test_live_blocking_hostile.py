@@ -66,10 +66,15 @@ def hostile(dice: random.Random) -> str:
     elif harm == 2:
         span = dice.choice(SPANS)
     rank = dice.choice([0, 1, 2**63, 2**64 - 1, -1, "0", None])
-    args = [("string", reqid), ("address", src), ("port", port), ("timespan", span), ("string", table_id)]
-    return frame(
-        "Portkin::block_request", *args, ("port", port), ("count", rank), ("string", "evidence=TRW " + why[:99])
+    one = (
+        ("string", reqid),
+        ("port", port),
+        ("timespan", span),
+        ("count", rank),
+        ("string", "evidence=TRW " + why[:99]),
     )
+    vectors = [("vector", [{"@data-type": kind, "data": data}]) for kind, data in one]
+    return frame("Portkin::block_requests", ("address", src), ("string", table_id), ("port", port), *vectors)
 
 
 def junk(dice: random.Random) -> str | bytes:
@@ -82,9 +87,9 @@ def junk(dice: random.Random) -> str | bytes:
             json.dumps({"type": "data-message", "data": text}),
             json.dumps([[[[text]]]]),
             frame("Portkin::flush_ruleset", ("string", text)),
-            frame("Portkin::block_request", ("string", text)),
+            frame("Portkin::block_requests", ("string", text)),
             frame("Portkin::unblock_request", ("string", text), ("string", text), ("string", text)),
-            frame("Portkin::block_response", *[("string", text)] * 5),
+            frame("Portkin::block_responses", *[("string", text)] * 5),
             frame(text, ("address", text)),
             "[" * 2000,
         )

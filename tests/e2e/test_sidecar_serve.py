@@ -13,7 +13,7 @@ import pytest
 
 from portkin.net.ports import Port
 from portkin.zeek.event_codec import Count
-from portkin.zeek.messages import HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
+from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.sidecar_process import SidecarProcess, until
 from support.tables import small_table
 from support.zeek_peer import zeek_peer
@@ -51,7 +51,7 @@ def test_it_greets_answers_and_ends(tmp_path, table):
                 hello = await asyncio.wait_for(peer.hear(HelloRequest), 30)
                 assert hello == await asyncio.wait_for(peer.hear(HelloRequest), 30)
                 assert (table.id, 3) == (hello.table_id, hello.k)
-                await peer.say(HelloResponse(hello.reqid, Count(2), "zeek", "8.0.9"))
+                await peer.say(HelloResponse(hello.reqid, Count(PROTOCOL), "zeek", "8.0.9"))
                 answer = await ask(peer)
                 assert (Port(23, "tcp"), Port(2222, "tcp"), Port(80, "tcp")) == answer.ports
                 assert () == (await ask(peer, "r2", "7/tcp")).ports

@@ -30,8 +30,8 @@ event ask()
 	if ( rand(20) == 0 )
 		Cluster::publish(Portkin::sidecar_topic, Portkin::unblock_request, cat(asked), host, p);
 	else
-		Cluster::publish(Portkin::sidecar_topic, Portkin::block_request, cat(asked), host, p,
-		    double_to_interval(1.0 + rand(6)), "0123456789ab", p, 0, "evidence=TRW answered=1 probe=1");
+		Cluster::publish(Portkin::sidecar_topic, Portkin::block_requests, host, "0123456789ab", p, vector(cat(asked)),
+		    vector(p), vector(double_to_interval(1.0 + rand(6))), vector(0), vector("evidence=TRW answered=1 probe=1"));
 
 	schedule 5msec { ask() };
 	}
@@ -48,8 +48,11 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string, tab
 		}
 	}
 
-event Portkin::block_response(reqid: string, src: addr, p: port, outcome: string, detail: string)
+event Portkin::block_responses(reqids: vector of string, srcs: vector of addr, ports: vector of port,
+    outcomes: vector of string, details: vector of string)
 	{
-	print fmt("%s %s %s %s", outcome, src, p, detail);
+	for ( i, src in srcs )
+		print fmt("%s %s %s %s", outcomes[i], src, ports[i], details[i]);
+
 	flush_all();
 	}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -18,7 +19,7 @@ from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.protected import ProtectedAddresses
 from portkin.net.ports import Port
 from portkin.zeek.event_codec import Count
-from portkin.zeek.messages import BlockRequest, UnblockRequest
+from portkin.zeek.messages import BlockRequest, BlockRequests, BlockResponse, BlockResponses, UnblockRequest
 
 PROVEN = "evidence=TRW answered=1 probe=1"
 _ids = itertools.count()
@@ -106,3 +107,14 @@ def block(src: str, port: str, seconds: float = 60.0, *, rank: int = 0, probed: 
 def unblock(src: str, port: str):
     """A request to unblock."""
     return UnblockRequest(f"r{next(_ids)}", ip_address(src), Port.parse(port))
+
+
+def together(first: BlockRequest, *more: BlockRequest) -> BlockRequests:
+    """Requests of one decision as Zeek sends them."""
+    rows = ((each.reqid, each.p, each.duration, each.rank, each.evidence) for each in (first, *more))
+    return BlockRequests(first.src, first.table_id, first.probed, *zip(*rows, strict=True))
+
+
+def each_of(messages: Iterable[BlockResponses]) -> list[BlockResponse]:
+    """All responses in these messages."""
+    return [response for message in messages for response in message.each()]

@@ -19,6 +19,7 @@ import pytest
 
 from portkin.net.ports import Port
 from portkin.zeek.messages import (
+    PROTOCOL,
     BlockRequest,
     BlockResponse,
     Count,
@@ -50,7 +51,7 @@ class Watched:
     async def greet(self, node: str = "zeek", version: str = "8.0.9") -> None:
         """Answer the sidecar's hello."""
         hello = await asyncio.wait_for(self.peer.hear(HelloRequest), 60)
-        await self.peer.say(HelloResponse(hello.reqid, Count(2), node, version))
+        await self.peer.say(HelloResponse(hello.reqid, Count(PROTOCOL), node, version))
 
     async def probe(
         self, src: str, port: str, predicted: Sequence[str] = (), *, why: str = PROVEN, seconds: float = 3600.0

@@ -15,8 +15,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from portkin.zeek.event_codec import Event, Junk, Message, parse, unparse
-from portkin.zeek.messages import TO_SIDECAR
+from portkin.zeek.messages import TO_SIDECAR, BlockRequest, BlockResponse, BlockResponses
 from portkin.zeek.transport.json_v1 import decode, encode
+from support.enforcing import together
 
 
 class ZeekPeer:
@@ -28,7 +29,7 @@ class ZeekPeer:
         self.topics: list[str] = []
         self.headers: list[str] = []
         self.client: ServerConnection | None = None
-        self.arrived: asyncio.Queue[Message | Junk] = asyncio.Queue()
+        self.arrived: asyncio.Queue[Message | BlockResponse | Junk] = asyncio.Queue()
         self.subscribed = asyncio.Event()
         self.reading = asyncio.Event()
         self.reading.set()
@@ -52,12 +53,16 @@ class ZeekPeer:
             while True:
                 await self.reading.wait()
                 item = decode(await client.recv())
-                self.arrived.put_nowait(parse(item) if isinstance(item, Event) else item)
+                message = parse(item) if isinstance(item, Event) else item
+                for one in message.each() if isinstance(message, BlockResponses) else [message]:
+                    self.arrived.put_nowait(one)
         except ConnectionClosed:
             self.subscribed.clear()
 
-    async def say(self, message: Message) -> None:
-        """Publish a message to the client."""
+    async def say(self, message: Message | BlockRequest) -> None:
+        """Publish a message to the client; a request to block as the only one of its decision."""
+        if isinstance(message, BlockRequest):
+            message = together(message)
         await self.client.send(encode(TO_SIDECAR, unparse(message)))
 
     async def hear(self, cls: type | None = None) -> Any:

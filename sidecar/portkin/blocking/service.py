@@ -15,7 +15,7 @@ from portkin.net.ports import Port
 from portkin.worker import Queued, Worker
 from portkin.zeek.dispatcher import Handler, Part
 from portkin.zeek.event_codec import Message
-from portkin.zeek.messages import BlockRequest, BlockResponse, UnblockRequest
+from portkin.zeek.messages import BlockRequests, BlockResponse, BlockResponses, UnblockRequest
 
 MAX_BATCH = 10_000
 _TICK = 1.0
@@ -66,7 +66,7 @@ class BlockingService(Part):
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Requests to block and unblock."""
-        return {BlockRequest: self._take, UnblockRequest: self._take}
+        return {BlockRequests: self._take_blocks, UnblockRequest: self._take_unblock}
 
     def set_limits(self, limits: Limits) -> None:
         """Use other limits from now on."""
@@ -79,17 +79,25 @@ class BlockingService(Part):
 
     def unblock(self, src: Address, port: Port) -> str:
         """End a block by hand, as a request that Zeek did not make; returns why not, empty where it will be done."""
-        refused = list(self._take(UnblockRequest("", src, port), self._clock()))
+        refused = list(self._take_unblock(UnblockRequest("", src, port), self._clock()))
         return _QUEUE_FULL if refused else ""
 
-    def _take(self, request: Request, now: float) -> Iterable[Message]:
-        self._metrics.requested("block" if isinstance(request, BlockRequest) else "unblock")
-        if self._worker.offer(request, now):
-            return ()
-        self._metrics.failed("queue")
-        if self._limiter.passes("queue") is not None:
+    def _take_blocks(self, requests: BlockRequests, now: float) -> Iterable[Message]:
+        return self._take("block", requests.each(), now)
+
+    def _take_unblock(self, request: UnblockRequest, now: float) -> Iterable[Message]:
+        return self._take("unblock", [request], now)
+
+    def _take(self, kind: str, requests: Sequence[Request], now: float) -> Iterable[Message]:
+        refused = []
+        for request in requests:
+            self._metrics.requested(kind)
+            if not self._worker.offer(request, now):
+                self._metrics.failed("queue")
+                refused.append(response_to(request, "error", _QUEUE_FULL))
+        if refused and self._limiter.passes("queue") is not None:
             self._log.error("requests to block rejected: the queue is full", waiting=self._worker.waiting)
-        return [response_to(request, "error", _QUEUE_FULL)]
+        return BlockResponses.of(refused)
 
     def _close(self) -> None:
         self.enforcer.stop()
@@ -100,7 +108,10 @@ class BlockingService(Part):
         for since, _ in batch:
             self._metrics.done(done - since)
 
-    def _work(self, batch: Sequence[Queued[Request]]) -> list[BlockResponse]:
+    def _work(self, batch: Sequence[Queued[Request]]) -> list[BlockResponses]:
+        return BlockResponses.of(self._responses(batch))
+
+    def _responses(self, batch: Sequence[Queued[Request]]) -> list[BlockResponse]:
         """In the thread. No failure here ends the thread, or detection."""
         self.worked = self._clock()
         requests, limits = [item for _, item in batch], self._limits

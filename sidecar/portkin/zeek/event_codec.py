@@ -169,7 +169,10 @@ def parse(event: Event) -> Message | Junk:
             values.append(kind.read(arg))
         except ValueError as error:
             return Junk("wrong-type", f"{event.name}: {name} is not a {kind.name} but holds {error}"[: 2 * _SHOWN])
-    return shape.cls(*values)
+    try:
+        return shape.cls(*values)
+    except ValueError as error:
+        return Junk("wrong-type", f"{event.name}: {error}"[: 2 * _SHOWN])
 
 
 def unparse(message: Message) -> Event:

@@ -5,6 +5,7 @@ To add a message, declare its class here with `zeek_event`; `event_codec` says w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,7 +14,7 @@ from portkin.net.addresses import Address
 from portkin.net.ports import Port
 from portkin.zeek.event_codec import Count, Message, zeek_event
 
-PROTOCOL = 2
+PROTOCOL = 3
 """The version of this set of events; both sides say theirs in the hello."""
 
 TO_SIDECAR = "/portkin/v1/sidecar"
@@ -86,10 +87,9 @@ class TableChanged(Message):
     k: Count
 
 
-@zeek_event("Portkin::block_request")
 @dataclass(frozen=True, slots=True)
-class BlockRequest(Message):
-    """Zeek to sidecar: keep ``src`` from ``p``, on every host, for so long from now.
+class BlockRequest:
+    """One block of `BlockRequests`: keep ``src`` from ``p``, on every host, for so long from now.
 
     ``rank`` is 0 for a port that was probed, else its place among those nearest to ``probed``; ``evidence`` is
     what `portkin.blocking.block.Evidence` reads.
@@ -105,6 +105,36 @@ class BlockRequest(Message):
     evidence: str
 
 
+@zeek_event("Portkin::block_requests")
+@dataclass(frozen=True, slots=True)
+class BlockRequests(Message):
+    """Zeek to sidecar: keep ``src`` from these ports, all of one decision; see `BlockRequest`.
+
+    ``reqids``, ``ports``, ``durations``, ``ranks`` and ``evidence`` are as long as each other; ValueError where not.
+    """
+
+    src: Address
+    table_id: str
+    probed: Port
+    reqids: tuple[str, ...]
+    ports: tuple[Port, ...]
+    durations: tuple[timedelta, ...]
+    ranks: tuple[Count, ...]
+    evidence: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len({*map(len, (self.reqids, self.ports, self.durations, self.ranks, self.evidence))}) != 1:
+            raise ValueError("its vectors differ in length")
+
+    def each(self) -> list[BlockRequest]:
+        """The blocks, in order."""
+        rows = zip(self.reqids, self.ports, self.durations, self.ranks, self.evidence, strict=True)
+        return [
+            BlockRequest(reqid, self.src, p, duration, self.table_id, self.probed, rank, evidence)
+            for reqid, p, duration, rank, evidence in rows
+        ]
+
+
 @zeek_event("Portkin::unblock_request")
 @dataclass(frozen=True, slots=True)
 class UnblockRequest(Message):
@@ -115,13 +145,14 @@ class UnblockRequest(Message):
     p: Port
 
 
+RESPONSES = 200
+"""Responses in one message at most: some 40 kB of JSON, which hold up no answer behind them."""
 BlockOutcome = Literal["added", "extended", "exists", "vetoed", "removed", "expired", "error"]
 
 
-@zeek_event("Portkin::block_response")
 @dataclass(frozen=True, slots=True)
-class BlockResponse(Message):
-    """Sidecar to Zeek: what became of the block; ``outcome`` is one of `BlockOutcome`.
+class BlockResponse:
+    """One of `BlockResponses`: what became of a block; ``outcome`` is one of `BlockOutcome`.
 
     ``reqid`` is the request's; empty where none asked, as when a block has run out. ``detail`` says why not.
     """
@@ -131,6 +162,37 @@ class BlockResponse(Message):
     p: Port
     outcome: str
     detail: str
+
+
+@zeek_event("Portkin::block_responses")
+@dataclass(frozen=True, slots=True)
+class BlockResponses(Message):
+    """Sidecar to Zeek: what became of blocks, of any decisions; see `BlockResponse`.
+
+    All fields are as long as each other; ValueError where not. Zeek reads a hundred of them in a third of the time
+    that it needs for a hundred events.
+    """
+
+    reqids: tuple[str, ...]
+    srcs: tuple[Address, ...]
+    ports: tuple[Port, ...]
+    outcomes: tuple[str, ...]
+    details: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len({*map(len, (self.reqids, self.srcs, self.ports, self.outcomes, self.details))}) != 1:
+            raise ValueError("its vectors differ in length")
+
+    @classmethod
+    def of(cls, responses: Sequence[BlockResponse]) -> list[BlockResponses]:
+        """The messages that carry the responses in their order, `RESPONSES` in each at most; none for none."""
+        rows = [(each.reqid, each.src, each.p, each.outcome, each.detail) for each in responses]
+        return [cls(*zip(*rows[at : at + RESPONSES], strict=True)) for at in range(0, len(rows), RESPONSES)]
+
+    def each(self) -> list[BlockResponse]:
+        """The responses, in order."""
+        rows = zip(self.reqids, self.srcs, self.ports, self.outcomes, self.details, strict=True)
+        return [BlockResponse(*row) for row in rows]
 
 
 @zeek_event("Portkin::rates_report")

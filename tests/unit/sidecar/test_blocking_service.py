@@ -23,16 +23,17 @@ from portkin.net.ports import Port
 from portkin.zeek.dispatcher import Service
 from portkin.zeek.event_codec import Junk, parse, unparse
 from portkin.zeek.messages import BlockResponse
-from support.enforcing import Bench, Lines, block, nets, unblock
+from support.enforcing import Bench, Lines, block, each_of, nets, together, unblock
 
 SRC = "203.0.113.5"
+SEVERAL = together(block(SRC, "80", 12.5, rank=2, probed="22"), block(SRC, "81", 1.5))
 
 
 @contextlib.asynccontextmanager
 async def running(part):
     """The service at work; yields what it has published so far."""
     said = []
-    work = asyncio.create_task(part.run(said.extend))
+    work = asyncio.create_task(part.run(lambda messages: said.extend(each_of(messages))))
     try:
         yield said
     finally:
@@ -55,13 +56,42 @@ def part_of(bench, **more):
     )
 
 
-@pytest.mark.parametrize("message", [block(SRC, "80", 12.5, rank=2, probed="22"), unblock("2001:db8::1", "53/udp")])
+@pytest.mark.parametrize(
+    "message",
+    [together(block(SRC, "80", 12.5, rank=2, probed="22"), block(SRC, "81", 1.5)), unblock("2001:db8::1", "53/udp")],
+)
 def test_the_messages_are_read_as_they_were_written(message):
     """A request survives the way to the wire's types and back; one argument less is junk."""
     event = unparse(message)
     assert message == parse(event)
     event.args.pop()
     assert isinstance(parse(event), Junk)
+
+
+@pytest.mark.parametrize("longer", range(3, 8))
+def test_vectors_of_different_lengths_are_junk(longer):
+    """No request is guessed where one vector holds more than the others."""
+    event = unparse(together(block(SRC, "80"), block(SRC, "81")))
+    event.args[longer] = [*event.args[longer], event.args[longer][0]]
+    assert Junk("wrong-type", "Portkin::block_requests: its vectors differ in length") == parse(event)
+
+
+def test_many_responses_come_in_few_messages(tmp_path):
+    """A thousand blocks of one decision are answered in five messages, in order."""
+
+    async def scenario():
+        part = part_of(Bench(tmp_path, limits=Limits(max_ports=2000)), queue=1000)
+        messages = []
+        requests = together(*(block(SRC, str(port)) for port in range(1, 1001)))
+        assert [] == Service(part).receive(requests, 0.0)
+        work = asyncio.create_task(part.run(messages.extend))
+        await answers(messages, 5)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        assert [200] * 5 == [len(message.reqids) for message in messages]
+        assert list(requests.reqids) == [answer.reqid for answer in each_of(messages)]
+
+    asyncio.run(scenario())
 
 
 def test_requests_are_answered_in_order_without_being_waited_for(tmp_path):
@@ -74,7 +104,7 @@ def test_requests_are_answered_in_order_without_being_waited_for(tmp_path):
         requests = [block(SRC, str(port)) for port in range(1, 51)]
         async with running(part) as said:
             for request in requests:
-                assert [] == service.receive(request, time.monotonic())
+                assert [] == service.receive(together(request), time.monotonic())
             await answers(said, 50)
         assert [(r.reqid, "added") for r in requests] == [(a.reqid, a.outcome) for a in said]
         assert 50.0 == bench.metric("portkin_block_requests_total", kind="block")
@@ -89,8 +119,8 @@ def test_more_than_the_queue_takes_is_answered_with_error(tmp_path):
     async def scenario():
         part = part_of(Bench(tmp_path), queue=2)
         service = Service(part)
-        outcomes = [service.receive(block(SRC, str(port)), 0.0) for port in (1, 2, 3)]
-        assert [[], [], "error"] == [*outcomes[:2], outcomes[2][0].outcome]
+        outcomes = [service.receive(together(block(SRC, str(port))), 0.0) for port in (1, 2, 3)]
+        assert [[], [], "error"] == [*outcomes[:2], each_of(outcomes[2])[0].outcome]
 
     asyncio.run(scenario())
 
@@ -102,7 +132,7 @@ def test_blocks_that_ran_out_are_told(tmp_path):
         bench = Bench(tmp_path, wall_clock=time.time, monotonic=time.monotonic)
         part = part_of(bench)
         async with running(part) as said:
-            Service(part).receive(block(SRC, "80", 0.2), 0.0)
+            Service(part).receive(together(block(SRC, "80", 0.2)), 0.0)
             await answers(said, 2)
         assert ["added", "expired"] == [message.outcome for message in said]
 
@@ -115,7 +145,7 @@ def test_new_limits_hold_at_once(tmp_path):
     async def scenario():
         part = part_of(Bench(tmp_path))
         async with running(part) as said:
-            Service(part).receive(block(SRC, "80"), 0.0)
+            Service(part).receive(together(block(SRC, "80")), 0.0)
             await answers(said, 1)
             part.set_limits(Limits(never_nets=nets(f"{SRC}/32")))
             await answers(said, 2)
@@ -133,10 +163,10 @@ def test_a_defect_ends_neither_the_thread_nor_the_service(tmp_path):
         handle = bench.enforcer.handle
         bench.enforcer.handle = lambda requests: 1 / 0
         async with running(part) as said:
-            Service(part).receive(block(SRC, "80"), 0.0)
+            Service(part).receive(together(block(SRC, "80")), 0.0)
             await answers(said, 1)
             bench.enforcer.handle = handle
-            Service(part).receive(block(SRC, "80"), 0.0)
+            Service(part).receive(together(block(SRC, "80")), 0.0)
             await answers(said, 2)
         assert ["error", "added"] == [message.outcome for message in said]
         assert any("defect" in event for event in bench.log.events("exception"))
@@ -152,7 +182,7 @@ def test_database_that_cannot_be_do_not_stop_detection(tmp_path):
         bench = Bench(tmp_path / "file")
         part = part_of(bench)
         async with running(part) as said:
-            Service(part).receive(block(SRC, "80"), 0.0)
+            Service(part).receive(together(block(SRC, "80")), 0.0)
             await answers(said, 1)
         assert ("error", True) == (said[0].outcome, "database" in said[0].detail)
 
@@ -169,7 +199,7 @@ def test_a_shadow_that_nobody_asks_writes_nothing(tmp_path):
         async with running(part) as said:
             await asyncio.sleep(0.1)
             assert not path.parent.exists()
-            Service(part).receive(block(SRC, "80"), 0.0)
+            Service(part).receive(together(block(SRC, "80")), 0.0)
             await answers(said, 1)
             assert path.exists()
         assert [BlockResponse] == [type(message) for message in said]
@@ -275,7 +305,7 @@ def test_limits_given_before_it_could_start_hold(tmp_path):
             async with asyncio.timeout(20):
                 while not bench.log.events("info"):
                     await asyncio.sleep(0.01)
-            Service(part).receive(block(SRC, "80"), 0.0)
+            Service(part).receive(together(block(SRC, "80")), 0.0)
             await answers(said, 1)
         assert [("vetoed", "never-net")] == [(message.outcome, message.detail) for message in said]
 
@@ -296,7 +326,7 @@ def test_a_flood_does_not_keep_it_from_looking(tmp_path):
             end = time.monotonic() + 1.6
             while time.monotonic() < end:
                 for port in range(1, 20):
-                    service.receive(block(SRC, str(port)), 0.0)
+                    service.receive(together(block(SRC, str(port))), 0.0)
                 await asyncio.sleep(0.001)
         assert len(ticks) >= 2
 

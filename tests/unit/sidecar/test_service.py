@@ -10,7 +10,7 @@ from portkin import __version__
 from portkin.net.ports import Port
 from portkin.zeek.dispatcher import HELLO_LAST, Hello, Nearest, Part, Service
 from portkin.zeek.event_codec import Count, Junk
-from portkin.zeek.messages import HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
+from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table, table_with_chances
 
 
@@ -82,7 +82,7 @@ def test_an_equal_table_is_not_announced(nearest, tmp_path):
 
 def test_hello_is_said_on_connecting(hello, nearest, table):
     """The first message on a connection says who we are, and which table answers."""
-    expected = HelloRequest("h1", Count(2), f"portkin/{__version__}", table.id, Count(3))
+    expected = HelloRequest("h1", Count(PROTOCOL), f"portkin/{__version__}", table.id, Count(3))
     assert [expected] == Service(hello, nearest).connected(now=10.0)
 
 
@@ -97,7 +97,7 @@ def test_hello_is_repeated_until_it_is_answered(hello):
         said += service.tick(due)
     assert [0.25, 0.75, 1.75] == waits
     assert 1 == len(set(said))
-    service.receive(HelloResponse("h1", Count(2), "zeek", "8.0.9"), now=2.0)
+    service.receive(HelloResponse("h1", Count(PROTOCOL), "zeek", "8.0.9"), now=2.0)
     assert (None, []) == (service.due(), service.tick(1e9))
 
 
@@ -130,7 +130,7 @@ def test_a_new_connection_begins_with_a_new_hello(hello):
     """After a reconnect the old answer is forgotten."""
     service = Service(hello)
     service.connected(now=0.0)
-    service.receive(HelloResponse("h1", Count(2), "zeek", "8.0.9"), now=0.1)
+    service.receive(HelloResponse("h1", Count(PROTOCOL), "zeek", "8.0.9"), now=0.1)
     (said,) = service.connected(now=5.0)
     assert ("h2", None) == (said.reqid, hello.answer)
 

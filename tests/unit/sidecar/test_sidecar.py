@@ -16,7 +16,7 @@ from portkin.net.ports import Port
 from portkin.sidecar import Sidecar, TableFolder
 from portkin.zeek.dispatcher import Hello, Nearest, Part, Service
 from portkin.zeek.event_codec import Count, Event, Junk, parse, unparse
-from portkin.zeek.messages import HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
+from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table
 
 REQUEST = NearestRequest("r1", Port(22, "tcp"), Count(1), -1.0)
@@ -148,13 +148,13 @@ def test_hello_is_repeated_by_the_clock_until_answered(setting, impatient):
         setting.sidecar.connected("zeek")
         while len(setting.transport.sent) < 3:
             await asyncio.sleep(0.005)
-        setting.sidecar.received(unparse(HelloResponse("h1", Count(2), "zeek", "8.0.9")))
+        setting.sidecar.received(unparse(HelloResponse("h1", Count(PROTOCOL), "zeek", "8.0.9")))
         said = len(setting.transport.sent)
         await asyncio.sleep(0.1)
         return said
 
     said = asyncio.run(scenario())
-    assert [HelloRequest("h1", Count(2), *_rest(setting))] * said == setting.transport.sent
+    assert [HelloRequest("h1", Count(PROTOCOL), *_rest(setting))] * said == setting.transport.sent
     assert ("Zeek answered", "8.0.9") == (setting.logged()[-1]["event"], setting.logged()[-1]["zeek"])
 
 

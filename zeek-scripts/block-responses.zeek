@@ -1,0 +1,29 @@
+##! What the sidecar says of blocks, one by one, for who asked for them.
+
+@load ./api
+
+module Portkin;
+
+export {
+	## Raised for each block that :zeek:see:`Portkin::block_responses` tells of.
+	##
+	## reqid: names the request; empty where none asked.
+	##
+	## src: the source.
+	##
+	## p: the port.
+	##
+	## outcome: what became of the block.
+	##
+	## detail: why, where it did not.
+	global block_response: event(reqid: string, src: addr, p: port,
+	    outcome: string, detail: string);
+}
+
+event block_responses(reqids: vector of string, srcs: vector of addr,
+    ports: vector of port, outcomes: vector of string, details: vector of
+    string)
+	{
+	for ( i, reqid in reqids )
+		event block_response(reqid, srcs[i], ports[i], outcomes[i], details[i]);
+	}
