@@ -144,6 +144,13 @@ def check_sound(db: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(str(sound))
 
 
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the file is damaged, and not that it cannot be used now, or a row is there already."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, (sqlite3.OperationalError, sqlite3.IntegrityError)
+    )
+
+
 def open_or_set_aside(path: Path, now: float, opened: Callable[[], Opened], refused: str) -> tuple[Opened, str]:
     """What ``opened`` returns for the file at ``path``, and what was wrong with the file: empty, or a text for the log.
 

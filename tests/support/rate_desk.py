@@ -44,13 +44,20 @@ class Desk:
         self.log = Lines()
         self.wall_clock = time.time
         """The sidecar's; today, years after the reports, unless `at` sets it."""
+        self.once_closed = lambda: None
+        """Called once a bin is closed, before it is read and scored."""
         self.scorer = RateScorer(
             store,
             self.models,
             metrics=RatesMetrics(self.registry),
             log=self.log,
+            clock=self._clock,
             wall_clock=lambda: self.wall_clock(),
         )
+
+    def _clock(self) -> float:
+        self.once_closed()
+        return time.perf_counter()
 
     def at(self, now: float) -> None:
         """The sidecar's clock shows this time."""

@@ -17,6 +17,7 @@ from portkin.blocking.policy import Plan
 from portkin.blocking.stats import ModeStats
 from portkin.errors import StorageError
 from portkin.logs import Log
+from portkin.sqlite import is_damage
 
 _JUMP = 2.0
 """Seconds by which the wall clock may deviate from the monotonic one before that is called a jump."""
@@ -228,10 +229,7 @@ class BlockRecords:
 
     def repair(self, error: Exception) -> None:
         """After an error: set a damaged file aside, and create a new one with the active blocks."""
-        # A row that exists already is no damage of the file.
-        sound = (sqlite3.OperationalError, sqlite3.IntegrityError)
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sound)
-        if not damaged and self._opened is not None and not self._opened.gone():
+        if not is_damage(error) and self._opened is not None and not self._opened.gone():
             return
         active, grace = list(self.active.by_key.values()), self.active.grace
         self.close()

@@ -28,8 +28,11 @@ LATE_BINS = 48
 """Bins kept beyond those the models read, for reports that come late."""
 
 
-def make_store(config: RatesConfig, models: Forecaster, *, now: float) -> tuple[RateStore, str]:
-    """The rates database of these models, and what was wrong with the file. Raises StorageError."""
+def make_store(config: RatesConfig, models: Forecaster, *, now: float, known: bool = False) -> tuple[RateStore, str]:
+    """The rates database of these models, and what was wrong with the file. Raises StorageError.
+
+    ``known``: it was ours when it was opened before.
+    """
     return open_store(
         rates_database_path(config),
         now,
@@ -38,17 +41,26 @@ def make_store(config: RatesConfig, models: Forecaster, *, now: float) -> tuple[
         ports=models.ports,
         bins=models.history + LATE_BINS,
         closing=closing_of(config),
+        known=known,
     )
 
 
 def open_store(
-    path: Path, now: float, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing
+    path: Path,
+    now: float,
+    *,
+    width: int,
+    tz: str,
+    ports: Sequence[Port],
+    bins: int,
+    closing: Closing,
+    known: bool = False,
 ) -> tuple[RateStore, str]:
     """The database at ``path``, and what was wrong with it; see `portkin.sqlite.open_or_set_aside`."""
 
     def opened() -> RateStore:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return RateStore(path, width=width, tz=tz, ports=ports, bins=bins, closing=closing)
+        return RateStore(path, width=width, tz=tz, ports=ports, bins=bins, closing=closing, known=known)
 
     refused = "the rates database cannot be opened ({}); set rates.database to a file that can be written"
     return open_or_set_aside(path, now, opened, refused)
@@ -69,7 +81,8 @@ def make_rates(
     metrics = RatesMetrics(registry)
 
     def make(models: Forecaster, before: RateScorer | None) -> RateScorer:
-        store, wrong = make_store(config, models, now=wall_clock())
+        known = before is not None and not before.gone()
+        store, wrong = make_store(config, models, now=wall_clock(), known=known)
         if wrong:
             log.error("the rates database is recreated", reason=wrong)
         opened = store.open

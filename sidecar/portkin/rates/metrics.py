@@ -21,6 +21,9 @@ class RatesMetrics:
         )
         self._scores = Counter("portkin_rates_scores", "Ports scored at closed bins", registry=registry)
         self._errors = Counter("portkin_rates_errors", "Reports whose handling failed", registry=registry)
+        self._database_errors = Counter(
+            "portkin_rates_database_errors", "Failures of the rates database", registry=registry
+        )
         self._reloads = Counter(
             "portkin_rates_reloads", "Attempts to reload the models", ["outcome"], registry=registry
         )
@@ -64,3 +67,7 @@ class RatesMetrics:
     def failed(self) -> None:
         """A report could not be handled."""
         self._errors.inc()
+
+    def database_failed(self) -> None:
+        """The rates database could not be read or written."""
+        self._database_errors.inc()

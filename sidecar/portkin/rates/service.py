@@ -13,6 +13,7 @@ from portkin.errors import PortkinError
 from portkin.logs import Limiter, Log
 from portkin.rates.metrics import RatesMetrics
 from portkin.rates.scorer import RateScorer
+from portkin.sqlite import is_damage
 from portkin.worker import Queued, Worker
 from portkin.zeek.dispatcher import Handler, Part
 from portkin.zeek.event_codec import Count, Message
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 TICK = 10.0
 """Seconds between checks whether time alone closes a bin."""
 MAX_BATCH = 500
+GONE_ON = "the rates database was removed, replaced or damaged; scoring goes on with the one that is there now"
 NO_MODELS = "no models; set rates.model in the sidecar's settings, or do not load portkin/rates"
 
 
@@ -55,6 +57,7 @@ class RatesService(Part):
         )
         self._reconnected = False
         self._scorer: RateScorer | None = None
+        self._damaged = False
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Reports of rates."""
@@ -94,6 +97,10 @@ class RatesService(Part):
                 return messages
             if self._scorer is None or self._scorer.models is not models:
                 self._scorer = self._make(models, self._scorer)
+            elif self._damaged or self._scorer.gone():
+                self._scorer = self._make(models, self._scorer)
+                self._log.error(GONE_ON, database=str(self._scorer.path))
+            self._damaged = False
             if self._reconnected:
                 self._reconnected = False
                 self._scorer.connected()
@@ -105,18 +112,28 @@ class RatesService(Part):
             if self._limiter.passes("error") is not None:
                 self._log.error("rates are not scored; detection goes on", reason=str(error))
         except sqlite3.Error as error:
-            self._metrics.failed()
-            if self._limiter.passes("error") is not None:
-                file = "" if self._scorer is None else f"{self._scorer.path}: "
-                # On a full disk SQLite rolls back by itself; that our ROLLBACK then fails is not the reason.
-                why = error.__context__ if isinstance(error.__context__, sqlite3.Error) else error
-                self._log.error(
-                    "rates are not scored; detection goes on",
-                    reason=f"{file}the rates database cannot be written ({why}); free some space, "
-                    "or set rates.database to a file that can be written",
-                )
+            self._database_failed(error)
         except Exception:
             self._metrics.failed()
             if self._limiter.passes("defect") is not None:
                 self._log.exception("scoring rates failed; this is a defect of portkin")
-        return messages
+        # What was found before an error, alarms above all, is sent all the same.
+        return [*messages, *([] if self._scorer is None else self._scorer.unsent())]
+
+    def _database_failed(self, error: sqlite3.Error) -> None:
+        self._metrics.failed()
+        self._metrics.database_failed()
+        # On a full disk SQLite rolls back by itself; that our ROLLBACK then fails is not the reason.
+        why = error.__context__ if isinstance(error.__context__, sqlite3.Error) else error
+        self._damaged = is_damage(why)
+        if self._limiter.passes("error") is not None:
+            file = "" if self._scorer is None else f"{self._scorer.path}: "
+            remedy = (
+                "it is set aside, and a new one created"
+                if self._damaged
+                else "free some space, or set rates.database to a file that can be written"
+            )
+            self._log.error(
+                "the rates database failed; alarms that were found are sent, reports wait in Zeek",
+                reason=f"{file}the rates database cannot be {'read' if self._damaged else 'written'} ({why}); {remedy}",
+            )

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from portkin.net.ports import Port
 from portkin.rates import history
 from portkin.rates.closing import Closed, Closing
+from portkin.rates.coverage import SLACK, covered, mark, watching
 from portkin.rates.history import Alarm
 from portkin.rates.store_schema import APPLICATION, SCHEMA, TABLES, THRESHOLDS
 from portkin.rates.threshold_table import ThresholdTable
-from portkin.sqlite import check_sound, connect, prepare, transaction
+from portkin.sqlite import check_sound, connect, identity, prepare, transaction
 from portkin.timeseries.bins import bin_start, latest_starts, next_start
 from portkin.timeseries.scaling import Floats
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 _UNCOUNTED = -1
 """In place of a number: the bin was watched, and this port was not counted in it."""
-_SLACK = 0.01
-"""Seconds by which stamps of the same moment may differ: Zeek's are written in milliseconds."""
 WIDEST = 31 * 86_400.0
 """Seconds of the longest report. One without counts says that a node watched and saw nothing, for so long at most."""
 
@@ -42,23 +41,34 @@ Taken = Literal["new", "repeated", "old"]
 class RateStore:
     """The open file. For one thread at a time. Every method may raise sqlite3.Error."""
 
-    def __init__(self, path: Path, *, width: int, tz: str, ports: Sequence[Port], bins: int, closing: Closing) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        width: int,
+        tz: str,
+        ports: Sequence[Port],
+        bins: int,
+        closing: Closing,
+        known: bool = False,
+    ) -> None:
         """Open or create the file at ``path``, which holds the latest ``bins`` bins of these ports.
 
-        A file with bins of another width or zone is emptied. Raises sqlite3.DatabaseError for a file that is
-        damaged or something else; see `portkin.rates.factory.open_store`.
+        ``known``: it was ours when it was opened before. A file with bins of another width or zone is emptied. Raises
+        sqlite3.DatabaseError for a file that is damaged or something else; see `portkin.rates.factory.open_store`.
         """
         self.path = path
         self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
-        self._db = connect(path, application=APPLICATION, what="a rates database")
+        self._db = connect(path, application=APPLICATION, what="a rates database", known=known)
         try:
             self._create()
         except BaseException:
             self._db.close()
             raise
         self.thresholds = ThresholdTable(self._db)
+        self._identity = identity(path)
 
     def _create(self) -> None:
         prepare(self._db, tables=TABLES, schema=SCHEMA, application=APPLICATION, what="a rates database")
@@ -85,6 +95,10 @@ class RateStore:
         """Close the file."""
         self._db.close()
 
+    def gone(self) -> bool:
+        """Whether the file was removed or replaced: the next start then uses another one."""
+        return identity(self.path) != self._identity
+
     def _one(self, query: str, *values: object) -> int | None:
         row = self._db.execute(query, values).fetchone()
         return None if row is None else row[0]
@@ -107,9 +121,9 @@ class RateStore:
             raise ValueError(f"its interval is from {start} to {until}")
         if until - start > WIDEST:
             raise ValueError(f"its interval is {until - start:.0f} s wide, more than {WIDEST:.0f}")
-        bin_ = bin_start(start + _SLACK, self.width, self.tz)
+        bin_ = bin_start(start + SLACK, self.width, self.tz)
         after = next_start(bin_, self.width, self.tz)
-        if counts and until > after + _SLACK:
+        if counts and until > after + SLACK:
             raise ValueError(f"its interval goes beyond the end of its bin of {self.width} s")
         open_ = self.open
         with transaction(self._db):
@@ -144,26 +158,6 @@ class RateStore:
     def _oldest(self, open_: int) -> int:
         return open_ - self._bins * self.width
 
-    def _covered(self, node: str, start: int, end: int) -> float:
-        """How many seconds of [start, end) a node has reported on."""
-        rows = self._db.execute(
-            "SELECT max(start, ?), min(until, ?) FROM reports "
-            "WHERE node = ? AND start < ? AND until > ? ORDER BY start",
-            (start, end, node, end, start),
-        )
-        seconds, reached = 0.0, float(start)
-        for begin, until in rows:
-            seconds += max(0.0, until - max(begin, reached))
-            reached = max(reached, until)
-        return seconds
-
-    def _nodes(self, start: int, end: int) -> list[tuple[str, float, float]]:
-        """Node, since, reached: of those that are to watch a bin."""
-        return self._db.execute(
-            "SELECT node, since, reached FROM nodes WHERE reached > ? AND since < ? ORDER BY node",
-            (start - self.closing.memory, end),
-        ).fetchall()
-
     # Closing.
 
     def due(self, now: float) -> int | None:
@@ -172,12 +166,12 @@ class RateStore:
         if start is None:
             return None
         end = next_start(start, self.width, self.tz)
-        if now < end - _SLACK:
+        if now < end - SLACK:
             return None
         if now >= end + self.closing.grace:
             return start
-        nodes = self._nodes(start, end)
-        whole = all(self._covered(node, start, end) > end - max(start, since) - 1.0 for node, since, _ in nodes)
+        nodes = watching(self._db, start, end, self.closing.memory)
+        whole = all(covered(self._db, node, start, end) > end - max(start, since) - 1.0 for node, since, _ in nodes)
         return start if nodes and whole else None
 
     def close_bin(self, now: float) -> Closed:
@@ -203,24 +197,7 @@ class RateStore:
         return Closed(start, known, missed, watching and not known)
 
     def _mark(self, start: int) -> tuple[str, ...]:
-        """Record whether a bin is known; returns the nodes that watched too little of it."""
-        end = next_start(start, self.width, self.tz)
-        # A node that joined within the bin is not expected before: the others saw what there was to see.
-        nodes = [node for node, since, _ in self._nodes(start, end) if since <= start + _SLACK]
-        enough = self.closing.coverage * (end - start)
-        missed = tuple(node for node in nodes if self._covered(node, start, end) < enough)
-        if not nodes:
-            # No node has watched from the beginning: one that came shortly after will do.
-            newcomers = [node for node, _, _ in self._nodes(start, end)]
-            missed = tuple(node for node in newcomers if self._covered(node, start, end) < enough)
-            nodes = newcomers
-        total = self._one("SELECT total FROM bins WHERE start = ?", start) or 0
-        known = bool(nodes) and not missed and (total > 0 or self.closing.absent == "zero")
-        self._db.execute(
-            "INSERT INTO bins (start, known) VALUES (?, ?) ON CONFLICT (start) DO UPDATE SET known = excluded.known",
-            (start, known),
-        )
-        return missed
+        return mark(self._db, start, next_start(start, self.width, self.tz), self.closing)
 
     # Reading.
 
@@ -280,6 +257,11 @@ class RateStore:
                 self._mark_uncounted(taken, counted_since)
                 self._db.execute("UPDATE counted SET since = min(since, ?)", (taken[0],))
         return len(taken)
+
+    def resume(self, open_: int) -> None:
+        """In a file without reports: go on with this bin, as after one that was watched."""
+        with transaction(self._db):
+            self._db.execute("UPDATE state SET open = ?, watching = 1 WHERE open IS NULL", (open_,))
 
     def _mark_uncounted(self, taken: Sequence[int], counted_since: Sequence[tuple[str, int, int]]) -> None:
         """Mark the ports that nodes did not count yet in bins, from the first taken one on, that were not taken.

@@ -31,7 +31,11 @@ class ThresholdTable:
         return self._followed[1]
 
     def keep(self, model_id: str, targets: Sequence[Port], now: Thresholds) -> None:
-        """Keep the thresholds for the next bin; those of other models are forgotten."""
+        """Keep the thresholds for the next bin; those of other models are forgotten.
+
+        They are in force whether or not they can be written; the next bin writes all of them again.
+        """
+        self._followed = (model_id, now)
         columns = zip(targets, now.e.tolist(), now.w.tolist(), now.usual.tolist(), strict=True)
         with transaction(self._db):
             self._db.execute("DELETE FROM thresholds WHERE model != ?", (model_id,))
@@ -39,4 +43,7 @@ class ThresholdTable:
                 "INSERT OR REPLACE INTO thresholds VALUES (?, ?, ?, ?, ?, ?)",
                 [(model_id, port.proto, port.number, e, w, usual) for port, e, w, usual in columns],
             )
-        self._followed = (model_id, now)
+
+    def carry(self, before: ThresholdTable) -> None:
+        """Go on with the thresholds of another file; the next `keep` writes them."""
+        self._followed = self._followed or before._followed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from portkin.blocking.backends.nftables import Nftables
@@ -18,6 +20,19 @@ def impatient():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("portkin.sqlite.BUSY", 0.01)
         yield
+
+
+@pytest.fixture
+def small_disk(request, root, tmp_path):
+    """A file system of 512 KB, or of the size that is the fixture's parameter."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    size = getattr(request, "param", "512k")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("tmpfs cannot be mounted")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture

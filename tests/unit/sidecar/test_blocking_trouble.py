@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-from contextlib import contextmanager
 from ipaddress import ip_address
 
 import pytest
@@ -20,6 +18,7 @@ from portkin.blocking.limits import Limits
 from portkin.blocking.stats import BlockingStats
 from portkin.errors import StorageError
 from portkin.net.ports import Port
+from support.disks import filled
 from support.enforcing import Bench, Clock, block, nets, unblock
 from support.simulated_backend import OTHER, SRC, key, unwritable
 
@@ -37,32 +36,6 @@ def started(folder, backend=None, limits=None, **more) -> Bench:
 @pytest.fixture
 def bench(tmp_path):
     return started(tmp_path, limits=GRACE)
-
-
-@pytest.fixture
-def small_disk(root, tmp_path):
-    """A file system of 512 KB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("tmpfs cannot be mounted")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@contextmanager
-def filled(folder, but=0):
-    """Meanwhile there is no room on the disk, but for so many bytes."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as opened:
-        try:
-            while True:
-                opened.write(bytes(4096))
-        except OSError:
-            opened.truncate(opened.tell() - but)
-    yield
-    ballast.unlink()
 
 
 def test_nobody_else_can_read_or_lock_the_files(tmp_path):
