@@ -13,6 +13,7 @@ from portkin_training.replay.frontier import by_number
 from portkin_training.replay.oracle import credits, hindsight
 from portkin_training.tables.next_port import chances
 from portkin_training.tables.next_port.counts import learn, outcomes
+from portkin_training.tables.next_port.likelihood import Problem, most_likely
 from portkin_training.tables.next_port.ranking import rank
 
 SECOND = 1_000_000
@@ -219,3 +220,23 @@ def test_weights_of_thinned_pairs_are_those_of_all():
     part = chances.fit(phi[some], of_them, trials[some] * stands_for)
     assert np.abs(whole - part).max() < 0.15
     assert (pairs is chances.thinned(pairs, reached)[0]) and chances.thinned(pairs, reached)[2].all()
+
+
+def test_the_fit_is_the_maximum():
+    """At the fitted weights the log posterior, written out, has no slope; compiled it is the same number."""
+    rng = np.random.default_rng(4)
+    z = np.column_stack([np.ones(12_000), rng.normal(size=(12_000, 3))])
+    out_of = rng.integers(1, 9, len(z)) / 2
+    reached = rng.binomial(out_of.astype(int), 1 / (1 + np.exp(2 - z[:, 1] - 0.5 * z[:, 3]))).astype(float)
+    prior, strength = np.array([0.0, 1.0, -1.0, 0.5]), 3.0
+
+    found = most_likely(Problem(z, reached, out_of, prior, strength))
+
+    odds = z @ found
+    slope = z.T @ (reached - out_of / (1 + np.exp(-odds))) - strength * (found - prior)
+    # The curvature is some thousands: a slope of 1e-5 is a weight within 1e-8.
+    assert np.zeros(4) == pytest.approx(slope, abs=1e-5)
+    worth = reached @ odds - out_of @ np.logaddexp(0, odds) - strength / 2 * ((found - prior) ** 2).sum()
+    assert worth == pytest.approx(Problem(z, reached, out_of, prior, strength).at(found)[0], rel=1e-12)
+    step = np.eye(4)[2] * 1e-3
+    assert all(worth > Problem(z, reached, out_of, prior, strength).at(found + s * step)[0] for s in (1, -1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -11,17 +11,22 @@ from typing import NamedTuple
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from portkin.net.ports import PORTS
+from portkin.timeseries.bins import DAY
 from portkin_training.core.groups import By, Grouper
 from portkin_training.core.port_codes import CODES, codes_of
 from portkin_training.core.probes import SCHEMA
+from portkin_training.core.time_bins import bin_number
 
 Ints = NDArray[np.int64]
 
 APART = 30 * 86_400_000_000
 """Microseconds without a probe that part one recording from the next."""
+AT_ONCE = 2_000_000
+"""Probes of which the sources are taken at once: about a third of a gigabyte of memory."""
 
 
 class Steps(NamedTuple):
@@ -65,6 +70,20 @@ class History:
             first[np.searchsorted(self.ts, start) : np.searchsorted(self.ts, end)] = True
         return self[first], self[~first]
 
+    def by_group(self) -> History:
+        """The same probes, those of a group together, in order of time."""
+        if (self.group[1:] >= self.group[:-1]).all():
+            return self
+        order = np.argsort(self.group, kind="stable")
+        return History(self.ts[order], self.group[order], self.code[order])
+
+    def inside(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+        """Which probes lie in the spans [start, end), microseconds since 1970: bool (n,)."""
+        found = np.zeros(len(self), bool)
+        for start, end in spans:
+            found |= (self.ts >= start) & (self.ts < end)
+        return found
+
     def visits(self) -> tuple[Ints, Ints]:
         """Each (group, code) that occurs, once: two int64 (v,), by group and code."""
         both = np.unique(self.group * CODES + self.code)
@@ -73,8 +92,8 @@ class History:
     def steps(self, *, new: bool = False) -> Steps:
         """Successive probes of one group that go to another port of the same protocol; with `new`, those alone
         that reach a port the group has not probed before."""
-        order = np.argsort(self.group, kind="stable")
-        group, code, ts = self.group[order], self.code[order], self.ts[order]
+        grouped = self.by_group()
+        group, code, ts = grouped.group, grouped.code, grouped.ts
         wanted = (group[1:] == group[:-1]) & (code[1:] != code[:-1]) & (code[1:] // PORTS == code[:-1] // PORTS)
         if new:
             first = np.zeros(len(code), bool)
@@ -86,21 +105,82 @@ class History:
 
 def read_history(probes: ir.Table, *, by: By = "source") -> History:
     """The history of a probes dataset, in the order of (ts, seq)."""
-    columns = ("ts", "src_hi", "src_lo", "dst_hi", "dst_lo", "dport", "proto")
-    found = probes.order_by("ts", "seq").select(*columns).to_pyarrow()
-    column = {name: found[name].to_numpy() for name in found.column_names if name != "ts"}
-    ts = found["ts"].cast(SCHEMA.field("ts").type).cast("int64").to_numpy()
-    src = np.column_stack((column["src_hi"], column["src_lo"]))
-    dst = np.column_stack((column["dst_hi"], column["dst_lo"]))
-    group = Grouper(by).number(src, dst)
-    return History(ts, group, codes_of(column["dport"], column["proto"]).astype(np.int64))
+    ends = ("src_hi", "src_lo") if by == "source" else ("src_hi", "src_lo", "dst_hi", "dst_lo")
+    found = probes.order_by("ts", "seq").select("ts", *ends, "dport", "proto").to_pyarrow()
+    halves = [found[name].to_numpy() for name in ends]
+    src = np.column_stack(halves[:2])
+    group = Grouper(by).number(src, np.column_stack(halves[2:]) if halves[2:] else src)
+    return History(stamps(found["ts"]), group, _codes(found))
+
+
+def stamps(column: pa.ChunkedArray) -> Ints:
+    """Times of a query's answer as microseconds since 1970, int64 (n,)."""
+    found: Ints = column.cast(SCHEMA.field("ts").type).cast("int64").to_numpy()
+    return found
+
+
+def _codes(found: pa.Table) -> Ints:
+    return codes_of(found["dport"].to_numpy(), found["proto"].to_numpy()).astype(np.int64)
+
+
+def histories_by_source(probes: ir.Table, *, at_once: int = AT_ONCE) -> Iterator[History]:
+    """The history of a probes dataset, grouped by source, some whole sources at a time: about `at_once` probes, so
+    that memory does not grow with the dataset. A group is numbered within its part."""
+    parts = -(-probes.count().to_pyarrow().as_py() // at_once)
+    for part in range(parts):
+        its = probes.filter(_portion(probes, parts) == part) if parts > 1 else probes
+        found = its.order_by("src_hi", "src_lo", "ts", "seq").select("ts", "src_hi", "src_lo", "dport", "proto")
+        table = found.to_pyarrow()
+        high, low = table["src_hi"].to_numpy(), table["src_lo"].to_numpy()
+        other = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        group = np.concatenate([[0], np.cumsum(other)])[: len(table)]
+        yield History(stamps(table["ts"]), group.astype(np.int64), _codes(table))
+
+
+def of_every_source(probes: ir.Table, every: int) -> ir.Table:
+    """The probes of one in `every` sources, the same ones each time."""
+    return probes.filter(_portion(probes, every) == 0) if every > 1 else probes
+
+
+def _portion(probes: ir.Table, parts: int) -> ir.IntegerValue:
+    # Engines differ in the sign of a remainder. Scanners are alike in the high bits of their addresses.
+    return (probes.src_lo % parts + parts) % parts
+
+
+def spans_of(probes: ir.Table, share: float) -> list[tuple[int, int]]:
+    """`History.spans` of a probes dataset, of which no more than a day's times lie in memory."""
+    day = bin_number(probes, DAY)
+    days = probes.group_by(day=day).agg(n=probes.count(), first=probes.ts.min(), last=probes.ts.max())
+    found = days.order_by("day").to_pyarrow()
+    number, count = (found[name].to_numpy() for name in ("day", "n"))
+    first, last = (stamps(found[name]) for name in ("first", "last"))
+    if not len(number):
+        return []
+    starts = np.concatenate([[0], np.flatnonzero(first[1:] - last[:-1] >= APART) + 1, [len(number)]]).tolist()
+    spans = []
+    for start, end in pairwise(starts):
+        upto = np.cumsum(count[start:end])
+        cut = min(int(int(upto[-1]) * share), int(upto[-1]) - 1)
+        at = int(np.searchsorted(upto, cut, side="right"))
+        times = stamps(probes.filter(day == int(number[start + at])).select("ts").to_pyarrow()["ts"])
+        place = cut - int(upto[at] - count[start + at])
+        spans.append((int(first[start]), int(np.partition(times, place)[place])))
+    return spans
 
 
 def within(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
     """The probes of these spans [start, end), microseconds since 1970."""
-    if not spans:
-        return probes.limit(0)
+    return probes.filter(_inside(probes, spans)) if spans else probes.limit(0)
+
+
+def outside(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.Table:
+    """The probes of none of these spans [start, end), microseconds since 1970."""
+    return probes.filter(~_inside(probes, spans)) if spans else probes
+
+
+def _inside(probes: ir.Table, spans: Sequence[tuple[int, int]]) -> ir.BooleanValue:
     stamp = [
         [ibis.literal(datetime.fromtimestamp(end / 1e6, UTC), type=probes.ts.type()) for end in span] for span in spans
     ]
-    return probes.filter(ibis.or_(*((probes.ts >= start) & (probes.ts < end) for start, end in stamp)))
+    found: ir.BooleanValue = ibis.or_(*((probes.ts >= start) & (probes.ts < end) for start, end in stamp))
+    return found

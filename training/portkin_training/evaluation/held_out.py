@@ -14,7 +14,7 @@ from portkin.bundles.table import Rows
 from portkin.bundles.table_format import DEFAULT_K
 from portkin.net.ports import Proto
 from portkin_training.core.groups import By
-from portkin_training.core.history import History, read_history, within
+from portkin_training.core.history import History, of_every_source, read_history, within
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import ReplayCounts, Sweep, replay
@@ -44,6 +44,8 @@ KS, WINDOW = (3, 10), 20_000.0
 """For which K, and for how many seconds of blocking, a table carries its figures."""
 
 SWEEP = Sweep((0, *KS), (WINDOW,), (KS[0], WINDOW))
+MOST_TRIED = 3_000_000
+"""Probes on which a table is tried: all methods, baselines and the oracle hold them in memory."""
 ALLOWED = 0.89
 """The share of the paper's blocks that the default cut-off may issue: what K = 3 issued before tables had chances."""
 
@@ -91,13 +93,20 @@ def held_out(
     tested = later if by == "source" else read_history(wanted, by=by).divided(share)[1]
     training = within(wanted, history.spans(share))
     events = replace(darknet_events(tested), unit=units_of(tested.ts, tested.group, over))
-    ways: dict[str, Way] = {name: partial(METHODS[name], training, options) for name in methods}
+    ways: dict[str, Way] = {
+        name: partial(METHODS[name], training, options, **asked_of(name, tested)) for name in methods
+    }
     ways |= {name: partial(BASELINES[name], earlier) for name in BASELINES}
     return tried(tested, events, ways, sweep, k=k, min_chance=min_chance, watch=watch)
 
 
 Way = Callable[[int], Matrix | Mapping[Proto, ProtocolRows]]
 """Learns the so many nearest ports of every port: a baseline's matrix, or the rows of a method."""
+
+
+def asked_of(method: str, tested: History) -> dict[str, Any]:
+    """How a method is asked for the rows alone that a replay of the tested history looks at."""
+    return {"ports": np.unique(tested.code)} if method in WITH_CHANCES else {}
 
 
 def tried(
@@ -180,12 +189,23 @@ def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float =
 
 
 def held_out_figures(
-    probes: ir.Table, method: str, options: ScanOptions, k: int, usefulness: float | None = None
+    probes: ir.Table,
+    method: str,
+    options: ScanOptions,
+    k: int,
+    usefulness: float | None = None,
+    *,
+    most: int = MOST_TRIED,
 ) -> dict[str, Any]:
     """What the manifest of a table of `k` neighbors by `method` says of held-out probes: this method first, then the
-    others; where it has chances, the cut-off that `cutoff_for_manifest` chooses as well, under ``cutoff``."""
+    others; where it has chances, the cut-off that `cutoff_for_manifest` chooses as well, under ``cutoff``.
+
+    Of more than `most` probes some sources take part, as many as come to that; ``sources`` says one in how many.
+    """
     methods = (method, *(name for name in METHODS if name != method))
-    return everything_for_manifest(held_out(probes, methods, options, SWEEP, k=k), usefulness)
+    every = max(1, -(-probes.count().to_pyarrow().as_py() // most))
+    found = held_out(of_every_source(probes, every), methods, options, SWEEP, k=k)
+    return everything_for_manifest(found, usefulness) | ({"sources": f"1 of {every}"} if every > 1 else {})
 
 
 def everything_for_manifest(found: HeldOut, usefulness: float | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from portkin_training.evaluation.held_out import SWEEP, TRAINING, Way, everything_for_manifest, tried
+from portkin_training.evaluation.held_out import SWEEP, TRAINING, Way, asked_of, everything_for_manifest, tried
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.events import darknet_events
 from portkin_training.tables.daily.counts import Day
@@ -29,7 +29,7 @@ def held_out_days_figures(
     methods = (method, *(name for name in METHODS if name != method))
 
     def learn(name: str, long: int) -> Any:
-        return METHODS[name](earlier, options, long, half_life)
+        return METHODS[name](earlier, options, long, half_life, **asked_of(name, tested))
 
     ways: dict[str, Way] = {name: partial(learn, name) for name in methods}
     ways["Euclidean"] = partial(euclidean, tested[:0])

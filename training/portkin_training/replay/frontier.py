@@ -68,9 +68,11 @@ def by_chance(
     chosen so that the blocks grow evenly.
     """
     found = []
+    asked = np.unique(events.code)  # the other rows are never looked at
+    cut = np.full_like(matrix, -1)
     for cutoff in sorted(usual_cutoffs(events, matrix, chances) if cutoffs is None else cutoffs, reverse=True):
-        cut = cut_matrix(matrix, chances, cutoff)
-        longest = int(np.max(np.flatnonzero((cut >= 0).any(axis=0)), initial=-1)) + 1  # the rest would cost time alone
+        cut[asked] = cut_matrix(matrix[asked], chances[asked], cutoff)
+        longest = int(np.max(np.flatnonzero((cut[asked] >= 0).any(axis=0)), initial=-1)) + 1  # the rest would cost time
         (point,) = by_number(events, cut, window, (longest,))
         found.append(Point(matrix.shape[1], cutoff, point.blocks, point.recall, point.usefulness))
     return found

@@ -33,6 +33,7 @@ from portkin.net.ports import PROTOS, Proto
 from portkin.timeseries.bins import DAY
 from portkin_training.core.protocols import PROTO_NAMES, PROTO_NUMBERS
 from portkin_training.core.time_bins import bin_number
+from portkin_training.tables.sums import Sum
 
 SCAN = ("proto", "day", "src_hi", "src_lo", "dst_hi", "dst_lo")
 """The columns that name one scan."""
@@ -44,8 +45,6 @@ DAY_COUNTS = {
 """The columns of `day_counts`."""
 ADDITIVE = ("probes", "probes_kept", "scans", "scans_kept", "transitions")
 """The counts of days that add up."""
-_PENDING = 8_000_000
-"""Keys that wait to be added."""
 
 
 @dataclass(frozen=True)
@@ -231,27 +230,6 @@ def added(days: Iterable[tuple[Scans, float]], protos: tuple[Proto, ...], *, who
         )
     counts = {proto: ScanCounts(**seen[proto], edges=len(transitions[proto].count)) for proto in protos}
     return Scans(transitions, counts)
-
-
-class Sum:
-    """Adds values up by key; in the order they come, so that the sum is the same to the last bit every time."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-
-    def add(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> None:
-        """Add the value of each key, (m,) both."""
-        self._parts.append((keys, values))
-        if sum(len(part) for part, _ in self._parts) > _PENDING:
-            self._parts = [self.total()]
-
-    def total(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The keys in order, int64 (m,), and the sum of each, float64 (m,)."""
-        if not self._parts:
-            return np.empty(0, np.int64), np.empty(0)
-        keys, at = np.unique(np.concatenate([keys for keys, _ in self._parts]), return_inverse=True)
-        values = np.concatenate([values for _, values in self._parts])
-        return keys, np.bincount(at, values, minlength=len(keys)).astype(np.float64, copy=False)
 
 
 def count_scans(probes: ir.Table, options: ScanOptions, *, at_once: int = AT_ONCE) -> Scans:

@@ -6,20 +6,20 @@ With a half-life, a day that is older by that much counts half; after `FORGOTTEN
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from portkin.net.ports import Proto
 from portkin_training.core.history import History
-from portkin_training.core.port_codes import CODES
 from portkin_training.tables.daily.counts import Day
 from portkin_training.tables.next_port.chances import EARLIER
-from portkin_training.tables.next_port.counts import KeyedCounts, Outcomes, PortCounts, statistics_of
+from portkin_training.tables.next_port.counts import PortCounts, PortCountsSum, statistics_of, summed_outcomes
 from portkin_training.tables.next_port.method import Learnt, learn_from, rows_of
 from portkin_training.tables.protocol_rows import ProtocolRows
-from portkin_training.tables.scans import ScanOptions, Scans, Sum, added
+from portkin_training.tables.scans import ScanOptions, Scans, added
 from portkin_training.tables.shortest_path.graph import quartiles
 from portkin_training.tables.shortest_path.method import shortest_path_rows
 
@@ -66,14 +66,18 @@ def shortest_path(days: Sequence[Day], options: ScanOptions, k: int, half_life: 
     return built
 
 
-def next_port(days: Sequence[Day], options: ScanOptions, k: int, half_life: float) -> dict[Proto, ProtocolRows]:
-    """As `next_port.method.next_port`, from days: weights and calibration are learnt on the latest days."""
+def next_port(
+    days: Sequence[Day], options: ScanOptions, k: int, half_life: float, *, ports: NDArray[np.int64] | None = None
+) -> dict[Proto, ProtocolRows]:
+    """As `next_port.method.next_port`, of the same codes `ports` int64 (n,), from days: weights and calibration are
+    learnt on the latest days."""
     probes = np.sum([(0, 0), *(day.next_port().probes for day, _ in weighted_days(days, half_life))], axis=0)
     learnt = learn_of_days(days, half_life)
-    return rows_of(statistics_of(summed_counts(days, half_life)), learnt, options, k, probes.tolist())
+    known = statistics_of(summed_counts(days, half_life))
+    return rows_of(known, learnt, options, k, probes.tolist(), ports=ports)
 
 
-METHODS = {"shortest-path": shortest_path, "kin": next_port}
+METHODS: dict[str, Callable[..., dict[Proto, ProtocolRows]]] = {"shortest-path": shortest_path, "kin": next_port}
 
 
 def divided(days: Sequence[Day], share: float) -> tuple[Sequence[Day], Sequence[Day]]:
@@ -86,10 +90,12 @@ def divided(days: Sequence[Day], share: float) -> tuple[Sequence[Day], Sequence[
 def learn_of_days(days: Sequence[Day], half_life: float) -> Learnt:
     """The weights by which the earlier days predict the later ones, and the calibration on these."""
     earlier, later = divided(days, EARLIER)
+    cases = joined_samples(later if earlier else ())
     return learn_from(
         statistics_of(summed_counts(earlier, half_life)),
         summed_outcomes(day.next_port().outcomes for day in (later if earlier else ())),
-        joined_samples(later if earlier else ()),
+        np.unique(cases.code),
+        [cases],
     )
 
 
@@ -109,23 +115,7 @@ def joined_samples(days: Iterable[Day]) -> History:
 
 def summed_counts(days: Sequence[Day], half_life: float) -> PortCounts:
     """The port counts of days, each times its weight, from the first to the last."""
-    visits, onward, draws, sources = (np.zeros(size) for size in (CODES, CODES, CODES, 2))
-    pairs, paces = Sum(), Sum()
+    total = PortCountsSum()
     for day, weight in weighted_days(days, half_life):
-        one = day.next_port().ports
-        visits += one.visits * weight
-        onward += one.onward * weight
-        draws += one.draws * weight
-        sources += one.sources * weight
-        pairs.add(one.pairs.keys, one.pairs.values * weight)
-        paces.add(one.paces.keys, one.paces.values * weight)
-    return PortCounts(visits, onward, draws, KeyedCounts(*pairs.total()), KeyedCounts(*paces.total()), sources)
-
-
-def summed_outcomes(parts: Iterable[Outcomes]) -> Outcomes:
-    """The outcomes of days together."""
-    trials, successes = np.zeros(CODES), Sum()
-    for part in parts:
-        trials += part.trials
-        successes.add(part.successes.keys, part.successes.values)
-    return Outcomes(trials, KeyedCounts(*successes.total()))
+        total.add(day.next_port().ports, weight)
+    return total.total()

@@ -9,6 +9,7 @@ probes: one sweep over thousands of ports would else be most of what is seen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from numba import njit
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
 from portkin_training.tables.next_port.counts import HORIZON, Floats, Ints
+from portkin_training.tables.next_port.walk import GRAIN
 
 EVIDENCE = 40.0
 """Sources that came true behind every step of the regression: with so many, a share is known to within a third (two
@@ -39,14 +41,24 @@ class Cases:
     def of(cls, history: History, ports: Ints, codes: Ints, horizon: float = HORIZON) -> Cases:
         """Of a history grouped by source, each source weighing one in all; `ports` int64 (n,) ascending,
         `codes` int64 (n, k), -1 where there is no entry."""
-        order = np.argsort(history.group, kind="stable")
+        grouped = history.by_group()
         row_of = np.full(CODES, -1, np.int64)
         row_of[ports] = np.arange(len(ports))
         trials, successes = np.zeros(codes.shape), np.zeros(codes.shape)
         _count_cases(
-            history.ts[order], history.group[order], history.code[order], row_of, codes, round(horizon * 1e6),
+            grouped.ts, grouped.group, grouped.code, row_of, codes, round(horizon * 1e6),
             trials, successes,
         )  # fmt: skip
+        return cls(trials, successes)
+
+    @classmethod
+    def of_all(cls, histories: Iterable[History], ports: Ints, codes: Ints) -> Cases:
+        """As `of`, of histories that have no source in common; see `of` for the shapes."""
+        trials, successes = np.zeros(codes.shape), np.zeros(codes.shape)
+        for history in histories:
+            found = cls.of(history, ports, codes)
+            trials += found.trials
+            successes += found.successes
         return cls(trials, successes)
 
 
@@ -65,6 +77,7 @@ def _count_cases(ts, group, code, row_of, codes, horizon, trials, successes):  #
                 whose[c], first[c], visited[n] = run, row, c
                 n += 1
             row += 1
+        weight = np.round(1 / n / GRAIN) * GRAIN
         for i in range(n):
             p = visited[i]
             at = row_of[p]
@@ -74,9 +87,9 @@ def _count_cases(ts, group, code, row_of, codes, horizon, trials, successes):  #
                 q = codes[at, j]
                 if q < 0 or (whose[q] == run and first[q] < first[p]):
                     continue
-                trials[at, j] += 1 / n
+                trials[at, j] += weight
                 if whose[q] == run and ts[first[q]] - ts[first[p]] < horizon:
-                    successes[at, j] += 1 / n
+                    successes[at, j] += weight
         begin, run = row, run + 1
 
 

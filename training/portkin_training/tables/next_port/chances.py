@@ -27,7 +27,6 @@ import numpy as np
 from portkin.net.ports import PORTS
 from portkin_training.core.port_codes import CODES
 from portkin_training.tables.next_port.counts import (
-    STEP_SPAN,
     ZONE,
     Floats,
     Ints,
@@ -35,6 +34,8 @@ from portkin_training.tables.next_port.counts import (
     Outcomes,
     PortStatistics,
 )
+from portkin_training.tables.next_port.likelihood import Problem, most_likely
+from portkin_training.tables.next_port.walk import STEP_SPAN
 
 EARLIER = 0.75
 """The share of the probes that is counted while the weights are learnt from the rest."""
@@ -111,11 +112,11 @@ PRIOR[[0, 1, 2, 3, 5]] = (1.0, 1.0, -1.0, 0.5, 0.3)
 FEATURES = len(PRIOR)
 
 
-def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, rounds: int = 50) -> Floats:
+def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0) -> Floats:
     """The weights w, (f,), that make `reached` (m,) successes out of `out_of` (m,) trials most likely.
 
-    Newton's method on the binomial log-likelihood of logit P = phi . w, with a Gaussian prior around `PRIOR` of
-    `strength` on the standardised features. Counts may be fractional.
+    The maximum of the binomial log-likelihood of logit P = phi . w, with a Gaussian prior around `PRIOR` of `strength`
+    on the standardised features. Counts may be fractional.
     """
     scale = np.maximum(phi.std(axis=0), 0.5)  # rare features are held as tightly as common ones
     scale[0] = 1.0
@@ -124,29 +125,7 @@ def fit(phi: Floats, reached: Floats, out_of: Floats, *, strength: float = 1.0, 
     z = (phi - centre) / scale
     prior = PRIOR * scale
     prior[0] = PRIOR @ np.where(np.arange(FEATURES) == 0, 1.0, centre)
-    weights = prior.copy()
-    ridge = np.eye(FEATURES) * strength
-
-    def worth(w: Floats) -> float:
-        """The log posterior, which is concave."""
-        odds = z @ w
-        return float(reached @ odds - out_of @ np.logaddexp(0, odds) - 0.5 * (w - prior) @ ridge @ (w - prior))
-
-    best = worth(weights)
-    for _ in range(rounds):
-        chance = 1 / (1 + np.exp(-np.clip(z @ weights, -30, 30)))
-        slope = z.T @ (reached - out_of * chance) - ridge @ (weights - prior)
-        curve = (z * (out_of * chance * (1 - chance))[:, None]).T @ z + ridge
-        change = np.linalg.solve(curve, slope)
-        # A full step may overshoot where nearly everything is predicted: halve it until it gains.
-        length = 1.0
-        while (gained := worth(weights + length * change)) < best and length > 1e-6:
-            length /= 2
-        if gained < best:  # by less than the sum is exact
-            break
-        weights, best = weights + length * change, gained
-        if np.abs(change).max() < 1e-7:
-            break
+    weights = most_likely(Problem(z, reached, out_of, prior, strength))
     raw: Floats = weights / scale
     raw[0] = weights[0] - (raw[1:] * centre[1:]).sum()
     return np.round(raw, DIGITS)

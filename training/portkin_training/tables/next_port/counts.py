@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from portkin.net.ports import PORTS
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
+from portkin_training.tables.next_port.walk import STEP_SPAN, walked
+from portkin_training.tables.sums import Sum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -18,8 +21,6 @@ HORIZON = 20_000.0
 """Seconds within which the next new port must come: the block time paper 1 finds best (VI-B)."""
 ZONE = 64
 """Ports in a zone: what is near p is in its zone or a neighboring one."""
-STEP_SPAN = 4 * CODES
-"""More than any difference of codes: packs (zone, step) into one number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +44,9 @@ class KeyedCounts:
     @classmethod
     def of(cls, keys: Ints, *, out_of: float = 1.0) -> KeyedCounts:
         """How often each of the keys int64 (n,) occurs, divided by `out_of`."""
-        found, count = np.unique(keys, return_counts=True)
-        return cls(found, count / max(out_of, 1.0))
+        ordered = np.sort(keys)
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
+        return cls(ordered[starts], np.diff(starts, append=len(ordered)) / max(out_of, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,20 +61,33 @@ class PortCounts:
     sources: Floats  # (2,) sources of each protocol
 
 
+class PortCountsSum:
+    """Adds port counts up, each times its weight, in the order they come."""
+
+    def __init__(self) -> None:
+        self._visits, self._onward, self._draws, self._sources = (np.zeros(size) for size in (CODES, CODES, CODES, 2))
+        self._pairs, self._paces = Sum(), Sum()
+
+    def add(self, one: PortCounts, weight: float = 1.0) -> None:
+        """Add some."""
+        self._visits += one.visits * weight
+        self._onward += one.onward * weight
+        self._draws += one.draws * weight
+        self._sources += one.sources * weight
+        self._pairs.add(one.pairs.keys, one.pairs.values * weight)
+        self._paces.add(one.paces.keys, one.paces.values * weight)
+
+    def total(self) -> PortCounts:
+        """The sum."""
+        pairs, paces = KeyedCounts(*self._pairs.total()), KeyedCounts(*self._paces.total())
+        return PortCounts(self._visits, self._onward, self._draws, pairs, paces, self._sources)
+
+
 def count_ports(history: History, horizon: float = HORIZON) -> PortCounts:
-    """Count a history grouped by source."""
-    group, code = history.visits()
-    steps = history.steps(new=True)
-    soon = steps.gap < horizon * 1e6
-    source, before, after = steps.group[soon], steps.before[soon], steps.after[soon]
-    walked = np.unique((source * 2 + before // PORTS) * STEP_SPAN + (after - before) + CODES)
+    """Count a history of probes by sources."""
+    walk = walked(history, horizon)
     return PortCounts(
-        visits=np.bincount(code, minlength=CODES).astype(float),
-        onward=np.bincount(np.unique(source * CODES + before) % CODES, minlength=CODES).astype(float),
-        draws=np.bincount(after, minlength=CODES).astype(float),
-        pairs=KeyedCounts.of(before * CODES + after),
-        paces=KeyedCounts.of(walked % (2 * STEP_SPAN)),
-        sources=np.array([len(np.unique(group[code // PORTS == proto])) for proto in (0, 1)], float),
+        walk.visits, walk.onward, walk.draws, KeyedCounts.of(walk.pairs), KeyedCounts.of(walk.paces), walk.sources
     )
 
 
@@ -117,17 +132,20 @@ class Outcomes:
 
 
 def outcomes(history: History, horizon: float = HORIZON) -> Outcomes:
-    """What came after ports in a history grouped by source."""
-    group, code = history.visits()
-    steps = history.steps(new=True)
-    soon = steps.gap < horizon * 1e6
-    busy = np.bincount(group, minlength=1)
-    key, at = np.unique(steps.before[soon] * CODES + steps.after[soon], return_inverse=True)
-    reached = np.bincount(at, busy[steps.group[soon]] ** -0.5, minlength=len(key))
-    return Outcomes(
-        trials=np.bincount(code, busy[group] ** -0.5, minlength=CODES).astype(np.float64, copy=False),
-        successes=KeyedCounts(key, reached.astype(np.float64, copy=False)),
-    )
+    """What came after ports in a history of probes by sources."""
+    walk = walked(history, horizon)
+    sum_ = Sum()
+    sum_.add(walk.pairs, walk.weights)
+    return Outcomes(walk.trials, KeyedCounts(*sum_.total()))
+
+
+def summed_outcomes(parts: Iterable[Outcomes]) -> Outcomes:
+    """The outcomes of many histories together."""
+    trials, successes = np.zeros(CODES), Sum()
+    for part in parts:
+        trials += part.trials
+        successes.add(part.successes.keys, part.successes.values)
+    return Outcomes(trials, KeyedCounts(*successes.total()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@ chance."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import ibis.expr.types as ir
 import numpy as np
@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 
 from portkin.bundles.table import Rows
 from portkin.net.ports import PORTS, PROTOS, Proto
-from portkin_training.core.history import History, read_history
+from portkin_training.core.history import AT_ONCE, History, histories_by_source, outside, spans_of
 from portkin_training.core.port_codes import CODES
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.tables.next_port.calibration import Calibration, Cases, calibrate
 from portkin_training.tables.next_port.chances import EARLIER, fit_weights
-from portkin_training.tables.next_port.counts import Outcomes, PortStatistics, learn, outcomes
+from portkin_training.tables.next_port.counts import (
+    Outcomes,
+    PortCountsSum,
+    PortStatistics,
+    count_ports,
+    outcomes,
+    statistics_of,
+    summed_outcomes,
+)
 from portkin_training.tables.next_port.ranking import Ranking, rank
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
@@ -29,42 +37,67 @@ Learnt = tuple[NDArray[np.float64], Calibration]
 """What a later part of the probes says of counts of the earlier part: weights, and what their odds come to."""
 
 
-def next_port(probes: ir.Table, options: ScanOptions, k: int) -> dict[Proto, ProtocolRows]:
-    """The k most likely next new ports of every port; distances are -log P, P the chance of `calibration`.
+def next_port(
+    probes: ir.Table, options: ScanOptions, k: int, *, ports: NDArray[np.int64] | None = None
+) -> dict[Proto, ProtocolRows]:
+    """The k most likely next new ports of every port, or of the codes `ports` int64 (n,) alone; distances are -log P, P
+    the chance of `calibration`.
 
     The scan filter of the options is the paper's and serves it alone; here sweeps and single probes are evidence
     too.
     """
-    history = read_history(probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos])))
-    earlier, later = history.divided(EARLIER)
-    learnt = learn_from(learn(earlier), outcomes(later), later)
-    probes_of = np.bincount(history.code // PORTS, minlength=2)
-    return rows_of(learn(history), learnt, options, k, probes_of.tolist())
+    wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
+    spans = spans_of(wanted, EARLIER)
+    whole, earlier, later = PortCountsSum(), PortCountsSum(), []
+    cases: list[History] = []
+    probes_of = np.zeros(2, np.int64)
+    for history in histories_by_source(wanted):
+        first = history.inside(spans)
+        rest = history[~first]
+        whole.add(count_ports(history))
+        earlier.add(count_ports(history[first]))
+        later.append(outcomes(rest))
+        probes_of += np.bincount(history.code // PORTS, minlength=2)
+        if sum(map(len, cases)) < AT_ONCE:
+            cases.append(rest)
+    after = summed_outcomes(later)
+    again = cases if len(cases) == len(later) else histories_by_source(outside(wanted, spans))
+    learnt = learn_from(statistics_of(earlier.total()), after, np.flatnonzero(after.trials), again)
+    return rows_of(statistics_of(whole.total()), learnt, options, k, probes_of.tolist(), ports=ports)
 
 
-def learn_from(known: PortStatistics, later: Outcomes, cases: History) -> Learnt:
+def learn_from(known: PortStatistics, later: Outcomes, ports: NDArray[np.int64], cases: Iterable[History]) -> Learnt:
     """The weights by which what is known predicts what came later, and the calibration of the chances that they give
-    on later `cases`."""
+    on later `cases`, by sources; `ports` int64 (n,) are those of the cases."""
     weights = fit_weights(known, later)
-    ranking = rank(known, weights, np.unique(cases.code), ROW)
-    return weights, calibrate(ranking.odds, Cases.of(cases, ranking.ports, ranking.codes))
+    ranking = rank(known, weights, ports, ROW)
+    return weights, calibrate(ranking.odds, Cases.of_all(cases, ranking.ports, ranking.codes))
 
 
 def rows_of(
-    known: PortStatistics, learnt: Learnt, options: ScanOptions, k: int, probes: Sequence[int]
+    known: PortStatistics,
+    learnt: Learnt,
+    options: ScanOptions,
+    k: int,
+    probes: Sequence[int],
+    *,
+    ports: NDArray[np.int64] | None = None,
 ) -> dict[Proto, ProtocolRows]:
-    """The rows that `next_port` makes of what it learnt; `probes` says of how many, TCP and UDP."""
+    """The rows that `next_port` makes of what it learnt, of the codes `ports` int64 (n,) or of all; `probes` says of
+    how many, TCP and UDP."""
     weights, calibration = learnt
     built = {}
-    for proto, ports in _ports(options, known.visits):
+    for proto, every in _ports(options, known.visits):
+        of = every[0] // PORTS
+        asked = every if ports is None else ports[ports // PORTS == of]
         counts = {
-            "probes": int(probes[ports[0] // PORTS]),
-            "visits": round(float(known.visits[ports].sum())),
-            "pairs": int(np.count_nonzero(known.pairs.keys // CODES // PORTS == ports[0] // PORTS)),
+            "probes": int(probes[of]),
+            "visits": round(float(known.visits[every].sum())),
+            "pairs": int(np.count_nonzero(known.pairs.keys // CODES // PORTS == of)),
             "weights": [round(float(weight), 6) for weight in weights],
             "calibration": calibration.points.round(4).tolist(),
         }
-        built[proto] = ProtocolRows(_bundle_rows(rank(known, weights, ports, k), calibration), counts)
+        built[proto] = ProtocolRows(_bundle_rows(rank(known, weights, asked, k), calibration), counts)
     return built
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from portkin.net.ports import PORTS
 from portkin_training.core.port_codes import CODES
 from portkin_training.tables.next_port.chances import DIGITS, FEATURES, FLOOR, POPULAR, STRIDES, SUCCESSORS
-from portkin_training.tables.next_port.counts import STEP_SPAN, ZONE, Floats, Ints, KeyedCounts, PortStatistics
+from portkin_training.tables.next_port.counts import ZONE, Floats, Ints, KeyedCounts, PortStatistics
+from portkin_training.tables.next_port.walk import STEP_SPAN
 
 
 @dataclass(frozen=True, eq=False)
