@@ -22,6 +22,7 @@ from portkin_rules.ruleset import (
     header,
     read_previous,
     refuse_foreign_sid_map,
+    rules_beside,
     with_revisions,
     write_rules,
     write_sid_msg_map,
@@ -51,7 +52,8 @@ def write_port_rules(
     today = datetime.now(UTC).date()
     sids = Sids(sid_base)
     before, messages = read_previous(output), output.parent / "sid-msg.map"
-    refuse_foreign_sid_map(messages, {*sids.all, *before})
+    neighbors = rules_beside(output)
+    refuse_foreign_sid_map(messages, {*sids.all, *before, *(rule.sid for rule in neighbors)})
     protected = select_ports(ports, table, plan.k)
     networks = read_networks(pass_list) if pass_list else ()
     rules, summary = with_revisions(
@@ -69,7 +71,7 @@ def write_port_rules(
             write_rules(trial, head, rules)
             check_rules(trial, program=program)
     write_rules(output, head, rules)
-    write_sid_msg_map(messages, rules)
+    write_sid_msg_map(messages, [*neighbors, *rules])
     return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Container, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -71,6 +72,20 @@ def refuse_foreign_sid_map(path: Path, ours: Container[int]) -> None:
             )
 
 
+def rules_beside(path: Path) -> list[Rule]:
+    """The rules of the other files in the folder of ``path`` that portkin generated: they share its sid-msg.map.
+
+    Files that cannot be read are passed over: their messages are in no map of ours.
+    """
+    found: list[Rule] = []
+    for other in sorted(path.parent.glob("*.rules")):
+        if other.name == path.name:
+            continue
+        with suppress(RulesError):
+            found += read_previous(other).values()
+    return found
+
+
 def with_revisions(rules: Iterable[Rule], before: dict[int, Rule], today: date) -> tuple[list[Rule], Summary]:
     """Return the rules with their revisions, and how they differ from those before."""
     now = [revised(rule, before.get(rule.sid), today) for rule in rules]
@@ -92,11 +107,14 @@ def write_rules(path: Path, head: str, rules: Iterable[Rule]) -> None:
 
 
 def write_sid_msg_map(path: Path, rules: Iterable[Rule]) -> None:
-    """Write the messages by signature id, as suricata-update does: ``1500443 || message``.
+    """Write the messages by signature id, as suricata-update does: ``1500443 || message``; of two, the last.
 
     Raises RulesError if the file cannot be written.
     """
-    _write(path, "".join(f"{rule.sid} || {rule.msg}\n" for rule in sorted(rules, key=lambda rule: rule.sid)))
+    _write(
+        path,
+        "".join(f"{sid} || {message}\n" for sid, message in sorted({rule.sid: rule.msg for rule in rules}.items())),
+    )
 
 
 def _write(path: Path, text: str) -> None:

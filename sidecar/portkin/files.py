@@ -26,9 +26,11 @@ def aside(path: Path) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file beside ``path``: the body writes to the yielded path, which is then synced and renamed to ``path``.
 
-    Folders that are missing are made. Where the body raises, ``path`` is as it was and nothing is left behind. Raises
-    OSError as the file system does, naming ``path``; the command line says it in a line.
+    Folders that are missing are made. Where the body raises, ``path`` is as it was and nothing is left behind. A link
+    stays, and the file it names is replaced. Raises OutputError for a device, pipe or socket, and OSError as the file
+    system does, naming ``path``; the command line says it in a line.
     """
+    path = _replaceable(path)
     written = aside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +46,13 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             written.unlink(missing_ok=True)
+
+
+def _replaceable(path: Path) -> Path:
+    """The file to replace: ``path``, or what it links to. Raises OutputError where that is no file."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OutputError(f"{path}: is no file (a device, pipe or socket), and is left as it is; name a file")
+    return path.resolve() if path.is_symlink() else path
 
 
 def sync_folder(folder: Path) -> None:

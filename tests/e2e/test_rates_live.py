@@ -236,7 +236,7 @@ def test_a_recording_fills_the_window(site):
     window = ["--model", str(site.models), "--database", str(site.folder / "rates.sqlite"), "--absent", "unknown"]
     probes = str(site.folder / "probes")
     assert 0 == CliRunner().invoke(ingest, [str(first), "-o", probes]).exit_code
-    warmed = CliRunner().invoke(rates, ["warm", probes, *window], catch_exceptions=False)
+    warmed = CliRunner().invoke(rates, ["warm", probes, "--ended", *window], catch_exceptions=False)
     assert f"{site.folder / 'rates.sqlite'}: 24 bins up to 2023-11-15T22:00Z; the models read 4\n" == warmed.output
     with site.sidecar:
         notices, scores = site.read(second)

@@ -26,7 +26,7 @@ from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import Contacts, addresses_of, contacts_from_packets
 from portkin_training.replay import blocking
 from portkin_training.replay.events import SCAN, Events
-from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules, watch
+from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules, ports_of_table, watch
 from support.suricata import openings, openings_and_answers, replay, unpacked, whole_seconds
 from support.tables import small_table
 
@@ -182,7 +182,7 @@ def test_replay_command_knows_the_same_scanners(suricata, tmp_path):
     rules, _, _ = made(tmp_path, table, Plan(), "1000")
     got = replay(suricata, rules, OWN, tmp_path / "log", "--simulate-ips").scanners()
     contacts = Contacts.concat(contacts_from_packets(read_capture(OWN)))
-    detected = detect_by_rules(contacts, table)
+    detected = detect_by_rules(contacts, ports_of_table(table))
     assert got
     assert set(got) == {text_of(src) for src in addresses_of(contacts.src[detected.probe])}
     assert not np.any(detected.acted & ~detected.probe)

@@ -213,3 +213,13 @@ def test_shipped_set():
     assert [] == [sid for sid in made if content(made[sid]) != content(shipped[sid])]
     entries = (ROOT / "rules" / "sid-msg.map").read_text().splitlines()
     assert [f"{sid} || {shipped[sid].msg}" for sid in sorted(shipped)] == entries
+
+
+def test_shared_messages(table, tmp_path):
+    """Files of rules in a folder share a sid-msg.map: fewer rules in one take no message of another's."""
+    one, other = tmp_path / "one.rules", tmp_path / "other.rules"
+    write_port_rules(Plan(), table, "22,80", one)
+    write_port_rules(Plan(), table, "22", other, sid_base=1_000_000)
+    write_port_rules(Plan(), table, "22", one)
+    entries = [line.split(" ")[0] for line in (tmp_path / "sid-msg.map").read_text().splitlines()]
+    assert [str(sid) for sid in sorted(rule.sid for file in (one, other) for rule in read_rules(file))] == entries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,17 @@ def test_the_shell_completes_commands_and_options():
 
     assert ["serve"] == completed("portkin ser", 1)
     assert {"--config", "--table"} <= set(completed("portkin serve --", 2))
+
+
+def test_no_output_takes_the_place_of_a_device_or_a_link(tmp_path):
+    """A pipe, and so a device, is refused and stays; a link stays, and the file that it names is replaced."""
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="pipe: is no file"), replacing(pipe):
+        pass
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    file.write_text("before")
+    link.symlink_to(file)
+    with replacing(link) as written:
+        written.write_text("after")
+    assert (True, "after") == (link.is_symlink(), file.read_text())

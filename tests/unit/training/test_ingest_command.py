@@ -228,3 +228,16 @@ def test_all_recordings_together(shared_data, tmp_path):
     probes = load(tmp_path / "probes")
     assert sum(summary.probes.values()) == len(probes)
     assert np.all(np.diff(probes.seq) == 1)
+
+
+def test_the_same_bytes_do_not_count_twice(tmp_path, inputs):
+    """A file that is in the dataset is refused whatever its name, nothing is written, and --again insists."""
+    output, copy = tmp_path / "probes", tmp_path / "copy.csv"
+    copy.write_bytes(CSV)
+    run(tmp_path / "c.csv", "-o", output)
+    before = manifest(output)
+    status, _, said = run("--append", inputs[0], copy, "-o", output)
+    assert (1, before) == (status, manifest(output))
+    assert f"{copy}: in the dataset already, as c.csv" in said and "--again" in said
+    assert 0 == run("--append", "--again", copy, "-o", output)[0]
+    assert 2 * before["rows"] == manifest(output)["rows"]

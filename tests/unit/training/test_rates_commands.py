@@ -219,3 +219,12 @@ def test_port_without_model_is_not_drawn(dataset, bundle):
     """The message names the port and those there are."""
     said = portkin("plot", bundle, dataset / "series", "-o", dataset / "x.svg", "--port", 80, status=1)
     assert "80/tcp" in said and "22/tcp" in said
+
+
+def test_a_recording_that_ended_long_ago_does_not_warm(dataset, bundle, tmp_path):
+    """What the models would not read is refused, and no database is made; --ended insists."""
+    window = ["--model", bundle, "--database", tmp_path / "rates.sqlite", "--absent", "zero"]
+    said = portkin("warm", dataset / "probes", *window, status=1)
+    assert "nothing of it would be read" in said and "--ended" in said
+    assert not (tmp_path / "rates.sqlite").exists()
+    assert "bins up to" in portkin("warm", dataset / "probes", "--ended", *window)

@@ -229,3 +229,13 @@ def test_recorded_hours_hold_the_recorded_requests(shared_data):
     total = sum(int(line.rsplit(",", 1)[1]) for line in file.read_text().splitlines()[1:])
     assert total == int(rates.counts.sum())
     assert not np.isnan(rates.counts).any()
+
+
+@pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin"])
+def test_counts_of_days_are_not_taken_for_hours(tmp_path, tz):
+    """A CSV all of whose times are midnights is refused for hours, with the remedy, and counted by days."""
+    file = tmp_path / "days.csv"
+    file.write_text("port,day,count\n" + "".join(f"22,2026-01-{day:02},{day}\n" for day in (1, 2, 3)))
+    with pytest.raises(InputError, match=r"all 3 times, from 2026-01-01 on, are midnights.*--bin 1d"):
+        series.from_csv(file, width=HOUR, tz=tz, absent="unknown")
+    assert [[1], [2], [3]] == series.from_csv(file, width=DAY, tz=tz, absent="unknown").counts.tolist()

@@ -339,3 +339,48 @@ class TestDefaultTable:
         assert shipped.manifest.files == rebuilt.manifest.files
         assert shipped.manifest.about["counts"] == rebuilt.manifest.about["counts"]
         assert shipped.manifest.about["options"] == rebuilt.manifest.about["options"]
+
+
+def ingested(folder: Path, name: str, *ports: int, day: int = 1) -> Path:
+    """A dataset in ``folder`` of a recording: a source that probed these ports."""
+    from portkin_training.ingest.run import ingest
+
+    recording = folder / f"{name}.csv"
+    rows = [f"2026-01-{day:02}T00:00:{at:02}Z,198.51.100.1,192.0.2.1,{port},tcp" for at, port in enumerate(ports)]
+    recording.write_text("\n".join(["ts,src,dst,dport,proto", *rows, ""]))
+    ingest([recording], folder / name)
+    return folder / name
+
+
+def test_an_update_forgets_no_dataset(tmp_path):
+    """A table of two datasets is not updated from one of them; from one that holds both recordings it is."""
+    from portkin_training.ingest.run import ingest
+
+    one, other = ingested(tmp_path, "one", 22, 23, 2323), ingested(tmp_path, "other", 80, 443, 8080, day=2)
+    run("build", one, other, "-o", tmp_path / "table", "--no-proof")
+    before = (tmp_path / "table" / "manifest.json").read_bytes()
+    with pytest.raises(InputError, match=r"learnt from 2 datasets, and .*one lacks other\.csv"):
+        run("update", one, tmp_path / "table")
+    assert before == (tmp_path / "table" / "manifest.json").read_bytes()
+    ingest([tmp_path / "other.csv"], one, append=True)
+    assert "2 days counted of 2" in run("update", one, tmp_path / "table")
+
+
+def test_an_update_tells_what_the_dataset_holds_no_more(tmp_path):
+    """A table of one dataset is updated from another, and the recordings that it loses are named."""
+    run("build", ingested(tmp_path, "one", 22, 23, 2323), "-o", tmp_path / "table", "--no-proof")
+    said = run("update", ingested(tmp_path, "other", 80, 443, 8080), tmp_path / "table")
+    assert "warning: one.csv: in" in said and "not in" in said
+
+
+def test_no_table_is_made_where_nothing_follows(tmp_path):
+    """Sources that probed one port each teach nothing, which is said; no table is written."""
+    with pytest.raises(InputError, match="no source probed a second port"):
+        run("build", ingested(tmp_path, "one", 22), "-o", tmp_path / "table", "--no-proof")
+    assert not (tmp_path / "table").exists()
+
+
+def test_more_neighbors_than_the_table_holds(tmp_path):
+    """-k beyond the table's K is told."""
+    table = small_table(tmp_path / "table")
+    assert f"table {table.id} holds the 3 nearest ports" in run("show", "22", "-t", tmp_path / "table", "-k", 9)

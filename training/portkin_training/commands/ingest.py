@@ -42,6 +42,7 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the dataset to write.")
 @click.option("--force", is_flag=True, help="Replace a dataset that is there, once the new one is whole.")
 @click.option("--append", is_flag=True, help="Add to a dataset that is there: all of it, or nothing.")
+@click.option("--again", is_flag=True, help="Count a file whose bytes are in the dataset already once more.")
 @click.option(
     "--follow",
     type=click.Path(path_type=Path),
@@ -132,6 +133,7 @@ def ingest(
     output: Path,
     force: bool,
     append: bool,
+    again: bool,
     follow: Path | None,
     interval: float,
     kind: str | None,
@@ -205,7 +207,7 @@ def ingest(
         ) as progress:  # fmt: skip
             task = progress.add_task("ingest", total=total)
             summary = run(
-                inputs, output, options, force=force, append=append,
+                inputs, output, options, force=force, append=append, again=again,
                 watch=lambda done: progress.update(task, completed=done),
             )  # fmt: skip
     for folder in summary.removed:

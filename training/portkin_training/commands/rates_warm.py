@@ -19,7 +19,9 @@ from portkin.errors import InputError
 @click.option("--database", type=click.Path(path_type=Path), help="The sidecar's rates database, over rates.database.")
 @click.option("--absent", type=click.Choice(["unknown", "zero"]), required=True, help="What a bin means in which the "
               "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
-def warm(source: Path, file: Path | None, model: Path | None, database: Path | None, absent: Any) -> None:
+@click.option("--ended", is_flag=True, help="Take SOURCE though it ended too long ago to be read, as for a Zeek that "
+              "reads captures.")  # fmt: skip
+def warm(source: Path, file: Path | None, model: Path | None, database: Path | None, absent: Any, ended: bool) -> None:
     """Fill the sidecar's latest bins from SOURCE, so that it scores from the first bin on.
 
     SOURCE is a probes dataset, as `portkin ingest` writes it, of the nets that Zeek watches; its latest bins should
@@ -41,7 +43,15 @@ def warm(source: Path, file: Path | None, model: Path | None, database: Path | N
     made = rate_series.from_probes(
         open_probes(source), width=rules.width, tz=rules.tz, ports=list(models.ports), absent=absent
     )
-    window, wrong = make_store(settings, models, now=time.time())
+    now = time.time()
+    behind = round((now - float(made.starts[-1])) / rules.width) - 1
+    if behind >= models.history and not ended:
+        raise InputError(
+            f"{source}: ends {behind:,} bins before now, at {label(int(made.starts[-1]), rules.width, rules.tz)}, and "
+            f"the models read the latest {models.history}: nothing of it would be read; take a recording that ends "
+            "now, or insist with --ended"
+        )
+    window, wrong = make_store(settings, models, now=now)
     try:
         taken = window.fill(made.starts, made.ports, made.counts)
     finally:
@@ -53,4 +63,6 @@ def warm(source: Path, file: Path | None, model: Path | None, database: Path | N
         raise InputError(
             f"{source}: none of its bins, {ends[0]} to {ends[1]}, is wanted in {rates_database_path(settings)}"
         )
+    if behind > 1 and not ended:
+        click.echo(f"portkin: warning: {source} ends {behind:,} bins before now; these stay unknown", err=True)
     click.echo(f"{rates_database_path(settings)}: {taken} bins up to {ends[1]}; the models read {models.history}")

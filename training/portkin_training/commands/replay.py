@@ -20,12 +20,14 @@ LONGEST = 315_360_000
 @click.option("--table", type=click.Path(path_type=Path), help="A table bundle; the one that ships if not given.")
 @click.option(
     "-k",
-    "--ports",
     "k",
     type=click.IntRange(0, 64),
     show_default="3; with --min-chance 32",
     help="K: ports blocked in addition to the probed one, at most.",
 )
+@click.option("--ports", "protect", metavar="LIST", help="Protect these ports alone, as 22/tcp,53/udp,8000-8100.")
+@click.option("--rules", type=click.Path(path_type=Path), metavar="FILE",
+              help="Replay the rules that `portkin rules build` wrote: their ports, scanners and times.")  # fmt: skip
 @click.option("--min-chance", default=0.0, type=float, callback=a_chance, metavar="P",
               help="Of these, block those with a chance of P or more, 0 to 1. 0 cuts nothing; the cut-off that a table "
               "recommends is in `portkin table info`.")  # fmt: skip
@@ -58,7 +60,14 @@ LONGEST = 315_360_000
 @click.option("--limit", default=1000, type=click.IntRange(0), help="Decisions printed at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def replay(
-    inputs: tuple[Path, ...], table: Path | None, k: int | None, min_chance: float, window: float, **options: Any
+    inputs: tuple[Path, ...],
+    table: Path | None,
+    k: int | None,
+    min_chance: float,
+    window: float,
+    protect: str | None,
+    rules: Path | None,
+    **options: Any,
 ) -> None:
     """Replay recordings or probes datasets: had each probe been blocked when it came?
 
@@ -67,6 +76,7 @@ def replay(
 
     \b
     portkin replay scans.pcap --detector zeek --decisions
+    portkin replay scans.pcap --rules portkin.rules
     portkin replay probes/ --held-out --report out.html
     portkin replay probes/ --table table/ --min-chance 0.01
     portkin replay 202201101400.dump.gz --labels 20220110_anomalous_suspicious.csv -t 15
@@ -83,11 +93,22 @@ def replay(
     from portkin_training.evaluation.inputs import all_captures
     from portkin_training.evaluation.labelled_replay import replay_labelled_captures
     from portkin_training.evaluation.options import InputReport, ReplayOptions
+    from portkin_training.evaluation.protection import protected_ports, read_rules_file
     from portkin_training.evaluation.results import sweep_of
     from portkin_training.evaluation.table_replay import replay_table
     from portkin_training.ingest.captures.options import CaptureOptions
 
     labels, report = options["labels"], options["report"]
+    if rules and (table or k is not None or min_chance or protect or options["detector"] not in ("probe", "suricata")):
+        raise click.UsageError("--rules says what is blocked, for whom: no --table, -k, --min-chance, --ports, "
+                               "or other --detector with it")  # fmt: skip
+    if (rules or protect) and (options["held_out"] or options["want_decisions"]):
+        raise click.UsageError("--ports and --rules replay what is protected: no --held-out or --decisions with them")
+    played = read_rules_file(rules) if rules else None
+    protection = protected_ports(protect) if protect else None
+    if played is not None:
+        protection, options["detector"] = played.protection, "suricata"
+        k, window = played.nearest.shape[1], float(played.config.seconds)
     k = (DEFAULT_K if min_chance else 3) if k is None else k
     if options["held_out"] and (labels or table or options["want_decisions"] or options["detector"] != "probe"):
         raise click.UsageError("--held-out learns its own tables from a darknet: no --table, --labels, --decisions, "
@@ -115,6 +136,8 @@ def replay(
         dedupe=options["dedupe"],
         captures=CaptureOptions(options["outer"], options["context"]),
         min_chance=min_chance,
+        protection=protection,
+        rules=played,
         frontier=True,
     )
     read = InputReport()
@@ -127,7 +150,12 @@ def replay(
             results = replay_held_out(inputs, ("kin", "shortest-path"), how, watch)
         else:
             used = Table.load(table) if table else default_table()
-            if labels and how.detector == "probe" and not how.decisions and all_captures(inputs):
+            if k > used.k and not min_chance and not rules:
+                raise click.UsageError(
+                    f"-k {k}: table {used.id} holds the {used.k} nearest ports of each port, and the others would be "
+                    f"given more; choose at most {used.k}"
+                )
+            if labels and how.detector == "probe" and not how.decisions and all_captures(inputs) and not protection:
                 results = replay_labelled_captures(inputs, labels, used, how, read, learn=options["learn"], watch=watch)
             else:
                 results = replay_table(inputs, used, how, read, learn=options["learn"], labels=labels)

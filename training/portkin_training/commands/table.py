@@ -124,15 +124,17 @@ def build(
 @table.command()
 @click.argument("ports", nargs=-1, required=True, metavar="PORT...")
 @table_option
-@click.option("-k", type=click.IntRange(1), default=5, show_default=True, help="Neighbors to show per port.")
+@click.option("-k", type=click.IntRange(1), show_default="5", help="Neighbors to show per port.")
 @json_option
-def show(ports: tuple[str, ...], folder: Path, k: int, as_json: bool) -> None:
+def show(ports: tuple[str, ...], folder: Path, k: int | None, as_json: bool) -> None:
     """Show the nearest ports of each PORT, written as 80, 80/tcp or 53/udp."""
     from portkin.bundles.table import Table
 
     asked = [Port.parse(text) for text in ports]
     loaded = Table.load(folder, {port.proto for port in asked})
-    found = {port: loaded.nearest(port, k) for port in asked}
+    found = {port: loaded.nearest(port, k or 5) for port in asked}
+    if k is not None and k > loaded.k:
+        click.echo(f"portkin: -k {k}: table {loaded.id} holds the {loaded.k} nearest ports of each port", err=True)
     if as_json:
         click.echo(
             json.dumps(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from portkin.bundles.table_format import DEFAULT_K, KIND, SCHEMA
-from portkin.errors import BundleError
+from portkin.errors import BundleError, InputError
 from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number
 from portkin_training.commands.engine_options import engine_options
@@ -65,7 +66,7 @@ def update(
     from portkin_training.tables.build import table_of_days
     from portkin_training.tables.scans import ScanOptions
 
-    before = _made_by(table)
+    before = _made_by(table, dataset)
     least, most = min_ports or before.get("min_ports", 3), max_ports or before.get("max_ports", 30)
     if least > most:
         raise click.UsageError(f"--min-ports {least} is more than --max-ports {most}: no scan can pass")
@@ -85,8 +86,11 @@ def update(
     )
 
 
-def _made_by(table: Path) -> dict[str, Any]:
-    """The options by which the table was made; none where there is no table, BundleError for something else."""
+def _made_by(table: Path, dataset: str) -> dict[str, Any]:
+    """The options by which the table was made; none where there is no table, BundleError for something else.
+
+    InputError where the table was learnt from datasets that ``dataset`` does not hold.
+    """
     from portkin.bundles.bundle_reader import read_manifest
     from portkin.bundles.bundle_writer import refuse_foreign
 
@@ -96,6 +100,27 @@ def _made_by(table: Path) -> dict[str, Any]:
             about = read_manifest(table, kind=KIND, schema=schema).about
         except BundleError:  # there is none, or it is damaged, and is replaced
             continue
+        _refuse_or_tell_lost(table, dataset, about.get("inputs", ()))
         made = {name: about[name] for name in ("k", "method") if name in about}
         return {**about.get("options", {}), **about.get("days", {}), **made}
     return {}
+
+
+def _refuse_or_tell_lost(table: Path, dataset: str, inputs: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError where the table was learnt from several datasets and this one does not hold all of them.
+
+    Of a single one, recordings that are in the dataset no more are told: days are dropped from it on purpose.
+    """
+    from portkin_training.core.dataset import manifest, recordings
+
+    held = {source["sha256"] for source in recordings(manifest(dataset)["about"])}
+    sources = [source for made_from in inputs for source in recordings(made_from["about"])]
+    lost = [source["name"] for source in sources if source["sha256"] not in held]
+    if len(inputs) > 1 and (lost or not sources):
+        raise InputError(
+            f"{table}: was learnt from {len(inputs)} datasets, and {dataset} lacks "
+            f"{', '.join(lost) or 'what tells whether it holds all of them'}, which the table would forget; ingest all "
+            "recordings into one dataset, or write another table: portkin table build"
+        )
+    if lost:
+        click.echo(f"portkin: warning: {', '.join(lost)}: in {table} until now, not in {dataset}", err=True)

@@ -63,6 +63,12 @@ def manifest(path: Place) -> Mapping[str, Any]:
     return found
 
 
+def recordings(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The recordings that went into a dataset, of the ``about`` of its manifest; none where it does not name them."""
+    sources = about.get("sources")
+    return sources if isinstance(sources, list) else []
+
+
 def _identity(path: Place) -> tuple[str, int]:
     """What tells a dataset from the one that takes its place: its manifest and, where it is local, its folder."""
     system, root = located(path)

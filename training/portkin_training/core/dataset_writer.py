@@ -54,6 +54,7 @@ class ProbesWriter:
     writer of that name removes.
 
     Attributes:
+        before: the manifest of the dataset that is added to; None where there is none.
         about: what the manifest says in addition to counts and versions; JSON.
         rows: probes written so far.
         removed: folders of earlier, killed runs that were removed.
@@ -70,15 +71,15 @@ class ProbesWriter:
         """
         self.path = Path(path).resolve()  # a link to a dataset goes on pointing at it
         self._refuse(force or append)
-        self._before = manifest(self.path) if append else None
+        self.before = manifest(self.path) if append else None
         self.about: dict[str, Any] = {}
-        self.rows = self._before["rows"] if self._before else 0
+        self.rows = self.before["rows"] if self.before else 0
         self.removed: list[Path] = []
         self._gathered: list[Probes] = []
-        self._days: dict[str, int] = dict(self._before["days"]) if self._before else {}
+        self._days: dict[str, int] = dict(self.before["days"]) if self.before else {}
         self._first, self._last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
-        if self._before and self.rows:
-            self._first, self._last = (_us(self._before[name]) for name in ("first", "last"))
+        if self.before and self.rows:
+            self._first, self._last = (_us(self.before[name]) for name in ("first", "last"))
         self._files = 0
         self._pending: Future[None] | None = None
 
@@ -113,7 +114,7 @@ class ProbesWriter:
         # Held while we live; the kernel lets go of it however we end.
         self._lock = os.open(self._aside, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        if self._before:
+        if self.before:
             with self._writing():
                 self._take_over()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
@@ -185,7 +186,7 @@ class ProbesWriter:
 
     def _about(self) -> dict[str, Any]:
         """What was given, and where both the dataset that was added to and this say "sources", all of them."""
-        before = self._before["about"].get("sources") if self._before else None
+        before = self.before["about"].get("sources") if self.before else None
         if isinstance(before, list) and isinstance(self.about.get("sources"), list):
             return {**self.about, "sources": [*before, *self.about["sources"]]}
         return self.about
@@ -213,7 +214,7 @@ class ProbesWriter:
                 opened.flush()
                 os.fsync(opened.fileno())
             sync_folder(self._aside)
-            if self._before and self._before != manifest(self.path):
+            if self.before and self.before != manifest(self.path):
                 raise InputError(f"{self.path}: was changed by another run meanwhile; add to it again")
             put_folder(self._aside, self.path)
             sync_folder(self.path.parent)

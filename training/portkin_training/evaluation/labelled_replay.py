@@ -47,7 +47,7 @@ def replay_labelled_captures(
     k = options.sweep.ks[-1]
     runs: Mapping[str, Replay] = {
         name: Replay(matrix, options.sweep)
-        for name, matrix in predictors_of(table, learn, k, options.min_chance).items()
+        for name, matrix in predictors_of(table, learn, k, options).items()
         if name != "MySelf"
     }
     grouper = Grouper(options.by)

@@ -12,6 +12,7 @@ from portkin.bundles.table import Table
 from portkin_training.core.dataset import open_probes
 from portkin_training.core.groups import By
 from portkin_training.core.history import History, read_history
+from portkin_training.evaluation.protection import Protection, RulesFile
 from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.baselines import BASELINES, Matrix
@@ -23,6 +24,8 @@ from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 from portkin_training.twin.decisions import ProbeDecision
 from portkin_training.twin.judged_contacts import DetectorName
 
+RULES = "rules"
+"""What a predictor is called that is a file of rules."""
 UNLEARNT = ("MySelf", "Euclidean")
 """Baselines that need no training probes."""
 NOTHING = History(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -40,6 +43,8 @@ class ReplayOptions:
         decisions: whether the decisions are kept for printing.
         levels: the MAWILab labels that count.
         min_chance: the chance from which a port of the table is blocked; 0 cuts nothing.
+        protection: the ports that are protected; None: all.
+        rules: the rules that are replayed; None: a table.
         frontier: whether predictors are compared at equal blocks, where the events fit in memory.
         dedupe: whether TCP segments that come twice are dropped.
         captures: how captures are read.
@@ -54,6 +59,8 @@ class ReplayOptions:
     dedupe: bool = False
     captures: CaptureOptions = CaptureOptions()  # noqa: RUF009  (immutable)
     min_chance: float = 0.0
+    protection: Protection | None = None
+    rules: RulesFile | None = None
     frontier: bool = False
 
 
@@ -70,15 +77,23 @@ Watch = Callable[[str], None]
 """Called with the name of each predictor or capture before its turn."""
 
 
-def predictors_of(table: Table, learn: Sequence[Path], k: int, min_chance: float = 0.0) -> dict[str, Matrix]:
-    """The table, cut by `min_chance`, and the baselines; those that learn do so from the datasets `learn`, if any.
+def predictors_of(table: Table, learn: Sequence[Path], k: int, options: ReplayOptions) -> dict[str, Matrix]:
+    """The table, cut by `min_chance`, or the rules, and the baselines; those that learn do so from the datasets
+    `learn`, if any. Of all of them what is protected remains.
 
     Each is int32 (CODES, >= k), as `replay.blocking` reads it. CutoffError for a table that has no chances to cut by.
     """
-    matrix = matrix_of_rows(table.above(min_chance).rows, max(k, table.k))
+    if options.rules is None:
+        first = {table.method: matrix_of_rows(table.above(options.min_chance).rows, max(k, table.k))}
+    else:
+        wider = max(0, k - options.rules.nearest.shape[1])
+        first = {RULES: np.pad(options.rules.nearest, ((0, 0), (0, wider)), constant_values=-1)}
     history = read_history(open_probes(*learn)) if learn else NOTHING
     names = BASELINES if learn else UNLEARNT
-    return {table.method: matrix} | {name: BASELINES[name](history, max(1, k)) for name in names}
+    found = first | {name: BASELINES[name](history, max(1, k)) for name in names}
+    if options.protection is None:
+        return found
+    return {name: options.protection.of(matrix) for name, matrix in found.items()}
 
 
 def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) -> dict[str, object]:
@@ -88,16 +103,17 @@ def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) 
         "detector": options.detector,
         "blocked by": options.by,
         **({"cut-off": f"{options.min_chance:g}"} if options.min_chance else {}),
+        **({"protected": options.protection.named} if options.protection else {}),
         "intervals over": options.over,
         **more,
     }
 
 
 def oracle_of(events: Events, options: ReplayOptions) -> float | None:
-    """The hindsight oracle at the headline; None for too many probes, none, or K = 0."""
+    """The hindsight oracle at the headline; None for too many probes, none, K = 0, or where not all is protected."""
     k, window = options.sweep.headline
     probes = probes_of(events)
-    return hindsight(probes, k, window) if 0 < len(probes) <= LONGEST and k else None
+    return hindsight(probes, k, window) if 0 < len(probes) <= LONGEST and k and options.protection is None else None
 
 
 def frontiers_of(
@@ -105,20 +121,24 @@ def frontiers_of(
 ) -> dict[str, list[Point]]:
     """The frontier of the table and of each of the other `predictors`, int32 (CODES, >= k), and the oracle's last.
 
-    None for more events than the oracle is computed for.
+    None for more events than the oracle is computed for; no oracle where not all ports are protected.
     """
     if not 0 < len(events) <= LONGEST:
         return {}
     window = options.sweep.headline[1]
     first, *others = predictors
     matrix = matrix_of_rows(table.rows, table.k)
-    if table.horizon is None:
-        found = {first: by_number(events, matrix, window, range(min(table.k, KS[-1]) + 1))}
+    if options.protection is not None:
+        matrix = options.protection.of(matrix)
+    if table.horizon is None or options.rules is not None:
+        most = options.rules.nearest.shape[1] if options.rules is not None else table.k
+        found = {first: by_number(events, predictors[first], window, range(min(most, KS[-1]) + 1))}
     else:
         found = {first: by_chance(events, matrix, chances_of_rows(table.rows, table.k), window)}
     for name in others:
         found[name] = by_number(events, predictors[name], window, range(min(predictors[name].shape[1], KS[-1]) + 1))
-    found[ORACLE] = by_chance(events, *hindsight_ranking(probes_of(events), window), window)
+    if options.protection is None:
+        found[ORACLE] = by_chance(events, *hindsight_ranking(probes_of(events), window), window)
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table
+from portkin.net.ports import PORTS, Port
 from portkin_training.core.groups import Grouper
 from portkin_training.evaluation.inputs import read_contacts, usable
 from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
@@ -34,7 +35,7 @@ from portkin_training.replay.frontier import KS
 from portkin_training.replay.mawi.labels import Label
 from portkin_training.twin.decisions import DecisionConfig, ProbeDecider
 from portkin_training.twin.judged_contacts import all_probes, configure, detect
-from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules
+from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules, ports_of_table
 
 
 def replay_table(
@@ -66,7 +67,8 @@ def replay_table(
     if options.detector == "probe" and not options.decisions:
         detected = all_probes(contacts)
     elif options.detector == "suricata":
-        detected = detect_by_rules(contacts, table, RulesConfig(seconds=max(1, round(window))))
+        config = options.rules.config if options.rules else RulesConfig(seconds=max(1, round(window)))
+        detected = detect_by_rules(contacts, _protected(table, options), config)
     else:
         decider = ProbeDecider(DecisionConfig(k=k, min_chance=options.min_chance, block_interval=window), table)
         detected = detect(contacts, configure(options.detector), decider)
@@ -75,8 +77,10 @@ def replay_table(
     if truth is not None and options.detector == "probe":  # the labels say which sources are scanners
         detected = replace(detected, acted=detected.acted & (truth == SCAN))
     events = events_of(detected, Grouper(options.by), options.over, truth)
+    if options.protection is not None:  # a probe of another port blocks nothing
+        events = replace(events, act=events.act & options.protection.ports[events.code])
     most = max(options.sweep.ks[-1], KS[-1] if options.frontier else 0)
-    predictors = predictors_of(table, learn, most, options.min_chance)
+    predictors = predictors_of(table, learn, most, options)
     counts = {name: replay(events, matrix, options.sweep) for name, matrix in predictors.items()}
     notes = []
     late = int(np.count_nonzero(contacts.ts < np.maximum.accumulate(contacts.ts)))
@@ -92,13 +96,28 @@ def replay_table(
     if truth is None and options.detector != "probe":
         notes.append("Without labels the detector is believed: what it calls no probe stands in for benign traffic.")
     return ReplayResults(
-        settings_of(inputs, options, table=table.id, labels=", ".join(path.name for path in labels) or "none"),
+        settings_of(
+            inputs,
+            options,
+            **({} if options.rules else {"table": table.id}),
+            labels=", ".join(path.name for path in labels) or "none",
+        ),
         counts,
         oracle_of(events, options),
         tuple(notes),
         frontiers=frontiers_of(events, table, predictors, options) if options.frontier else {},
-        reliability=table.manifest.about.get("held_out", {}).get("reliability", ()),
+        reliability=() if options.rules else table.manifest.about.get("held_out", {}).get("reliability", ()),
     )
+
+
+def _protected(table: Table, options: ReplayOptions) -> list[Port]:
+    """The ports that rules protect: those of the table, of these the protected ones, or those of a file of rules."""
+    if options.protection is None:
+        return ports_of_table(table)
+    protected = options.protection.ports
+    ports = [Port(int(code) % PORTS, "udp" if code >= PORTS else "tcp") for code in np.flatnonzero(protected)]
+    known = set(ports_of_table(table))
+    return ports if options.rules else [port for port in ports if port in known]
 
 
 def _learnt_from(table: Table, path: Path) -> bool:

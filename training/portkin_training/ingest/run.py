@@ -6,8 +6,8 @@ import hashlib
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from portkin.errors import InputError
+from portkin_training.core.dataset import recordings
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
@@ -104,6 +106,7 @@ def ingest(
     *,
     force: bool = False,
     append: bool = False,
+    again: bool = False,
     watch: Callable[[int], None] = lambda done: None,
 ) -> Summary:
     """Write the probes of the inputs as the dataset ``output``.
@@ -115,11 +118,12 @@ def ingest(
     Args:
         force: replace a dataset that is there, when the new one is whole.
         append: add to the dataset that is there; to nothing where there is none yet.
+        again: count an input whose bytes are in the dataset already.
         watch: called now and then with the bytes of the inputs taken so far.
 
     Raises:
-        InputError: an input cannot be opened or is of no known kind, ``output`` is taken, or no input gave a
-            probe; no dataset is written then, and none replaced.
+        InputError: an input cannot be opened or is of no known kind, or would count twice; ``output`` is taken, or
+            no input gave a probe; no dataset is written then, and none replaced.
     """
     options = options or IngestOptions()
     begun = time.perf_counter()
@@ -135,6 +139,8 @@ def ingest(
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool, adding as writer:
         seq = writer.rows
         digests = [pool.submit(_digest, path) for path in inputs]
+        if not again:
+            _refuse_known(inputs, digests, writer.before)
         for path, kind in zip(inputs, kinds, strict=True):
             reading = Reading(str(path))
             summary.readings.append(reading)
@@ -199,6 +205,24 @@ def _probes(
 def _digest(path: Path) -> str:
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _refuse_known(inputs: Sequence[Path], digests: Sequence[Future[str]], before: Mapping[str, Any] | None) -> None:
+    """Raise InputError for an input whose bytes are in the dataset already, of which ``before`` is the manifest.
+
+    Digests are waited for only where a recording has as many bytes.
+    """
+    known = {
+        (source["bytes"], source["sha256"]): source["name"] for source in recordings(before["about"] if before else {})
+    }
+    sizes = {size for size, _ in known}
+    for path, digest in zip(inputs, digests, strict=True):
+        size = path.stat().st_size
+        if size in sizes and (size, digest.result()) in known:
+            raise InputError(
+                f"{path}: in the dataset already, as {known[size, digest.result()]} (the same bytes), and would count "
+                "twice; leave it out, or insist with --again"
+            )
 
 
 def _about(summary: Summary, options: IngestOptions, window: int, digests: list[str]) -> dict[str, Any]:

@@ -64,6 +64,7 @@ def build_table(
     probes = open_probes(*datasets, engine=engine)
     _refuse_nothing(datasets)
     built = METHODS[method](probes, options, k)
+    _refuse_unlearnt(datasets, built)
     about = _about(inputs, options, built, method)
     if evaluate is not None:
         about |= _tried(evaluate(probes, method, options, k))
@@ -95,6 +96,7 @@ def table_of_days(
     _refuse_nothing([dataset])
     found = refresh(dataset, counts, options, engine=engine)
     built = DAILY_METHODS[method](found.days, options, k, half_life)
+    _refuse_unlearnt([dataset], built)
     weighted = weighted_days(found.days, half_life)
     about = {
         **_about(inputs, options, built, method),
@@ -117,6 +119,15 @@ def _refuse_nothing(datasets: Sequence[Place]) -> None:
         named = ", ".join(map(str, datasets))
         raise InputError(
             f"{named}: no probes, so nothing can be learnt and no table was written; see what was ingested"
+        )
+
+
+def _refuse_unlearnt(datasets: Sequence[Place], built: Mapping[Proto, ProtocolRows]) -> None:
+    """Raise InputError where no source went from one port to another: a table of it would look like any other."""
+    if not any(part.counts.get("pairs", 1) for part in built.values()):
+        raise InputError(
+            f"{', '.join(map(str, datasets))}: no source probed a second port, so nothing can be learnt of which port "
+            "follows which, and no table was written; add recordings of other ports"
         )
 
 

@@ -214,15 +214,18 @@ def watch(
         yield packet, Verdict(blocked, scanner or new_scanner, new_scanner)
 
 
-def detect_by_rules(contacts: Contacts, table: Table, config: RulesConfig = RulesConfig()) -> Detected:
-    """Return the contacts with the verdict of rules that protect every port of the table.
+def ports_of_table(table: Table) -> list[Port]:
+    """All ports of a table."""
+    return [Port(int(number), proto) for proto in PROTOS if proto in table.rows for number in table.rows[proto].ports]
+
+
+def detect_by_rules(contacts: Contacts, ports: Iterable[Port], config: RulesConfig = RulesConfig()) -> Detected:
+    """Return the contacts with the verdict of rules that protect these ports.
 
     The rules act on a scanner's probe of such a port, from the contact on that makes the source a scanner. Where a
     capture lacks the server's packets, a client's first ACK is an answer here (see `contacts`), but not for Suricata.
     """
-    protected = {
-        Port(int(number), proto): () for proto in PROTOS if proto in table.rows for number in table.rows[proto].ports
-    }
+    protected: dict[Port, tuple[Port, ...]] = dict.fromkeys(ports, ())
     openings = np.flatnonzero(contacts.kind == CONTACT)
     found = [
         (verdict.scanner, verdict.scanner and opening.port in protected)

@@ -55,6 +55,7 @@ class ColumnMap:
         """
         chosen = {}
         guessed = []
+        missing = []
         for name in FIELDS:
             if (name == "proto" and self.proto) or (name == "dst" and self.dst):
                 continue
@@ -67,11 +68,18 @@ class ColumnMap:
                 chosen[name] = usual
                 guessed.append(f"{name}={usual}")
             elif name != "sport" or name in self.columns:
-                other = {"proto": " (or --proto tcp)", "dst": " (or --dst ADDRESS)"}.get(name, "")
-                raise InputError(
-                    f"{path}: no column {column!r} for the field {name}; there are {', '.join(names)}; "
-                    f"name it with `portkin ingest --column {name}=COLUMN`{other}"
-                )
+                missing.append(name)
+        if missing:
+            others = {"proto": "--proto tcp", "dst": "--dst ADDRESS"}
+            options = ", ".join(
+                f"--column {name}=COLUMN{f' or {others[name]}' if name in others else ''}" for name in missing
+            )
+            columns = ", ".join(
+                f"{self.columns[name]!r} for {name}" if name in self.columns else repr(name) for name in missing
+            )
+            raise InputError(
+                f"{path}: no column {columns}; there are {', '.join(names)}; name each with `portkin ingest`: {options}"
+            )
         if guessed and reading is not None:
             reading.note(f"columns were guessed by their names: {', '.join(guessed)} (--column names others)")
         return chosen

@@ -69,7 +69,9 @@ def read_counts(
                 ports.append(known[port])
                 counts.append(_count(where, row[at_count].strip()))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+        raise InputError(
+            f"{path}: not a CSV file in UTF-8 ({error}); of a capture or a log make probes first: portkin ingest"
+        ) from None
     if not when:
         raise InputError(f"{path}: no rows")
     _check_times(path, seen, lines, width, tz, tell)
@@ -146,6 +148,15 @@ def _check_times(
         tell(
             f"{path}: {len(local)} of {len(seen)} times name no zone, the first in line {lines[local[0]]} "
             f"({local[0]}), and are read as {tz}; --tz says which zone they are of"
+        )
+    if (
+        width < DAY
+        and len(seen) >= FEWEST_TIMES
+        and all(seconds == bin_start(seconds, DAY, tz) for seconds in seen.values())
+    ):
+        raise InputError(
+            f"{path}: all {len(seen):,} times, from {first} on, are midnights of {tz}, so these are counts of days, "
+            "and hours would be almost all unknown; count days: --bin 1d"
         )
     into = {seconds - bin_start(seconds, width, tz) for seconds in seen.values()}
     if len(seen) < FEWEST_TIMES or len(into) > 2 or 0 in into:  # days of another zone have two, in summer and winter
