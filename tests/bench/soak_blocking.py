@@ -138,6 +138,7 @@ def soak(zeek: str, minutes: float, rate: int) -> None:
             page = net.run("sensor", "curl", "-s", "http://127.0.0.1:9477/metrics").splitlines()
             wanted = re.compile(r"portkin_(blocks_total|block_errors_total|block_vetoes_total|messages_dropped)")
             print("\n".join(line for line in page if wanted.match(line) and not line.endswith(" 0.0")))
+            print("\n".join(line for line in sidecar.text.splitlines() if re.search(r"warning|error", line)))
 
 
 def main() -> None:
