@@ -28,8 +28,8 @@ from portkin.blocking.block import BlockKey
 from portkin.blocking.limits import Limits
 from portkin.net.addresses import MAPPED, text_of
 from portkin.net.ports import Port
+from portkin.zeek.block_messages import BlockRequest
 from portkin.zeek.event_codec import Count
-from portkin.zeek.messages import BlockRequest
 from support.enforcing import Bench
 from support.netns import private_network
 from support.sidecar_process import SidecarProcess

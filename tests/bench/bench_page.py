@@ -27,7 +27,12 @@ from bench.bench_query import p99, processor_seconds
 from bench.figures import Figure, Size, missing, script
 from portkin.blocking.limits import Limits
 from portkin.net.ports import Port
-from portkin.zeek.messages import BlockRequest, Count, NearestRequest, NearestResponse
+from portkin.zeek.block_messages import BlockRequest
+from portkin.zeek.messages import (
+    Count,
+    NearestRequest,
+    NearestResponse,
+)
 from support.enforcing import PROVEN, Bench
 from support.watched import FLAGS, Watched, watched
 

@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 
 from portkin.net.ports import Port
+from portkin.zeek.block_messages import BlockRequests, UnblockRequest
 from portkin.zeek.event_codec import Count, Junk, Message, parse, unparse
 from portkin.zeek.messages import (
     PROTOCOL,
     TO_ZEEK,
-    BlockRequests,
     HelloResponse,
     NearestRequest,
     RatesReport,
     StatusResponse,
-    UnblockRequest,
 )
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode
 

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from portkin.zeek.messages import TO_SIDECAR, BlockResponse
+from portkin.zeek.block_messages import BlockResponse
+from portkin.zeek.messages import (
+    TO_SIDECAR,
+)
 from support.enforcing import block
 from support.netns import private_network
 from support.sidecar_process import SidecarProcess

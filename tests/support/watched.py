@@ -18,10 +18,9 @@ from typing import Any
 import pytest
 
 from portkin.net.ports import Port
+from portkin.zeek.block_messages import BlockRequest, BlockResponse
 from portkin.zeek.messages import (
     PROTOCOL,
-    BlockRequest,
-    BlockResponse,
     Count,
     HelloRequest,
     HelloResponse,

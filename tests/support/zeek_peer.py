@@ -14,8 +14,11 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from portkin.zeek.block_messages import BlockRequest, BlockResponse, BlockResponses
 from portkin.zeek.event_codec import Event, Junk, Message, parse, unparse
-from portkin.zeek.messages import TO_SIDECAR, BlockRequest, BlockResponse, BlockResponses
+from portkin.zeek.messages import (
+    TO_SIDECAR,
+)
 from portkin.zeek.transport.json_v1 import decode, encode
 from support.enforcing import together
 

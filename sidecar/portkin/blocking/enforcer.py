@@ -37,7 +37,7 @@ from portkin.blocking.scanners import ScannerBoard
 from portkin.blocking.stats import BlockingStats
 from portkin.errors import BackendError, StorageError
 from portkin.logs import Limiter, Log
-from portkin.zeek.messages import BlockRequest, BlockResponse
+from portkin.zeek.block_messages import BlockRequest, BlockResponse
 
 _LOG_EVERY = 10.0
 

@@ -15,7 +15,7 @@ from portkin.blocking.policy import Plan, Policy, Request, response_to
 from portkin.blocking.records import BlockRecords
 from portkin.errors import BackendError, StorageError
 from portkin.logs import Limiter, Log
-from portkin.zeek.messages import BlockResponse, UnblockRequest
+from portkin.zeek.block_messages import BlockResponse, UnblockRequest
 
 
 class Failures:

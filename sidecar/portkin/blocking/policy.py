@@ -12,7 +12,7 @@ from portkin.blocking.database import Entry
 from portkin.blocking.limits import ORDERS, Cap, Limits, TokenBucket, capped, duration, held_out, in_grace, proven
 from portkin.blocking.protected import ProtectedAddresses, Protection, protection
 from portkin.blocking.stats import BlockingStats
-from portkin.zeek.messages import BlockRequest, BlockResponse, UnblockRequest
+from portkin.zeek.block_messages import BlockRequest, BlockResponse, UnblockRequest
 
 Request = BlockRequest | UnblockRequest
 Veto = Protection | Cap | Literal["duration", "grace", "unproven", "rate-cap", "holdout"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from portkin.blocking.block import Mode
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.logs import Limiter, Log
-from portkin.zeek.messages import BlockResponse
+from portkin.zeek.block_messages import BlockResponse
 
 
 class ResponseCounts:

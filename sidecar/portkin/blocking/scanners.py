@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 from portkin.blocking.block import Block, Evidence, key_of
 from portkin.blocking.limits import ORDERS
 from portkin.net.ports import Port
-from portkin.zeek.messages import BlockRequest
+from portkin.zeek.block_messages import BlockRequest
 
 Fate = Literal["blocked", "holdout", "vetoed", "error", "came"]
 """What became of a predicted port; ``came``: the source tried it while its block, or holdout, was active."""

@@ -13,9 +13,9 @@ from portkin.logs import Limiter, Log
 from portkin.net.addresses import Address
 from portkin.net.ports import Port
 from portkin.worker import Queued, Worker
+from portkin.zeek.block_messages import BlockRequests, BlockResponse, BlockResponses, UnblockRequest
 from portkin.zeek.dispatcher import Handler, Part
 from portkin.zeek.event_codec import Message
-from portkin.zeek.messages import BlockRequests, BlockResponse, BlockResponses, UnblockRequest
 
 MAX_BATCH = 10_000
 _TICK = 1.0

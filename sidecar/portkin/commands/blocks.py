@@ -11,7 +11,7 @@ from portkin.commands.blocks_list import address_of, export, file_option, json_o
 
 if TYPE_CHECKING:
     from portkin.blocking.enforcer import Enforcer
-    from portkin.zeek.messages import BlockResponse
+    from portkin.zeek.block_messages import BlockResponse
 
 _LONGEST = 31_536_000.0
 """Seconds: the most that `enforce.limits.max_duration` can be."""
@@ -60,8 +60,8 @@ def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: 
 
     from portkin.blocking.block import NOTE
     from portkin.net.ports import Port
+    from portkin.zeek.block_messages import BlockRequest
     from portkin.zeek.event_codec import Count
-    from portkin.zeek.messages import BlockRequest
 
     parsed = [Port.parse(port) for port in ports]
     evidence = f"evidence=OPERATOR {NOTE}={reason}" if reason else "evidence=OPERATOR"
@@ -91,7 +91,7 @@ def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: 
 def remove(src: str, ports: tuple[str, ...], as_json: bool, file: Path | None) -> None:
     """Unblock PORTS for the source SRC, and do not block them again for `enforce.limits.grace` seconds."""
     from portkin.net.ports import Port
-    from portkin.zeek.messages import UnblockRequest
+    from portkin.zeek.block_messages import UnblockRequest
 
     requests = [UnblockRequest("by hand", address_of(src), Port.parse(port)) for port in ports]
     _ordered(file, as_json, lambda enforcer: enforcer.handle(requests))

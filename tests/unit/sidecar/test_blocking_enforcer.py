@@ -11,7 +11,7 @@ from portkin.blocking.limits import Limits
 from portkin.blocking.protected import ProtectedAddresses
 from portkin.net.addresses import number_of
 from portkin.net.ports import Port
-from portkin.zeek.messages import BlockResponse
+from portkin.zeek.block_messages import BlockResponse
 from support.enforcing import Bench, block, nets, unblock
 from support.simulated_backend import OTHER, SRC, again, key
 

@@ -20,9 +20,9 @@ from portkin.config.schema import load_config
 from portkin.errors import ConfigError
 from portkin.net.addresses import number_of
 from portkin.net.ports import Port
+from portkin.zeek.block_messages import BlockResponse
 from portkin.zeek.dispatcher import Service
 from portkin.zeek.event_codec import Junk, parse, unparse
-from portkin.zeek.messages import BlockResponse
 from support.enforcing import Bench, Lines, block, each_of, nets, together, unblock
 
 SRC = "203.0.113.5"
