@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from portkin.blocking.backends.backend import Dropped, HeldBlock
@@ -21,15 +21,23 @@ _LAST_LOOKS = 200
 class DroppedCounts:
     """What all blocks have dropped (``total``), and each of them, in its block and in the database."""
 
-    def __init__(self, reconciler: Reconciler, records: BlockRecords, stats: BlockingStats, log: Log) -> None:
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        records: BlockRecords,
+        stats: BlockingStats,
+        log: Log,
+        wall_clock: Callable[[], float],
+    ) -> None:
         self.total = Dropped(0, 0)
         self._reconciler = reconciler
         self._records = records
         self._active = records.active
         self._stats = stats
         self._log = log
+        self._wall_clock = wall_clock
 
-    def read(self, now: float) -> None:
+    def read(self) -> None:
         """Read what the blocks have dropped, and which ports were tried though no probe was seen."""
         dropped = self._reconciler.dropped()
         if dropped is None:
@@ -42,8 +50,11 @@ class DroppedCounts:
             if block is not None and self._take_count(block, found):
                 counted.append(block)
         self._records.count(counted)
-        missing = self._active.of_mode(self._reconciler.mode).keys() - held.keys()
-        if any(self._active.by_key[key].until > now + TOLERANCE for key in missing):
+        # By the clock after the reading: of many blocks it takes seconds, in which others end.
+        now = self._wall_clock()
+        active = self._active.of_mode(self._reconciler.mode)
+        missing = [key for key in active.keys() - held.keys() if active[key].until > now + TOLERANCE]
+        if missing:
             self._log.error("the backend lacks blocks that it was given; they are sent again", blocks=len(missing))
             self._reconciler.try_reconcile(now)
 

@@ -87,7 +87,7 @@ class Enforcer:
         self._wall_clock = wall_clock
         self._monotonic = monotonic
         self._next_check = self._next_count = self._next_prune = monotonic()
-        self._dropped = DroppedCounts(self._reconciler, self._records, self.stats, log)
+        self._dropped = DroppedCounts(self._reconciler, self._records, self.stats, log, wall_clock)
         self._responses = ResponseCounts(backend.mode, metrics, log, self._limiter)
         metrics.watch(
             self.active_by_mode,
@@ -199,7 +199,7 @@ class Enforcer:
                     self._record_figures(now)
                 if monotonic >= self._next_count:
                     self._next_count = monotonic + self._intervals.count
-                    self._dropped.read(now)
+                    self._dropped.read()
                 else:
                     self._dropped.read_ending(now)
                 if monotonic >= self._next_prune:

@@ -38,6 +38,27 @@ def test_an_extension_that_did_not_arrive_is_made_good(kernel_bench, kernel):
     assert [100, 100] == [round(held.seconds) for held in kernel.held().values()]
 
 
+def test_blocks_that_end_while_the_backend_is_read_are_not_missed(kernel_bench, kernel):
+    """Reading many blocks takes seconds: what ran out in them is no loss, what is gone before its time is one."""
+    kernel_bench.ask(block(SRC, "1", 8), block(SRC, "2", 100), block(SRC, "3", 100))
+    read = kernel.held
+
+    def slowly():
+        kernel.clock.pass_(5)
+        return read()
+
+    kernel.held = slowly
+    kernel_bench.enforcer.tick()
+    kernel_bench.enforcer.tick()
+    assert [] == kernel_bench.log.events("error")
+    del kernel.ends[key(SRC, "3")]
+    kernel_bench.enforcer.tick()
+    lost = [pairs for level, event, pairs in kernel_bench.log.lines if level == "error" and "lacks blocks" in event]
+    assert [{"blocks": 1}] == lost
+    kernel.held = read
+    assert {key(SRC, "2"), key(SRC, "3")} == kernel.held().keys()
+
+
 def test_lost_database_take_over_what_the_backend_holds(kernel_bench, kernel):
     """With the database gone, blocks in the backend are kept and recorded again, protected ones removed."""
     kernel_bench.ask(block(SRC, "1", 100), block(OTHER, "1", 100))
