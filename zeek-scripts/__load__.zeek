@@ -19,6 +19,7 @@
 
 @if ( Cluster::is_enabled() )
 @load ./cluster
+@load ./cluster-sidecar
 @else
 @load ./standalone
 @endif

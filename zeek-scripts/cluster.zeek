@@ -43,10 +43,6 @@ export {
 	## Keeper to a worker that just started: what the others know.
 	global keeper_scanners: event(sources: vector of Source, evidence: vector of
 	    Evidence);
-
-	## Manager to proxies: whether the sidecar is there. The manager alone sees
-	## it come and go.
-	global manager_sidecar: event(up: bool, table_id: string);
 }
 
 # How many sources one event holds.
@@ -255,59 +251,6 @@ event Cluster::node_up(name: string, id: string)
 	    && name in Cluster::nodes
 	    && Cluster::nodes[name]$node_type == Cluster::WORKER )
 		brief_worker(id);
-	}
-
-@endif
-
-@if ( Cluster::local_node_type() == Cluster::MANAGER )
-
-event sidecar_arrived(sidecar: string, table_id: string)
-	{
-	Cluster::publish(Cluster::proxy_topic, manager_sidecar, T, table_id);
-	}
-
-event sidecar_left()
-	{
-	Cluster::publish(Cluster::proxy_topic, manager_sidecar, F, "");
-	}
-
-# A proxy that starts later does not know of it.
-event Cluster::node_up(name: string, id: string)
-	{
-	if ( name in Cluster::nodes
-	    && Cluster::nodes[name]$node_type == Cluster::PROXY )
-		Cluster::publish(Cluster::nodeid_topic(id), manager_sidecar, sidecar_up,
-		    current_table);
-	}
-
-@endif
-
-@if ( Cluster::local_node_type() == Cluster::PROXY )
-
-event manager_sidecar(up: bool, table_id: string)
-	{
-	if ( ! up )
-		event sidecar_left();
-	else if ( ! sidecar_up )
-		{
-		use_table(table_id);
-		sidecar_up = T;
-		event sidecar_arrived("", table_id);
-		}
-	}
-
-@endif
-
-# The sidecar is a client of the manager and comes at any time. Broker announces a new
-# subscription to the peers that it has, and a peer that connects at that moment never
-# hears of it, so that its questions would be lost: the manager wants them from the
-# start.
-@if ( Cluster::local_node_type() == Cluster::MANAGER && cat(Cluster::backend) == "Cluster::CLUSTER_BACKEND_BROKER" )
-
-event zeek_init()
-	{
-	Broker::forward(sidecar_topic);
-	Broker::forward(status_topic);
 	}
 
 @endif
