@@ -187,3 +187,55 @@ def test_another_client_that_publishes_junk_ends_nobody(zeek, tmp_path, table):
             metrics['portkin_invalid_messages_total{reason="wrong-type"}'],
         )
         assert sidecar.process.poll() is None
+
+
+BLOCKS = """
+module Portkin;
+
+global decision = Decision($id="D1", $source=Source($host=[2001:db8::9]), $probed=22/tcp, $evidence=TRW,
+    $kept=vector(22/tcp, 2222/tcp, 53/udp), $until=double_to_time(4e9), $after=1);
+
+event sidecar_arrived(sidecar: string, table_id: string)
+	{
+	record_evidence(decision$source, "refused");
+
+	for ( rank, p in decision$kept )
+		event block(decision, p, rank, 1.5sec);
+	}
+
+event log_block(rec: BlockInfo)
+	{
+	print fmt("block %s %s %s", rec$src, rec$p, rec$outcome);
+	flush_all();
+	}
+"""
+
+
+@pytest.mark.parametrize("transport", ["websocket", "broker"])
+def test_zeek_asks_for_blocks_and_hears_what_became_of_them(transport, zeek, tmp_path, table):
+    """The blocks of a decision go out together, and come back as added; their ends are heard of, too."""
+    if transport == "broker":
+        try:
+            find_bindings()
+        except TransportError as error:
+            pytest.skip(str(error))
+    port = free_port()
+    address = {"url": f"ws://127.0.0.1:{port}/v1/messages/json", "broker": f"127.0.0.1:{port}"}
+    settings = {
+        "zeek": {"transport": transport, **address, "backoff": {"first": 0.1, "cap": 0.5}},
+        "table": {"path": str(tmp_path / "table")},
+        "metrics": {"port": 0},
+        "enforce": {"database": str(tmp_path / "blocks.sqlite")},
+    }
+    script = tmp_path / "blocks.zeek"
+    script.write_text(f"@load {SCRIPTS}/{transport}.zeek\n@load {SCRIPTS}/block.zeek\n" + BLOCKS)
+    loads = (*backend_loads(zeek, transport), script, f"Portkin::{transport}_port={port}/tcp")
+    with (
+        ZeekProcess(zeek, tmp_path / "zeek", *loads, "exit_only_after_terminate=T") as running,
+        SidecarProcess(tmp_path / "sidecar", settings) as sidecar,
+    ):
+        for outcome in ("added", "expired"):
+            for wanted in ("22/tcp", "2222/tcp", "53/udp"):
+                running.wait_for(f"block 2001:db8::9 {wanted} {outcome}")
+        metrics = sidecar.metrics()
+        assert 3.0 == metrics['portkin_block_requests_total{kind="block"}']
