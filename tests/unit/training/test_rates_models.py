@@ -87,6 +87,21 @@ def test_var_of_one_series_is_an_autoregression():
     assert [7.0] == np.unique(constant.forecasts(var.fit_fixed(constant))[1:]).tolist()
 
 
+@pytest.mark.parametrize("features", [1, 2])
+def test_var_of_order_zero_forecasts_the_mean(features):
+    """Where no lag tells anything, AIC chooses order 0: every forecast is the mean of the fitted part, shipped too."""
+    counts = np.random.default_rng(0).normal(20, 3, (400, features)).round()
+    t = Task(counts, HOUR, Split(300, 300, 400))
+    model = var.fit_fixed(t, 6)
+    assert 0 == np.abs(model.weights).sum()
+    np.testing.assert_allclose(t.forecasts(model)[1:], counts[:300, 0].mean(), rtol=1e-6)
+    session = onnxruntime.InferenceSession(to_onnx(model, features))
+    (shipped,) = session.run(None, {"window": np.ones((1, 1, features), dtype=np.float32)})
+    assert 0 == pytest.approx(float(shipped[0]), abs=1e-6)  # scaled
+    online = var.non_stationary(t, first=300, memory=300, every=24, most=6)
+    assert online[300] == pytest.approx(counts[:300, 0].mean(), rel=1e-6)
+
+
 def test_non_stationary_var_follows_a_change_that_the_fixed_one_misses():
     """When the process turns around in the test, refitting pays."""
     rng = np.random.default_rng(2)

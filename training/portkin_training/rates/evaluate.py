@@ -20,7 +20,7 @@ import joblib
 import numpy as np
 import torch
 
-from portkin.files import claim_folder, replacing
+from portkin.files import replacing
 from portkin.net.ports import Port
 from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.fan_out import fan_out
@@ -31,10 +31,9 @@ from portkin_training.rates.models.registry import KINDS, MODELS, Kind, Profile,
 from portkin_training.rates.models.task import Split, Task, Unfit, judge
 from portkin_training.rates.results import Result, load_result, save_result
 from portkin_training.rates.series.rate_series import Rates
+from portkin_training.rates.work_folder import kept, work_folder
 
-NAMES = r"[0-9a-f]{16}-.+\.(npz|json)"
-"""Of files in a work folder."""
-RESULTS = 4
+RESULTS = 5
 """Number of the result files' form and of what computes them; a change of either makes old results foreign."""
 
 Chosen = tuple[tuple[int, ...], Mapping[str, Any]]
@@ -77,31 +76,32 @@ def evaluate(
 ) -> Iterator[Result]:
     """All results of `targets` x `models`, as they become known; those in `folder` are not computed again.
 
-    Fitted by `jobs` processes, or over Spark where the engine is that.
+    Fitted by `jobs` processes, or over Spark where the engine is that. OutputError where another process does the same
+    in this folder now.
     """
-    claim_folder(folder, NAMES, "a work folder of portkin rates")
     run = fingerprint(rates, affinities, used, seed)
     files = {
         (rates.column(target), name): folder / f"{run}-{target.number}-{target.proto}-{slug(name)}.npz"
         for target in targets
         for name in models
     }
-    lacking = []
-    for key, file in files.items():
-        if file.exists():
-            yield load_result(file)
-        else:
-            lacking.append(key)
-    open_jobs = plan(rates, affinities, used, lacking, jobs)
-    best = _search(rates, used, open_jobs, files, seed, jobs, device, engine)
 
     def work(job: Job, config: LstmConfig) -> tuple[int, list[Result]]:
         return job.target, run_job(rates, job, replace(used, lstm=config), seed, device)
 
-    for target, found in fan_out(work, list(zip(open_jobs, best, strict=True)), jobs=jobs, engine=engine):
-        for result in found:  # all of them, before whoever asked may stop asking
-            save_result(files[target, result.model], result)
-        yield from found
+    with work_folder(folder, run):
+        lacking = []
+        for key, file in files.items():
+            if (held := kept(file, load_result)) is not None:
+                yield held
+            else:
+                lacking.append(key)
+        open_jobs = plan(rates, affinities, used, lacking, jobs)
+        best = _search(rates, used, open_jobs, files, seed, jobs, device, engine)
+        for target, found in fan_out(work, list(zip(open_jobs, best, strict=True)), jobs=jobs, engine=engine):
+            for result in found:  # all of them, before whoever asked may stop asking
+                save_result(files[target, result.model], result)
+            yield from found
 
 
 def plan(rates: Rates, affinities: Affinities, used: Profile, keys: Sequence[tuple[int, str]], jobs: int) -> list[Job]:

@@ -26,6 +26,7 @@ from portkin_training.rates.evaluate import Job, fingerprint, plan, slug
 from portkin_training.rates.models.registry import EXPENSIVE, KINDS, Profile, fit
 from portkin_training.rates.models.task import Floats, Split, Task, Unfit
 from portkin_training.rates.series.rate_series import Rates
+from portkin_training.rates.work_folder import kept, work_folder
 
 ORIGINS = (0.5, 0.625, 0.75, 0.875)
 """Shares of the bins after which models are fitted; each is judged until the next, the last until the end."""
@@ -79,29 +80,32 @@ def trials(
     device: str = "cpu",
     engine: Engine = DUCKDB,
 ) -> Iterator[Trial]:
-    """Trials of `targets` x `models`, as they become known; those in `folder` are not computed again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    run = fingerprint(rates, affinities, used, seed)
+    """Trials of `targets` x `models`, as they become known; those in `folder` are not computed again.
+
+    OutputError where another process does the same in this folder now.
+    """
+    run = fingerprint(rates, affinities, used, seed) + "-rolling"
     files = {
-        (rates.column(target), name): folder / f"{run}-rolling-{target.number}-{target.proto}-{slug(name)}.npz"
+        (rates.column(target), name): folder / f"{run}-{target.number}-{target.proto}-{slug(name)}.npz"
         for target in targets
         for name in models
     }
-    lacking = []
-    for key, file in files.items():
-        if file.exists():
-            yield load_trial(file)
-        else:
-            lacking.append(key)
 
     def work(job: Job) -> tuple[int, list[Trial]]:
         return job.target, run_trial(rates, job, used, seed, device)
 
-    planned = [(job,) for job in plan(rates, affinities, used, lacking, jobs)]
-    for target, found in fan_out(work, planned, jobs=jobs, engine=engine):
-        for trial in found:
-            save_trial(files[target, trial.model], trial)
-        yield from found
+    with work_folder(folder, run):
+        lacking = []
+        for key, file in files.items():
+            if (held := kept(file, load_trial)) is not None:
+                yield held
+            else:
+                lacking.append(key)
+        planned = [(job,) for job in plan(rates, affinities, used, lacking, jobs)]
+        for target, found in fan_out(work, planned, jobs=jobs, engine=engine):
+            for trial in found:
+                save_trial(files[target, trial.model], trial)
+            yield from found
 
 
 def run_trial(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu") -> list[Trial]:

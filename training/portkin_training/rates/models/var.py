@@ -25,20 +25,22 @@ def most_lags(bins: int, features: int, most: int = MOST_LAGS) -> int:
 def fit_fixed(task: Task, most: int = MOST_LAGS) -> Linear:
     """A VAR over the target and its features, order by AIC, fitted once: "VAR Rank." and "VAR Clust.".
 
-    Features that never vary are left out. The target's equation is a weighted sum of lags, so it ships.
+    Features that never vary are left out. The target's equation is a weighted sum of lags, so it ships; where no lag
+    tells anything, its order is 0 and it is the mean.
     """
     fit = task.filled[: task.split.fit]
     varied = np.flatnonzero(fit.std(axis=0) > 1e-9)
     if 0 not in varied:
         return Linear(np.zeros((1, fit.shape[1]), dtype=np.float64), float(fit[:, 0].mean()))
     coefficients, constant = _var(fit[:, varied], most_lags(len(fit), len(varied), most))
-    weights = np.zeros((len(coefficients), fit.shape[1]), dtype=np.float64)
-    weights[:, varied] = coefficients[::-1]
+    # A window has at least one bin.
+    weights = np.zeros((max(1, len(coefficients)), fit.shape[1]), dtype=np.float64)
+    weights[: len(coefficients), varied] = coefficients[::-1]
     return Linear(weights, constant)
 
 
 def _var(data: Floats, most: int) -> tuple[Floats, float]:
-    """Coefficients of the first series' equation (order, k), latest lag first, and its constant."""
+    """Coefficients of the first series' equation (order, k), latest lag first, and its constant; the order may be 0."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if data.shape[1] == 1:  # statsmodels' VAR wants two series; of one it is an autoregression
@@ -46,8 +48,6 @@ def _var(data: Floats, most: int) -> tuple[Floats, float]:
             return alone.params[1:, None], float(alone.params[0])
         try:
             found = VAR(data).fit(maxlags=most, ic="aic")
-            if found.k_ar == 0:
-                found = VAR(data).fit(1)
         except (np.linalg.LinAlgError, ValueError):  # singular, or constant within an order's part of the bins
             return _first_order(data)
     return found.coefs[:, 0, :], float(found.intercept[0])
@@ -93,21 +93,21 @@ def non_stationary(task: Task, *, first: int, memory: int, every: int, features:
 
 
 def _order(data: Floats, most: int) -> int:
-    """The order with the least AIC; statsmodels where there are two series or more."""
-    if data.shape[1] < 2 or most < 2:
-        return most
+    """The order with the least AIC, 0 where no lag tells anything."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return max(1, int(VAR(data).select_order(most).aic))
+            if data.shape[1] == 1:
+                return max(ar_select_order(data[:, 0], most, ic="aic").ar_lags or (0,))
+            return int(VAR(data).select_order(most).aic)
         except (np.linalg.LinAlgError, ValueError):  # singular, or constant within an order's part of the bins
             return 1
 
 
 def _one_step(data: Floats, order: int) -> float:
-    """The target's next value by the least-squares equation of a VAR of this order."""
+    """The target's next value by the least-squares equation of a VAR of this order; of order 0, the mean."""
     n = len(data) - order
-    lagged = np.concatenate([data[order - lag - 1 : order - lag - 1 + n] for lag in range(order)], axis=1)
-    design = np.column_stack([np.ones(n), lagged])
+    lagged = [data[order - lag - 1 : order - lag - 1 + n] for lag in range(order)]
+    design = np.column_stack([np.ones(n), *lagged])
     coefficients = np.linalg.lstsq(design, data[order:, 0], rcond=None)[0]
-    return float(np.concatenate([[1.0], data[: -order - 1 : -1].reshape(-1)]) @ coefficients)
+    return float(np.concatenate([[1.0], data[::-1][:order].reshape(-1)]) @ coefficients)

@@ -1,0 +1,49 @@
+"""The folder of `--work`: what was fitted, kept in files that name what went into them, so that a run goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from portkin.errors import OutputError
+from portkin.files import claim_folder
+
+NAMES = r"[0-9a-f]{16}-.+\.(npz|json)"
+"""Of files in a work folder."""
+Kept = TypeVar("Kept")
+
+
+@contextmanager
+def work_folder(folder: Path, run: str) -> Iterator[None]:
+    """Make or take the folder, for one process at a time that does this `run`; others may be under way in it.
+
+    Two processes would fit everything twice. The kernel releases the claim of a process that was killed. Raises
+    OutputError for a folder of something else, and where another process has this run under way.
+    """
+    claim_folder(folder, NAMES, "a work folder of portkin rates")
+    with (folder / f".{run}.lock").open("a") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"{folder}: another process fits the same there now; wait until it has ended, which leaves its results "
+                "to you, or name another --work"
+            ) from None
+        yield
+
+
+def kept(file: Path, load: Callable[[Path], Kept]) -> Kept | None:
+    """What `load` reads of a file; None where there is none, or a damaged one, which is then computed again.
+
+    Raises OSError where it cannot be read.
+    """
+    try:
+        return load(file)
+    except FileNotFoundError:
+        return None
+    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError):
+        return None
