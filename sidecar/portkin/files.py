@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from portkin.errors import OutputError
+from portkin.errors import ConfigError, OutputError
 
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _AT_FDCWD = -100
+_OTHERS = 0o007
 
 
 def aside(path: Path) -> Path:
@@ -62,6 +63,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def refuse_shared_secret(path: Path, setting: str) -> None:
+    """Raise ConfigError where everybody on the machine can read or write the file of a secret, named in ``setting``.
+
+    Raises OSError where there is none.
+    """
+    if path.stat().st_mode & _OTHERS:
+        raise ConfigError(f"{setting}: {path}: everybody can read or write it; chmod o= {path}")
 
 
 def claim_folder(folder: Path, ours: str, what: str) -> None:

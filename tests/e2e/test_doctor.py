@@ -257,6 +257,8 @@ def test_without_privileges_the_kernel_is_not_asked(root, tmp_path):
 def test_suricata_is_asked_without_a_trace(root, suricata, tmp_path):
     """Version, capture, whether it is inline, which bits its rules test; and a Suricata without our rules."""
     inside = Inside(suricata, tmp_path / "suricata", ports=(22, 443))
+    with (tmp_path / "suricata" / "kin.rules").open("a") as rules:
+        rules.write("alert tcp any any -> any any (nonsense:1; sid:9;)\n")  # line 4, after those of 22, 443 and 53
     file = settings(tmp_path, enforce={"backend": "suricata", "suricata": {"socket": str(inside.socket)}})
     inside.start()
     try:
@@ -267,6 +269,8 @@ def test_suricata_is_asked_without_a_trace(root, suricata, tmp_path):
         assert asked["version"].split()[0] in said
         assert (["pk22", "pk443"], "AF_PACKET_DEV") == (asked["tested"], asked["mode"])
         assert "blocking.suricata" in found
+        assert (3, 1) == (asked["rules_loaded"], asked["rules_failed"])
+        assert "1 rules failed to load, at kin.rules:4; 3 are loaded" in found["blocking.rules-failed"]["what"]
         if asked["version"].startswith("7.0.10 "):
             assert "upgrade Suricata to 7.0.14" in found["blocking.ipv6"]["remedy"]
     finally:

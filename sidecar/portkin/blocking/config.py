@@ -14,6 +14,7 @@ from portkin.blocking.never_block import read_never_block
 from portkin.config.loading import setting
 from portkin.config.state_paths import state_path
 from portkin.errors import ConfigError
+from portkin.files import refuse_shared_secret
 
 if TYPE_CHECKING:
     from portkin.blocking.hook import Receiver
@@ -50,7 +51,7 @@ class HookConfig:
     url: str | None = None
     """A web address that is posted the same."""
     token: Path | None = None
-    """A file whose content is sent to ``url`` as a bearer token."""
+    """A file whose content is sent to ``url`` as a bearer token; others must not read it (chmod o=)."""
     timeout: float = setting(10.0, low=0.1, high=300.0)
     """Seconds that a delivery may take."""
     attempts: int = setting(5, low=1, high=20)
@@ -132,4 +133,6 @@ def receiver_of(config: HookConfig) -> Receiver | None:
         if not (program.is_file() and os.access(program, os.X_OK)):
             raise ConfigError(f"enforce.hook.command runs {program}, which is no program that can be run; correct it")
         return Program(config.command, config.timeout)
+    if config.token is not None and config.token.exists():  # where there is none, each delivery says so
+        refuse_shared_secret(config.token, "enforce.hook.token")
     return Webhook(str(config.url), config.timeout, config.token)

@@ -139,6 +139,13 @@ class SuricataFacts:
     tested: tuple[str, ...] = ()
     """Of the bits asked for, those that a loaded rule tests."""
     asked: tuple[str, ...] = ()
+    rules_loaded: int | None = None
+    """Rules in force, of all tenants; None where Suricata did not say, as those after it."""
+    rules_failed: int = 0
+    rules_skipped: int = 0
+    """Left out since they require what this Suricata lacks."""
+    failed: tuple[str, ...] = ()
+    """Where the first of the failed rules stand, as ``/etc/suricata/rules/x.rules:7``."""
 
 
 @dataclass(frozen=True)

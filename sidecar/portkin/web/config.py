@@ -8,10 +8,10 @@ from pathlib import Path
 
 from portkin.config.loading import Networks, setting
 from portkin.errors import ConfigError
+from portkin.files import refuse_shared_secret
 
 SHORTEST = 16
 """Characters of a token: what is typed once can be long."""
-_OTHERS = 0o007
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,9 @@ def token_of(config: PageConfig) -> str | None:
     try:
         with config.token.open(encoding="utf-8") as file:
             token = file.readline().strip()
-            mode = config.token.stat().st_mode
+            refuse_shared_secret(config.token, "page.token")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"page.token: {config.token}: cannot be read ({error}); {make}") from None
-    if mode & _OTHERS:
-        raise ConfigError(f"page.token: {config.token}: everybody can read or write it; chmod o= {config.token}")
     if len(token) < SHORTEST or not token.isascii():
         raise ConfigError(f"page.token: {config.token}: its first line is no token of {SHORTEST} characters; {make}")
     return token

@@ -308,3 +308,15 @@ def test_a_hook_that_hangs_holds_up_no_block(tmp_path):
         assert dropped is not None and dropped > 0.0
 
     asyncio.run(scenario())
+
+
+def test_a_token_that_everybody_reads_is_refused(tmp_path):
+    """The settings are refused where others may read the token's file, with the remedy; with it they are taken."""
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    token.chmod(0o644)
+    config = HookConfig(url="https://example.org/blocks", token=token)
+    with pytest.raises(ConfigError, match=r"enforce\.hook\.token: .*everybody can read or write it; chmod o= "):
+        receiver_of(config)
+    token.chmod(0o640)
+    assert isinstance(receiver_of(config), Webhook)

@@ -60,7 +60,7 @@ HERE = ZeekHere(
     ("/opt/zeek/bin/zeek",), (812,), (Path("/site/portkin"),), Path("/site/local.zeek"), ("portkin/websocket",)
 )
 NFTABLES = NftablesFacts("portkin", "libnftables.so.1", True, "present", held=2)
-SURICATA = SuricataFacts(Path("/s"), "", "7.0.14 RELEASE", "NFQ", True, ("pk22",), ("pk22", "pk23"))
+SURICATA = SuricataFacts(Path("/s"), "", "7.0.14 RELEASE", "NFQ", True, ("pk22",), ("pk22", "pk23"), 120)
 HEALTHY = Facts(
     now=NOW,
     installation=Installation("0.1.0", "3.11.2", "/opt/portkin/bin/python", "Linux", "portkin"),
@@ -217,6 +217,10 @@ WARNINGS = {
         replace(with_settings(rates=RatesConfig(model=Path("/m"))), clock=ClockFacts(False)),
         "clock.unsynchronised",
     ),
+    "rules failed": (
+        with_backend("suricata", suricata=replace(SURICATA, rules_failed=2, failed=("x.rules:7",))),
+        "blocking.rules-failed",
+    ),
     "ids": (with_backend("suricata", suricata=replace(SURICATA, inline=False)), "blocking.not-inline"),
     "7.0.10": (with_backend("suricata", suricata=replace(SURICATA, version="7.0.10 RELEASE")), "blocking.ipv6"),
     "8.0.2": (with_backend("suricata", suricata=replace(SURICATA, version="8.0.2 RELEASE")), "blocking.ipv6"),
@@ -246,6 +250,7 @@ def test_what_works_less_well_is_a_warning(facts, code):
             "blocking.unprivileged",
         ),
         (with_backend("suricata", suricata=replace(SURICATA, inline=None)), "blocking.inline-unknown"),
+        (with_backend("suricata", suricata=replace(SURICATA, rules_loaded=None)), "blocking.rules-unknown"),
     ],
 )
 def test_what_cannot_be_looked_at_changes_no_verdict(facts, code):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -13,6 +15,7 @@ from portkin.net.ports import Port
 from portkin_training.commands.rates import rates as command
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
+from portkin_training.rates import plots
 from portkin_training.rates.series import rate_series as series
 
 BEGIN = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
@@ -228,3 +231,31 @@ def test_a_recording_that_ended_long_ago_does_not_warm(dataset, bundle, tmp_path
     assert "nothing of it would be read" in said and "--ended" in said
     assert not (tmp_path / "rates.sqlite").exists()
     assert "bins up to" in portkin("warm", dataset / "probes", "--ended", *window)
+
+
+def test_the_report_lists_alarms_and_stays_small(dataset, bundle, tmp_path):
+    """The page of a port has the alarms of `score`, says the time it covers, and names E and W in words."""
+    page, seen = tmp_path / "rates.html", series.load(dataset / "series")
+    counts = seen.counts.copy()
+    counts[-3, seen.column(Port.parse("22"))] *= 20
+    series.save(tmp_path / "series", replace(seen, counts=counts))
+    portkin("plot", bundle, tmp_path / "series", "-o", page)
+    text, alarms = page.read_text(), portkin("score", bundle, tmp_path / "series").splitlines()
+    assert alarms and len(alarms) == text.count("<tr><td>")
+    assert all(alarm.split(" ", 2)[2] in text for alarm in alarms)
+    drawn = base64.b64decode(text.split("base64,")[1].split('"')[0]).decode()
+    assert all(part in drawn for part in ("forecast", "above")) and "eq. 20" not in drawn
+    assert f"{datetime.fromtimestamp(int(seen.starts[0]), UTC):%Y-%m-%dT%H:%MZ} to" in text
+    assert "prefers-color-scheme:dark" in text and "width=device-width" in text
+
+
+def test_many_bins_are_drawn_as_means(dataset, bundle):
+    """A curve of more bins than can be told apart has a point for several, at their mean."""
+    rng = np.random.default_rng(1)
+    values = rng.uniform(0, 10, 2 * plots.MOST_POINTS)
+    figure, axis = plots.plt.subplots()
+    plots._curve(axis, [*range(len(values))], values, 2, color="k", name="observed")
+    drawn = axis.lines[0].get_ydata()
+    assert plots.MOST_POINTS == len(drawn)
+    np.testing.assert_allclose((values[0::2] + values[1::2]) / 2, drawn)
+    plots.plt.close(figure)

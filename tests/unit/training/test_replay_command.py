@@ -310,3 +310,19 @@ def test_rules_refused(tmp_path):
         run(CAPTURES / "scans.pcap", "--rules", file)
     refused = CliRunner().invoke(command, [str(CAPTURES / "scans.pcap"), "--rules", str(file), "-k", "3"])
     assert (2, True) == (refused.exit_code, "--rules says what is blocked" in refused.output)
+
+
+def test_the_report_says_what_won(probes, kin_table, tmp_path):
+    """A verdict, the best of each column in bold, the time, the sources, and how many ports are not shown."""
+    page = tmp_path / "replay.html"
+    run(probes, "--table", kin_table, "--report", page)
+    text = page.read_text()
+    # 200 sources go from 80 to 443 to 8080, which the table was taught; one counts upwards, as Euclidean expects.
+    assert "predicts better than the best of the others" in text or "does not predict better" in text
+    assert "2023-11-14 22:13:20 to 2023-11-17 " in text and "201 that probed" in text
+    # 303 ports: 80, 443, 8080 and 2000 to 2299; 30 are shown: 3 with 200 probes each, and 27 with one.
+    assert "The 30 of 303 ports" in text and "the rest had\n273 probes" in text
+    table = text[text.index("<h2>K = 3") :]
+    blocked = re.findall(r"<tr><td>(\w+)</td><td( class=\"best\")?>([\d.]+)%", table)[:3]
+    best = max(float(share) for _, _, share in blocked)
+    assert [float(share) == best for _, _, share in blocked] == [bool(bold) for _, bold, _ in blocked]

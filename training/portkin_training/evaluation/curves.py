@@ -40,8 +40,8 @@ def _over_windows(results: ReplayResults, name: str, figure: str, lines: dict[in
         shade = matplotlib.colormaps["viridis"](place / max(1, len(wanted)))
         label = "MySelf" if k == 0 else f"K = {k}"
         axes.plot(at, [100 * x for x in lines[k]], marker="o", markersize=3, color=shade, label=label)
-    axes.set_xticks(list(at), [span(window) for window in results.sweep.windows], fontsize=8)
-    axes.legend(fontsize=8, frameon=False, ncols=2)
+    axes.set_xticks(list(at), [span(window) for window in results.sweep.windows])
+    _legend(canvas, axes)
     return _drawing(canvas, f"{MEANING[figure]} of {name}, over the time a block holds")
 
 
@@ -56,7 +56,7 @@ def _over_k(results: ReplayResults, best: float | None) -> Drawing:
             )
     if best is not None:
         axes.plot([results.sweep.headline[0]], [100 * best], "k*", label="best table in hindsight")
-    axes.legend(fontsize=8, frameon=False)
+    _legend(canvas, axes)
     return _drawing(canvas, f"New-port recall of every predictor, blocks of {span(results.sweep.headline[1])}")
 
 
@@ -80,7 +80,7 @@ def _against_blocks(frontiers: Mapping[str, Sequence[Point]], figure: str, meani
             marker="o", markersize=2.5, label=name, linewidth=1.8 if place == 0 else 1,
         )  # fmt: skip
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.legend(fontsize=8, frameon=False)
+    _legend(canvas, axes)
     return _drawing(canvas, f"{meaning[:1].upper()}{meaning[1:]} against blocks, blocks of {span(window)}")
 
 
@@ -93,8 +93,14 @@ def drawn_reliability(curve: Sequence[Mapping[str, float]]) -> Drawing:
     return _drawing(canvas, "Observed against stated chance on held-out probes, in equal bins of chance")
 
 
+def _legend(canvas: Canvas, axes: Axes) -> None:
+    """Names of the curves, above the axes: within, they cover curves."""
+    handles, labels = axes.get_legend_handles_labels()
+    canvas.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False)
+
+
 def _axes(x: str, y: str) -> tuple[Canvas, Axes]:
-    canvas = Canvas(figsize=(6, 3.6), layout="constrained")
+    canvas = Canvas(figsize=(5, 3.8), layout="constrained")
     axes = canvas.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(f"{y}, %")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from portkin.errors import InputError
 from portkin_training.core.dataset import open_probes
 from portkin_training.evaluation.held_out import held_out
-from portkin_training.evaluation.options import ReplayOptions, Watch, settings_of
+from portkin_training.evaluation.options import ReplayOptions, Watch, extent_of, settings_of
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.replay.oracle import LONGEST, hindsight
 from portkin_training.tables.scans import ScanOptions
@@ -41,6 +43,9 @@ def replay_held_out(
     settings = settings_of(
         inputs, options, learnt="the first 80 % of the probes", tested="the rest, from nothing blocked"
     )
+    if len(found.history):
+        stamps, groups = found.history.ts, np.unique(found.history.group)
+        settings |= extent_of(int(stamps.min()), int(stamps.max()), len(groups) if options.by == "source" else None)
     return ReplayResults(
         settings, found.counts, oracle, frontiers=found.frontiers, reliability=tuple(found.reliability)
     )

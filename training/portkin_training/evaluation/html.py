@@ -13,6 +13,7 @@ from portkin_training.evaluation.text import (
     EQUAL_BLOCKS_HEAD,
     MEANING,
     RELIABILITY_HEAD,
+    best_rows,
     equal_blocks_rows,
     figure_cells,
     label_rule_rows,
@@ -22,6 +23,7 @@ from portkin_training.evaluation.text import (
     span,
     table_ii_rows,
     traffic,
+    verdict,
 )
 
 PORT_HEAD = (
@@ -56,10 +58,12 @@ def render(results: ReplayResults) -> str:
         version=__version__,
         predictor=predictor,
         settings=results.settings,
+        verdict=verdict(results),
         k=k,
         window=span(window),
         summary_head=["predictor", *(MEANING[name] for name in names), "blocks"],
         summary=[[label, *figure_cells(row, names)] for label, row in rows.items()],
+        best_rows=best_rows(rows, names),
         traffic=traffic(results, under_study),
         ceiling=percent(under_study.ceiling.value),
         best=None if best is None else percent(best),
@@ -81,6 +85,8 @@ def render(results: ReplayResults) -> str:
         reliability_drawing=drawn_reliability(results.reliability) if results.reliability else None,
         port_head=PORT_HEAD,
         ports=_port_rows(results),
+        ports_seen=results.ports_seen,
+        probes_elsewhere=results.probes_elsewhere(),
         label_rules=label_rule_rows(),
     )
 

@@ -109,6 +109,12 @@ def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) 
     }
 
 
+def extent_of(first: int, last: int, sources: int | None = None) -> dict[str, object]:
+    """What a report prints of when a recording was made, from stamps in us, and of how many sources."""
+    begin, end = (str(np.datetime64(stamp, "us").astype("datetime64[s]")).replace("T", " ") for stamp in (first, last))
+    return {"recorded": f"{begin} to {end} UTC", **({} if sources is None else {"sources": f"{sources:,} that probed"})}
+
+
 def oracle_of(events: Events, options: ReplayOptions) -> float | None:
     """The hindsight oracle at the headline; None for too many probes, none, K = 0, or where not all is protected."""
     k, window = options.sweep.headline

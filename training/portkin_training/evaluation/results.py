@@ -91,6 +91,18 @@ class ReplayResults:
         rates = (np.divide(part, of, out=np.full_like(of, np.nan), where=of > 0) for part, of in shares)
         return list(zip(*(rate.tolist() for rate in rates), strict=True))
 
+    @property
+    def ports_seen(self) -> int:
+        """How many ports had a probe, or benign traffic that was blocked."""
+        counts = next(iter(self.counts.values())).ports
+        return int(np.count_nonzero(counts[:, BY_PORT.index("probes")] + counts[:, BY_PORT.index("benign_blocked")]))
+
+    def probes_elsewhere(self) -> int:
+        """Probes of the ports that `ports` leaves out."""
+        counts = next(iter(self.counts.values())).ports
+        shown = sum(int(row["probes"]) for row in self.ports())
+        return int(counts[:, BY_PORT.index("probes")].sum()) - shown
+
     def ports(self, limit: int = 30) -> list[dict[str, Any]]:
         """What became, under the predictor under results, of the ports with most probes and blocked benign packets:
         counters of the kernel by port."""

@@ -18,6 +18,7 @@ from portkin_training.evaluation.label_files import nothing_labelled, truth_of_c
 from portkin_training.evaluation.options import (
     InputReport,
     ReplayOptions,
+    extent_of,
     frontiers_of,
     oracle_of,
     out_of_order,
@@ -95,12 +96,16 @@ def replay_table(
         )
     if truth is None and options.detector != "probe":
         notes.append("Without labels the detector is believed: what it calls no probe stands in for benign traffic.")
+    seen = events.group[events.truth == SCAN]
     return ReplayResults(
         settings_of(
             inputs,
             options,
             **({} if options.rules else {"table": table.id}),
             labels=", ".join(path.name for path in labels) or "none",
+            **extent_of(
+                int(contacts.ts.min()), int(contacts.ts.max()), len(np.unique(seen)) if options.by == "source" else None
+            ),
         ),
         counts,
         oracle_of(events, options),

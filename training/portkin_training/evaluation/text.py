@@ -153,6 +153,40 @@ def traffic(results: ReplayResults, figures: ReplayFigures) -> str:
     )
 
 
+def verdict(results: ReplayResults) -> str:
+    """Whether the predictor under study is worth its blocks here, in a sentence: against the best of the others."""
+    rows = results.at()
+    (name, figures), others = next(iter(rows.items())), {n: r for n, r in list(rows.items())[1:] if n != "MySelf"}
+    if not figures.new:
+        return "No source went on to a port new to it, so this recording says nothing about predictions."
+    compared = [row for row in results.equal_blocks() if row["ratio"] is not None]
+    if compared:
+        worst = min(compared, key=lambda row: row["ratio"])
+        ours, theirs, other = worst["recall"], worst["theirs"], f"{worst['over']}, K = {worst['k']}"
+        among = f"with the {worst['blocks']:,} blocks of"
+    elif others:
+        other = max(others, key=lambda n: others[n].new_port_recall.value)
+        ours, theirs, among = figures.new_port_recall.value, others[other].new_port_recall.value, "at the same K as"
+    else:
+        return f"{name} finds {percent(figures.new_port_recall.value)} of the new ports; nothing to compare it with."
+    found = f"{percent(_number(ours))} of the new ports against {percent(_number(theirs))}"
+    if _number(ours) > _number(theirs):
+        return f"{name} predicts better than the best of the others: {found}, {among} {other}."
+    return f"{name} does not predict better than the others here: {found}, {among} {other}."
+
+
+def best_rows(rows: Mapping[str, ReplayFigures], names: Sequence[str]) -> dict[int, list[int]]:
+    """The rows with the best figure of each column, as `figure_cells` has them, the name's column being 0."""
+    found = {}
+    for column, name in enumerate(names, start=1):
+        values = [getattr(figures, name).value for figures in rows.values()]
+        known = [value for value in values if value == value]
+        if len(set(known)) > 1:
+            best = min(known) if name.endswith("fpr") else max(known)
+            found[column] = [row for row, value in enumerate(values) if value == best]
+    return found
+
+
 def pages(results: ReplayResults) -> Iterator[Grid | str]:
     """All that is printed of a results."""
     k, window = results.sweep.headline

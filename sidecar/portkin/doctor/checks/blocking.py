@@ -63,7 +63,7 @@ def _suricata(found: SuricataFacts) -> list[Finding]:
                 "and let the sidecar's user write to it",
             )
         ]
-    return [_suricata_rules(found), *_suricata_mode(found), *_suricata_version(found)]
+    return [_suricata_rules(found), *_rule_health(found), *_suricata_mode(found), *_suricata_version(found)]
 
 
 def _suricata_rules(found: SuricataFacts) -> Finding:
@@ -75,6 +75,23 @@ def _suricata_rules(found: SuricataFacts) -> Finding:
             "portkin rules build -o portkin.rules && portkin rules install portkin.rules && suricata-update",
         )
     return ok("blocking.suricata", f"{said}, with rules for portkin's bits")
+
+
+def _rule_health(found: SuricataFacts) -> list[Finding]:
+    if found.rules_loaded is None:
+        return [skipped("blocking.rules-unknown", "Suricata does not say how many of its rules are loaded")]
+    left_out = f", {found.rules_skipped:,} skipped" if found.rules_skipped else ""
+    if not found.rules_failed:
+        return [ok("blocking.rules", f"{found.rules_loaded:,} rules are loaded, none failed{left_out}")]
+    where = f", at {', '.join(found.failed)}" if found.failed else ""
+    more = " and others" if found.rules_failed > len(found.failed) > 0 else ""
+    return [
+        warning(
+            "blocking.rules-failed",
+            f"{found.rules_failed:,} rules failed to load{where}{more}; {found.rules_loaded:,} are loaded{left_out}",
+            "suricata -T says why; if it is portkin's file, build it for this Suricata: portkin rules build --check",
+        )
+    ]
 
 
 def _suricata_mode(found: SuricataFacts) -> list[Finding]:

@@ -7,7 +7,7 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from portkin.blocking.backends.host_bits import bit_of
 from portkin.blocking.backends.nftables import Nftables
@@ -20,6 +20,8 @@ from portkin.net.suricata_socket import SuricataSocket
 from portkin.rates.config import rates_database_path
 
 _CAP_NET_ADMIN = 12
+_FAILED = 3
+"""How many of the rules that failed are named."""
 _NOBODY = "255.255.255.255"
 """An address that is never a source, and never has a bit."""
 _OFTEN = (22, 23, 80, 443, 445, 2323, 3389, 5555, 8080, 8443)
@@ -70,6 +72,7 @@ def gather_suricata(config: EnforceConfig) -> SuricataFacts:
         suricata.connect()
         version, mode = (str(suricata.command(name).get("message"))[:120] for name in ("version", "capture-mode"))
         counters = suricata.command("dump-counters").get("message")
+        rules = _rules(suricata)
         said = {bit: suricata.command("remove-hostbit", ipaddress=_NOBODY, hostbit=bit).get("message") for bit in bits}
     except BackendError as error:
         return SuricataFacts(suricata.path, error=str(error))
@@ -78,7 +81,31 @@ def gather_suricata(config: EnforceConfig) -> SuricataFacts:
     # Only an inline Suricata counts what it let pass and what it dropped.
     inline = "ips" in counters if isinstance(counters, dict) else None
     tested = tuple(bit for bit in bits if said[bit] != "hostbit not found")
-    return SuricataFacts(suricata.path, "", version, mode, inline, tested, bits)
+    return SuricataFacts(suricata.path, "", version, mode, inline, tested, bits, *rules)
+
+
+def _rules(suricata: SuricataSocket) -> tuple[int | None, int, int, tuple[str, ...]]:
+    """How many rules are loaded, failed and skipped, and where the first failed ones stand; see `SuricataFacts`.
+
+    Suricata before 7 does not count those that it skipped. Raises BackendError.
+    """
+    stats = _listed(suricata.command("ruleset-stats"))
+    if not stats:
+        return None, 0, 0, ()
+    loaded, failed, skipped = (
+        sum(int(tenant.get(name) or 0) for tenant in stats)
+        for name in ("rules_loaded", "rules_failed", "rules_skipped")
+    )
+    where = _listed(suricata.command("ruleset-failed-rules")) if failed else []
+    return loaded, failed, skipped, tuple(f"{rule.get('filename')}:{rule.get('line')}" for rule in where[:_FAILED])
+
+
+def _listed(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects of a reply; none where it is something else, or an error."""
+    message = reply.get("message")
+    if reply.get("return") != "OK" or not isinstance(message, list):
+        return []
+    return [each for each in message if isinstance(each, dict)]
 
 
 def gather_databases(config: Config) -> tuple[DatabaseFacts, ...]:

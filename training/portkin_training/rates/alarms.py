@@ -1,0 +1,78 @@
+"""The alarms that a bundle's models raise over a series, as the sidecar would have raised them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from portkin.bundles.forecast import Forecaster
+from portkin.net.ports import Port
+from portkin.timeseries.bins import label, next_start
+from portkin_training.rates.series.rate_series import Rates
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A bin of a port with an anomaly (E above its threshold), a warning of the next bin (W above its), or both.
+
+    Rates are probes per bin; NaN where unknown. `bin` and `next_bin` as `portkin.timeseries.bins.label` writes them.
+    """
+
+    port: Port
+    bin: str
+    observed: float
+    forecast: float
+    e: float
+    threshold_e: float
+    anomaly: bool
+    next_bin: str
+    next_forecast: float
+    next_trend: float
+    w: float
+    threshold_w: float
+    warning: bool
+
+    def sentences(self) -> Iterator[str]:
+        """The anomaly and the warning, each in a line."""
+        if self.anomaly:
+            yield (
+                f"{self.bin} {self.port} anomaly: observed {self.observed:.0f}, forecast {self.forecast:.1f}, "
+                f"E {self.e:.2f} above {self.threshold_e:.2f}"
+            )
+        if self.warning:
+            yield (
+                f"{self.bin} {self.port} warning of {self.next_bin}: forecast {self.next_forecast:.1f}, "
+                f"trend {max(self.next_trend, 0.0):.1f}, W {self.w:.2f} above {self.threshold_w:.2f}"
+            )
+
+
+def alarms_of(models: Forecaster, rates: Rates) -> list[Alarm]:
+    """All alarms, port by port, by thresholds that follow the bins after training."""
+    scored = models.score_all(rates.ports, rates.counts)
+    forecast, e, w = scored
+    limits_e, limits_w = models.thresholds_all(rates.starts, rates.ports, rates.counts, scored)
+    trend = models.trends(rates.ports, rates.counts)
+    starts = [*map(int, rates.starts), next_start(int(rates.starts[-1]), rates.width, rates.tz)]
+    names = [label(start, rates.width, rates.tz) for start in starts]
+    over_e, over_w = e > limits_e, w > limits_w
+    return [
+        Alarm(
+            port=model.port,
+            bin=names[t],
+            observed=float(rates.counts[t, rates.column(model.port)]),
+            forecast=float(forecast[t, number]),
+            e=float(e[t, number]),
+            threshold_e=float(limits_e[t, number]),
+            anomaly=bool(over_e[t, number]),
+            next_bin=names[t + 1],
+            next_forecast=float(forecast[t + 1, number]),
+            next_trend=float(trend[t, number]),
+            w=float(w[t, number]),
+            threshold_w=float(limits_w[t, number]),
+            warning=bool(over_w[t, number]),
+        )
+        for number, model in enumerate(models.models)
+        for t in np.flatnonzero(over_e[:, number] | over_w[:, number])
+    ]
