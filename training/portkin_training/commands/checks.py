@@ -35,3 +35,13 @@ def a_chance(context: click.Context, parameter: click.Parameter, value: float | 
     if value is not None and not 0 <= value <= 1:
         raise click.BadParameter(f"{value:g}: a chance lies between 0 (nothing is cut) and 1", context, parameter)
     return value
+
+
+def known_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a format that is none."""
+    if value is not None:
+        from portkin_training.ingest.inputs import KINDS
+
+        if value not in KINDS:
+            raise click.BadParameter(f"{value!r} is none of {', '.join(KINDS)}", context, parameter)
+    return value

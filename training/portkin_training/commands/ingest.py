@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from portkin_training.commands.checks import known_format
+
 if TYPE_CHECKING:
     from portkin_training.ingest.reading import Reading
     from portkin_training.ingest.run import IngestOptions, Summary
-
-
-def _known_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuse a format that is none."""
-    if value is not None:
-        from portkin_training.ingest.inputs import KINDS
-
-        if value not in KINDS:
-            raise click.BadParameter(f"{value!r} is none of {', '.join(KINDS)}", context, parameter)
-    return value
 
 
 def _print_formats(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -61,7 +53,7 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
     "--format",
     "kind",
     metavar="NAME",
-    callback=_known_format,
+    callback=known_format,
     help="What the inputs are, as listed by --formats. [default: what their first bytes say]",
 )
 @click.option(

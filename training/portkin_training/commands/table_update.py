@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin.bundles.table_format import DEFAULT_K, KIND, SCHEMA
-from portkin.errors import BundleError, InputError
+from portkin.bundles.table_format import DEFAULT_K
+from portkin.errors import InputError
 from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number
 from portkin_training.commands.engine_options import engine_options
@@ -63,10 +63,11 @@ def update(
     from rich.console import Console
 
     from portkin_training.evaluation.held_out_days import held_out_days_figures
-    from portkin_training.tables.build import table_of_days
+    from portkin_training.tables.build import made_by, table_of_days
     from portkin_training.tables.scans import ScanOptions
 
-    before = _made_by(table, dataset)
+    before = made_by(table)
+    _refuse_or_tell_lost(table, dataset, before.get("inputs", ()))
     least, most = min_ports or before.get("min_ports", 3), max_ports or before.get("max_ports", 30)
     if least > most:
         raise click.UsageError(f"--min-ports {least} is more than --max-ports {most}: no scan can pass")
@@ -86,26 +87,6 @@ def update(
     )
 
 
-def _made_by(table: Path, dataset: str) -> dict[str, Any]:
-    """The options by which the table was made; none where there is no table, BundleError for something else.
-
-    InputError where the table was learnt from datasets that ``dataset`` does not hold.
-    """
-    from portkin.bundles.bundle_reader import read_manifest
-    from portkin.bundles.bundle_writer import refuse_foreign
-
-    refuse_foreign(table, KIND)
-    for schema in (SCHEMA, SCHEMA - 1):  # an older table is replaced, and its options hold
-        try:
-            about = read_manifest(table, kind=KIND, schema=schema).about
-        except BundleError:  # there is none, or it is damaged, and is replaced
-            continue
-        _refuse_or_tell_lost(table, dataset, about.get("inputs", ()))
-        made = {name: about[name] for name in ("k", "method") if name in about}
-        return {**about.get("options", {}), **about.get("days", {}), **made}
-    return {}
-
-
 def _refuse_or_tell_lost(table: Path, dataset: str, inputs: Sequence[Mapping[str, Any]]) -> None:
     """Raise InputError where the table was learnt from several datasets and this one does not hold all of them.
 
@@ -113,9 +94,12 @@ def _refuse_or_tell_lost(table: Path, dataset: str, inputs: Sequence[Mapping[str
     """
     from portkin_training.core.dataset import manifest, recordings
 
-    held = {source["sha256"] for source in recordings(manifest(dataset)["about"])}
+    def known_by(source: Mapping[str, Any]) -> str:
+        return str(source.get("sha256", source["name"]))
+
+    held = {known_by(source) for source in recordings(manifest(dataset)["about"])}
     sources = [source for made_from in inputs for source in recordings(made_from["about"])]
-    lost = [source["name"] for source in sources if source["sha256"] not in held]
+    lost = [source["name"] for source in sources if known_by(source) not in held]
     if len(inputs) > 1 and (lost or not sources):
         raise InputError(
             f"{table}: was learnt from {len(inputs)} datasets, and {dataset} lacks "

@@ -103,6 +103,54 @@ def _rotations(path: Path) -> list[Path]:
     return [one for one in path.parent.glob(f"{path.name}*") if one.is_file()]
 
 
+class Follower:
+    """Adds what a growing text log gets to a dataset, look by look.
+
+    The dataset remembers how far the log was read, so that another one goes on there, also after a rotation.
+    """
+
+    def __init__(self, path: Path, output: Path, options: IngestOptions) -> None:
+        """Begin where the dataset ``output`` ends, or at the start of the log.
+
+        Raises:
+            InputError: the log cannot be opened; ``output`` is something else than a dataset.
+        """
+        about = manifest(output)["about"] if output.exists() else {}
+        known = about.get("follow", {}) if about.get("follow", {}).get("path") == str(path) else {}
+        self._path, self._output, self._options = path, output, options
+        self._tail = Tail(path, known.get("inode", 0), known.get("position", 0))
+        self._kind = options.kind
+        self._first: FirstPackets | None = None
+
+    def look(self) -> Reading | None:
+        """Add what the log got since, at most about `MOST` bytes of it; None where that is nothing.
+
+        After an error make a new one: what was read and not written is read again.
+
+        Raises:
+            InputError: the log cannot be read or is of no known kind of text.
+            OutputError: the dataset cannot be written.
+        """
+        found = self._tail.lines()
+        if not found:
+            return None
+        self._kind = self._kind or detect(self._path)
+        if self._first is None:
+            window = WINDOW if self._options.window is None else round(self._options.window * 1_000_000)
+            self._first = FirstPackets(window=session_us(self._kind) or window)
+        reading = Reading(f"{self._path} (up to byte {self._tail.position})")
+        options = replace(self._options, kind=self._kind)
+        chunks = _probes_of(found, self._tail.header, options, self._first, reading)
+        if reading.probes:
+            place = {"path": str(self._path), "inode": self._tail.inode, "position": self._tail.position}
+            _write(self._output, chunks, place)
+        return reading
+
+    def close(self) -> None:
+        """Close the log."""
+        self._tail.close()
+
+
 def follow(
     path: Path,
     output: Path,
@@ -114,36 +162,21 @@ def follow(
 ) -> None:
     """Add the probes of a growing text log to the dataset ``output`` every ``interval`` seconds, until ``stop`` is set.
 
-    The dataset remembers how far the log was read, so that a later call goes on there, also after a rotation.
-    ``report`` is called with what was read each time that something was.
-
-    Raises:
-        InputError: the log cannot be read or is of no known kind of text; ``output`` is something else.
+    See `Follower`, whose errors are raised. ``report`` is called with what was read each time that something was.
     """
-    about = manifest(output)["about"] if output.exists() else {}
-    known = about.get("follow", {}) if about.get("follow", {}).get("path") == str(path) else {}
-    tail = Tail(path, known.get("inode", 0), known.get("position", 0))
-    kind, first = options.kind, None
+    follower = Follower(path, output, options)
     try:
         while True:
             ending = stop.is_set()  # before the last look, so that nothing written before the stop is missed
-            found = tail.lines()
-            if found:
-                kind = kind or detect(path)
-                if first is None:
-                    window = WINDOW if options.window is None else round(options.window * 1_000_000)
-                    first = FirstPackets(window=session_us(kind) or window)
-                reading = Reading(f"{path} (up to byte {tail.position})")
-                chunks = _probes_of(found, tail.header, replace(options, kind=kind), first, reading)
-                if reading.probes:
-                    _write(output, chunks, {"path": str(path), "inode": tail.inode, "position": tail.position})
+            reading = follower.look()
+            if reading is not None:
                 report(reading)
             elif ending:
                 return
             else:
                 stop.wait(interval)
     finally:
-        tail.close()
+        follower.close()
 
 
 def _probes_of(

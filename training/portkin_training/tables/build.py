@@ -7,17 +7,19 @@ import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
 
+from portkin.bundles.bundle_reader import read_manifest
 from portkin.bundles.bundle_writer import refuse_foreign
 from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table, write_table
-from portkin.bundles.table_format import KIND
-from portkin.errors import InputError
+from portkin.bundles.table_format import KIND, SCHEMA
+from portkin.errors import BundleError, InputError
 from portkin.net.ports import Proto
 from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.core.engine import DUCKDB, Engine, Place, located
@@ -81,6 +83,9 @@ def table_of_days(
     options: ScanOptions,
     method: str,
     half_life: float,
+    until: date | None = None,
+    also: Mapping[str, Any] | None = None,
+    accept: Callable[[Mapping[Proto, ProtocolRows]], None] = lambda built: None,
     evaluate: EvaluateDays | None = None,
     engine: Engine = DUCKDB,
 ) -> tuple[Table, Refreshed]:
@@ -88,15 +93,18 @@ def table_of_days(
 
     With ``evaluate`` the manifest holds held-out figures, as from `build_table`.
 
-    A day that is `half_life` days older than the last one counts half (infinity: as much). The counts and what was
-    done for them are those of `daily.store.refresh`, whose errors are raised too.
+    A day that is `half_life` days older than the last one counts half (infinity: as much). With `until` the days
+    before that one are learnt from, and more may be added to the dataset meanwhile. `also` is for the manifest.
+    `accept` may raise to refuse what was learnt, and then nothing is written. The counts and what was done for them are
+    those of `daily.store.refresh`, whose errors are raised too.
     """
     refuse_foreign(output, KIND)
     inputs = described_inputs([dataset])
     _refuse_nothing([dataset])
-    found = refresh(dataset, counts, options, engine=engine)
+    found = refresh(dataset, counts, options, until=until, engine=engine)
     built = DAILY_METHODS[method](found.days, options, k, half_life)
     _refuse_unlearnt([dataset], built)
+    accept(built)
     weighted = weighted_days(found.days, half_life)
     about = {
         **_about(inputs, options, built, method),
@@ -104,13 +112,29 @@ def table_of_days(
             "half_life": None if math.isinf(half_life) else half_life,
             "number": len(weighted),
             **({"first": str(weighted[0][0].date), "last": str(weighted[-1][0].date)} if weighted else {}),
+            **({} if until is None else {"until": str(until)}),
         },
+        **(also or {}),
     }
     figures = {} if evaluate is None else evaluate(found.days, method, options, k, half_life)
     if figures:
         about |= _tried(figures)
-    _refuse_replaced([dataset], inputs)
+    if until is None:
+        _refuse_replaced([dataset], inputs)
     return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about), found
+
+
+def made_by(table: Path) -> dict[str, Any]:
+    """Options and inputs by which the table was made; none where there is no table, BundleError for something else."""
+    refuse_foreign(table, KIND)
+    for schema in (SCHEMA, SCHEMA - 1):  # an older table is replaced, and its options hold
+        try:
+            about = read_manifest(table, kind=KIND, schema=schema).about
+        except BundleError:  # there is none, or it is damaged, and is replaced
+            continue
+        made = {name: about[name] for name in ("k", "method", "inputs") if name in about}
+        return {**about.get("options", {}), **about.get("days", {}), **made}
+    return {}
 
 
 def _refuse_nothing(datasets: Sequence[Place]) -> None:

@@ -57,16 +57,20 @@ def refresh(
     folder: Path,
     options: ScanOptions,
     *,
+    until: date | None = None,
     engine: Engine = DUCKDB,
     tick: Callable[[date], None] = lambda day: None,
 ) -> Refreshed:
     """Count the days of the dataset that `folder` has no counts of, as the dataset is now; `tick` is called after each.
 
+    With `until` the days before that one alone, as if the dataset had no others.
+
     Raises:
         InputError: the dataset cannot be read, or another run is at work in the folder.
         BundleError: the folder holds something else.
     """
-    days = {date.fromisoformat(day): rows for day, rows in sorted(manifest(dataset)["days"].items())}
+    held_days = ((date.fromisoformat(day), rows) for day, rows in sorted(manifest(dataset)["days"].items()))
+    days = {day: rows for day, rows in held_days if until is None or day < until}
     digests = {day: partition_digest(dataset, day) for day in days}
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
