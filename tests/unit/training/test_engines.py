@@ -17,6 +17,7 @@ from portkin.net.ports import Port
 from portkin_training.core.dataset import open_probes
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.engine import DUCKDB, Engine
+from portkin_training.core.history import histories_by_source
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.run import IngestOptions, ingest
 from portkin_training.ingest.tables.columns import ColumnMap
@@ -26,6 +27,7 @@ from portkin_training.rates.evaluate import evaluate
 from portkin_training.rates.models.registry import profile
 from portkin_training.rates.series.queries import port_totals
 from portkin_training.rates.series.rate_series import Rates, from_probes
+from portkin_training.tables.next_port.method import next_port
 from portkin_training.tables.scans import ScanOptions, count_days, count_scans
 
 COLUMNS = {
@@ -162,6 +164,21 @@ class TestSpark:
         assert expected == actual
         names = [{path.name for path in (tmp_path / name).iterdir()} for name in ("duckdb", "spark")]
         assert names[0] == names[1]
+
+    def test_kin_alike(self, spark, tmp_path):
+        """Kin counts sources a few at a time, alike: the same table to the last bit."""
+        path = written(tmp_path / "probes")
+        parts = [
+            len(list(histories_by_source(open_probes(path, engine=engine), at_once=700))) for engine in (DUCKDB, spark)
+        ]
+
+        here, there = (next_port(open_probes(path, engine=engine), ScanOptions(), 4) for engine in (DUCKDB, spark))
+
+        assert [5, 5] == parts
+        for proto, built in here.items():
+            assert built.counts == there[proto].counts
+            for name in ("ports", "neighbors", "distances"):
+                assert np.array_equal(getattr(built.rows, name), getattr(there[proto].rows, name))
 
     def test_listens_to_this_machine_alone(self, spark):
         """The driver is bound to loopback, and there is no page for people."""

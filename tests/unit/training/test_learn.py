@@ -172,6 +172,29 @@ def test_a_good_table_is_not_replaced_by_a_poor_one(site):
     assert 2 == site.learner.progress.refreshes["refused"]
 
 
+def test_a_day_that_is_over_becomes_one_file(site):
+    """The files of many looks are merged before the day is counted; rows, their order and the place in the log stay."""
+    for hour in range(3):
+        site.write(lines(0, sources=5, ports=(22 + hour, 80, 443)))
+        site.look(0, hour)
+    site.write(lines(1, sources=3))
+    day = site.places.probes / "day=2026-03-01"
+    site.look(0, 3)
+    before = load(site.places.probes)
+    assert 3 == len(list(day.iterdir()))
+
+    site.look(1)
+
+    after = load(site.places.probes)
+    assert 1 == len(list(day.iterdir()))
+    for one, other in zip(before.columns(), after.columns(), strict=True):
+        assert np.array_equal(one, other)
+    site.begin()
+    site.look(1, 1)
+    assert 57 == len(load(site.places.probes))
+    assert [] == site.warned
+
+
 def test_a_damaged_table_is_learnt_again(site):
     """A table that cannot be read serves nobody, and is replaced."""
     site.write(lines(0))

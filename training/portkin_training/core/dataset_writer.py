@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from portkin.bundles.manifest import MANIFEST
 from portkin.errors import InputError, OutputError
 from portkin.files import put_folder, sync_folder
 from portkin_training.core.dataset import KIND, PARTS, SCHEMA_NUMBER, manifest
-from portkin_training.core.probes import Probes
+from portkin_training.core.probes import SCHEMA, Probes
 
 _DAY = 86_400_000_000
 ROWS = 1 << 20
@@ -60,10 +60,11 @@ class ProbesWriter:
         removed: folders of earlier, killed runs that were removed.
     """
 
-    def __init__(self, path: Path, *, force: bool = False, append: bool = False) -> None:
+    def __init__(self, path: Path, *, force: bool = False, append: bool = False, merge: Collection[str] = ()) -> None:
         """Prepare to write the dataset ``path``; with ``append`` to add to the one that is there.
 
-        What is added to becomes visible as a whole too: its files get a second name in the new folder.
+        What is added to becomes visible as a whole too: its files get a second name in the new folder. Those of the
+        days ``merge``, dates as in the manifest, become one file each.
 
         Raises:
             InputError: something is there already, and it is no dataset or ``force`` does not allow to
@@ -81,6 +82,7 @@ class ProbesWriter:
         if self.before and self.rows:
             self._first, self._last = (_us(self.before[name]) for name in ("first", "last"))
         self._files = 0
+        self._merge = frozenset(merge)
         self._pending: Future[None] | None = None
 
     def _refuse(self, force: bool) -> None:
@@ -122,14 +124,21 @@ class ProbesWriter:
 
     def _take_over(self) -> None:
         """Name the files of the dataset that is added to in the new folder too."""
-        for part in self.path.glob(PARTS):
+        for part in sorted(self.path.glob(PARTS)):
             folder = self._aside / part.parent.name
             folder.mkdir(exist_ok=True)
+            if folder.name.removeprefix("day=") in self._merge:
+                continue
             try:
                 (folder / part.name).hardlink_to(part)
             except OSError:  # not every file system has second names
                 shutil.copy2(part, folder / part.name)
             self._files = max(self._files, int(part.stem.rpartition("-")[2]) + 1)
+        for day in sorted(self._merge):
+            parts = sorted((self.path / f"day={day}").glob("*.parquet"))
+            if parts:
+                _merged(parts, self._aside / f"day={day}" / parts[0].name)
+                self._files = max(self._files, int(parts[-1].stem.rpartition("-")[2]) + 1)
 
     def write(self, probes: Probes) -> None:
         """Append probes, in the order of the recording; the first is to have `rows` as its ``seq``."""
@@ -218,6 +227,29 @@ class ProbesWriter:
                 raise InputError(f"{self.path}: was changed by another run meanwhile; add to it again")
             put_folder(self._aside, self.path)
             sync_folder(self.path.parent)
+
+
+def _merged(parts: Sequence[Path], file: Path) -> None:
+    """Write the rows of all parts into one file, with one part in memory at a time."""
+    with pq.ParquetWriter(file, SCHEMA, **_PARQUET) as writer:
+        for part in parts:
+            writer.write_table(pq.ParquetFile(part).read())
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def merge_files(path: Path, days: Collection[str]) -> None:
+    """Make one file of the many that a dataset which grows little by little has of these days; it stays as it is but
+    for that.
+
+    InputError where there is no dataset, or another run changed it meanwhile; OutputError where it cannot be written.
+    """
+    many = [day for day in days if len(list((path / f"day={day}").glob("*.parquet"))) > 1]
+    if not many:
+        return
+    with ProbesWriter(path, append=True, merge=many) as writer:
+        about = manifest(path)["about"]
+        writer.about = about | ({"sources": []} if isinstance(about.get("sources"), list) else {})
 
 
 def _us(stamp: str) -> int:

@@ -19,6 +19,7 @@ from portkin.bundles.table_format import DEFAULT_K
 from portkin.errors import BundleError, PortkinError
 from portkin.net.ports import PROTOS, Proto
 from portkin_training.core.dataset import manifest
+from portkin_training.core.dataset_writer import merge_files
 from portkin_training.evaluation.held_out_days import held_out_days_figures
 from portkin_training.evaluation.table_on_day import DayFigures, figures_of_day
 from portkin_training.ingest.follow import Follower
@@ -160,6 +161,8 @@ class Learner:
         options = ScanOptions(
             before.get("min_ports", 3), before.get("max_ports", 30), tuple(before.get("protos", PROTOS))
         )
+        over = [day for day in manifest(places.probes)["days"] if date.fromisoformat(day) < until]
+        merge_files(places.probes, over)  # a file for every look, which all are named again at the next
         days = refresh(places.probes, places.counts, options, until=until).days
         if not any(day.probes for day in days):
             return None
