@@ -7,23 +7,21 @@ the rules themselves (``autopilot``), which then find scanners on their own:
   `portkin_rules.scanners` has the rules that count such contacts. ``detection_filter`` cannot do this: it holds back a
   rule's alert, but the rule's bits are set at its first match (Suricata 7.0.10 and 8.0.6, DetectRunPostMatch before
   PacketAlertFinalize);
-- *prediction* rules, one per port, block a scanner's probed port and its nearest ports. They look at flows that are
-  marked as a scanner's.
+- *prediction* rules, one per port, block a scanner's probed port and its nearest ports.
 
 The order of rules within a packet matters. Suricata orders them by their use of flowbits: first rules that only set one
-(block, new port, new host), then rules that test and set (count), then rules that only test (prediction). So a block
-rule sees the bits as they were before its packet, and a source that becomes a scanner is blocked from that packet on.
+(new host, new UDP port), then rules that test and set (new TCP port, count), then those without (block, prediction). It
+orders the last two by host bits, which both write, then by priority. So a block rule sees the bits as they were before
+its packet, and a source that becomes a scanner is blocked from that packet on.
 
 Cost per packet decides how a rule finds its port:
 
-- TCP rules match packets with SYN or RST only. Suricata skips such rules for other packets, provided that they have no
-  content to search for. So they have none: they name a range of ports (see `portkin.net.port_groups`) and test the
-  header. A rule that tests a flowbit is skipped where a flow has none, so the many prediction rules cost next to
-  nothing.
-- UDP has no SYN. Its rules also search for the port's two bytes in the header. That adds nothing to the destination
-  port, but Suricata searches for the content of all rules at once, and would otherwise try rule after rule for every
-  datagram.
-- A SYN meets all rules of its range, so above `WIDE` ports TCP rules search as those of UDP do.
+- Rules of one port search the header for the port's two bytes. Suricata searches for those of all rules at once, so
+  a packet meets the rules of its own port alone, whatever other rules make of its groups of ports. In TCP headers the
+  bytes are looked for at their place. UDP rules name their port besides.
+- Above `WIDE` ports the place is left out: with Hyperscan, patterns that are bound to a place take long to compile.
+- *New port* rules of TCP test some bits of the port, for which there is no such search. They name a range of ports (see
+  `portkin.net.port_groups`), match SYNs only, and are skipped for known scanners (see `portkin_rules.scanners`).
 
 A bit is unset before it is set, because ``xbits:set`` does not extend a bit that is already set (host-bit.c).
 """
@@ -40,21 +38,18 @@ from portkin.blocking.backends.host_bits import bit_of
 from portkin.bundles.table import Table
 from portkin.net.port_groups import PortGroups
 from portkin.net.ports import PROTOS, Port, service_name
-from portkin_rules.packets import FIRST_PACKET, Options, isnotset, isset, mark, put, renew, to_server
+from portkin_rules.packets import FIRST_PACKET, Options, isnotset, isset, mark, put, renew, to_server, writes
 from portkin_rules.plan import Plan
 from portkin_rules.port_lists import port_lists
 from portkin_rules.rule import metadata_date, new_rule
-from portkin_rules.scanners import BUSY, NEW, PEER, SCANNER, scanner_rules
+from portkin_rules.scanners import NEW, PEER, SCANNER, UNKNOWN, scanner_rules
 from portkin_rules.sids import Sids
 
 ServiceNames = Callable[[Port], str | None]
 
 WIDE = 4096
-"""Above this number of ports, rules name any destination port and find theirs in the header only. Suricata's grouping
-by port takes time and memory with the square of the ports: for 65,535 of them twice the time and four times the
-memory."""
-
-BLOCKED = "pkblocked"
+"""Above this number of ports, UDP rules name any destination port, since Suricata's grouping by port takes time and
+memory with the square of the ports; and rules look for the port's bytes anywhere in the header before they test it."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +62,17 @@ class _Match:
 
     def header(self, port: Port) -> str:
         """The part of a rule between its action and its options."""
-        if self.wide:
-            return to_server(port.proto)
-        if self.groups is not None and port.proto == "tcp":
-            return to_server("tcp", _range(self.groups.span(self.groups.number(port.number))))
-        return to_server(port.proto, str(port.number))
+        return to_server(port.proto, str(port.number) if port.proto == "udp" and not self.wide else "any")
 
     def first_packet(self, port: Port) -> Options:
         """The first packet of a connection to the port, whose number is the header's second pair of bytes (RFC 9293,
         3.1; RFC 768)."""
         options: Options = [*FIRST_PACKET[port.proto], (f"{port.proto}.hdr", None)]
-        if self.wide or port.proto == "udp":
-            options.append(("content", f'"|{port.number >> 8:02x} {port.number & 255:02x}|"'))
-        if self.wide or port.proto == "tcp":
+        options.append(("content", f'"|{port.number >> 8:02x} {port.number & 255:02x}|"'))
+        if self.wide:
             options.append(("byte_test", f"2,=,{port.number},2"))
+        elif port.proto == "tcp":
+            options += [("offset", "2"), ("depth", "2")]
         return options
 
 
@@ -146,7 +138,7 @@ def _block(
     options: Options = [
         *match.first_packet(port),
         isset(bit_of(port, plan.prefix)),
-        mark(BLOCKED),
+        writes(),
         ("target", "dest_ip"),
         ("classtype", "network-scan"),
     ]
@@ -171,7 +163,7 @@ def _prediction(
 ) -> Rule:
     options: Options = [
         *match.first_packet(port),
-        ("flowbits", f"isset,{BUSY}"),
+        ("priority", "255"),
         isset(SCANNER),
         *(option for near in blocked for option in renew(bit_of(near, plan.prefix), plan.seconds)),
         *renew(SCANNER, plan.detector.memory),
@@ -212,6 +204,7 @@ def _new_ports(
                 # The port's lower byte is the header's fourth.
                 first: Options = [
                     *FIRST_PACKET["tcp"],
+                    ("flowbits", f"isset,{UNKNOWN}"),
                     ("tcp.hdr", None),
                     ("byte_test", f"1,=,{last},3,bitmask {mask:#04x}"),
                 ]

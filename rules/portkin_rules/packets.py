@@ -15,12 +15,13 @@ FIRST_PACKET: Mapping[Proto, Options] = {
 """The first packet of a connection: a SYN whatever its ECN bits, a datagram before any answer."""
 
 ANSWER: Mapping[Proto, Options] = {
-    "tcp": [("flow", "to_client"), ("flags", "SA,12")],
+    "tcp": [("flow", "to_client"), ("flags", "SA,12"), ("prefilter", None)],
     "udp": [("flow", "to_client")],
 }
-"""An answer to it: a SYN-ACK whatever its ECN bits, any datagram of the server."""
+"""An answer to it: a SYN-ACK whatever its ECN bits, any datagram of the server. ``prefilter`` compares the flags of a
+packet with those of all these rules at once."""
 
-REFUSAL: Options = [("flow", "to_client"), ("flags", "RA,12")]
+REFUSAL: Options = [("flow", "to_client"), ("flags", "RA,12"), ("prefilter", None)]
 """The RST that a closed TCP port answers a SYN with (RFC 9293, 3.5.2)."""
 
 
@@ -67,3 +68,8 @@ def consume(flowbit: str) -> Options:
 def mark(flowbit: str) -> tuple[str, str]:
     """Set the flow's bit when the rule matches."""
     return ("flowbits", f"set,{flowbit}")
+
+
+def writes() -> tuple[str, str]:
+    """Make a rule one that writes a host bit, for the order that Suricata evaluates rules in; nobody sets this bit."""
+    return unset("pkorder")

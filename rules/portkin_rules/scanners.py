@@ -21,7 +21,8 @@ count: active FTP, ident, late datagrams of a server.
 
 Suricata orders rules by their use of flowbits, then of host bits, of pair bits, by priority, and by signature id
 (src/detect-engine-sigorder.c, 7.0.10 and 8.0.6). Rules that consume a flowbit all test a host bit, so that their ids
-order them.
+order them. It skips a rule that tests a flowbit where the flow has none, before it looks at the packet; so a SYN of a
+known scanner has no flowbits, and a SYN of another has ``pkunknown`` until the rules for new ports have looked at it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from portkin_rules.packets import (
     to_client,
     to_server,
     unset,
+    writes,
 )
 from portkin_rules.plan import Plan
 from portkin_rules.rule import new_rule
@@ -59,10 +61,12 @@ BURST = (UNITS + 1) * (SIXTEENS + 1)
 """The further new contact, in a row without an answer, that makes a scanner while none has had time to fail."""
 
 SCANNER, HOST, PEER = "pkscanner", "pkhost", "pkpeer"
-NEW, ASKED, CREDIT, BUSY = "pknew", "pkasked", "pkcredit", "pkbusy"
+NEW, ASKED, CREDIT = "pknew", "pkasked", "pkcredit"
+UNKNOWN = "pkunknown"
+"""A flow whose source is no scanner, while the rules for new TCP ports look at its SYN."""
 
 _TAKE, _UNIT, _SIXTEEN = 2, 66, 81
-_BUSY, _PEER, _HOST = 88, 89, 90
+_UNKNOWN, _LOOKED, _PEER, _HOST = 86, 87, 89, 90
 """Numbers of rules for first packets; one that is evaluated before another has a lower number."""
 _CREDIT, _LAPSE, _ASKED, _REFUSED = 64, 128, 129, 130
 """Numbers of rules for answers."""
@@ -80,6 +84,11 @@ def scanner_rules(
 
     first, inbound, outbound = FIRST_PACKET[proto], to_server(proto), to_client(proto)
     memory = plan.detector.memory
+    if proto == "tcp":
+        options = [*first, isnotset(SCANNER), mark(UNKNOWN)]
+        yield rule(inbound, "SYN of a source that is no scanner", options, sids.count(_UNKNOWN, proto))
+        options = [*first, *consume(UNKNOWN), isnotset(SCANNER), writes(), ("priority", "1")]
+        yield rule(inbound, "SYN looked at", options, sids.count(_LOOKED, proto))
     for number, some in enumerate(ports):
         options = [*first, isnotset(SCANNER), isnotset(HOST, "ip_pair"), isnotset(PEER, "ip_pair")]
         options += [put(HOST, memory, "ip_pair"), mark(NEW)]
@@ -124,7 +133,6 @@ def _contacts(plan: Plan) -> Iterator[tuple[int, str, Options, bool]]:
     found: Options = [
         *(unset(_open(place)) for place in places),
         *renew(SCANNER, memory),
-        mark(BUSY),
         ("target", "dest_ip"),
         ("classtype", "attempted-recon"),
     ]
@@ -142,7 +150,6 @@ def _contacts(plan: Plan) -> Iterator[tuple[int, str, Options, bool]]:
     for number in range(1, SIXTEENS + 1):
         options = [*new, isnotset(_sixteen(number)), *carry, put(_sixteen(number), PATIENCE), mark(ASKED)]
         yield _SIXTEEN + number - 1, f"new contact in a burst, {16 * number}", options, False
-    yield _BUSY, "packet of a scanner", [isset(SCANNER), mark(BUSY)], False
 
 
 def _answers(plan: Plan) -> Iterator[tuple[int, str, Options]]:

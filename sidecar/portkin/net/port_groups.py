@@ -1,4 +1,4 @@
-"""Ranges of ports: Suricata finds the rules of a SYN by them, and counts a source's distinct ports by them.
+"""Ranges of ports: Suricata finds the rules for new ports by them, and counts a source's distinct ports by them.
 
 The rules are built with them, and the replay of the rules' detector counts with them: both must be the same.
 

@@ -53,16 +53,16 @@ def test_hostbit_mode(table):
     rules = built(table, Plan(mode="hostbit", action="drop"))
     assert {1_500_022, 1_500_080, 1_500_000 + 65_536 + 53} == rules.keys()
     expected = (
-        'drop tcp $EXTERNAL_NET any -> $HOME_NET 0:79 (msg:"PORTKIN blocked port ssh (22/tcp)"; '
-        "flow:to_server; flags:S,12; tcp.hdr; byte_test:2,=,22,2; xbits:isset,pk22,track ip_src; "
-        "flowbits:set,pkblocked; target:dest_ip; classtype:network-scan; "
+        'drop tcp $EXTERNAL_NET any -> $HOME_NET any (msg:"PORTKIN blocked port ssh (22/tcp)"; '
+        'flow:to_server; flags:S,12; tcp.hdr; content:"|00 16|"; offset:2; depth:2; xbits:isset,pk22,track ip_src; '
+        "xbits:unset,pkorder,track ip_src; target:dest_ip; classtype:network-scan; "
         f"metadata:created_at 2026_11_21, portkin_table {table.id}, portkin_k 3, portkin_mode hostbit, "
         "portkin_port 22/tcp; sid:1500022; rev:1;)"
     )
     assert expected == str(rules[1_500_022])
     udp = rules[1_565_589]
     assert ["to_server,not_established"] == options(udp, "flow")
-    assert ["isset,pk53u,track ip_src"] == options(udp, "xbits")
+    assert ["isset,pk53u,track ip_src", "unset,pkorder,track ip_src"] == options(udp, "xbits")
     assert ['"|00 35|"'] == options(udp, "content")
 
 
@@ -80,17 +80,41 @@ def test_counts_of_rules(table):
     plan = Plan(detector=Detector(count=4))
     # Two TCP ports make two ranges; a count of 4 takes 8 groups in each; the UDP port is a group of its own.
     groups = 2 * 8 + 1
-    # Per protocol: new host, two for scanners, 3 places, 15 + 3 of a burst, a scanner's packet, peers; for each place
-    # two for answers, and two for any answer; of TCP, a refusal for each place.
-    counting, answers, refusals = 1 + 2 + 3 + 18 + 1 + 1, 2 * 3 + 2, 3
-    assert 2 * 3 + groups + 2 * (counting + answers) + refusals == len(built(table, plan))
+    # Per protocol: new host, two for scanners, 3 places, 15 + 3 of a burst, peers; for each place two for answers, and
+    # two for any answer; of TCP, a refusal for each place, and two around the rules for new ports.
+    counting, answers, tcp = 1 + 2 + 3 + 18 + 1, 2 * 3 + 2, 3 + 2
+    assert 2 * 3 + groups + 2 * (counting + answers) + tcp == len(built(table, plan))
 
 
-def test_syn_rules_are_not_searched_for(table):
-    """A TCP rule holds no content, so that Suricata passes it over for all packets but SYNs and RSTs."""
+def test_how_tcp_rules_are_found(table):
+    """Suricata meets a rule of one TCP port for packets to that port alone, the others for SYNs or by their flags."""
     rules = [rule for rule in built(table, Plan()).values() if rule.header.startswith("tcp")]
-    assert [] == [rule.sid for rule in rules if options(rule, "content")]
     assert {"S,12", "SA,12", "RA,12"} == {value for rule in rules for value in options(rule, "flags")}
+    of_one_port = [rule for rule in rules if "blocked port" in rule.msg or "scanner probes" in rule.msg]
+    assert 4 == len(of_one_port)
+    for rule in of_one_port:
+        assert rule.header.endswith("HOME_NET any")
+        port = int(next(item for item in rule.metadata if "portkin_port" in item).split(" ")[1].split("/")[0])
+        assert [f'"|00 {port:02x}|"'] == options(rule, "content")
+        assert (["2"], ["2"]) == (options(rule, "offset"), options(rule, "depth"))
+    others = [rule for rule in rules if rule not in of_one_port]
+    assert [] == [rule.sid for rule in others if options(rule, "content")]
+    assert {True} == {
+        ("S,12" in options(rule, "flags")) != (options(rule, "prefilter") == [None])
+        for rule in others
+        if "peer" not in rule.msg
+    }
+
+
+def test_known_scanners_skip_what_counts(table):
+    """A SYN of a known scanner sets no flowbit, and all rules that count, or tell new ports, wait for one."""
+    rules = [rule for rule in built(table, Plan()).values() if rule.header.startswith("tcp $EXTERNAL_NET")]
+    setting = [rule for rule in rules if any(bit.startswith("set,") for bit in options(rule, "flowbits"))]
+    waiting = [rule for rule in rules if any(bit.startswith("isset,") for bit in options(rule, "flowbits"))]
+    for rule in setting:
+        assert rule in waiting or "isnotset,pkscanner,track ip_src" in options(rule, "xbits")
+    unflagged = {" ".join(rule.msg.split(" ")[1:3]) for rule in rules if rule not in waiting and rule not in setting}
+    assert {"blocked port", "scanner probes"} == unflagged
 
 
 def test_few_ranges(table):
