@@ -146,6 +146,8 @@ class SuricataFacts:
     """Left out since they require what this Suricata lacks."""
     failed: tuple[str, ...] = ()
     """Where the first of the failed rules stand, as ``/etc/suricata/rules/x.rules:7``."""
+    host_memcap: int | None = None
+    """Bytes that its table of hosts may take, which keeps their bits; None where it names no limit."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from portkin.blocking.config import EnforceConfig
+from portkin.blocking.limits import Limits
 from portkin.config.schema import Config
 from portkin.doctor.checks import check
 from portkin.doctor.facts import (
@@ -224,6 +225,14 @@ WARNINGS = {
     "ids": (with_backend("suricata", suricata=replace(SURICATA, inline=False)), "blocking.not-inline"),
     "7.0.10": (with_backend("suricata", suricata=replace(SURICATA, version="7.0.10 RELEASE")), "blocking.ipv6"),
     "8.0.2": (with_backend("suricata", suricata=replace(SURICATA, version="8.0.2 RELEASE")), "blocking.ipv6"),
+    # 16 MiB hold 111,848 sources of 150 bytes.
+    "host memcap": (
+        replace(
+            with_settings(enforce=EnforceConfig(backend="suricata", limits=Limits(max_blocks=111_849))),
+            suricata=replace(SURICATA, host_memcap=16 << 20),
+        ),
+        "blocking.host-memcap",
+    ),
     "not creatable": (
         replace(HEALTHY, databases=(DatabaseFacts("enforce.database", Path("/b"), "absent", writable=False),)),
         "block-database.not-creatable",
@@ -256,6 +265,16 @@ def test_what_works_less_well_is_a_warning(facts, code):
 def test_what_cannot_be_looked_at_changes_no_verdict(facts, code):
     """It is named as skipped, and the verdict stays that all works."""
     assert ([code], "ok") == (codes(facts, "skipped"), verdict(check(facts)))
+
+
+def test_enough_memory_for_blocks():
+    """Suricata's default of 16 MiB is enough for the default number of blocks, and an unlimited table is no finding."""
+    found = check(with_backend("suricata", suricata=replace(SURICATA, host_memcap=16 << 20)))
+    (memory,) = [finding for finding in found if finding.code == "blocking.host-memcap"]
+    assert ("ok", True) == (memory.level, "16 MiB, holds some 111,848 sources" in memory.what)
+    assert "blocking.host-memcap" not in {
+        finding.code for finding in check(with_backend("suricata", suricata=SURICATA))
+    }
 
 
 def test_what_portkin_said_in_zeek_is_the_remedy():

@@ -7,13 +7,16 @@ from portkin.config.schema import Config
 from portkin.doctor.facts import Facts, NftablesFacts, SuricataFacts
 from portkin.doctor.findings import Finding, ok, problem, skipped, warning
 
+HOST_BYTES = 150
+"""What a source takes of host.memcap: 120 bytes, and its share of the table (50,000 sources, Suricata 8.0.8)."""
+
 
 def check_blocking(facts: Facts, config: Config) -> list[Finding]:
     """The backend that the settings name."""
     if facts.nftables is not None:
         return _nftables(facts.nftables, running=facts.sidecar is not None and facts.sidecar.page == "answers")
     if facts.suricata is not None:
-        return _suricata(facts.suricata)
+        return _suricata(facts.suricata, config.enforce.limits.max_blocks)
     return [ok("blocking.shadow", "backend shadow: blocks are recorded, and nothing is dropped")]
 
 
@@ -53,7 +56,7 @@ def _nftables(found: NftablesFacts, running: bool) -> list[Finding]:
     return [ok("blocking.nftables", f"table inet {found.table} at {found.hook} holds {blocks}, by {found.runner}")]
 
 
-def _suricata(found: SuricataFacts) -> list[Finding]:
+def _suricata(found: SuricataFacts, max_blocks: int) -> list[Finding]:
     if found.error:
         return [
             problem(
@@ -63,7 +66,13 @@ def _suricata(found: SuricataFacts) -> list[Finding]:
                 "and let the sidecar's user write to it",
             )
         ]
-    return [_suricata_rules(found), *_rule_health(found), *_suricata_mode(found), *_suricata_version(found)]
+    return [
+        _suricata_rules(found),
+        *_rule_health(found),
+        *_suricata_mode(found),
+        *_suricata_version(found),
+        *_suricata_memory(found, max_blocks),
+    ]
 
 
 def _suricata_rules(found: SuricataFacts) -> Finding:
@@ -116,5 +125,22 @@ def _suricata_version(found: SuricataFacts) -> list[Finding]:
             "blocking.ipv6",
             f"Suricata {found.version} takes the host bits of all IPv6 sources for one, so none of these is blocked",
             "upgrade Suricata to 7.0.14, 8.0.3 or later, or block IPv6 by nftables",
+        )
+    ]
+
+
+def _suricata_memory(found: SuricataFacts, max_blocks: int) -> list[Finding]:
+    """Whether Suricata keeps the bits of as many sources as the sidecar may block, each by one port."""
+    if found.host_memcap is None:
+        return []
+    sources, needed = found.host_memcap // HOST_BYTES, max_blocks * HOST_BYTES
+    said = f"Suricata's host.memcap, {found.host_memcap >> 20} MiB, holds some {sources:,} sources"
+    if sources >= max_blocks:
+        return [ok("blocking.host-memcap", said)]
+    return [
+        warning(
+            "blocking.host-memcap",
+            f"{said}, and enforce.limits.max_blocks is {max_blocks:,}: under a flood of sources, blocks are lost",
+            f"set host.memcap in suricata.yaml to {(needed >> 20) + 1}mb, and host.hash-size near {max_blocks:,}",
         )
     ]

@@ -73,6 +73,7 @@ def gather_suricata(config: EnforceConfig) -> SuricataFacts:
         version, mode = (str(suricata.command(name).get("message"))[:120] for name in ("version", "capture-mode"))
         counters = suricata.command("dump-counters").get("message")
         rules = _rules(suricata)
+        memcap = _bytes(suricata.command("memcap-show", config="host").get("message"))
         said = {bit: suricata.command("remove-hostbit", ipaddress=_NOBODY, hostbit=bit).get("message") for bit in bits}
     except BackendError as error:
         return SuricataFacts(suricata.path, error=str(error))
@@ -81,7 +82,7 @@ def gather_suricata(config: EnforceConfig) -> SuricataFacts:
     # Only an inline Suricata counts what it let pass and what it dropped.
     inline = "ips" in counters if isinstance(counters, dict) else None
     tested = tuple(bit for bit in bits if said[bit] != "hostbit not found")
-    return SuricataFacts(suricata.path, "", version, mode, inline, tested, bits, *rules)
+    return SuricataFacts(suricata.path, "", version, mode, inline, tested, bits, *rules, memcap)
 
 
 def _rules(suricata: SuricataSocket) -> tuple[int | None, int, int, tuple[str, ...]]:
@@ -106,6 +107,13 @@ def _listed(reply: dict[str, Any]) -> list[dict[str, Any]]:
     if reply.get("return") != "OK" or not isinstance(message, list):
         return []
     return [each for each in message if isinstance(each, dict)]
+
+
+def _bytes(message: object) -> int | None:
+    """The bytes of what Suricata answers about a memcap: ``{"value": "32mb"}``; None where it is unlimited."""
+    value = message.get("value") if isinstance(message, dict) else None
+    found = re.fullmatch(r"(\d+)\s*([kmg]?)i?b?", str(value).strip().lower())
+    return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2]] if found else None
 
 
 def gather_databases(config: Config) -> tuple[DatabaseFacts, ...]:
