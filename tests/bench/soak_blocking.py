@@ -76,12 +76,13 @@ def watch(seconds: float) -> None:
         if now < reading:
             continue
         reading = now + EVERY
+        # A reading takes seconds on a busy machine: a block that ended in them was not overdue when it was read.
         held = kernel.held()
-        now = time.monotonic()
         for key in held:
             source = key.src & 0xFFFFFFFF
             blocked.add(source)
             overdue += now - came.get(source, now) > INTERVAL + PATIENCE
+        now = time.monotonic()
         gone = [source for source, at in came.items() if now - at > INTERVAL + PATIENCE]
         due = [source for source, at in came.items() if PATIENCE < now - at < INTERVAL - PATIENCE]
         lost += sum(source not in blocked and source not in reported for source in due)
