@@ -37,8 +37,9 @@ export {
 	global worker_evidence: event(source: Source, how: string);
 }
 
-# Enough to tell a scan; more would only cost memory.
-const max_evidence = 64;
+# Enough to tell a scan, and the most that the sidecar may ask for; more would only
+# cost memory, some 130 bytes each.
+const max_evidence = 16;
 # A worker repeats the same about a source no sooner than this.
 const evidence_interval = 10sec;
 

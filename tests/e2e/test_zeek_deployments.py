@@ -45,7 +45,7 @@ host=localhost
 interface=outside
 """
 LOGGER = "[logger]\ntype=logger\nhost=localhost\n"
-UNITS = "manager = 1\nloggers = 1\nproxies = 1\n[interface wire]\ninterface = outside\nworkers = 1\n"
+UNITS = "interface = outside\nmanager = 1\nloggers = 1\nproxies = 1\nworkers = 1\n"
 SCAN = f"""
 import socket, time
 for port in range(20000, 21000):

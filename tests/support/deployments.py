@@ -126,7 +126,7 @@ class SystemdUnits(Deployment):
         for name in ("bin", "share", "lib", "lib64"):
             (base / name).symlink_to(self.prefix / name)
         self.spool = base / "var"
-        (self._folder / "zeek.conf").write_text(f"[zeek]\nuser = root\ngroup = root\nbase_dir = {base}\n{conf}")
+        (self._folder / "zeek.conf").write_text(f"user = root\ngroup = root\nbase_dir = {base}\n{conf}")
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:

@@ -41,8 +41,8 @@ class Limits:
     """The share of predictions that is not blocked, to measure their usefulness; 0.02 is much already."""
     block_unproven: bool = False
     """Whether to block sources known from nothing but single unanswered SYNs, which anybody can forge."""
-    darknet_destinations: int = setting(3, low=0, high=65_536)
-    """Distinct addresses without a host that prove a scan; 0: they prove nothing."""
+    darknet_destinations: int = setting(3, low=0, high=16)
+    """Distinct addresses without a host that prove a scan, of the 16 that Zeek counts; 0: they prove nothing."""
 
     def same(self, other: Limits) -> bool:
         """Whether both forbid and allow the same, in whatever order and spelling their lists are."""
