@@ -85,8 +85,9 @@ def plot(bundle: Path, series: Path, output: Path, ports: tuple[Port, ...], last
         drawn = [(str(port), plots.panels(loaded, models, port, last=last)) for port in chosen]
         alarms = [alarm for alarm in alarms_of(models, loaded) if alarm.port in chosen]
         ends = [plots.bin_name(loaded, at) for at in (0, -1)]
+        number = "1 port" if len(chosen) == 1 else f"{len(chosen)} ports"
         notes = [
-            f"{len(chosen)} ports, {len(loaded.starts):,} bins from {ends[0]} to {ends[1]}; model bundle {models.id}, "
+            f"{number}, {len(loaded.starts):,} bins from {ends[0]} to {ends[1]}; model bundle {models.id}, "
             f"series {series}{label_of(loaded)}. The drawings are in UTC."
         ]
         plots.save_html(output, "Probing rates", drawn, notes, alarms)
