@@ -165,11 +165,12 @@ def ingest(
       portkin ingest honeypot.csv -o probes/ -c ts=time -c dst=host --names --proto tcp
     """
     import sys
-    from contextlib import ExitStack
+    from contextlib import ExitStack, nullcontext
 
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from portkin_training.commands.working import working
     from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.run import ingest as run
@@ -196,11 +197,17 @@ def ingest(
         with Progress(
             TextColumn("ingest"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=notes, transient=True,
             disable=not notes.is_terminal,
-        ) as progress:  # fmt: skip
+        ) as progress, nullcontext() if notes.is_terminal else working("ingesting") as tell:  # fmt: skip
             task = progress.add_task("ingest", total=total)
+
+            def watch(done: int) -> None:
+                progress.update(task, completed=done)
+                if tell is not None:
+                    tell(f"{done:,} of {total:,} bytes")
+
             summary = run(
                 inputs, output, options, force=force, append=append, again=again,
-                watch=lambda done: progress.update(task, completed=done),
+                watch=watch,
             )  # fmt: skip
     for folder in summary.removed:
         click.echo(f"portkin: removed {folder}, left by a run that was killed", err=True)

@@ -15,6 +15,7 @@ import click
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin_training.commands.rates_options import FOLDER, PortType, counted_sequential, seed_option
+from portkin_training.commands.working import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from portkin_training.rates.affinity.feature_ports import Affinities
     from portkin_training.rates.models.registry import Profile
     from portkin_training.rates.series.rate_series import Rates
-
-EVERY = 20.0
-"""Seconds between lines of progress where no terminal shows a bar."""
 
 
 def run_options(command: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from portkin_training.commands.checks import a_chance, a_number, writable
+from portkin_training.commands.working import working
 
 PATH = click.Path(exists=True, path_type=Path)
 LONGEST = 315_360_000
@@ -141,11 +142,7 @@ def replay(
         frontier=True,
     )
     read = InputReport()
-    with Console(stderr=True).status("Replaying") as status:
-
-        def watch(name: str) -> None:
-            status.update(f"Replaying: {name}")
-
+    with working("replaying") as watch:
         if options["held_out"]:
             results = replay_held_out(inputs, ("kin", "shortest-path"), how, watch)
         else:

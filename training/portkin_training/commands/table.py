@@ -14,6 +14,7 @@ from portkin.net.ports import PROTOS, Port, service_name
 from portkin_training.commands.checks import a_number, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.table_update import half_life_option, update
+from portkin_training.commands.working import working
 
 if TYPE_CHECKING:
     from portkin.bundles.table import Neighbors, Table
@@ -85,8 +86,6 @@ def build(
     from functools import partial
     from tempfile import TemporaryDirectory
 
-    from rich.console import Console
-
     from portkin_training.evaluation.held_out import held_out_figures
     from portkin_training.evaluation.held_out_days import held_out_days_figures
     from portkin_training.tables.build import build_table, table_of_days
@@ -106,7 +105,7 @@ def build(
     options = ScanOptions(min_ports, max_ports, protos)
     tried = partial(held_out_figures, usefulness=usefulness)
     tried_on_days = partial(held_out_days_figures, usefulness=usefulness) if proof else None
-    with Console(stderr=True).status("Learning which ports are near which"):
+    with working("learning which ports are near which"):
         if half_life is None:
             evaluate = tried if proof else None
             built = build_table(probes, output, k=k, options=options, method=method, evaluate=evaluate, engine=engine)

@@ -13,6 +13,7 @@ from portkin.errors import InputError
 from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number
 from portkin_training.commands.engine_options import engine_options
+from portkin_training.commands.working import working
 
 if TYPE_CHECKING:
     from portkin.net.ports import Proto
@@ -60,8 +61,6 @@ def update(
       portkin ingest --append yesterday.pcap -o probes/
       portkin table update probes/ table/ --half-life 30
     """
-    from rich.console import Console
-
     from portkin_training.evaluation.held_out_days import held_out_days_figures
     from portkin_training.tables.build import made_by, table_of_days
     from portkin_training.tables.scans import ScanOptions
@@ -73,7 +72,7 @@ def update(
         raise click.UsageError(f"--min-ports {least} is more than --max-ports {most}: no scan can pass")
     options = ScanOptions(least, most, protos or tuple(before.get("protos", PROTOS)))
     half_life = half_life or before.get("half_life") or float("inf")
-    with Console(stderr=True).status("Counting what is new"):
+    with working("counting what is new"):
         built, found = table_of_days(
             dataset, counts or table.parent / f"{table.name}-counts", table, k=k or before.get("k", DEFAULT_K),
             options=options, method=method or before.get("method", "kin"), half_life=half_life,
