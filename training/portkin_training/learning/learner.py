@@ -116,8 +116,10 @@ class Learner:
             self.warn(text)
 
     def _gathered(self, reading: Reading) -> None:
+        # What is taken for granted, such as a zone, is the same at every look.
+        notes = () if self.progress.probes else reading.notes
         self.progress.probes += reading.probes
-        for problem in (*reading.problems, *reading.notes):
+        for problem in (*reading.problems, *notes):
             self.warn(problem)
         self.tell(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {self.places.probes}")
 
