@@ -293,7 +293,8 @@ def test_rules_of_a_file(tmp_path, kin_table):
     assert [80, 443, 8080, 65_536 + 53] == np.flatnonzero(played.protection.ports).tolist()
     near = [port for port in Table.load(kin_table).nearest(Port(80, "tcp"), 2).ports if port.number in (443, 8080)]
     assert [port.number for port in near] == [code for code in played.nearest[80].tolist() if code >= 0]
-    said = json.loads(run(CAPTURES / "scans.pcap", "--rules", file, "--json"))
+    said = json.loads(run(CAPTURES / "scans.pcap", "--rules", file, "--json", "--report", tmp_path / "r.html"))
+    assert f"Only {said['predictors']['rules']['new']} probes were of a new port" in (tmp_path / "r.html").read_text()
     assert (["rules", "MySelf", "Euclidean"], 600.0) == ([*said["predictors"]], said["window"])
     assert {"80/tcp", "443/tcp", "8080/tcp"} >= {row["port"] for row in said["ports"] if row["blocks"]}
     assert 0 < said["predictors"]["rules"]["blocks"]

@@ -32,6 +32,10 @@ MEANING = {
 """What a figure is called in a table."""
 
 
+FEW = 30
+"""Probes of new ports below which a verdict says that they are few: a share of so many is known to some 18 points."""
+
+
 def percent(value: float) -> str:
     """A ratio in per cent, with as many places as a small one needs; "-" where it is undefined."""
     if value != value:
@@ -170,9 +174,10 @@ def verdict(results: ReplayResults) -> str:
     else:
         return f"{name} finds {percent(figures.new_port_recall.value)} of the new ports; nothing to compare it with."
     found = f"{percent(_number(ours))} of the new ports against {percent(_number(theirs))}"
+    few = f" Only {figures.new} probes were of a new port: too few to rely on." if figures.new < FEW else ""
     if _number(ours) > _number(theirs):
-        return f"{name} predicts better than the best of the others: {found}, {among} {other}."
-    return f"{name} does not predict better than the others here: {found}, {among} {other}."
+        return f"{name} predicts better than the best of the others: {found}, {among} {other}.{few}"
+    return f"{name} does not predict better than the others here: {found}, {among} {other}.{few}"
 
 
 def best_rows(rows: Mapping[str, ReplayFigures], names: Sequence[str]) -> dict[int, list[int]]:
