@@ -1,6 +1,6 @@
 """How fast logs become probes, on one core, beside plain Python that reads the same fields with json, re or csv.
 
-The logs are made here: SYNs from random sources, in the forms of five formats. The peers parse every line, pick those
+The logs are made here: SYNs from random sources, in the forms of seven formats. The peers parse every line, pick those
 that are probes, and turn times and addresses into numbers, as we do; both must find the same number.
 """
 
@@ -22,7 +22,8 @@ import numpy as np
 
 from bench.bench_ingest import one_core
 from bench.figures import Figure, Size, Unit, Work, compare, script
-from portkin_training.ingest.inputs import read_input
+from portkin_training.ingest.inputs import InputOptions, read_input
+from portkin_training.ingest.tables.columns import ColumnMap
 
 LINES = {"smoke": 2_000, "small": 200_000, "full": 1_000_000}
 SPEED = Unit("lines/s", "more")
@@ -87,6 +88,22 @@ def zeek_tsv(at: int, src: str, dst: str, port: int) -> str:
     return f"{BEGIN + at / 1000:.6f}\tC{at}\t{ends}\ttcp\t-\t0.0009\t0\t0\tREJ\tF\tT\t0\tSr\t1\t40\t1\t40\t-\t6\n"
 
 
+def cowrie(at: int, src: str, dst: str, port: int) -> str:
+    """A session of a honeypot."""
+    time = f"2026-01-01T00:{at // 3000 % 60:02d}:{at // 50 % 60:02d}.{at % 1_000_000:06d}Z"
+    return json.dumps({"eventid": "cowrie.session.connect", "src_ip": src, "src_port": port, "dst_ip": dst,
+                       "dst_port": 22, "session": f"{at:012x}", "protocol": "ssh",
+                       "message": f"New connection: {src}:{port} ({dst}:22) [session: {at:012x}]",
+                       "sensor": "honeypot", "timestamp": time}) + "\n"  # fmt: skip
+
+
+def elastic(at: int, src: str, dst: str, port: int) -> str:
+    """A row of JSON as Elastic's shippers write it."""
+    return json.dumps({"@timestamp": BEGIN + at / 1000, "source": {"ip": src, "port": port},
+                       "destination": {"ip": dst, "port": 22}, "network": {"transport": "tcp", "bytes": 60},
+                       "event": {"kind": "event", "action": "denied"}, "message": "x" * 100}) + "\n"  # fmt: skip
+
+
 def comma(at: int, src: str, dst: str, port: int) -> str:
     """A row of CSV."""
     return f"{BEGIN + at / 1000:.6f},{src},{dst},{port},22,tcp\n"
@@ -149,6 +166,28 @@ def plain_zeek_tsv(path: Path) -> Iterator[Row]:
                 yield float(row[0]), int(ip_address(row[2])), int(ip_address(row[4])), int(row[3]), int(row[5])
 
 
+def plain_cowrie(path: Path) -> Iterator[Row]:
+    """With json."""
+    with path.open() as opened:
+        for line in opened:
+            row = json.loads(line)
+            if row["eventid"] == "cowrie.session.connect":
+                src, dst = int(ip_address(row["src_ip"])), int(ip_address(row["dst_ip"]))
+                time = datetime.fromisoformat(row["timestamp"]).timestamp()
+                yield time, src, dst, row["src_port"], row["dst_port"]
+
+
+def plain_elastic(path: Path) -> Iterator[Row]:
+    """With json."""
+    with path.open() as opened:
+        for line in opened:
+            row = json.loads(line)
+            if row["network"]["transport"] == "tcp":
+                source, to = row["source"], row["destination"]
+                src, dst = int(ip_address(source["ip"])), int(ip_address(to["ip"]))
+                yield row["@timestamp"], src, dst, source["port"], to["port"]
+
+
 def plain_csv(path: Path) -> Iterator[Row]:
     """With csv."""
     with path.open() as opened:
@@ -158,10 +197,23 @@ def plain_csv(path: Path) -> Iterator[Row]:
                 yield float(row["ts"]), src, dst, int(row["sport"]), int(row["dport"])
 
 
+PATHS = {"ts": "@timestamp", "src": "source.ip", "dst": "destination.ip", "sport": "source.port",
+         "dport": "destination.port", "proto": "network.transport"}  # fmt: skip
+"""Columns of `elastic`."""
+
+
+def ours(path: Path, name: str) -> int:
+    """The probes that we find."""
+    options = InputOptions(columns=ColumnMap(PATHS)) if name == "any JSON with -c" else InputOptions()
+    return sum(map(len, read_input(path, None, options)))
+
+
 FORMS = (
     ("Suricata EVE", eve, "", plain_eve, "json"),
     ("kernel lines", kernel, "", plain_kernel, "re"),
     ("Zeek JSON", zeek_json, "", plain_zeek_json, "json"),
+    ("cowrie JSON", cowrie, "", plain_cowrie, "json"),
+    ("any JSON with -c", elastic, "", plain_elastic, "json"),
     ("Zeek TSV", zeek_tsv, ZEEK, plain_zeek_tsv, "split"),
     ("CSV", comma, "ts,src,dst,sport,dport,proto\n", plain_csv, "csv"),
 )
@@ -175,10 +227,10 @@ def measure(size: Size) -> Iterator[Figure]:
             path, short = Path(folder) / "log", Path(folder) / "short"
             make(path, line, head, lines)
             make(short, line, head, lines // 10)
-            assert sum(1 for _ in plain(short)) == sum(map(len, read_input(short))) == lines // 10, name
-            ours = Work("portkin", lambda at=path: sum(map(len, read_input(at))), lines)
+            assert sum(1 for _ in plain(short)) == ours(short, name) == lines // 10, name
+            us = Work("portkin", lambda at=path, of=name: ours(at, of), lines)
             peer = Work(f"Python's {module}", lambda by=plain, at=short: sum(1 for _ in by(at)), lines // 10)
-            yield from compare(size, name, ours, [peer], SPEED)
+            yield from compare(size, name, us, [peer], SPEED)
 
 
 if __name__ == "__main__":

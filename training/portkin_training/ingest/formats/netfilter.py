@@ -9,6 +9,7 @@ from __future__ import annotations
 import pyarrow.compute as pc
 
 from portkin_training.ingest.formats.format import Format, Head, LinePattern, Source, filled, json_rows, line_rows
+from portkin_training.ingest.formats.netfilter_scan import scan
 from portkin_training.ingest.formats.syslog import TIME
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
@@ -19,6 +20,9 @@ _PACKET = (
     r"(?: SPT=(?P<sport>\d+) DPT=(?P<dport>\d+))?"
     r"(?:[^\n\[]*? (?P<flags>(?:(?:CWR|ECE|URG|ACK|PSH|RST|SYN|FIN) )+)URGP=)?"
 )
+
+PATTERN = TIME + r".*?" + _PACKET
+"""What a line matches, at its beginning; the groups are the packet's parts."""
 
 
 def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
@@ -51,7 +55,7 @@ NETFILTER = Format(
     "netfilter",
     "kernel lines of nftables, iptables, ufw, firewalld: syslog, journald, dmesg -T, ulogd2 syslogemu",
     _is_text,
-    line_rows([LinePattern(" PROTO=", TIME + r".*?" + _PACKET)], _judge),
+    line_rows([LinePattern(" PROTO=", PATTERN, scan)], _judge),
     packets=True,
 )
 JOURNAL = Format(

@@ -1,4 +1,5 @@
-"""JSON lines: values at paths as columns of text, by DuckDB's JSON reader (yyjson)."""
+"""JSON lines: values at paths as columns of text. Simple lines are scanned (`json_scan`), others are read by DuckDB's
+JSON reader (yyjson)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin_training.ingest.logs.json_documents import OneALine, is_document
-from portkin_training.ingest.logs.text_blocks import blocks, lines_of
+from portkin_training.ingest.logs.json_scan import PathTree, scan
+from portkin_training.ingest.logs.spans import text_column
+from portkin_training.ingest.logs.text_blocks import blocks, line_ends, lines_of
 from portkin_training.ingest.reading import Reading
 
 
@@ -51,9 +54,49 @@ class JsonPaths:
         )
         return duckdb.connect(config={"threads": 1}), query
 
+    @cached_property
+    def _tree(self) -> PathTree | None:
+        paths = [[_key(part) for part in one.split("/")[1:]] for one in self._pointers]
+        return PathTree.of(paths)
+
     def columns(self, block: bytes, first: int, reading: Reading) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
         """The text of each value (null where a line has none) and the number of each line that is one: (n,) each."""
-        lines, where = lines_of(block, first)
+        values, simple = self._scanned(block)
+        where = np.arange(first, first + len(simple))
+        if not simple.all():
+            lines, _ = lines_of(block, first)
+            rest = np.flatnonzero(~simple)
+            others, numbers = self._parsed(lines.take(pa.array(rest)), where[rest], reading)
+            where = np.concatenate((where[simple], numbers))
+            order, kept = np.argsort(where, kind="stable"), pa.array(simple)
+            values = [
+                pa.concat_arrays([value.filter(kept), other]).take(pa.array(order))
+                for value, other in zip(values, others, strict=True)
+            ]
+            where = where[order]
+        found, at = {}, 0
+        for name, pointers in self._columns.items():
+            several = values[at : at + len(pointers)]
+            found[name] = several[0] if len(several) == 1 else pc.coalesce(*several)
+            at += len(pointers)
+        return found, where
+
+    def _scanned(self, block: bytes) -> tuple[list[pa.Array], NDArray[np.bool_]]:
+        """The values (n,) of each pointer, and which lines (n,) are simple; the values of others mean nothing."""
+        ends = line_ends(block)
+        n, tree = len(ends) - 1, self._tree
+        simple = np.zeros(n, np.bool_)
+        if tree is None:
+            return [pa.nulls(n, pa.string()) for _ in self._pointers], simple
+        data = np.frombuffer(block, np.uint8)
+        begins, lengths = np.empty((2, len(self._pointers), n), np.int32)
+        scan(data, ends, tree.arrays(), begins, lengths, simple)
+        return [text_column(data, *spans) for spans in zip(begins, lengths, strict=True)], simple
+
+    def _parsed(
+        self, lines: pa.Array, where: NDArray[np.int64], reading: Reading
+    ) -> tuple[list[pa.Array], NDArray[np.int64]]:
+        """The values of each pointer and the numbers of the lines (n,) that are objects; the others are bad."""
         bad: dict[int, str] = {}
         begins = pc.utf8_slice_codeunits(lines, 0, 1) if len(lines) else lines
         odd = np.flatnonzero(~pc.equal(begins, "{").to_numpy(zero_copy_only=False))
@@ -78,12 +121,12 @@ class JsonPaths:
         if broken.any():
             kept = pa.array(~broken)
             values, where = [value.filter(kept) for value in values], where[~broken]
-        found, at = {}, 0
-        for name, pointers in self._columns.items():
-            several = values[at : at + len(pointers)]
-            found[name] = several[0] if len(several) == 1 else pc.coalesce(*several)
-            at += len(pointers)
-        return found, where
+        return values, where
+
+
+def _key(part: str) -> str:
+    """A key out of its place in a JSON pointer."""
+    return part.replace("~1", "/").replace("~0", "~")
 
 
 def _broken(line: int, text: str, reading: Reading) -> None:

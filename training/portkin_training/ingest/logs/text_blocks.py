@@ -58,8 +58,9 @@ def blocks(
             end = len(block) if ended else block.rfind(b"\n") + 1
             carried = block[end:]
             if end:
-                yield line, _cleaned(block[:end], line, reading)
-                line += block.count(b"\n", 0, end)
+                whole = block[:end]
+                yield line, _cleaned(whole, line, reading)
+                line += _breaks(whole)
             if len(carried) > LONGEST:
                 _too_long(line, reading)
                 carried, skipping = b"", True
@@ -80,7 +81,7 @@ def _cleaned(block: bytes, first: int, reading: Reading) -> bytes:
     and no failures. Logs that are emptied while they are written begin with null bytes."""
     if b"\0" in block:
         block = block.replace(b"\0", b"")
-    if block.count(b"\r") != block.count(b"\r\n"):
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         # Readers take a carriage return by itself for the end of a line: numbers and quotes would go astray.
         block = _LONE_RETURN.sub(b" ", block)
     if not block.isascii():
@@ -96,6 +97,10 @@ def _cleaned(block: bytes, first: int, reading: Reading) -> bytes:
         kept = (b"\n" if n > LONGEST else block[a:z] for a, z, n in zip(ends, ends[1:], lengths, strict=False))
         block = b"".join(kept)
     return block
+
+
+def _breaks(block: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == 10))
 
 
 def line_ends(block: bytes) -> NDArray[np.int64]:

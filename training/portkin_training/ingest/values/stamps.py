@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin.errors import ConfigError
+from portkin_training.ingest.values.stamp_scan import LOCAL, YEARLESS, ZONED, scan_stamps
 
 MICROSECONDS = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 0.001}
 """Unit of numeric stamps -> microseconds in it."""
@@ -106,13 +107,18 @@ class Clock:
         return np.where(bad, 0, found), bad
 
     def _text(self, column: pa.Array) -> NDArray[np.int64]:
-        # Most blocks are of one form throughout: then one cast is all.
-        for kind in (pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC")):
-            try:
-                cast = pc.cast(column, kind)
-            except pa.ArrowInvalid:
-                continue
-            return self._cast(cast)
+        # Most blocks are of one form throughout: then one pass is all.
+        forms, us, days = scan_stamps(column)
+        if (forms == ZONED).all():
+            return us
+        if (forms == LOCAL).all():
+            return self._zoned(pa.array(us, pa.timestamp("us")))
+        if (forms == YEARLESS).all() and (dated := self._dated(us, days)) is not None:
+            return dated
+        try:
+            return self._scaled(pc.cast(column, pa.float64()))
+        except pa.ArrowInvalid:
+            pass
         for pattern, plain in _TIDY:
             column = pc.replace_substring_regex(column, pattern, plain)
         column = self._with_year(_iso_of_clf(column))
@@ -165,6 +171,26 @@ class Clock:
         )
         self.ambiguous += int(np.count_nonzero(first != second))
         return first
+
+    def _dated(self, us: NDArray[np.int64], days: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Stamps (n,) of times of the day and their days, as `scan_stamps` has them; None where a day is none."""
+        found, first, of = np.unique(days, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        names = [((int(found[at]) >> 8).to_bytes(3, "big").decode("latin-1"), str(found[at] & 0xFF)) for at in order]
+        if any(name.capitalize() not in _MONTHS for name, _ in names):
+            return None
+        month = self._month, self.year
+        dates = [self._date(name, day, "", "") for name, day in names]
+        try:
+            midnights = np.empty(len(found), "datetime64[us]")
+            midnights[order] = [np.datetime64(date, "us") if date else np.datetime64("NaT") for date in dates]
+        except ValueError:
+            midnights[:] = np.datetime64("NaT")
+        if np.isnat(midnights).any():
+            self._month, self.year = month
+            return None
+        self.yearless += len(us)
+        return self._zoned(pa.array(midnights[of].astype(np.int64) + us, pa.timestamp("us")))
 
     def _with_year(self, column: pa.Array) -> pa.Array:
         """The column with the stamps of syslog and dmesg as ISO 8601; the others as they are."""

@@ -1,0 +1,289 @@
+"""What the fast scans take they read as the whole parsers do; what they cannot read they leave alone."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from portkin_training.ingest.formats import netfilter_scan
+from portkin_training.ingest.formats.netfilter import NETFILTER, PATTERN
+from portkin_training.ingest.inputs import InputOptions, read_input
+from portkin_training.ingest.logs.json_lines import JsonPaths
+from portkin_training.ingest.logs.json_scan import PathTree, scan
+from portkin_training.ingest.logs.text_blocks import line_ends
+from portkin_training.ingest.reading import Reading
+from portkin_training.ingest.values.stamp_scan import LOCAL, OTHER, YEARLESS, ZONED, scan_stamps
+
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATHS = [("a",), ("b", "c"), ("b", "d"), ("é",), ("ab",)]
+KEYS = st.sampled_from(["a", "b", "c", "d", "é", "ab", "aa", "", 'q"', "x" * 64, "x" * 65, "a" + "b" * 64])
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8), st.sampled_from(["\\", '"', "\u2028", "a\tb", "\U0001f600"]),
+)  # fmt: skip
+FLAT = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(KEYS, SCALARS, max_size=3))
+VALUES = st.one_of(FLAT, st.lists(FLAT, max_size=2), st.dictionaries(KEYS, FLAT, max_size=3))
+OBJECTS = st.dictionaries(KEYS, VALUES, max_size=6)
+FORMS = st.sampled_from([{}, {"separators": (",", ":")}, {"ensure_ascii": False}, {"separators": (" ,\t", " : ")}])
+NOISE = st.sampled_from(
+    [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b" ", b"\r", b"0", b"-", b".", b"e", b"null", b'"a":1,']
+)
+
+
+def scanned(line: bytes) -> list[str | None] | None:
+    """The values that the scan finds in a line; None where it does not take it."""
+    tree = PathTree.of(PATHS)
+    assert tree is not None
+    begins, lengths = np.zeros((2, len(PATHS), 1), np.int32)
+    simple = np.zeros(1, np.bool_)
+    scan(np.frombuffer(line, np.uint8), line_ends(line), tree.arrays(), begins, lengths, simple)
+    if not simple[0]:
+        return None
+    spans = zip(begins[:, 0].tolist(), lengths[:, 0].tolist(), strict=True)
+    return [None if length < 0 else line[begin : begin + length].decode() for begin, length in spans]
+
+
+def looked_up(line: bytes) -> list[object]:
+    """The values by the json module; ValueError where the line is no object or has equal keys."""
+
+    def refuse(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len({key for key, _ in pairs}) < len(pairs):
+            pairs = [*dict(reversed(pairs)).items()]  # the first of equal ones counts
+        return dict(pairs)
+
+    def no_constant(text: str) -> float:
+        raise ValueError(text)
+
+    found = json.loads(line, object_pairs_hook=refuse, parse_int=str, parse_float=str, parse_constant=no_constant)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    values = []
+    for path in PATHS:
+        value: object = found
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        values.append(str(value).lower() if isinstance(value, bool) else value)
+    return values
+
+
+@SETTINGS
+@given(OBJECTS, FORMS)
+@example({"a": 1.5, "b": {"c": "x", "d": None}, "é": True}, {"ensure_ascii": False})
+def test_values_of_simple_json_lines_are_those_of_the_json_module(found, form):
+    line = json.dumps(found, **form).encode("utf-8", "replace")
+    values = scanned(line)
+    if values is not None:
+        assert looked_up(line) == values
+
+
+@SETTINGS
+@given(OBJECTS, FORMS, st.integers(0, 400), st.integers(0, 6), NOISE)
+def test_damaged_json_lines_are_read_as_the_json_module_reads_them_or_not_at_all(found, form, at, gone, noise):
+    line = json.dumps(found, **form).encode("utf-8", "replace")
+    at %= len(line) + 1
+    line = line[:at] + noise + line[at + gone :]
+    values = scanned(line)
+    if values is not None:
+        assert looked_up(line) == values
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"a": 1, "b": {"c": "2026-01-01", "d": 7}, "others": [1, {"a": [true, null, -0.5]}, "\\u00e9\\n"]}\n',
+        b'{"a":"","\xc3\xa9":false}\r\n',
+        b"{}",
+        b'{"deep": ' + b"[" * 31 + b"]" * 31 + b"}",
+    ],
+)
+def test_usual_json_lines_are_simple(line):
+    assert looked_up(line) == scanned(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"[]",
+        b"{",
+        b'{"a": 1}}',
+        b'{"a": 1,}',
+        b'{"a": 01}',
+        b'{"a": 1e3}',
+        b'{"a": "\\u0041"}',
+        b'{"a": NaN}',
+        b'{"a": 1, "a": 2}',
+        b'{"a": [1]}',
+        b'{"a": {}}',
+        b'{"a": -0}',
+        b'{"a": "x',
+        b'{"z": "\\ud800"}',
+        b'{"z": "\t"}',
+        b'{"a" 1}',
+        b'{"b": 5, "b": {"c": 1}}',
+        b'{"a": tru}',
+        b'{"deep": ' + b"[" * 33 + b"]" * 33 + b"}",
+    ],
+)
+def test_what_only_a_whole_parser_can_judge_is_left_to_it(line):
+    assert scanned(line) is None
+
+
+def test_lines_of_both_kinds_keep_their_order_and_their_faults():
+    """Simple lines, lines for the whole parser, and lines that are no JSON, in one block."""
+    lines = [b'{"a": 1}', b'{"a": "\\u0032"}', b"oops", b'{"a": 3}', b'{"a": ', b"", b'{"a": 1e1, "z": 0}', b'{"z": 5}']
+    reading = Reading("log")
+    values, where = JsonPaths({"one": "/a"}).columns(b"\n".join(lines), 10, reading)
+    assert ["1", "2", "3", "10.0", None] == values["one"].to_pylist()
+    assert [10, 11, 13, 16, 17] == where.tolist()
+    assert ["log: line 12", "log: line 14"] == [problem[:12] for problem in reading.problems]
+
+
+PIECES = st.sampled_from(
+    [
+        "IN=",
+        "IN=eth0",
+        "OUT=",
+        "OUT=eth1",
+        "PHYSIN=p1",
+        "MAC=02:00",
+        "SRC=192.0.2.1",
+        "SRC=",
+        "DST=198.51.100.1",
+        "LEN=60",
+        "PROTO=TCP",
+        "PROTO=",
+        "PROTO=UDP",
+        "PROTO=17",
+        "SPT=1",
+        "DPT=22",
+        "SPT=x",
+        "WINDOW=0",
+        "RES=0x00",
+        "SYN",
+        "ACK",
+        "CWR",
+        "URGP=0",
+        "[SRC=10.0.0.1",
+        "]",
+        "x\v",
+        "\t",
+        "SYNACK",
+        "DPT=",
+        "ID=1",
+        "kernel:",
+        "LOG_IN=",
+        "é",
+    ]
+)
+WHOLE = "IN=eth0 OUT= MAC=1 SRC=192.0.2.1 DST=198.51.100.1 LEN=60 PROTO=TCP SPT=1 DPT=22 WINDOW=0 RES=0x00 SYN URGP=0"
+TIMES = st.sampled_from(
+    [
+        "Jan  1 00:00:00",
+        "Jan 11 00:00:00",
+        "Jan 1 00:00:00",
+        "2026-01-01T00:00:00.5+01:00",
+        "2026-01-01 00:00:00,123",
+        "",
+        "<4>Jan  1 00:00:00",
+        "Jan  1 00:00:00 2026",
+        "Thu Jan  1 00:00:00 2026",
+        "Jan  1 00:00:00.25",
+        "2026/01/01 00:00:00",
+        "1767225600.25",
+        "[Thu Jan  1 00:00:00 2026]",
+        "Jan  1 00:00:00 UTC",
+        "2026-01-01T00:00:00",
+    ]
+)
+
+
+@st.composite
+def kernel_lines(draw) -> str:
+    words = WHOLE.split()
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(words) - 1))
+        words[at : at + draw(st.integers(0, 1))] = [draw(PIECES)]
+    text = f"{draw(TIMES)} fw kernel: {' '.join(words)}{draw(st.sampled_from(['', ' ', chr(13)]))}\n"
+    return text.replace(" ", draw(st.sampled_from([" ", "  "])), 1)
+
+
+@SETTINGS
+@given(st.lists(kernel_lines(), min_size=1, max_size=30))
+@example(["Jan  1 00:00:00 fw kernel: " + WHOLE + "\n", "I\n", "IN=\n", "\n", "Jan  1 00:00:00 fw IN"])
+def test_parts_of_usual_kernel_lines_are_those_of_the_pattern(lines):
+    columns, usual = netfilter_scan.scan(pa.array(lines, pa.string()))
+    by_pattern = pc.extract_regex(pa.array(lines, pa.string()), PATTERN).to_pylist()
+    for row in np.flatnonzero(usual):
+        assert by_pattern[row] == {name: columns[name][row].as_py() for name in netfilter_scan.PARTS}
+
+
+def test_kernel_lines_as_firewalls_write_them_are_usual():
+    lines = [f"{time} fw kernel: [12.5] [UFW BLOCK] {WHOLE} \n" for time in ("Jan  1 00:00:00", "2026-01-01T00:00:00Z")]
+    assert netfilter_scan.scan(pa.array(lines))[1].all()
+
+
+def test_kernel_lines_of_all_shapes_keep_their_order(tmp_path):
+    """Every third line is for the pattern alone, every fifth is no record."""
+    path = tmp_path / "kern.log"
+    heads = [("<4>" if at % 3 == 0 else "") + f"Jan  1 00:00:{at:02d}" for at in range(20)]
+    path.write_text("".join(
+        f"{head} fw kernel: {'IN=x PROTO=TCP' if at % 5 == 4 else WHOLE.replace('SPT=1', f'SPT={at}')}\n"
+        for at, head in enumerate(heads)
+    ))  # fmt: skip
+    reading = Reading("kern.log")
+    chunks = [*read_input(path, reading, InputOptions("netfilter"))]
+    assert [at for at in range(20) if at % 5 != 4] == [port for chunk in chunks for port in chunk.sport.tolist()]
+    assert 4 == reading.bad == reading.bad_reasons["no record"]
+    assert NETFILTER.name == reading.kind
+
+
+@SETTINGS
+@given(
+    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),
+    st.sampled_from(["T", " "]),
+    st.sampled_from([None, "Z", "+00", "+0530", "-11:30"]),
+    st.integers(0, 9),
+)
+def test_iso_times_are_those_of_datetime(when, between, zone, digits):
+    text = when.strftime(f"%m-%d{between}%H:%M:%S")
+    text = f"{when.year:04d}-{text}"
+    us = f"{when.microsecond:06d}000"[:digits]
+    text += f".{us}" if us else ""
+    ahead = {None: 0, "Z": 0, "+00": 0, "+0530": 330, "-11:30": -690}[zone]
+    forms, found, _ = scan_stamps(pa.array([text + (zone or "")]))
+    expected = when.replace(microsecond=int(us[:6].ljust(6, "0")), tzinfo=timezone(timedelta(minutes=ahead)))
+    assert [ZONED if zone else LOCAL] == forms.tolist()
+    assert (expected - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) == found[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "2026-02-29T00:00:00",
+        "2026-01-01T24:00:00",
+        "2026-01-01T00:00:60",
+        "2026-01-01T00:00:00.",
+        "2026-13-01T00:00:00",
+        "2026-01-01T00:00:00+24:00",
+        "2026-01-01T00:00:00+1",
+        "2026-01-01T00:00:00ZZ",
+        "2026-01-01x00:00:00",
+        "1767225600.123456789",
+        "Jan  1 24:00:00",
+        "Jan 1 00:00:00",
+        "2026-01-01T00:00:00+01.00",
+        "é026-01-01T00:00:00",
+        "2026-01-01T00:00",
+    ],
+)
+def test_other_texts_are_no_times_of_the_usual_forms(text):
+    assert [OTHER, YEARLESS] == scan_stamps(pa.array([text, "Dec 31 23:59:59"], pa.string()))[0].tolist()
