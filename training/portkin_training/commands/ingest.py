@@ -11,7 +11,7 @@ from portkin_training.commands.checks import known_format
 
 if TYPE_CHECKING:
     from portkin_training.ingest.reading import Reading
-    from portkin_training.ingest.run import IngestOptions, Summary
+    from portkin_training.ingest.run import IngestOptions
 
 
 def _print_formats(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -170,6 +170,7 @@ def ingest(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from portkin_training.commands.ingest_summary import print_json, print_table, tell_reading
     from portkin_training.commands.working import working
     from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.ingest.run import IngestOptions
@@ -212,7 +213,7 @@ def ingest(
     for folder in summary.removed:
         click.echo(f"portkin: removed {folder}, left by a run that was killed", err=True)
     for reading in summary.readings:
-        _tell(reading)
+        tell_reading(reading)
     for warning in summary.warnings:
         click.echo(f"portkin: warning: {warning}; hourly and daily counts will span all that time", err=True)
     if summary.forgotten:
@@ -222,22 +223,9 @@ def ingest(
             err=True,
         )
     if as_json:
-        _print_json(summary, output)
+        print_json(summary, output)
     else:
-        _print_table(summary, output)
-
-
-def _tell(reading: Reading) -> None:
-    """Say on standard error what was wrong with an input, and what was taken for granted."""
-    for problem in reading.problems:
-        click.echo(f"portkin: warning: {problem}", err=True)
-    if reading.bad > len(reading.problems):
-        counts = ", ".join(f"{count:,} {reason}" for reason, count in reading.bad_reasons.most_common())
-        click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all ({counts})", err=True)
-    if not reading.probes:
-        click.echo(f"portkin: warning: {reading.nothing_usable()}", err=True)
-    for note in reading.notes:
-        click.echo(f"portkin: note: {note}", err=True)
+        print_table(summary, output)
 
 
 def _follow(path: Path, output: Path, options: IngestOptions, interval: float) -> None:
@@ -264,73 +252,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not (field and equals and column):
         raise click.BadParameter(f"{text!r} is not FIELD=COLUMN, as in ts=time", param_hint="--column")
     return field, column
-
-
-def _stamp(us: int | None) -> str:
-    from datetime import UTC, datetime
-
-    return "-" if us is None else datetime.fromtimestamp(us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def _print_json(summary: Summary, output: Path) -> None:
-    import json
-
-    inputs = [
-        {
-            "path": reading.path,
-            "kind": reading.kind,
-            "read": reading.read,
-            "probes": reading.probes,
-            "skipped": dict(reading.skipped.most_common()),
-            "bad": reading.bad,
-            "bad_reasons": dict(reading.bad_reasons.most_common()),
-            "problems": reading.problems,
-            "notes": reading.notes,
-        }
-        for reading in summary.readings
-    ]
-    click.echo(
-        json.dumps(
-            {
-                "output": str(output),
-                "probes": {str(proto): count for proto, count in sorted(summary.probes.items())},
-                "first_us": summary.first,
-                "last_us": summary.last,
-                "seconds": round(summary.seconds, 3),
-                "warnings": summary.warnings,
-                "inputs": inputs,
-            }
-        )
-    )
-
-
-def _print_table(summary: Summary, output: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from portkin_training.core.protocols import TCP, UDP
-
-    console = Console()
-    files = Table(title=escape(f"Probes in {output}"))
-    for name in ("input", "kind"):
-        files.add_column(name)
-    for name in ("read", "probes", "bad"):
-        files.add_column(name, justify="right")
-    for reading in summary.readings:
-        counts = (f"{count:,}" for count in (reading.read, reading.probes, reading.bad))
-        files.add_row(escape(Path(reading.path).name), reading.kind, *counts)
-    console.print(files)
-    totals = Table(show_header=False, box=None)
-    totals.add_column()
-    totals.add_column(justify="right")
-    for proto, name in ((TCP, "TCP probes"), (UDP, "UDP probes")):
-        totals.add_row(name, f"{summary.probes[proto]:,}")
-    skipped = sum((reading.skipped for reading in summary.readings), type(summary.probes)())
-    for reason, count in skipped.most_common():
-        totals.add_row(escape(f"no probe: {reason}"), f"{count:,}")
-    totals.add_row("from", _stamp(summary.first))
-    totals.add_row("to", _stamp(summary.last))
-    probes = sum(summary.probes.values())
-    totals.add_row("seconds", f"{summary.seconds:.2f} ({probes / summary.seconds:,.0f} probes/s)")
-    console.print(totals)
