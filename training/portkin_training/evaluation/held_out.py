@@ -44,7 +44,7 @@ KS, WINDOW = (3, 10), 20_000.0
 """For which K, and for how many seconds of blocking, a table carries its figures."""
 
 SWEEP = Sweep((0, *KS), (WINDOW,), (KS[0], WINDOW))
-MOST_TRIED = 1_000_000
+MOST_TRIED = 500_000
 """Probes on which a table is tried: all methods, baselines and the oracle hold them in memory."""
 ALLOWED = 0.89
 """The share of the paper's blocks that the default cut-off may issue: what K = 3 issued before tables had chances."""
