@@ -89,6 +89,15 @@ def test_columns_in_any_order_and_any_separator(tmp_path):
     assert [22] == probes.dport.tolist()
 
 
+@pytest.mark.parametrize("damaged", ["\\x", "\\", "", "\\x09\\x09", "\\x22", "é"])
+def test_a_damaged_separator_is_reported_and_the_usual_one_taken(tmp_path, damaged):
+    path = tmp_path / "conn.log"
+    path.write_text(tsv({}).replace("#separator \\x09", f"#separator {damaged}"))
+    reading = Reading("conn.log")
+    assert 1 == sum(map(len, read_input(path, reading, InputOptions("zeek"))))
+    assert [f"conn.log: line 1: separator {damaged!r} is no character; '\\t' is taken"] == reading.problems
+
+
 def test_windows_line_ends(tmp_path):
     """Carriage returns at the ends of lines are no part of the values."""
     assert 1 == len(read(tmp_path / "a", tsv({}, end="\r\n"))[0])

@@ -79,9 +79,9 @@ class _Header:
         self._separator, self._unset, self._empty = "\t", "-", "(empty)"
         self._fields: list[str] = []
 
-    def _read(self, line: str) -> None:
+    def _read(self, line: str, number: int, reading: Reading) -> None:
         if line.startswith("#separator "):
-            self._separator = line.removeprefix("#separator ").encode().decode("unicode_escape")
+            self._separate(line.removeprefix("#separator "), number, reading)
             return
         name, *values = line.split(self._separator)
         if name == "#fields":
@@ -96,6 +96,17 @@ class _Header:
         elif name == "#empty_field" and values:
             self._empty = values[0]
 
+    def _separate(self, escaped: str, number: int, reading: Reading) -> None:
+        """Take a separator; a damaged one is reported, and the one before it holds."""
+        try:
+            found = escaped.encode().decode("unicode_escape")
+        except UnicodeDecodeError:
+            found = ""
+        if len(found) == 1 and found.isascii() and found not in '"\r\n':
+            self._separator = found
+        else:
+            reading.problem(f"line {number}", f"separator {escaped!r} is no character; {self._separator!r} is taken")
+
     def parse(self, block: bytes, first: int, reading: Reading) -> Iterator[Columns]:
         """The rows of a block of lines: columns by name and line numbers, a chunk for each header.
 
@@ -105,7 +116,7 @@ class _Header:
         while at < len(block):
             if block[at : at + 1] == b"#":
                 end = (block.find(b"\n", at) + 1) or len(block)
-                self._read(block[at:end].decode().rstrip("\r\n"))
+                self._read(block[at:end].decode().rstrip("\r\n"), first, reading)
                 first += 1
             else:
                 end = (block.find(b"\n#", at) + 1) or len(block)
