@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from portkin.errors import InputError, OutputError
-from portkin_training.core import dataset, dataset_writer
+from portkin_training.core import dataset, dataset_folder, dataset_writer
 from portkin_training.core.dataset import load, manifest, open_probes
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import SCHEMA, Probes
@@ -140,7 +140,7 @@ def test_full_disk_is_reported(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(dataset_writer.pq, "write_table", full)
+    monkeypatch.setattr(dataset_folder.pq, "write_table", full)
     with pytest.raises(OutputError, match=r"d: cannot be written .*No space left.*; make room"):
         write(tmp_path / "d", some(1))
     assert [] == [*tmp_path.iterdir()]
@@ -178,7 +178,7 @@ def test_killed_writer_leaves_no_dataset_and_the_next_one_cleans_up(tmp_path):
     assert 1 == len(living)
     assert any(living[0].rglob("*.parquet"))
     writer = write(tmp_path / "d", some(2), force=True)
-    assert living == writer.removed
+    assert [str(folder) for folder in living] == writer.removed
     assert ["d"] == [path.name for path in tmp_path.iterdir()]
     assert 2 == len(load(tmp_path / "d"))
 

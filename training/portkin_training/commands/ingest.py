@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from portkin_training.commands.checks import known_format
+from portkin_training.commands.place_type import PlaceType
 
 if TYPE_CHECKING:
+    from portkin_training.core.places import Place
     from portkin_training.ingest.reading import Reading
     from portkin_training.ingest.run import IngestOptions
 
@@ -31,7 +33,9 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 
 @click.command()
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path), metavar="IN...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the dataset to write.")
+@click.option(
+    "-o", "--output", required=True, type=PlaceType(), help="The dataset to write: a folder, or s3://BUCKET/PREFIX."
+)
 @click.option("--force", is_flag=True, help="Replace a dataset that is there, once the new one is whole.")
 @click.option("--append", is_flag=True, help="Add to a dataset that is there: all of it, or nothing.")
 @click.option("--again", is_flag=True, help="Count a file whose bytes are in the dataset already once more.")
@@ -122,7 +126,7 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def ingest(
     inputs: tuple[Path, ...],
-    output: Path,
+    output: Place,
     force: bool,
     append: bool,
     again: bool,
@@ -210,8 +214,8 @@ def ingest(
                 inputs, output, options, force=force, append=append, again=again,
                 watch=watch,
             )  # fmt: skip
-    for folder in summary.removed:
-        click.echo(f"portkin: removed {folder}, left by a run that was killed", err=True)
+    for left in summary.removed:
+        click.echo(f"portkin: removed {left}, left by a run that was killed", err=True)
     for reading in summary.readings:
         tell_reading(reading)
     for warning in summary.warnings:
@@ -228,7 +232,7 @@ def ingest(
         print_table(summary, output)
 
 
-def _follow(path: Path, output: Path, options: IngestOptions, interval: float) -> None:
+def _follow(path: Path, output: Place, options: IngestOptions, interval: float) -> None:
     """Follow a log until SIGINT or SIGTERM, and say what was added."""
     import signal
     import threading

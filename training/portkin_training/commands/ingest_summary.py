@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from portkin_training.core.places import Place
     from portkin_training.ingest.reading import Reading
     from portkin_training.ingest.run import Summary
 
@@ -31,7 +32,7 @@ def _stamp(us: int | None) -> str:
     return "-" if us is None else datetime.fromtimestamp(us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def print_json(summary: Summary, output: Path) -> None:
+def print_json(summary: Summary, output: Place) -> None:
     """Print the summary as one JSON object."""
     import json
 
@@ -64,7 +65,7 @@ def print_json(summary: Summary, output: Path) -> None:
     )
 
 
-def print_table(summary: Summary, output: Path) -> None:
+def print_table(summary: Summary, output: Place) -> None:
     """Print the inputs, and the totals, as tables."""
     from rich.console import Console
     from rich.markup import escape

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from portkin_training.commands.engine_options import engine_options
+from portkin_training.commands.place_type import PlaceType
 from portkin_training.commands.rates_options import FOLDER, counted_sequential, json_option, label_of, seed_option
 
 if TYPE_CHECKING:
     from portkin_training.core.engine import Engine
+    from portkin_training.core.places import Place
 
 
 @click.command()
 @click.argument("series", type=FOLDER)
-@click.option("--probes", type=FOLDER, help="The probes the series were counted from.")
+@click.option("--probes", type=PlaceType(), help="The probes the series were counted from.")
 @click.option("--sequential", type=FOLDER, help="The same, counted before.")
 @click.option("--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
               help="Share of the sources to draw.")  # fmt: skip
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 @engine_options
 def affinity(
     series: Path,
-    probes: Path | None,
+    probes: Place | None,
     sequential: Path | None,
     sample: float,
     lags: int | None,

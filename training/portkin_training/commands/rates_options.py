@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from portkin_training.core.engine import Engine
+    from portkin_training.core.places import Place
     from portkin_training.rates.series.rate_series import Rates
 
 FOLDER = click.Path(path_type=Path)
@@ -39,7 +40,7 @@ class PortType(click.ParamType):  # type: ignore[type-arg]  # generic in the new
 
 def counted_sequential(
     loaded: Rates,
-    probes: Path | None,
+    probes: Place | None,
     sequential: Path | None,
     sample: float,
     seed: int,

@@ -14,6 +14,7 @@ import click
 
 from portkin.errors import InputError
 from portkin.net.ports import Port
+from portkin_training.commands.place_type import PlaceType
 from portkin_training.commands.rates_options import FOLDER, PortType, counted_sequential, seed_option
 from portkin_training.commands.working import EVERY
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portkin_training.core.engine import Engine
+    from portkin_training.core.places import Place
     from portkin_training.rates.affinity.feature_ports import Affinities
     from portkin_training.rates.models.registry import Profile
     from portkin_training.rates.series.rate_series import Rates
@@ -31,7 +33,7 @@ def run_options(command: Any) -> Any:
     for option in reversed(
         [
             click.argument("series", type=FOLDER),
-            click.option("--probes", type=FOLDER, help="The probes the series were counted from: ports probed in "
+            click.option("--probes", type=PlaceType(), help="The probes the series were counted from: ports probed in "
                          "sequence by the same sources are then akin (T&S); without, only ports probed at the same "
                          "times (T)."),
             click.option("--sequential", type=FOLDER, help="The same, counted before (`rates simulate` writes one)."),
@@ -77,7 +79,7 @@ def prepare(
     names: tuple[str, ...],
     *,
     series: Path,
-    probes: Path | None,
+    probes: Place | None,
     sequential: Path | None,
     sample: float,
     ports: tuple[Port, ...],

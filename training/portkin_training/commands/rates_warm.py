@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from portkin.errors import InputError
+from portkin_training.commands.place_type import PlaceType
+
+if TYPE_CHECKING:
+    from portkin_training.core.places import Place
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=PlaceType())
 @click.option("-c", "--config", "file", type=click.Path(path_type=Path),
               help="The sidecar's settings: its rates.model and rates.database are used.")  # fmt: skip
 @click.option("--model", type=click.Path(path_type=Path), help="A bundle of models, over rates.model.")
@@ -21,7 +25,7 @@ from portkin.errors import InputError
               "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
 @click.option("--ended", is_flag=True, help="Take SOURCE though it ended too long ago to be read, as for a Zeek that "
               "reads captures.")  # fmt: skip
-def warm(source: Path, file: Path | None, model: Path | None, database: Path | None, absent: Any, ended: bool) -> None:
+def warm(source: Place, file: Path | None, model: Path | None, database: Path | None, absent: Any, ended: bool) -> None:
     """Fill the sidecar's latest bins from SOURCE, so that it scores from the first bin on.
 
     SOURCE is a probes dataset, as `portkin ingest` writes it, of the nets that Zeek watches; its latest bins should

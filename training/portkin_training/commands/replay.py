@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from portkin_training.commands.checks import a_chance, a_number, writable
+from portkin_training.commands.place_type import PlaceType
 from portkin_training.commands.working import working
+
+if TYPE_CHECKING:
+    from portkin_training.core.places import Place
 
 PATH = click.Path(exists=True, path_type=Path)
 LONGEST = 315_360_000
@@ -17,7 +21,7 @@ LONGEST = 315_360_000
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, type=PlaceType(exists=True), metavar="INPUT...")
 @click.option("--table", type=click.Path(path_type=Path), help="A table bundle; the one that ships if not given.")
 @click.option(
     "-k",
@@ -43,7 +47,7 @@ LONGEST = 315_360_000
 @click.option("--over", default="days", type=click.Choice(["days", "sources"]),
               help="What the bootstrap draws for the 95 % intervals.")  # fmt: skip
 @click.option("--held-out", is_flag=True, help="Learn from the first 80 % of probes datasets, replay the rest.")
-@click.option("--learn", multiple=True, type=PATH, metavar="PROBES",
+@click.option("--learn", multiple=True, type=PlaceType(exists=True), metavar="PROBES",
               help="Datasets that the baselines which learn do so from.")  # fmt: skip
 @click.option("--labels", multiple=True, type=PATH, metavar="FILE",
               help="MAWILab labels, CSV or XML, or a folder of them: what they call a scan is one.")  # fmt: skip
@@ -61,7 +65,7 @@ LONGEST = 315_360_000
 @click.option("--limit", default=1000, type=click.IntRange(0), help="Decisions printed at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def replay(
-    inputs: tuple[Path, ...],
+    inputs: tuple[Place, ...],
     table: Path | None,
     k: int | None,
     min_chance: float,
@@ -73,7 +77,7 @@ def replay(
     """Replay recordings or probes datasets: had each probe been blocked when it came?
 
     Each probe blocks its port and the K nearest ports of the table for its source, for T seconds. INPUT is a capture,
-    a conn.log or a dataset written by `portkin ingest`; MySelf blocks the probed port alone.
+    a conn.log or a dataset written by `portkin ingest` (or its URL); MySelf blocks the probed port alone.
 
     \b
     portkin replay scans.pcap --detector zeek --decisions
@@ -153,7 +157,8 @@ def replay(
                     f"given more; choose at most {used.k}"
                 )
             if labels and how.detector == "probe" and not how.decisions and all_captures(inputs) and not protection:
-                results = replay_labelled_captures(inputs, labels, used, how, read, learn=options["learn"], watch=watch)
+                files = [Path(capture) for capture in inputs]
+                results = replay_labelled_captures(files, labels, used, how, read, learn=options["learn"], watch=watch)
             else:
                 results = replay_table(inputs, used, how, read, learn=options["learn"], labels=labels)
     for problem in read.problems:

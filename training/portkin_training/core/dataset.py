@@ -1,12 +1,14 @@
-"""Probes datasets on disk.
+"""Probes datasets, on disk and in object stores.
 
-A dataset is a folder: ``day=YYYY-MM-DD/part-00000.parquet``, ... (days in UTC, `SCHEMA` in each file) and
-``manifest.json``, written last, which says where the probes came from. `ProbesWriter` fills a folder aside
-and renames it when it is whole, so what has the dataset's name is whole or is not there.
+A dataset is a folder, or a prefix in an object store: ``day=YYYY-MM-DD/part-00000.parquet``, ... (days in UTC, `SCHEMA`
+in each file) and ``manifest.json``, written last, which names these files and says where the probes came from. What
+the manifest does not name is not of the dataset. `ProbesWriter` writes both so that a reader sees the dataset as it was
+before or as it is after, never between.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,14 +24,15 @@ import pyarrow.dataset as ds
 from portkin import __version__
 from portkin.bundles.manifest import MANIFEST
 from portkin.errors import InputError
-from portkin_training.core.engine import DUCKDB, Engine, Place, listed, located
+from portkin_training.core.engine import DUCKDB, Engine
+from portkin_training.core.places import Place, StoreError, is_url, located, reaching
 from portkin_training.core.probes import SCHEMA, Probes
 
 KIND, SCHEMA_NUMBER = "probes", 1
 """What the manifest calls a dataset, and which form of it."""
 
 PARTS = "day=*/*.parquet"
-"""The files of a dataset, below its folder."""
+"""The files of a dataset whose manifest does not name them, as those of earlier versions."""
 MOST_READS = 20
 """How often a dataset is read that is replaced each time while it is read."""
 
@@ -44,11 +47,12 @@ def manifest(path: Place) -> Mapping[str, Any]:
     """
     where = f"{path}/{MANIFEST}"
     remedy = "name a folder that `portkin ingest` wrote"
-    system, root = located(path)
     try:
-        found = json.loads(system.cat_file(f"{root}/{MANIFEST}"))
+        found = json.loads(manifest_text(path))
     except FileNotFoundError:
-        what = f"it has no {MANIFEST}" if system.isdir(root) else "there is no such folder"
+        with reaching(path):
+            system, root = located(path)
+            what = f"it has no {MANIFEST}" if system.isdir(root) else "there is no such folder"
         raise InputError(f"{path}: no probes dataset ({what}); {remedy}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{where}: cannot be read ({error}); {remedy}") from None
@@ -69,15 +73,64 @@ def recordings(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sources if isinstance(sources, list) else []
 
 
+def manifest_text(path: Place) -> bytes:
+    """The manifest as it is written.
+
+    Raises:
+        OSError: it cannot be read; FileNotFoundError: there is none.
+        StoreError: the store does not answer, or refuses.
+    """
+    system, root = located(path)
+    with reaching(path):
+        text: bytes = system.cat_file(f"{root}/{MANIFEST}")
+        return text
+
+
+def manifest_digest(path: Place) -> str:
+    """sha256 of the manifest, by which a table remembers what it was made from; errors as of `manifest_text`."""
+    return hashlib.sha256(manifest_text(path)).hexdigest()
+
+
+def exists(place: Place) -> bool:
+    """Whether there is anything of that name in a folder, or a dataset in a store; errors as of `manifest_text`."""
+    if not is_url(place):
+        return Path(place).exists()
+    try:
+        manifest_text(place)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def is_dataset(place: Place) -> bool:
+    """Whether a name can be that of a dataset: a URL or a folder."""
+    return is_url(place) or Path(place).is_dir()
+
+
+def parts_of(path: Place, day: str | None = None) -> list[str]:
+    """The names of the dataset's files, as ``day=2026-11-20/part-00000.parquet``, sorted; those of one day, or all.
+
+    Raises:
+        InputError: see `manifest`.
+    """
+    files = manifest(path).get("files")
+    if files is not None:
+        chosen = files if day is None else {day: files.get(day, ())}
+        return sorted(f"day={one}/{name}" for one, names in chosen.items() for name in names)
+    system, root = located(path)
+    pattern = PARTS if day is None else f"day={day}/*.parquet"
+    with reaching(path):
+        return sorted(file.removeprefix(root).lstrip("/") for file in system.glob(f"{root}/{pattern}"))
+
+
 def _identity(path: Place) -> tuple[str, int]:
     """What tells a dataset from the one that takes its place: its manifest and, where it is local, its folder."""
-    system, root = located(path)
     try:
-        text = system.cat_file(f"{root}/{MANIFEST}").decode(errors="replace")
-    except OSError:
+        text = manifest_text(path).decode(errors="replace")
+    except (OSError, StoreError):
         text = ""
     try:
-        return text, Path(path).stat().st_ino
+        return text, 0 if is_url(path) else Path(path).stat().st_ino
     except OSError:
         return text, 0
 
@@ -112,9 +165,11 @@ def _open_probes(paths: Sequence[Place], engine: Engine) -> ir.Table:
     if not held:
         return ibis.memtable(SCHEMA.empty_table()).mutate(day=ibis.null("date"))
     named = ", ".join(map(str, paths))
-    parts = [(path, listed(path, PARTS)) for path in held]
-    for path, files in parts:
-        if not files:
+    parts = []
+    for path in held:
+        root = path if is_url(path) else located(path)[1]
+        parts.append((path, [f"{root}/{name}" for name in parts_of(path)]))
+        if not parts[-1][1]:
             raise InputError(f"{path}: damaged, it has no {PARTS}; ingest the recordings again")
     try:
         table = engine.read_parquet(parts, SCHEMA)
@@ -129,7 +184,7 @@ def _open_probes(paths: Sequence[Place], engine: Engine) -> ir.Table:
     return table
 
 
-def load(path: Path) -> Probes:
+def load(path: Place) -> Probes:
     """All probes of the dataset, in memory, in the order of the recording.
 
     Raises:
@@ -138,11 +193,14 @@ def load(path: Path) -> Probes:
     return _unless_replaced([path], lambda: _load(path))
 
 
-def _load(path: Path) -> Probes:
+def _load(path: Place) -> Probes:
     rows = manifest(path)["rows"]
-    files = sorted(Path(path).glob(PARTS))
+    system, root = located(path)
+    files = [f"{root}/{name}" for name in parts_of(path)]
     try:
-        table = ds.dataset(files, schema=SCHEMA, format="parquet").to_table() if files else SCHEMA.empty_table()
+        with reaching(path):
+            read = ds.dataset(files, schema=SCHEMA, format="parquet", filesystem=system if is_url(path) else None)
+            table = read.to_table() if files else SCHEMA.empty_table()
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: damaged ({error}); ingest the recordings again") from error
     if len(table) != rows:

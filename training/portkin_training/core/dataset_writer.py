@@ -1,29 +1,26 @@
-"""Writing datasets of probes: by days, in Parquet files, visible as a whole or not at all."""
+"""Writing datasets of probes: by days, in Parquet files, visible as a whole or not at all.
+
+How that is brought about is `Folder`'s on this machine and `Objects`' in a store.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import shutil
-import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from portkin import __version__
-from portkin.bundles.manifest import MANIFEST
-from portkin.errors import InputError, OutputError
-from portkin.files import put_folder, sync_folder
-from portkin_training.core.dataset import KIND, PARTS, SCHEMA_NUMBER, manifest
-from portkin_training.core.probes import SCHEMA, Probes
+from portkin.errors import InputError
+from portkin_training.core.dataset import KIND, SCHEMA_NUMBER, manifest, parts_of
+from portkin_training.core.dataset_folder import Folder
+from portkin_training.core.dataset_objects import Objects
+from portkin_training.core.places import Place, StoreError, is_url
+from portkin_training.core.probes import Probes
 
 _DAY = 86_400_000_000
 ROWS = 1 << 20
@@ -40,6 +37,32 @@ only the bits in which they differ are kept, and the fastest compression takes t
 smaller and faster to write, is for integers what Spark cannot read."""
 
 
+class Destination(Protocol):
+    """Where a dataset is written, so that it is seen whole or not at all."""
+
+    @property
+    def place(self) -> Place:
+        """Its name."""
+
+    def is_taken(self) -> bool:
+        """Whether there is anything already."""
+
+    def begin(self, before: Mapping[str, Any] | None, kept: Sequence[str]) -> Sequence[str]:
+        """Prepare for a new dataset, or one with the files ``kept`` of the one ``before``; leftovers removed."""
+
+    def put(self, day: str, number: int, rows: pa.Table, **how: Any) -> str:
+        """Write a Parquet file; its name within the day."""
+
+    def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
+        """Write one file of those that the dataset has of a day; its name."""
+
+    def commit(self, fields: Mapping[str, Any]) -> Sequence[str]:
+        """Make the dataset what this manifest says, in one step; leftovers removed."""
+
+    def end(self) -> None:
+        """Remove what is not of the dataset."""
+
+
 class ProbesWriter:
     """Writes a dataset; a context whose end makes it visible, and whose failure leaves nothing behind.
 
@@ -50,46 +73,53 @@ class ProbesWriter:
                 writer.write(probes)
             writer.about = {"sources": ...}
 
-    A run that is killed leaves a hidden folder ``.NAME.XXXXXXXX.partial`` beside the dataset, which the next
-    writer of that name removes.
+    What a run that is killed leaves is no dataset's, and a later writer of that name removes it.
 
     Attributes:
         before: the manifest of the dataset that is added to; None where there is none.
         about: what the manifest says in addition to counts and versions; JSON.
         rows: probes written so far.
-        removed: folders of earlier, killed runs that were removed.
+        removed: what earlier, killed runs had left and was removed; known at the end.
     """
 
-    def __init__(self, path: Path, *, force: bool = False, append: bool = False, merge: Collection[str] = ()) -> None:
+    def __init__(self, path: Place, *, force: bool = False, append: bool = False, merge: Collection[str] = ()) -> None:
         """Prepare to write the dataset ``path``; with ``append`` to add to the one that is there.
 
-        What is added to becomes visible as a whole too: its files get a second name in the new folder. Those of the
-        days ``merge``, dates as in the manifest, become one file each.
+        What is added to becomes visible as a whole too: its files are taken over, not written again. Those of
+        the days ``merge``, dates as in the manifest, become one file each.
 
         Raises:
             InputError: something is there already, and it is no dataset or ``force`` does not allow to
-                replace it; or there is no dataset to add to.
+                replace it; or there is no dataset to add to; or the store does not answer.
         """
-        self.path = Path(path).resolve()  # a link to a dataset goes on pointing at it
+        self._to: Destination = Objects(str(path)) if is_url(path) else Folder(Path(path))
+        self.path = self._to.place
         self._refuse(force or append)
         self.before = manifest(self.path) if append else None
         self.about: dict[str, Any] = {}
         self.rows = self.before["rows"] if self.before else 0
-        self.removed: list[Path] = []
+        self.removed: list[str] = []
         self._gathered: list[Probes] = []
         self._days: dict[str, int] = dict(self.before["days"]) if self.before else {}
+        self._names: dict[str, list[str]] = {}
         self._first, self._last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
         if self.before and self.rows:
             self._first, self._last = (_us(self.before[name]) for name in ("first", "last"))
-        self._files = 0
+        for part in parts_of(self.path) if self.before else ():
+            day, _, name = part.removeprefix("day=").partition("/")
+            self._names.setdefault(day, []).append(name)
+        numbers = (int(name.rpartition("-")[2].partition(".")[0]) for names in self._names.values() for name in names)
+        self._files = 1 + max(numbers, default=-1)
         self._merge = frozenset(merge)
         self._pending: Future[None] | None = None
 
     def _refuse(self, force: bool) -> None:
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        if not self._to.is_taken():
             return
         try:
             manifest(self.path)
+        except StoreError:
+            raise
         except InputError:
             raise InputError(
                 f"{self.path}: exists and is no probes dataset, so it is not replaced; name a new folder"
@@ -97,48 +127,15 @@ class ProbesWriter:
         if not force:
             raise InputError(f"{self.path}: exists; name a new folder, or replace it with --force")
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written ({error.strerror or error}); make room or name another folder"
-            ) from error
-
     def __enter__(self) -> ProbesWriter:
-        parent = self.path.parent
-        self._aside = parent / f".{self.path.name}.{uuid.uuid4().hex[:8]}.partial"
-        with self._writing():
-            parent.mkdir(parents=True, exist_ok=True)
-            self.removed = _remove_leftovers(parent, self.path.name)
-            self._aside.mkdir()
-        # Held while we live; the kernel lets go of it however we end.
-        self._lock = os.open(self._aside, os.O_RDONLY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        if self.before:
-            with self._writing():
-                self._take_over()
+        whole = {day: names for day, names in self._names.items() if day not in self._merge}
+        kept = [f"day={day}/{name}" for day, names in whole.items() for name in names]
+        self.removed = [*self._to.begin(self.before, kept)]
+        for day in sorted(self._merge & self._names.keys()):
+            self._names[day] = [self._to.merge(day, self._names[day], self._files, **_PARQUET)]
+            self._files += 1
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         return self
-
-    def _take_over(self) -> None:
-        """Name the files of the dataset that is added to in the new folder too."""
-        for part in sorted(self.path.glob(PARTS)):
-            folder = self._aside / part.parent.name
-            folder.mkdir(exist_ok=True)
-            if folder.name.removeprefix("day=") in self._merge:
-                continue
-            try:
-                (folder / part.name).hardlink_to(part)
-            except OSError:  # not every file system has second names
-                shutil.copy2(part, folder / part.name)
-            self._files = max(self._files, int(part.stem.rpartition("-")[2]) + 1)
-        for day in sorted(self._merge):
-            parts = sorted((self.path / f"day={day}").glob("*.parquet"))
-            if parts:
-                _merged(parts, self._aside / f"day={day}" / parts[0].name)
-                self._files = max(self._files, int(parts[-1].stem.rpartition("-")[2]) + 1)
 
     def write(self, probes: Probes) -> None:
         """Append probes, in the order of the recording; the first is to have `rows` as its ``seq``."""
@@ -157,8 +154,7 @@ class ProbesWriter:
 
     def _wait(self) -> None:
         if self._pending is not None:
-            with self._writing():
-                self._pending.result()
+            self._pending.result()
 
     def _write_part(self, gathered: list[Probes]) -> None:
         # Chunk by chunk, while a chunk lies in the processor's cache.
@@ -175,12 +171,7 @@ class ProbesWriter:
         for one, tables in sorted(days.items()):
             rows = pa.concat_tables(tables)
             name = str(np.datetime64(one, "D"))
-            folder = self._aside / f"day={name}"
-            folder.mkdir(exist_ok=True)
-            file = folder / f"part-{self._files:05d}.parquet"
-            pq.write_table(rows, file, **_PARQUET)
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
+            self._names.setdefault(name, []).append(self._to.put(name, self._files, rows, **_PARQUET))
             self._files += 1
             self._days[name] = self._days.get(name, 0) + len(rows)
 
@@ -190,8 +181,7 @@ class ProbesWriter:
                 self._finish()
         finally:
             self._thread.shutdown(cancel_futures=True)
-            shutil.rmtree(self._aside, ignore_errors=True)
-            os.close(self._lock)
+            self._to.end()
 
     def _about(self) -> dict[str, Any]:
         """What was given, and where both the dataset that was added to and this say "sources", all of them."""
@@ -213,38 +203,19 @@ class ProbesWriter:
             "first": _stamp(self._first) if self.rows else None,
             "last": _stamp(self._last) if self.rows else None,
             "days": dict(sorted(self._days.items())),
+            "files": {day: sorted(names) for day, names in sorted(self._names.items())},
             "about": self._about(),
         }
-        with self._writing():
-            for folder in self._aside.iterdir():
-                sync_folder(folder)
-            with (self._aside / MANIFEST).open("w", encoding="utf-8") as opened:
-                opened.write(json.dumps(fields, indent=2) + "\n")
-                opened.flush()
-                os.fsync(opened.fileno())
-            sync_folder(self._aside)
-            if self.before and self.before != manifest(self.path):
-                raise InputError(f"{self.path}: was changed by another run meanwhile; add to it again")
-            put_folder(self._aside, self.path)
-            sync_folder(self.path.parent)
+        self.removed += self._to.commit(fields)
 
 
-def _merged(parts: Sequence[Path], file: Path) -> None:
-    """Write the rows of all parts into one file, with one part in memory at a time."""
-    with pq.ParquetWriter(file, SCHEMA, **_PARQUET) as writer:
-        for part in parts:
-            writer.write_table(pq.ParquetFile(part).read())
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
-
-
-def merge_files(path: Path, days: Collection[str]) -> None:
+def merge_files(path: Place, days: Collection[str]) -> None:
     """Make one file of the many that a dataset which grows little by little has of these days; it stays as it is but
     for that.
 
     InputError where there is no dataset, or another run changed it meanwhile; OutputError where it cannot be written.
     """
-    many = [day for day in days if len(list((path / f"day={day}").glob("*.parquet"))) > 1]
+    many = [day for day in days if len(parts_of(path, day)) > 1]
     if not many:
         return
     with ProbesWriter(path, append=True, merge=many) as writer:
@@ -258,22 +229,3 @@ def _us(stamp: str) -> int:
 
 def _stamp(us: int) -> str:
     return str(np.datetime64(us, "us")) + "Z"
-
-
-def _remove_leftovers(parent: Path, name: str) -> list[Path]:
-    """Remove the folders that killed writers of this dataset left; those of living ones are locked."""
-    removed = []
-    for folder in parent.glob(f".{name}.????????.partial"):
-        try:
-            lock = os.open(folder, os.O_RDONLY)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
-            removed.append(folder)
-        except OSError:
-            pass
-        finally:
-            os.close(lock)
-    return removed

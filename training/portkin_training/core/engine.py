@@ -22,33 +22,12 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
 
 from portkin.errors import InputError
+from portkin_training.core.places import Place, is_url, located
 
 if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
     from pyspark.sql import SparkSession
-
-Place = Path | str
-"""A folder: a path, or the URL of anything that fsspec reads (``s3://bucket/probes``)."""
-
-
-def located(place: Place) -> tuple[AbstractFileSystem, str]:
-    """The file system of a place, and its path there; InputError where fsspec knows no such file system."""
-    try:
-        system, path = url_to_fs(str(place))
-    except (ImportError, ValueError) as error:
-        raise InputError(f"{place}: no such file system ({error}); name a folder or a URL that fsspec reads") from None
-    return system, path
-
-
-def listed(place: Place, pattern: str) -> list[str]:
-    """The files below a place that match, sorted; paths where they are local, URLs elsewhere."""
-    system, root = located(place)
-    found = sorted(system.glob(f"{root}/{pattern}"))
-    return found if isinstance(system, LocalFileSystem) else [system.unstrip_protocol(file) for file in found]
 
 
 @dataclass(frozen=True)
@@ -87,8 +66,8 @@ class Engine:
             backend = ibis.duckdb.connect(temp_directory=str(spill), preserve_insertion_order=False, **options)
         except duckdb.ParserException as error:
             raise InputError(f"memory limit {self.memory_limit!r}: give a size as in 4GB ({error})") from error
-        for scheme in {file.partition("://")[0] for file in files if "://" in file}:
-            backend.con.register_filesystem(url_to_fs(f"{scheme}://")[0])
+        for scheme in {file.partition("://")[0] for file in files if is_url(file)}:
+            backend.con.register_filesystem(located(f"{scheme}://")[0])
         # Not by ibis: it would have DuckDB fetch an extension of its own for S3, though fsspec reads it.
         backend.con.read_parquet(list(files), hive_partitioning=True).create_view("probes")
         return backend.table("probes")
@@ -96,8 +75,17 @@ class Engine:
     def _spark(self, place: Place, files: Sequence[str], schema: pa.Schema) -> ir.Table:
         session = self.session()
         fields = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in schema)
-        base = str(Path(place).resolve()) if "://" not in str(place) else str(place)
-        frame = session.read.schema(f"{fields}, day date").option("basePath", base).parquet(*files)
+        base = _for_spark(str(place) if is_url(place) else str(Path(place).resolve()))
+        reader = session.read.schema(f"{fields}, day date").option("basePath", base)
+        try:
+            frame = reader.parquet(*map(_for_spark, files))
+        except Exception as error:
+            if "S3AFileSystem" not in str(error):
+                raise
+            raise InputError(
+                f"{place}: Spark cannot read S3 here; give it hadoop-aws of its own Hadoop's version, in "
+                "spark.jars.packages of conf/spark-defaults.conf, or put the dataset on a shared folder"
+            ) from None
         name = f"probes_{uuid.uuid4().hex}"
         frame.createOrReplaceTempView(name)
         return ibis.pyspark.connect(session).table(name)
@@ -143,6 +131,11 @@ class Engine:
                 f"--engine spark: Spark does not start ({error.getMessage()}); it needs Java 17, and JAVA_HOME to "
                 "name it where `java` is not on the path"
             ) from error
+
+
+def _for_spark(place: str) -> str:
+    """S3 as Hadoop calls it."""
+    return f"s3a://{place.removeprefix('s3://')}" if place.startswith("s3://") else place
 
 
 DUCKDB = Engine()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from portkin.errors import InputError
-from portkin_training.core.dataset import open_probes
+from portkin_training.core.dataset import is_dataset, open_probes
+from portkin_training.core.places import Place
 from portkin_training.evaluation.held_out import held_out
 from portkin_training.evaluation.options import ReplayOptions, Watch, extent_of, settings_of
 from portkin_training.evaluation.results import ReplayResults
@@ -17,7 +17,7 @@ from portkin_training.tables.scans import ScanOptions
 
 
 def replay_held_out(
-    inputs: Sequence[Path],
+    inputs: Sequence[Place],
     methods: Sequence[str],
     options: ReplayOptions,
     watch: Watch = lambda name: None,
@@ -26,7 +26,7 @@ def replay_held_out(
 
     Raises InputError where an input is no probes dataset.
     """
-    if any(not path.is_dir() for path in inputs):
+    if not all(map(is_dataset, inputs)):
         raise InputError("what is learnt from must be probes datasets: make one with `portkin ingest`")
     found = held_out(
         open_probes(*inputs),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from portkin_training.core.dataset import load
+from portkin_training.core.dataset import is_dataset, load
+from portkin_training.core.places import Place
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.packets import Packets
@@ -16,30 +17,30 @@ from portkin_training.ingest.inputs import InputOptions, detect, read_input
 from portkin_training.ingest.reading import Reading
 
 
-def is_capture(path: Path) -> bool:
+def is_capture(place: Place) -> bool:
     """Whether the file is a pcap or pcapng."""
-    return not path.is_dir() and detect(path) == "pcap"
+    return not is_dataset(place) and detect(Path(place)) == "pcap"
 
 
-def all_captures(inputs: Sequence[Path]) -> bool:
+def all_captures(inputs: Sequence[Place]) -> bool:
     """Whether every input is a pcap or pcapng."""
     return all(is_capture(path) for path in inputs)
 
 
-def read_contacts(path: Path, reading: Reading, captures: CaptureOptions = CaptureOptions()) -> Contacts:  # noqa: B008  (immutable)
-    """The contacts of a probes dataset (a folder) or of a recording; all but a capture's are probes already.
+def read_contacts(place: Place, reading: Reading, captures: CaptureOptions = CaptureOptions()) -> Contacts:  # noqa: B008  (immutable)
+    """The contacts of a probes dataset (a folder or a URL) or of a recording; all but a capture's are probes already.
 
     Columns of other names than those of a dataset are guessed; `portkin ingest` takes a map.
     """
-    if path.is_dir():
-        dataset = load(path)
+    if is_dataset(place):
+        dataset = load(place)
         reading.kind, reading.read = "probes", len(dataset)
         return _contacts([dataset])
     packets: list[Contacts] = []
     probes: list[Probes] = []
 
     def of_packets() -> Iterator[Packets]:
-        for chunk in read_input(path, reading, InputOptions(captures=captures)):
+        for chunk in read_input(Path(place), reading, InputOptions(captures=captures)):
             if isinstance(chunk, Packets):
                 yield chunk
             else:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from portkin.errors import InputError
+from portkin_training.core.places import Place, name_of
 from portkin_training.evaluation.options import InputReport, ReplayOptions
 from portkin_training.ingest.contacts import Contacts
 from portkin_training.replay.mawi.labels import Label, read_labels
 from portkin_training.replay.mawi.matcher import Matcher
 
+P = TypeVar("P", bound=Place)
 
-def labels_for(captures: Sequence[Path], labels: Sequence[Path]) -> dict[Path, list[Path]]:
+
+def labels_for(captures: Sequence[P], labels: Sequence[Path]) -> dict[P, list[Path]]:
     """The label files of each capture: all those whose names begin with its date (eight digits). A folder stands for
     the files in it. What has no date in its name goes with whatever cannot be meant for another.
 
@@ -42,9 +46,9 @@ def labels_for(captures: Sequence[Path], labels: Sequence[Path]) -> dict[Path, l
     return found
 
 
-def date_of(path: Path) -> str | None:
+def date_of(place: Place) -> str | None:
     """The date that a file name begins with, eight digits; None where it begins otherwise."""
-    found = re.match(r"\d{8}", path.name)
+    found = re.match(r"\d{8}", name_of(place))
     return found.group() if found else None
 
 
@@ -69,7 +73,7 @@ def nothing_labelled(labels: Sequence[Label], options: ReplayOptions) -> str:
 
 
 def truth_of_contacts(
-    parts: Mapping[Path, Contacts], labels: Sequence[Path], options: ReplayOptions, report: InputReport
+    parts: Mapping[Place, Contacts], labels: Sequence[Path], options: ReplayOptions, report: InputReport
 ) -> tuple[np.ndarray, list[Label]]:
     """What the contacts of each recording are by its own labels, uint8 (n,), recording after recording; and all
     labels."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from portkin.bundles.table import Table
 from portkin_training.core.groups import Grouper
+from portkin_training.core.places import Place
 from portkin_training.evaluation.inputs import usable
 from portkin_training.evaluation.label_files import (
     count_scans,
@@ -40,7 +41,7 @@ def replay_labelled_captures(
     options: ReplayOptions,
     report: InputReport,
     *,
-    learn: Sequence[Path] = (),
+    learn: Sequence[Place] = (),
     watch: Watch = lambda name: None,
 ) -> ReplayResults:
     """Stream labelled captures through the replay, packet by packet, in bounded memory (paper 1, VI-D)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from portkin.bundles.table import Table
 from portkin_training.core.dataset import open_probes
 from portkin_training.core.groups import By
 from portkin_training.core.history import History, read_history
+from portkin_training.core.places import Place, name_of
 from portkin_training.evaluation.protection import Protection, RulesFile
 from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.reading import Reading
@@ -77,7 +77,7 @@ Watch = Callable[[str], None]
 """Called with the name of each predictor or capture before its turn."""
 
 
-def predictors_of(table: Table, learn: Sequence[Path], k: int, options: ReplayOptions) -> dict[str, Matrix]:
+def predictors_of(table: Table, learn: Sequence[Place], k: int, options: ReplayOptions) -> dict[str, Matrix]:
     """The table, cut by `min_chance`, or the rules, and the baselines; those that learn do so from the datasets
     `learn`, if any. Of all of them what is protected remains.
 
@@ -96,10 +96,10 @@ def predictors_of(table: Table, learn: Sequence[Path], k: int, options: ReplayOp
     return {name: options.protection.of(matrix) for name, matrix in found.items()}
 
 
-def settings_of(inputs: Sequence[Path], options: ReplayOptions, **more: object) -> dict[str, object]:
+def settings_of(inputs: Sequence[Place], options: ReplayOptions, **more: object) -> dict[str, object]:
     """What a report prints of how it was made."""
     return {
-        "input": ", ".join(path.name for path in inputs),
+        "input": ", ".join(map(name_of, inputs)),
         "detector": options.detector,
         "blocked by": options.by,
         **({"cut-off": f"{options.min_chance:g}"} if options.min_chance else {}),

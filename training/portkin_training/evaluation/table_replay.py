@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table
 from portkin.net.ports import PORTS, Port
+from portkin_training.core.dataset import is_dataset, manifest_digest
 from portkin_training.core.groups import Grouper
+from portkin_training.core.places import Place
 from portkin_training.evaluation.inputs import read_contacts, usable
 from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
 from portkin_training.evaluation.options import (
@@ -40,12 +40,12 @@ from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules, p
 
 
 def replay_table(
-    inputs: Sequence[Path],
+    inputs: Sequence[Place],
     table: Table,
     options: ReplayOptions,
     report: InputReport,
     *,
-    learn: Sequence[Path] = (),
+    learn: Sequence[Place] = (),
     labels: Sequence[Path] = (),
 ) -> ReplayResults:
     """Replay a table over recordings held in memory, under any detector; labels, if any, say what is a scan."""
@@ -125,7 +125,7 @@ def _protected(table: Table, options: ReplayOptions) -> list[Port]:
     return ports if options.rules else [port for port in ports if port in known]
 
 
-def _learnt_from(table: Table, path: Path) -> bool:
+def _learnt_from(table: Table, place: Place) -> bool:
     """Whether the table was learnt from this dataset."""
     made = {part.get("manifest_sha256") for part in table.manifest.about.get("inputs", ())}
-    return path.is_dir() and hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest() in made
+    return is_dataset(place) and manifest_digest(place) in made

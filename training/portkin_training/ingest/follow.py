@@ -14,8 +14,9 @@ from typing import BinaryIO
 import numpy as np
 
 from portkin.errors import InputError
-from portkin_training.core.dataset import manifest
+from portkin_training.core.dataset import exists, manifest
 from portkin_training.core.dataset_writer import ProbesWriter
+from portkin_training.core.places import Place
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import detect, read_input, session_us
@@ -109,13 +110,13 @@ class Follower:
     The dataset remembers how far the log was read, so that another one goes on there, also after a rotation.
     """
 
-    def __init__(self, path: Path, output: Path, options: IngestOptions) -> None:
+    def __init__(self, path: Path, output: Place, options: IngestOptions) -> None:
         """Begin where the dataset ``output`` ends, or at the start of the log.
 
         Raises:
             InputError: the log cannot be opened; ``output`` is something else than a dataset.
         """
-        about = manifest(output)["about"] if output.exists() else {}
+        about = manifest(output)["about"] if exists(output) else {}
         known = about.get("follow", {}) if about.get("follow", {}).get("path") == str(path) else {}
         self._path, self._output, self._options = path, output, options
         self._tail = Tail(path, known.get("inode", 0), known.get("position", 0))
@@ -153,7 +154,7 @@ class Follower:
 
 def follow(
     path: Path,
-    output: Path,
+    output: Place,
     options: IngestOptions,
     stop: threading.Event,
     *,
@@ -197,8 +198,8 @@ def _probes_of(
         return found
 
 
-def _write(output: Path, chunks: list[Probes], place: dict[str, object]) -> None:
-    with ProbesWriter(output, append=output.exists()) as writer:
+def _write(output: Place, chunks: list[Probes], place: dict[str, object]) -> None:
+    with ProbesWriter(output, append=exists(output)) as writer:
         for probes in chunks:
             writer.write(replace(probes, seq=np.arange(writer.rows, writer.rows + len(probes))))
         writer.about = {"rules": {"window_s": WINDOW / 1_000_000}, "follow": place, "sources": []}

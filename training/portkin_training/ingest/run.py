@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from portkin.errors import InputError
-from portkin_training.core.dataset import recordings
+from portkin_training.core.dataset import exists, recordings
 from portkin_training.core.dataset_writer import ProbesWriter
+from portkin_training.core.places import Place
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest import probe_definition
@@ -65,7 +66,7 @@ class Summary:
     last: int | None = None
     seconds: float = 0.0
     forgotten: int = 0
-    removed: list[Path] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     days: Counter[int] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
 
@@ -101,7 +102,7 @@ class Summary:
 
 def ingest(
     inputs: Sequence[Path],
-    output: Path,
+    output: Place,
     options: IngestOptions | None = None,
     *,
     force: bool = False,
@@ -109,7 +110,7 @@ def ingest(
     again: bool = False,
     watch: Callable[[int], None] = lambda done: None,
 ) -> Summary:
-    """Write the probes of the inputs as the dataset ``output``.
+    """Write the probes of the inputs as the dataset ``output``, a folder or a URL.
 
     Inputs are taken in the order given, those of one kind that stand together by their times (`in_time_order`).
     Flows are remembered from one input to the next, as rotated files need it. An input that turns out to be broken
@@ -135,7 +136,7 @@ def ingest(
     }
     summary = Summary()
     done = 0
-    adding = ProbesWriter(output, force=force, append=append and Path(output).exists())
+    adding = ProbesWriter(output, force=force, append=append and exists(output))
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool, adding as writer:
         seq = writer.rows
         digests = [pool.submit(_digest, path) for path in inputs]
@@ -156,9 +157,9 @@ def ingest(
             watch(done)
         refuse_nothing(summary.readings, sum(summary.probes.values()))
         summary.forgotten = sum(first.forgotten for first in memories.values())
-        summary.removed = writer.removed
         summary.warnings = [*summary.doubtful_times()]
         writer.about = _about(summary, options, window, [digest.result() for digest in digests])
+    summary.removed = writer.removed
     summary.seconds = time.perf_counter() - begun
     return summary
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +15,13 @@ import ibis.expr.types as ir
 
 from portkin.bundles.bundle_reader import read_manifest
 from portkin.bundles.bundle_writer import refuse_foreign
-from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table import Table, write_table
 from portkin.bundles.table_format import KIND, SCHEMA
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Proto
-from portkin_training.core.dataset import manifest, open_probes
-from portkin_training.core.engine import DUCKDB, Engine, Place, located
+from portkin_training.core.dataset import manifest, manifest_digest, open_probes
+from portkin_training.core.engine import DUCKDB, Engine
+from portkin_training.core.places import Place
 from portkin_training.tables.daily.counts import Day
 from portkin_training.tables.daily.methods import METHODS as DAILY_METHODS
 from portkin_training.tables.daily.methods import weighted_days
@@ -188,6 +187,7 @@ def described_inputs(datasets: Sequence[Place]) -> list[dict[str, Any]]:
 
 def _described(dataset: Place) -> dict[str, Any]:
     about = manifest(dataset)
-    system, root = located(dataset)
-    digest = hashlib.sha256(system.cat_file(f"{root}/{MANIFEST}")).hexdigest()
-    return {"manifest_sha256": digest, **{name: about[name] for name in ("rows", "first", "last", "about")}}
+    return {
+        "manifest_sha256": manifest_digest(dataset),
+        **{name: about[name] for name in ("rows", "first", "last", "about")},
+    }

@@ -29,9 +29,10 @@ import pyarrow.parquet as pq
 from portkin.bundles.bundle_reader import open_bundle, read_manifest
 from portkin.bundles.bundle_writer import write_bundle
 from portkin.errors import BundleError, InputError
-from portkin_training.core.dataset import manifest, open_probes
-from portkin_training.core.engine import DUCKDB, Engine, Place, listed, located
+from portkin_training.core.dataset import manifest, open_probes, parts_of
+from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.history import History
+from portkin_training.core.places import Place, located, reaching
 from portkin_training.core.port_codes import CODES
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.tables.daily.counts import Day, DayCounts, NextPortDay, count_each, empty_day, probes_of_days
@@ -96,10 +97,10 @@ def refresh(
 
 def partition_digest(dataset: Place, day: date) -> str:
     """sha256 over the names, sizes and footers of the files of one day; see above."""
-    system = located(dataset)[0]
+    system, root = located(dataset)
     digest = hashlib.sha256()
-    for file in listed(dataset, f"day={day}/*.parquet"):
-        with system.open(file, "rb") as opened:
+    for file in parts_of(dataset, str(day)):
+        with reaching(dataset), system.open(f"{root}/{file}", "rb") as opened:
             size = opened.seek(0, os.SEEK_END)
             opened.seek(max(0, size - FOOTER))
             length = int.from_bytes(opened.read(FOOTER)[:4], "little") + FOOTER

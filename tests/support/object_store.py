@@ -1,0 +1,127 @@
+"""An S3-compatible store on loopback: moto's server in this process, behind a gate that tests can shut.
+
+The gate sees every request before moto does. It checks the access key, which moto does not, counts, and answers itself
+where a test says so: with an error, as after a death of the client (nothing arrives any more), or by an answer that is
+lost after the request was carried out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+KEY, SECRET = "AKIAPORTKINTESTS", "a secret that nobody prints"
+PASS, LOSE = None, "lose"
+"""What a gate says: let it pass; carry it out and lose the answer. Else a status and a code, as (503, "SlowDown")."""
+Gate = Callable[[int, str, str], Any]
+"""Called with the number of a request, its method, and the key in the bucket."""
+
+
+@dataclass
+class Store:
+    """A store that runs.
+
+    Attributes:
+        url: where it listens.
+        gate: what becomes of a request.
+        requests: method and key of each, in order.
+    """
+
+    url: str = ""
+    gate: Gate = lambda number, method, key: PASS
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    _buckets: int = 0
+
+    def bucket(self) -> str:
+        """The URL of a new, empty bucket."""
+        from s3fs import S3FileSystem
+
+        self._buckets += 1
+        S3FileSystem().mkdir(f"bucket{self._buckets}")
+        self.requests.clear()
+        return f"s3://bucket{self._buckets}"
+
+    def keys(self, place: str) -> list[str]:
+        """What lies below a place."""
+        from s3fs import S3FileSystem
+
+        root = place.removeprefix("s3://")
+        found = S3FileSystem(use_listings_cache=False).find(root)
+        return sorted(key.removeprefix(root).lstrip("/") for key in found)
+
+    @contextmanager
+    def gated(self, gate: Gate) -> Iterator[None]:
+        """With this gate, counting requests from 1."""
+        self.requests.clear()
+        self.gate = gate
+        try:
+            yield
+        finally:
+            self.gate = lambda number, method, key: PASS
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    """A store for the tests of a file, named to the clients by the environment."""
+    for name, extra in (("s3fs", "s3"), ("moto", "dev")):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"no {name} (the {extra} extra)")
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from s3fs import S3FileSystem
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log(self, type: str, message: str, *args: Any) -> None:
+            """Say nothing."""
+
+    running, lock = Store(), threading.Lock()
+    moto = DomainDispatcherApplication(create_backend_app)
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = BytesIO(body)
+        method, key = environ["REQUEST_METHOD"], environ["PATH_INFO"].lstrip("/").partition("/")[2]
+        with lock:
+            running.requests.append((method, key))
+            said = running.gate(len(running.requests), method, key)
+        if f"Credential={KEY}/" not in environ.get("HTTP_AUTHORIZATION", ""):
+            said = (403, "InvalidAccessKeyId")
+        if said is PASS:
+            return moto(environ, start)
+        if said == LOSE:
+            list(moto(environ, lambda *_: None))
+            raise ConnectionAbortedError
+        status, code = said
+        # S3 quotes the key and what was signed.
+        text = (f"<Error><Code>{code}</Code><Message>refused</Message><AWSAccessKeyId>{KEY}</AWSAccessKeyId>"
+                f"<StringToSign>{environ.get('HTTP_AUTHORIZATION')}</StringToSign></Error>").encode()  # fmt: skip
+        start(f"{status} {code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(text)))])
+        return [] if method == "HEAD" else [text]
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Quiet)
+    server.daemon_threads = True
+    running.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", running.url)
+        patch.setenv("AWS_ACCESS_KEY_ID", KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_CONFIG_FILE", "/dev/null")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.delenv("AWS_PROFILE", raising=False)
+        S3FileSystem.clear_instance_cache()
+        yield running
+        S3FileSystem.clear_instance_cache()
+    server.shutdown()
+    thread.join()

@@ -1,0 +1,105 @@
+"""Places: a folder, or what has a URL in a store that fsspec reads (``s3://bucket/probes``).
+
+Credentials, region and endpoint of a store are the environment's and the profile's, as every AWS tool has them
+(``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ``~/.aws``). No message repeats what a store answers: it may quote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fsspec.core import url_to_fs
+
+from portkin.errors import InputError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+Place = Path | str
+"""A folder: a path, or the URL of anything that fsspec reads (``s3://bucket/probes``)."""
+
+_CLIENTS = ("botocore", "aiobotocore", "aiohttp")
+"""Whose exceptions are a store's, beside OSError."""
+
+
+class StoreError(InputError):
+    """A store that does not answer, or refuses: nothing is known of what it holds."""
+
+
+def is_url(place: Place) -> bool:
+    """Whether the place is in a store rather than a path."""
+    return "://" in str(place)
+
+
+def name_of(place: Place) -> str:
+    """The last part of the name."""
+    return str(place).rstrip("/").rpartition("/")[2]
+
+
+def located(place: Place) -> tuple[AbstractFileSystem, str]:
+    """The file system of a place, and its path there.
+
+    Raises:
+        InputError: fsspec knows no such file system, or the URL holds a password.
+    """
+    # What was listed once is asked for again: another writer may have changed it meanwhile.
+    options = {"use_listings_cache": False} if is_url(place) else {}
+    if "@" in str(place).partition("://")[2].partition("/")[0]:
+        raise InputError(
+            f"{str(place).partition('://')[0]}://...: a URL with credentials in it; put them into the environment "
+            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or a profile (AWS_PROFILE)"
+        )
+    try:
+        system, path = url_to_fs(str(place), **options)
+    except ImportError as error:
+        remedy = "pip install 'portkin[s3]'" if str(place).startswith("s3://") else "install what fsspec names"
+        raise InputError(f"{place}: cannot be read here ({error}); {remedy}") from None
+    except ValueError as error:
+        raise InputError(f"{place}: no such file system ({error}); name a folder or a URL that fsspec reads") from None
+    return system, path
+
+
+@contextmanager
+def reaching(place: Place) -> Iterator[None]:
+    """Say in a line what a store's client raises. FileNotFoundError, and all errors of local files, pass.
+
+    Raises:
+        StoreError: the store cannot be reached, refuses, or fails; what it said is reduced to its code.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        if not is_url(place) or not is_of_a_store(error):
+            raise
+        raise StoreError(f"{place}: {_reason(error)}") from None
+
+
+def is_of_a_store(error: BaseException) -> bool:
+    """Whether a store's client raised this."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _CLIENTS
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong and what to do, without a word of what the store or the client said, but for its code."""
+    code = code_of(error)
+    if isinstance(error, PermissionError) or "Credential" in code or "Token" in code:
+        return (
+            f"the store refuses ({code}); give credentials that may read and write there: AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    if "Connect" in code or "Timeout" in code or isinstance(error, ConnectionError | TimeoutError):
+        return f"the store cannot be reached ({code}); see the network, AWS_ENDPOINT_URL and AWS_REGION, and run again"
+    return f"the store failed ({code}); run again"
+
+
+def code_of(error: BaseException) -> str:
+    """The code of a store's answer, as AccessDenied; else the kind of the error."""
+    answer = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    if isinstance(answer, dict):
+        return str(answer.get("Error", {}).get("Code", type(error).__name__))
+    return type(error).__name__
