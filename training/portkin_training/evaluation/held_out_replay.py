@@ -45,7 +45,7 @@ def replay_held_out(
     )
     if len(found.history):
         stamps, groups = found.history.ts, np.unique(found.history.group)
-        settings |= extent_of(int(stamps.min()), int(stamps.max()), len(groups) if options.by == "source" else None)
+        settings |= extent_of(stamps, len(groups) if options.by == "source" else None)
     return ReplayResults(
         settings, found.counts, oracle, frontiers=found.frontiers, reliability=tuple(found.reliability)
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from portkin.bundles.table import Table
 from portkin_training.core.dataset import open_probes
@@ -109,10 +110,14 @@ def settings_of(inputs: Sequence[Place], options: ReplayOptions, **more: object)
     }
 
 
-def extent_of(first: int, last: int, sources: int | None = None) -> dict[str, object]:
-    """What a report prints of when a recording was made, from stamps in us, and of how many sources."""
-    begin, end = (str(np.datetime64(stamp, "us").astype("datetime64[s]")).replace("T", " ") for stamp in (first, last))
-    return {"recorded": f"{begin} to {end} UTC", **({} if sources is None else {"sources": f"{sources:,} that probed"})}
+def extent_of(stamps: NDArray[np.int64], sources: int | None = None) -> dict[str, object]:
+    """What a report prints of when a recording was made, from its contacts' stamps in us, and of how many sources."""
+    probed = {} if sources is None else {"sources": f"{sources:,} that probed"}
+    if not len(stamps):
+        return {"recorded": "no contacts", **probed}
+    ends = stamps.min(), stamps.max()
+    begin, end = (str(np.datetime64(int(stamp), "us").astype("datetime64[s]")).replace("T", " ") for stamp in ends)
+    return {"recorded": f"{begin} to {end} UTC", **probed}
 
 
 def oracle_of(events: Events, options: ReplayOptions) -> float | None:

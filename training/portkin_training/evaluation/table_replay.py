@@ -103,9 +103,7 @@ def replay_table(
             options,
             **({} if options.rules else {"table": table.id}),
             labels=", ".join(path.name for path in labels) or "none",
-            **extent_of(
-                int(contacts.ts.min()), int(contacts.ts.max()), len(np.unique(seen)) if options.by == "source" else None
-            ),
+            **extent_of(contacts.ts, len(np.unique(seen)) if options.by == "source" else None),
         ),
         counts,
         oracle_of(events, options),
