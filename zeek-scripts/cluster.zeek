@@ -48,8 +48,8 @@ export {
 # How many sources one event holds.
 const sources_per_event = 1000;
 
-# On workers: the sources whose successes are wanted. Keepers repeat them well
-# before they expire here.
+# On workers: the sources whose successes are wanted: those that failed here, and
+# those that keepers announce, well before they expire here.
 global announced_suspects: set[Source] &create_expire=source_timeout;
 global sent_probes: set[Source, port] &create_expire=probe_interval;
 global sent_services: set[port] &create_expire=service_interval;
@@ -57,13 +57,6 @@ global sent_services: set[port] &create_expire=service_interval;
 function has_proxies(): bool
 	{
 	return Cluster::get_node_count(Cluster::PROXY) > 0;
-	}
-
-# Whether this node keeps the state of sources.
-function is_keeper(): bool
-	{
-	return Cluster::local_node_type() == ( has_proxies() ? Cluster::PROXY :
-	    Cluster::MANAGER );
 	}
 
 # The topic of the node that keeps the state of a source.
@@ -75,6 +68,11 @@ function keeper_topic(source: Source): string
 
 function report_failure(source: Source, dst: addr, p: port)
 	{
+	# Until the keeper has announced it, successes would be lost, and a client that
+	# is busy just then would be called a scanner.
+	if ( |announced_suspects| < max_sources )
+		add announced_suspects[source];
+
 	Cluster::publish(keeper_topic(source), worker_failure, source, dst, p);
 	}
 
@@ -243,6 +241,13 @@ function brief_worker(id: string)
 
 	if ( |sources| > 0 )
 		Cluster::publish(topic, keeper_suspects, sources);
+	}
+
+# Whether this node keeps the state of sources.
+function is_keeper(): bool
+	{
+	return Cluster::local_node_type() == ( has_proxies() ? Cluster::PROXY :
+	    Cluster::MANAGER );
 	}
 
 event Cluster::node_up(name: string, id: string)
