@@ -189,6 +189,15 @@ class TestSpark:
         )
 
 
+def test_unreachable_master():
+    """Where no master listens, the message names it and what to do, at once; so for a URL that is none."""
+    pytest.importorskip("pyspark", reason="no pyspark (the spark extra)")
+    with pytest.raises(InputError, match=r"--master spark://127\.0\.0\.1:9: no Spark master answers there \("):
+        Engine("spark", master="spark://127.0.0.1:9").session()
+    with pytest.raises(InputError, match="'here' is not HOST:PORT"):
+        Engine("spark", master="spark://here").session()
+
+
 class TestDuckdb:
     def test_little_memory(self, tmp_path):
         """With a memory limit the counts are the same."""

@@ -10,6 +10,7 @@ rows come in no order unless asked for.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import tempfile
 import uuid
@@ -28,6 +29,9 @@ from portkin_training.core.places import Place, is_url, located
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+MASTER_ANSWERS = 10.0
+"""Seconds in which a Spark master takes a connection, or is taken for unreachable."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,15 @@ class Engine:
         """The Spark session of this process; the first one asked for decides its master.
 
         Raises:
-            InputError: there is no Java.
+            InputError: there is no Java, or no master where one should be.
             ModuleNotFoundError: there is no pyspark (the ``spark`` extra).
         """
         from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
 
         local = self.master.startswith("local")
+        if self.master.startswith("spark://"):
+            _refuse_unreachable(self.master)
         settings = {
             "spark.sql.session.timeZone": "UTC",
             "spark.ui.enabled": "false",
@@ -131,6 +137,25 @@ class Engine:
                 f"--engine spark: Spark does not start ({error.getMessage()}); it needs Java 17, and JAVA_HOME to "
                 "name it where `java` is not on the path"
             ) from error
+
+
+def _refuse_unreachable(master: str) -> None:
+    """Raise InputError where none of the masters (``spark://one:7077,other:7077``) takes a connection: Spark itself
+    says so after a minute, in a stack trace."""
+    said = []
+    for one in master.removeprefix("spark://").split(","):
+        host, _, port = one.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=MASTER_ANSWERS):
+                return
+        except ValueError:
+            said.append(f"{one!r} is not HOST:PORT")
+        except OSError as error:
+            said.append(f"{one}: {error.strerror or error}")
+    raise InputError(
+        f"--master {master}: no Spark master answers there ({'; '.join(said)}); start one, or name the "
+        "URL that its log gives"
+    )
 
 
 def _for_spark(place: str) -> str:
