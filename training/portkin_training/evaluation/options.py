@@ -111,7 +111,8 @@ def settings_of(inputs: Sequence[Place], options: ReplayOptions, **more: object)
 
 
 def extent_of(stamps: NDArray[np.int64], sources: int | None = None) -> dict[str, object]:
-    """What a report prints of when a recording was made, from its contacts' stamps in us, and of how many sources."""
+    """What a report prints of when a recording was made, from its contacts' stamps in us, (n,), and
+    of how many sources."""
     probed = {} if sources is None else {"sources": f"{sources:,} that probed"}
     if not len(stamps):
         return {"recorded": "no contacts", **probed}
