@@ -175,7 +175,7 @@ def compare(
         else:
             theirs = median(peer, "wall"), ratio(peer, "wall"), cpu, median(peer, "cpu"), ratio(peer, "cpu")
             note = "; ".join(filter(None, (ours.note, peer.note)))
-            if theirs[0] is None:
+            if theirs[0] is None or values[0] is None:
                 theirs, note = (None, None, cpu, None, None), "not measured: too short to be told from its start"
             yield Figure(name, *values, peer.name, *theirs, turns, note)
 

@@ -192,6 +192,9 @@ class TestCompare:
         (figure,) = compare("smoke", "work", slow, [lost], MICRO)
         assert (None,) * 4 == (figure.peer_value, figure.ratio, figure.peer_cpu, figure.cpu_ratio)
         assert figure.note.startswith("not measured")
+        (figure,) = compare("smoke", "work", lost, [slow], MICRO)
+        assert (None, None) == (figure.value, figure.ratio)
+        assert figure.note.startswith("not measured")
 
     def test_spread(self):
         """The median of a hundred, and the 99th percentile beside it, in milliseconds."""
