@@ -87,7 +87,12 @@ global open_blocks: table[string] of OpenBlock &create_expire=request_timeout
 global asked_blocks: table[addr, port] of time &write_expire=1min;
 
 # The blocks of a decision that are to be asked for together.
-global gathered: table[string] of vector of string = table();
+type GatheredBlocks: record {
+	evidence: string;
+	reqids: vector of string &default=vector();
+};
+
+global gathered: table[string] of GatheredBlocks = table();
 
 function write_block(info: BlockInfo)
 	{
@@ -150,7 +155,7 @@ event ask_for_blocks(d: Decision)
 	local ranks: vector of count = vector();
 	local evidence: vector of string = vector();
 
-	for ( _, reqid in asked )
+	for ( _, reqid in asked$reqids )
 		{
 		if ( reqid !in open_blocks )
 			next;
@@ -160,7 +165,7 @@ event ask_for_blocks(d: Decision)
 		ports += info$p;
 		durations += info$duration;
 		ranks += info$rank;
-		evidence += open_blocks[reqid]$evidence + ( is_first(d, info$p) ? " probe=1" : "" );
+		evidence += asked$evidence + ( is_first(d, info$p) ? " probe=1" : "" );
 		}
 
 	if ( |reqids| == 0 )
@@ -204,19 +209,18 @@ event block(d: Decision, p: port, rank: count, duration: interval)
 	if ( [src, p] in asked_blocks || |asked_blocks| < max_decisions )
 		asked_blocks[src, p] = network_time();
 
-	local reqid = unique_id("B");
-	local evidence = evidence_text(d);
-	open_blocks[reqid] = OpenBlock($info=info, $since=current_time(), $decision=d,
-	    $evidence=evidence);
-
 	if ( d$id !in gathered )
 		{
-		gathered[d$id] = vector();
+		gathered[d$id] = GatheredBlocks($evidence=evidence_text(d));
 		# Comes after the other blocks of the decision.
 		event ask_for_blocks(d);
 		}
 
-	gathered[d$id] += reqid;
+	local reqid = unique_id("B");
+	local together = gathered[d$id];
+	together$reqids += reqid;
+	open_blocks[reqid] = OpenBlock($info=info, $since=current_time(), $decision=d,
+	    $evidence=together$evidence);
 	}
 
 event block_response(reqid: string, src: addr, p: port, outcome: string,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import uuid
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from portkin.errors import ConfigError, OutputError
+from portkin.errors import ConfigError, OutputError, PortkinError
 
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _AT_FDCWD = -100
@@ -63,6 +64,23 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def claimed(path: Path, refused: PortkinError) -> Iterator[None]:
+    """For one process at a time: lock a file or folder, which the kernel releases when the process ends, however.
+
+    Raises ``refused`` where another process has it, and OSError where it cannot be opened.
+    """
+    lock = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refused from None
+        yield
+    finally:
+        os.close(lock)
 
 
 def refuse_shared_secret(path: Path, setting: str) -> None:

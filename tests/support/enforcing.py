@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -118,3 +120,14 @@ def together(first: BlockRequest, *more: BlockRequest) -> BlockRequests:
 def each_of(messages: Iterable[BlockResponses]) -> list[BlockResponse]:
     """All responses in these messages."""
     return [response for message in messages for response in message.each()]
+
+
+@asynccontextmanager
+async def at_work(part, publish) -> AsyncIterator[None]:
+    """A part of the service with its thread, until the context is left; ``publish`` is given what it says."""
+    work = asyncio.create_task(part.run(publish))
+    try:
+        yield
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)

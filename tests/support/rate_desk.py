@@ -16,7 +16,7 @@ from portkin.rates.store import RateStore
 from portkin.timeseries.bins import HOUR
 from portkin.zeek.event_codec import Count
 from portkin.zeek.messages import RatesReport, RatesResponse
-from support.enforcing import Lines
+from support.enforcing import Lines, at_work
 from support.telescope import BEGIN, USUAL, write_means
 
 
@@ -83,16 +83,12 @@ def drive(part, reports) -> list:
     async def go() -> list:
         said: list = []
         (handler,) = part.handlers().values()
-        work = asyncio.create_task(part.run(said.extend))
-        try:
+        async with at_work(part, said.extend):
             for one in reports:
                 said.extend(handler(one, one.start.timestamp()))
             async with asyncio.timeout(20):
                 while sum(isinstance(message, RatesResponse) for message in said) < len(reports):
                     await asyncio.sleep(0.01)
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
         return said
 
     return asyncio.run(go())

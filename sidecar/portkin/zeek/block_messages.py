@@ -9,7 +9,7 @@ from typing import Literal
 
 from portkin.net.addresses import Address
 from portkin.net.ports import Port
-from portkin.zeek.event_codec import Count, Message, zeek_event
+from portkin.zeek.event_codec import Count, Message, refuse_different_lengths, zeek_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,7 @@ class BlockRequests(Message):
     evidence: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if len({*map(len, (self.reqids, self.ports, self.durations, self.ranks, self.evidence))}) != 1:
-            raise ValueError("its vectors differ in length")
+        refuse_different_lengths(self.reqids, self.ports, self.durations, self.ranks, self.evidence)
 
     def each(self) -> list[BlockRequest]:
         """The blocks, in order."""
@@ -105,8 +104,7 @@ class BlockResponses(Message):
     details: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if len({*map(len, (self.reqids, self.srcs, self.ports, self.outcomes, self.details))}) != 1:
-            raise ValueError("its vectors differ in length")
+        refuse_different_lengths(self.reqids, self.srcs, self.ports, self.outcomes, self.details)
 
     @classmethod
     def of(cls, responses: Sequence[BlockResponse]) -> list[BlockResponses]:

@@ -19,7 +19,7 @@ A transport knows how `Event` (a name and such values) travels; nobody else does
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
@@ -141,6 +141,13 @@ def _kind(hint: Any) -> _Kind:
 
 _SHAPES: dict[str, _Shape] = {}
 _M = TypeVar("_M", bound=Message)
+
+
+def refuse_different_lengths(*vectors: Sized) -> None:
+    """For messages whose vectors belong together, each place of one to the same of the others: ValueError where one is
+    longer."""
+    if len({*map(len, vectors)}) > 1:
+        raise ValueError("its vectors differ in length")
 
 
 def zeek_event(name: str) -> Callable[[type[_M]], type[_M]]:

@@ -24,7 +24,7 @@ from portkin.blocking.receivers import Program, Webhook
 from portkin.commands.blocks import blocks
 from portkin.errors import ConfigError
 from portkin.zeek.dispatcher import Service
-from support.enforcing import Bench, Lines, block, each_of, nets, together, unblock
+from support.enforcing import Bench, Lines, at_work, block, each_of, nets, together, unblock
 from support.sidecar_process import until as until_true
 
 SRC = "203.0.113.5"
@@ -295,14 +295,12 @@ def test_a_hook_that_hangs_holds_up_no_block(tmp_path):
         registry = CollectorRegistry()
         part = make_blocking_service(config, peers=[], registry=registry, log=Lines())
         said = []
-        work = asyncio.create_task(part.run(lambda messages: said.extend(each_of(messages))))
-        for port in range(1, 101):
-            Service(part).receive(together(block(SRC, str(port))), time.monotonic())
-        async with asyncio.timeout(60):
-            while len(said) < 100:
-                await asyncio.sleep(0.005)
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        async with at_work(part, lambda messages: said.extend(each_of(messages))):
+            for port in range(1, 101):
+                Service(part).receive(together(block(SRC, str(port))), time.monotonic())
+            async with asyncio.timeout(60):
+                while len(said) < 100:
+                    await asyncio.sleep(0.005)
         assert {"added"} == {answer.outcome for answer in said}
         dropped = registry.get_sample_value("portkin_hook_changes_total", {"outcome": "dropped"})
         assert dropped is not None and dropped > 0.0

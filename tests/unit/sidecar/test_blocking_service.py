@@ -23,7 +23,7 @@ from portkin.net.ports import Port
 from portkin.zeek.block_messages import BlockResponse
 from portkin.zeek.dispatcher import Service
 from portkin.zeek.event_codec import Junk, parse, unparse
-from support.enforcing import Bench, Lines, block, each_of, nets, together, unblock
+from support.enforcing import Bench, Lines, at_work, block, each_of, nets, together, unblock
 
 SRC = "203.0.113.5"
 SEVERAL = together(block(SRC, "80", 12.5, rank=2, probed="22"), block(SRC, "81", 1.5))
@@ -33,12 +33,8 @@ SEVERAL = together(block(SRC, "80", 12.5, rank=2, probed="22"), block(SRC, "81",
 async def running(part):
     """The service at work; yields what it has published so far."""
     said = []
-    work = asyncio.create_task(part.run(lambda messages: said.extend(each_of(messages))))
-    try:
+    async with at_work(part, lambda messages: said.extend(each_of(messages))):
         yield said
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
 
 
 async def answers(said, count):
@@ -84,10 +80,8 @@ def test_many_responses_come_in_few_messages(tmp_path):
         messages = []
         requests = together(*(block(SRC, str(port)) for port in range(1, 1001)))
         assert [] == Service(part).receive(requests, 0.0)
-        work = asyncio.create_task(part.run(messages.extend))
-        await answers(messages, 5)
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        async with at_work(part, messages.extend):
+            await answers(messages, 5)
         assert [200] * 5 == [len(message.reqids) for message in messages]
         assert list(requests.reqids) == [answer.reqid for answer in each_of(messages)]
 

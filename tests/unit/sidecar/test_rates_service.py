@@ -17,7 +17,7 @@ from portkin.rates.service import NO_MODELS
 from portkin.timeseries.bins import HOUR
 from portkin.zeek.event_codec import Count
 from portkin.zeek.messages import RatesResponse, RatesScores
-from support.enforcing import Lines
+from support.enforcing import Lines, at_work
 from support.rate_desk import drive, kinds, report
 from support.telescope import BEGIN, PORTS, SSH, TELNET, USUAL, write_means
 
@@ -151,12 +151,8 @@ class Reloading:
 
     def run(self, scenario) -> None:
         async def go() -> None:
-            work = asyncio.create_task(self.part.run(self.said.extend))
-            try:
+            async with at_work(self.part, self.said.extend):
                 await scenario()
-            finally:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
 
         asyncio.run(go())
 

@@ -16,7 +16,7 @@ from portkin.rates.service import GONE_ON
 from portkin.timeseries.bins import HOUR
 from portkin.zeek.messages import RateAnomaly, RatesOutage, RatesResponse, RatesScores
 from support.disks import filled
-from support.enforcing import Lines
+from support.enforcing import Lines, at_work
 from support.rate_desk import Desk, kinds, report
 from support.simulated_backend import unwritable
 from support.telescope import BEGIN, TELNET, USUAL, write_means
@@ -156,12 +156,8 @@ class Serving:
 
     def run(self, scenario) -> None:
         async def go() -> None:
-            work = asyncio.create_task(self.part.run(self.said.extend))
-            try:
+            async with at_work(self.part, self.said.extend):
                 await scenario()
-            finally:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
 
         asyncio.run(go())
 

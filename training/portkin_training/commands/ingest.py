@@ -234,21 +234,15 @@ def ingest(
 
 def _follow(path: Path, output: Place, options: IngestOptions, interval: float) -> None:
     """Follow a log until SIGINT or SIGTERM, and say what was added."""
-    import signal
-    import threading
-
+    from portkin_training.commands.stopping import stopped_by_signals
     from portkin_training.ingest.follow import follow
-
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
 
     def report(reading: Reading) -> None:
         for problem in (*reading.problems, *reading.notes):
             click.echo(f"portkin: {problem}", err=True)
         click.echo(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {output}")
 
-    follow(path, output, options, stop, interval=interval, report=report)
+    follow(path, output, options, stopped_by_signals(), interval=interval, report=report)
 
 
 def _pair(text: str) -> tuple[str, str]:

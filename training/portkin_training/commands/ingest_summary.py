@@ -36,20 +36,7 @@ def print_json(summary: Summary, output: Place) -> None:
     """Print the summary as one JSON object."""
     import json
 
-    inputs = [
-        {
-            "path": reading.path,
-            "kind": reading.kind,
-            "read": reading.read,
-            "probes": reading.probes,
-            "skipped": dict(reading.skipped.most_common()),
-            "bad": reading.bad,
-            "bad_reasons": dict(reading.bad_reasons.most_common()),
-            "problems": reading.problems,
-            "notes": reading.notes,
-        }
-        for reading in summary.readings
-    ]
+    inputs = [{"path": reading.path, "kind": reading.kind, **reading.account()} for reading in summary.readings]
     click.echo(
         json.dumps(
             {

@@ -60,9 +60,9 @@ def learn(
     Example:
       portkin learn /opt/zeek/logs/current/conn.log /var/lib/portkin/table
     """
-    import signal
     import threading
 
+    from portkin_training.commands.stopping import stopped_by_signals
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.tables.columns import ColumnMap
     from portkin_training.learning.learner import Learner, Places
@@ -73,10 +73,7 @@ def learn(
         IngestOptions(kind, ColumnMap(tz=tz), any_state), at.time(), half_life,
         click.echo, lambda text: click.echo(f"portkin: {text}", err=True),
     )  # fmt: skip
-    stop = threading.Event()
+    stop = threading.Event() if once else stopped_by_signals()
     if once:
         stop.set()
-    else:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
     learner.run(stop, interval)

@@ -107,20 +107,24 @@ def is_dataset(place: Place) -> bool:
     return is_url(place) or Path(place).is_dir()
 
 
-def parts_of(path: Place, day: str | None = None) -> list[str]:
-    """The names of the dataset's files, as ``day=2026-11-20/part-00000.parquet``, sorted; those of one day, or all.
+def parts_by_day(path: Place) -> dict[str, list[str]]:
+    """The names of the dataset's files by day, as ``{"2026-11-20": ["part-00000.parquet"]}``, days and names sorted.
 
     Raises:
         InputError: see `manifest`.
     """
     files = manifest(path).get("files")
-    if files is not None:
-        chosen = files if day is None else {day: files.get(day, ())}
-        return sorted(f"day={one}/{name}" for one, names in chosen.items() for name in names)
-    system, root = located(path)
-    pattern = PARTS if day is None else f"day={day}/*.parquet"
-    with reaching(path):
-        return sorted(file.removeprefix(root).lstrip("/") for file in system.glob(f"{root}/{pattern}"))
+    if files is None:
+        system, root = located(path)
+        with reaching(path):
+            found = [file.rpartition("/day=")[2].partition("/") for file in system.glob(f"{root}/{PARTS}")]
+        files = {day: [name for one, _, name in found if one == day] for day, _, _ in found}
+    return {day: sorted(names) for day, names in sorted(files.items())}
+
+
+def parts_of(path: Place) -> list[str]:
+    """The names of all files of the dataset, as ``day=2026-11-20/part-00000.parquet``; see `parts_by_day`."""
+    return [f"day={day}/{name}" for day, names in parts_by_day(path).items() for name in names]
 
 
 def _identity(path: Place) -> tuple[str, int]:

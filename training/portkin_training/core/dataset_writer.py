@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from portkin import __version__
 from portkin.errors import InputError
-from portkin_training.core.dataset import KIND, SCHEMA_NUMBER, manifest, parts_of
+from portkin_training.core.dataset import KIND, SCHEMA_NUMBER, manifest, parts_by_day
 from portkin_training.core.dataset_folder import Folder
 from portkin_training.core.dataset_objects import Objects
 from portkin_training.core.places import Place, StoreError, is_url
@@ -101,13 +101,10 @@ class ProbesWriter:
         self.removed: list[str] = []
         self._gathered: list[Probes] = []
         self._days: dict[str, int] = dict(self.before["days"]) if self.before else {}
-        self._names: dict[str, list[str]] = {}
+        self._names: dict[str, list[str]] = parts_by_day(self.path) if self.before else {}
         self._first, self._last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
         if self.before and self.rows:
             self._first, self._last = (_us(self.before[name]) for name in ("first", "last"))
-        for part in parts_of(self.path) if self.before else ():
-            day, _, name = part.removeprefix("day=").partition("/")
-            self._names.setdefault(day, []).append(name)
         numbers = (int(name.rpartition("-")[2].partition(".")[0]) for names in self._names.values() for name in names)
         self._files = 1 + max(numbers, default=-1)
         self._merge = frozenset(merge)
@@ -215,7 +212,8 @@ def merge_files(path: Place, days: Collection[str]) -> None:
 
     InputError where there is no dataset, or another run changed it meanwhile; OutputError where it cannot be written.
     """
-    many = [day for day in days if len(parts_of(path, day)) > 1]
+    parts = parts_by_day(path)
+    many = [day for day in days if len(parts.get(day, ())) > 1]
     if not many:
         return
     with ProbesWriter(path, append=True, merge=many) as writer:

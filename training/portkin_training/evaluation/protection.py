@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.blocking.backends.host_bits import bit_of
+from portkin.blocking.backends.host_bits import bit_of, port_of_bit
 from portkin.errors import InputError, PortError
-from portkin.net.ports import PORTS, Port
-from portkin_training.core.port_codes import CODES
+from portkin.net.ports import Port
+from portkin_training.core.port_codes import CODES, code_of
 from portkin_training.replay.baselines import Matrix
 from portkin_training.twin.suricata_rules import RulesConfig
 
@@ -60,10 +60,6 @@ class RulesFile:
     config: RulesConfig
 
 
-def _code(port: Port) -> int:
-    return port.number + (PORTS if port.proto == "udp" else 0)
-
-
 def protected_ports(text: str) -> Protection:
     """The ports that a list names, as ``22/tcp,53/udp,8000-8100``. PortError for what is no port or range."""
     ports = np.zeros(CODES, bool)
@@ -74,7 +70,7 @@ def protected_ports(text: str) -> Protection:
         end = Port.parse(f"{last}{slash}{proto}") if dash else start
         if end.number < start.number:
             raise PortError(f"{part.strip()!r}: the range ends before it begins")
-        ports[_code(start) : _code(end) + 1] = True
+        ports[code_of(start) : code_of(end) + 1] = True
     return Protection(ports, f"{np.count_nonzero(ports)} ports: {text}")
 
 
@@ -102,7 +98,7 @@ def read_rules_file(path: Path) -> RulesFile:
             bits = _BIT.findall(line)
             seconds = int(bits[0][1]) if bits else seconds
             mine = bit_of(own, "")
-            rows[_code(own)] = [_code_of_bit(bit) for bit, _ in bits if bit != mine]
+            rows[code_of(own)] = [code_of(port_of_bit(bit)) for bit, _ in bits if bit != mine]
     nearest = np.full((CODES, max(1, max(map(len, rows.values()), default=1))), -1, np.int32)
     for code, row in rows.items():
         nearest[code, : len(row)] = row
@@ -117,9 +113,4 @@ def read_rules_file(path: Path) -> RulesFile:
 
 
 def _codes(lines: Iterable[str], pattern: re.Pattern[str]) -> list[int]:
-    return [_code(Port.parse(match[1])) for line in lines if (match := pattern.search(line))]
-
-
-def _code_of_bit(bit: str) -> int:
-    """The code of a port's bit without its prefix, as ``443`` and ``53u``."""
-    return int(bit.removesuffix("u")) + (PORTS if bit.endswith("u") else 0)
+    return [code_of(Port.parse(match[1])) for line in lines if (match := pattern.search(line))]

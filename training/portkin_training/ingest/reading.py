@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 NAMED = 5
 """How many bad rows of an input are named; all are counted."""
@@ -52,6 +53,18 @@ class Reading:
         self.bad_reasons[reason or what] += 1
         if self.bad <= NAMED:
             self.problem(where, what)
+
+    def account(self) -> dict[str, Any]:
+        """What became of the rows, for JSON."""
+        return {
+            "read": self.read,
+            "probes": self.probes,
+            "skipped": dict(self.skipped.most_common()),
+            "bad": self.bad,
+            "bad_reasons": dict(self.bad_reasons.most_common()),
+            "problems": self.problems,
+            "notes": self.notes,
+        }
 
     def nothing_usable(self) -> str:
         """A sentence that says what became of the rows of an input without a probe."""

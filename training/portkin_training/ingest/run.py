@@ -251,13 +251,7 @@ def _about(summary: Summary, options: IngestOptions, window: int, digests: list[
                 "kind": reading.kind,
                 "bytes": Path(reading.path).stat().st_size,
                 "sha256": digest,
-                "read": reading.read,
-                "probes": reading.probes,
-                "skipped": dict(reading.skipped.most_common()),
-                "bad": reading.bad,
-                "bad_reasons": dict(reading.bad_reasons.most_common()),
-                "problems": reading.problems,
-                "notes": reading.notes,
+                **reading.account(),
             }
             for reading, digest in zip(summary.readings, digests, strict=True)
         ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from portkin.errors import OutputError
-from portkin.files import claim_folder
+from portkin.files import claim_folder, claimed
 
 NAMES = r"[0-9a-f]{16}-.+\.(npz|json)"
 """Of files in a work folder."""
@@ -21,18 +20,17 @@ Kept = TypeVar("Kept")
 def work_folder(folder: Path, run: str) -> Iterator[None]:
     """Make or take the folder, for one process at a time that does this `run`; others may be under way in it.
 
-    Two processes would fit everything twice. The kernel releases the claim of a process that was killed. Raises
-    OutputError for a folder of something else, and where another process has this run under way.
+    Two processes would fit everything twice. Raises OutputError for a folder of something else, and where another
+    process has this run under way.
     """
     claim_folder(folder, NAMES, "a work folder of portkin rates")
-    with (folder / f".{run}.lock").open("a") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(
-                f"{folder}: another process fits the same there now; wait until it has ended, which leaves its results "
-                "to you, or name another --work"
-            ) from None
+    lock = folder / f".{run}.lock"
+    lock.touch()
+    refused = OutputError(
+        f"{folder}: another process fits the same there now; wait until it has ended, which leaves its results to you, "
+        "or name another --work"
+    )
+    with claimed(lock, refused):
         yield
 
 

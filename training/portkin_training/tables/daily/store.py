@@ -11,7 +11,6 @@ all columns, so that other probes make another footer, and nothing but the last 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -29,7 +28,8 @@ import pyarrow.parquet as pq
 from portkin.bundles.bundle_reader import open_bundle, read_manifest
 from portkin.bundles.bundle_writer import write_bundle
 from portkin.errors import BundleError, InputError
-from portkin_training.core.dataset import manifest, open_probes, parts_of
+from portkin.files import claimed
+from portkin_training.core.dataset import manifest, open_probes, parts_by_day
 from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.history import History
 from portkin_training.core.places import Place, located, reaching
@@ -72,7 +72,8 @@ def refresh(
     """
     held_days = ((date.fromisoformat(day), rows) for day, rows in sorted(manifest(dataset)["days"].items()))
     days = {day: rows for day, rows in held_days if until is None or day < until}
-    digests = {day: partition_digest(dataset, day) for day in days}
+    parts = parts_by_day(dataset)
+    digests = {day: partition_digest(dataset, day, parts.get(str(day), ())) for day in days}
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         held = _held(folder)
@@ -95,33 +96,28 @@ def refresh(
     return Refreshed([_day(folder / f"day={day}", day, rows) for day, rows in days.items()], missing, removed)
 
 
-def partition_digest(dataset: Place, day: date) -> str:
+def partition_digest(dataset: Place, day: date, names: Sequence[str]) -> str:
     """sha256 over the names, sizes and footers of the files of one day; see above."""
     system, root = located(dataset)
     digest = hashlib.sha256()
-    for file in parts_of(dataset, str(day)):
-        with reaching(dataset), system.open(f"{root}/{file}", "rb") as opened:
+    for name in names:
+        with reaching(dataset), system.open(f"{root}/day={day}/{name}", "rb") as opened:
             size = opened.seek(0, os.SEEK_END)
             opened.seek(max(0, size - FOOTER))
             length = int.from_bytes(opened.read(FOOTER)[:4], "little") + FOOTER
             opened.seek(max(0, size - length))
-            digest.update(f"{file.rpartition('/')[2]} {size}\n".encode())
+            digest.update(f"{name} {size}\n".encode())
             digest.update(opened.read(length))
     return digest.hexdigest()
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    refused = InputError(f"{folder}: another run counts days there; wait for it, or name another --counts")
+    with claimed(folder, refused):
         for left in folder.glob(".day=*"):  # by a run that was killed
             shutil.rmtree(left)
         yield
-    except BlockingIOError:
-        raise InputError(f"{folder}: another run counts days there; wait for it, or name another --counts") from None
-    finally:
-        os.close(lock)
 
 
 def _held(folder: Path) -> dict[date, Path]:
