@@ -321,6 +321,8 @@ def test_health_and_readiness_tell_the_truth(tmp_path):
                 site.peer = peer
                 await asyncio.wait_for(peer.subscribed.wait(), 60)
                 assert (200, {"status": "ok", "reasons": []}) == await site.ask("/healthz")
+                # Zeek has the subscription; the sidecar still has to read the acknowledgement of it.
+                await site.until("/api/v1/status", lambda status: status["zeek"]["connected"])
                 assert (503, ["Zeek does not answer the sidecar's hello"]) == _reasons(await site.ask("/readyz"))
                 await site.greet()
                 await site.until("/api/v1/status", lambda status: status["ready"])
