@@ -1,5 +1,5 @@
-##! Blocks that are wanted and were not carried out, for want of evidence or of an
-##! answer. They are asked for again when it comes: no further probe may follow.
+##! Blocks that were requested and not carried out, for lack of evidence or of an
+##! answer. They are asked for again when it comes, since the source may not probe again.
 
 @load ./decision
 @load ./evidence
