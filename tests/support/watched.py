@@ -148,11 +148,15 @@ def with_actions(folder: Path) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def browser() -> AsyncIterator[Any]:
-    """Debian's Chromium, with a profile of its own; skips where there is none."""
+async def browser(start: Path | None = None) -> AsyncIterator[Any]:
+    """Debian's Chromium, with a profile of its own; skips where there is none.
+
+    ``start`` is a script that becomes it, as for another network namespace.
+    """
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("no chromium on PATH")
+    program = str(start or program)
     api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
     async with api.async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=program, args=list(FLAGS))

@@ -79,6 +79,6 @@ def check_clock(facts: Facts, config: Config) -> list[Finding]:
         return [ok("clock.synchronised", "the clock is synchronised")]
     said = "the kernel says that the clock is not synchronised"
     if config.rates.model is None:
-        return [ok("clock.unsynchronised", said)]
+        return [ok("clock.unsynchronised", f"{said}; nothing here depends on it while no rates are scored")]
     # Bins of probing rates are hours of the clock.
     return [warning("clock.unsynchronised", said, "synchronise it by NTP (Debian: apt install chrony)")]
