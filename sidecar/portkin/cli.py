@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from functools import cached_property
 from importlib.metadata import EntryPoint, distribution
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -13,6 +16,7 @@ from portkin import __version__
 from portkin.errors import PortkinError, shown
 
 GROUP = "portkin.commands"
+_INTERRUPTED = "interrupted; whatever is written is written whole or not at all, so what was there stands"
 
 
 class Commands(click.Group):
@@ -43,32 +47,54 @@ def main() -> None:
     One rule holds for every file that a command reads or writes: where the system refuses it, a line names the file and
     the reason. Ctrl-C ends with status 130, as shells do, and says what stands.
     """
+    interrupts = _Interrupts()
     try:
         sys.exit(portkin(standalone_mode=False))
-    except PortkinError as error:
-        _end(str(error))
-    except ModuleNotFoundError as error:
-        from portkin.installation import command_to_add, extra_of
-
-        extra = extra_of(error.name or "")
-        if extra is None:
-            raise
-        _end(f"this command needs {error.name}, which the {extra!r} extra brings: {command_to_add(extra)}")
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _end("interrupted; whatever is written is written whole or not at all, so what was there stands", 130)
-    except BrokenPipeError:  # as `portkin ... | head`
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (Python flushes it at its end)
-        sys.exit(1)
-    except OSError as error:
-        if not isinstance(error.filename, str | bytes) or error.strerror is None:
-            raise
-        _end(f"{os.fsdecode(error.filename)}: {error.strerror}; name another file or folder, or make this one usable")
+    except Exception as error:
+        if interrupts.seen:
+            _end(_INTERRUPTED, 130)
+        _explain(error)
+        raise
+    except KeyboardInterrupt:
+        _end(_INTERRUPTED, 130)
 
 
-def _end(message: str, status: int = 1) -> None:
+class _Interrupts:
+    """Remembers Ctrl-C, since a library may raise an error of its own for it: DuckDB 2.0 a RuntimeError."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background it may be ignored
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.seen = True
+        signal.default_int_handler(number, frame)
+
+
+def _explain(error: Exception) -> None:
+    """End with a line about the error; returns for a defect, whose traceback is wanted."""
+    match error:
+        case PortkinError():
+            _end(str(error))
+        case ModuleNotFoundError():
+            from portkin.installation import command_to_add, extra_of
+
+            if (extra := extra_of(error.name or "")) is not None:
+                _end(f"this command needs {error.name}, which the {extra!r} extra brings: {command_to_add(extra)}")
+        case click.ClickException():
+            error.show()
+            sys.exit(error.exit_code)
+        case click.Abort():
+            _end(_INTERRUPTED, 130)
+        case BrokenPipeError():  # as `portkin ... | head`
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (Python flushes it at its end)
+            sys.exit(1)
+        case OSError(filename=str() | bytes() as name, strerror=str() as reason):
+            _end(f"{os.fsdecode(name)}: {reason}; name another file or folder, or make this one usable")
+
+
+def _end(message: str, status: int = 1) -> NoReturn:
     click.echo(f"portkin: {shown(message)}", err=True)
     sys.exit(status)
 
