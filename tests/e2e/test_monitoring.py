@@ -8,17 +8,21 @@ import shutil
 import subprocess
 import urllib.parse
 import urllib.request
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
+from portkin_training.evaluation.table_on_day import DayFigures
+from portkin_training.learning.metrics import Progress, write_metrics
 from support.sidecar_process import SidecarProcess, until
 from support.tables import small_table
 from support.zeek_process import free_port
 
 CONTRIB = Path(__file__).resolve().parents[2] / "contrib"
 RULES = CONTRIB / "prometheus" / "portkin.rules.yml"
+LEARN_RULES = CONTRIB / "prometheus" / "portkin-learn.rules.yml"
 DASHBOARD = CONTRIB / "grafana" / "portkin.json"
 NAME = re.compile(r"\bportkin_[a-z0-9_]+")
 WITH_LABELS = {  # appear with their first event
@@ -38,8 +42,12 @@ def queries() -> list[str]:
     """What the dashboard and the alerts ask, with Grafana's variables as Grafana fills them."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
     asked = [target["expr"] for panel in panels for target in panel["targets"]]
-    asked += [rule["expr"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    asked += asked_by(RULES)
     return [query.replace("$instance", ".*").replace("$__rate_interval", "1m") for query in asked]
+
+
+def asked_by(rules: Path) -> list[str]:
+    return [rule["expr"] for group in yaml.safe_load(rules.read_text())["groups"] for rule in group["rules"]]
 
 
 @pytest.fixture
@@ -64,7 +72,8 @@ def page_of(port: int) -> str:
 def test_alerts_fire_as_they_should():
     """promtool accepts the rules, and its tests of them: a node of two that is down, the first error, no NaN."""
     promtool = program("promtool")
-    for command in (["check", "rules", RULES.name], ["test", "rules", "portkin.test.yml"]):
+    rules = [RULES.name, LEARN_RULES.name]
+    for command in (["check", "rules", *rules], ["test", "rules", "portkin.test.yml", "portkin-learn.test.yml"]):
         ran = subprocess.run([promtool, *command], cwd=RULES.parent, capture_output=True, text=True)
         assert 0 == ran.returncode, ran.stdout + ran.stderr
 
@@ -83,6 +92,17 @@ def test_every_metric_that_is_asked_for_exists(sidecar):
     assert "NaN" not in samples.values()
 
 
+def test_every_metric_of_the_learner_that_is_asked_for_exists(tmp_path):
+    """By the file that it writes."""
+    day = date(2026, 11, 1)
+    figures = DayFigures(day.isoformat(), "0123456789ab", 9000, 600, 700, 0.3, 0.1, 0.2, 0.4, 1.0)
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    write_metrics(tmp_path / "learn.prom", Progress(looked=now, latest=now, until=day, figures=figures))
+    samples = set(re.findall(r"^([a-z0-9_]+)", (tmp_path / "learn.prom").read_text(), re.MULTILINE))
+    asked = {name for query in asked_by(LEARN_RULES) for name in NAME.findall(query)}
+    assert (True, set()) == (bool(asked), asked - samples)
+
+
 def test_a_real_prometheus_answers_every_query(sidecar, tmp_path):
     """It scrapes a real sidecar, loads the alerts, and takes each query of both; the sidecar is seen as up."""
     _, port = sidecar
@@ -91,7 +111,7 @@ def test_a_real_prometheus_answers_every_query(sidecar, tmp_path):
         yaml.safe_dump(
             {
                 "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-                "rule_files": [str(RULES)],
+                "rule_files": [str(RULES), str(LEARN_RULES)],
                 "scrape_configs": [{"job_name": "portkin", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}],
             }
         )
@@ -119,7 +139,7 @@ def test_a_real_prometheus_answers_every_query(sidecar, tmp_path):
     try:
         until(scraped, log.read_text, timeout=60)
         assert ["1"] == [result["value"][1] for result in ask("up")]
-        for query in queries():
+        for query in queries() + asked_by(LEARN_RULES):
             ask(query)  # a query that it does not take is an HTTP error
         assert ["0"] == [result["value"][1] for result in ask("portkin_connected == 0")]
     finally:
