@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.netns import machine_network
+
 ROOT = Path(__file__).resolve().parents[2]
 MIRROR = os.environ.get("PORTKIN_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 SUITE = "bookworm"
@@ -18,7 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
 
 
 def run(*command: object) -> str:
-    ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    with machine_network():  # pip, npm, debootstrap and apt fetch from outside
+        ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     assert 0 == ran.returncode, f"{command}: {ran.stdout[-4000:]}{ran.stderr[-4000:]}"
     return ran.stdout
 
