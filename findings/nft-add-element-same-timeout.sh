@@ -2,7 +2,7 @@
 # nftables on Linux 6.12 and later: adding an element again restarts its clock, unless the timeout is the same.
 #
 # `nft add element` on an element that is there succeeds in any case. With another timeout than the element has, its
-# expiry is set anew. With the same timeout, which is what a program that blocks everybody for one hour sends, nothing
+# expiry is set again. With the same timeout, which is what a program that blocks everybody for one hour sends, nothing
 # happens: the element still ends an hour after it was first added. Without a timeout it becomes permanent. Before Linux
 # 6.12 an element that was there was never changed.
 #

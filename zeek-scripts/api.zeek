@@ -15,7 +15,7 @@ export {
 	const zeek_topic = "/portkin/v1/zeek";
 
 	## Where Zeek answers :zeek:see:`Portkin::status_request`: not the sidecar's
-	## topic, for whoever subscribes to that is taken for a sidecar.
+	## topic, since any subscriber to that is taken for a sidecar.
 	const status_topic = "/portkin/v1/status";
 
 	## The sidecar says that it is there, and repeats it until it is answered:
@@ -126,7 +126,7 @@ export {
 	    ports: vector of port, outcomes: vector of string, details: vector of
 	    string);
 
-	## Zeek tells how often each port was probed in an interval. Ports that are
+	## Zeek reports how often each port was probed in an interval. Ports that are
 	## not named were not probed; an empty report says that this node watched.
 	## A report without an answer is sent again.
 	##

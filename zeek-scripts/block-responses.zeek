@@ -5,7 +5,7 @@
 module Portkin;
 
 export {
-	## Raised for each block that :zeek:see:`Portkin::block_responses` tells of.
+	## Raised for each block in :zeek:see:`Portkin::block_responses`.
 	##
 	## reqid: names the request; empty where none asked.
 	##

@@ -1,5 +1,5 @@
 ##! Lets the sidecar in over Broker, with Zeek's own Python bindings. Opt-in,
-##! since it opens a port without a cluster; on loopback unless told otherwise.
+##! since it opens a port without a cluster; on loopback by default.
 ##! In a cluster the sidecar peers with the manager, which listens anyway.
 ##!
 ##! For sites that run the Broker cluster backend: the default of Zeek 8.0,

@@ -7,7 +7,7 @@ export {
 	## Destinations that are watched. Empty watches every destination.
 	option protected_nets: set[subnet] = {};
 
-	## Nets without a single host: whoever sends a first packet there is a
+	## Nets without a single host: a source that sends a first packet there is a
 	## scanner at once.
 	option darknets: set[subnet] = {};
 

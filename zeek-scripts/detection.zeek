@@ -63,7 +63,7 @@ function flush_pending(source: Source)
 	}
 
 # Lets the contacts fail that were not answered in time, or before that many
-# further ones: whoever sends faster than answers can come is no client. A UDP
+# further ones: a source that sends faster than answers can come is no client. A UDP
 # service need not answer: such a contact is dropped.
 function fail_overdue(source: Source, t: Tracker)
 	{

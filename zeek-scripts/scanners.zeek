@@ -208,7 +208,7 @@ function record_failure(source: Source, dst: addr, p: port)
 		return;
 		}
 
-	# Repeated well before whoever counts its successes forgets it.
+	# Repeated well before the node that counts its successes forgets it.
 	if ( now - s$announced >= source_timeout / 4 )
 		{
 		s$announced = now;

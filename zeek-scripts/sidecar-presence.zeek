@@ -80,7 +80,7 @@ function miss_sidecar()
 event hello_request(reqid: string, version: count, sidecar: string,
     table_id: string, depth: count)
 	{
-	# In a cluster the manager alone answers, and tells the others.
+	# In a cluster only the manager answers, and informs the others.
 	if ( Cluster::is_enabled() && Cluster::local_node_type() != Cluster::MANAGER )
 		{
 		use_table(table_id);

@@ -1,4 +1,4 @@
-##! Says how this Zeek stands, to whoever asks: ``portkin doctor``. Asking changes
+##! Reports the state of this Zeek to ``portkin doctor``. Asking changes
 ##! nothing. In a cluster the manager asks every other node.
 
 @load base/frameworks/cluster

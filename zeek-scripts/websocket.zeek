@@ -1,5 +1,5 @@
 ##! Lets the sidecar in over Zeek's WebSocket API. Opt-in, since it opens a
-##! port; on loopback unless told otherwise.
+##! port; on loopback by default.
 
 @load base/frameworks/cluster
 @load base/frameworks/reporter

@@ -20,7 +20,7 @@ class Detector:
     """When a source is a scanner: at its ``count``-th new contact without an answer within ``seconds``.
 
     A contact is new if the source did not try that host, or that port, in the last ``memory`` seconds. TCP ports are
-    told apart by their group only (see `portkin.net.port_groups`). Half of the contacts before must be refused, or
+    distinguished by their group only (see `portkin.net.port_groups`). Half of the contacts before must be refused, or
     overdue for a second; an answered one forgives one of them (see `portkin_rules.scanners`). A source stops being a
     scanner ``memory`` seconds after its last probe of a protected port.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Hashable
+from functools import cached_property
 from typing import Any, Literal, TextIO
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -15,9 +16,32 @@ Log = Any
 
 def make_log(level: Level = "info", format: Format = "auto", stream: TextIO | None = None) -> Log:
     """A logger to ``stream`` (standard error); ``auto`` is text on a terminal and JSON elsewhere."""
-    import structlog  # here, since most commands log nothing, and it takes longer to load than they do
+    return _Deferred(level, lambda: _make(level, format, stream if stream is not None else sys.stderr))
 
-    stream = stream if stream is not None else sys.stderr
+
+class _Deferred:
+    """A logger that loads structlog with its first line: that takes longer than most commands, which log nothing."""
+
+    def __init__(self, level: Level, make: Callable[[], Log]) -> None:
+        self._least = logging.getLevelNamesMapping()[level.upper()]
+        self._make = make
+
+    @cached_property
+    def _log(self) -> Log:
+        return self._make()
+
+    def __getattr__(self, name: str) -> Any:
+        number = logging.getLevelNamesMapping().get(name.upper())
+        return _nothing if number is not None and number < self._least else getattr(self._log, name)
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Logs a line below the level."""
+
+
+def _make(level: Level, format: Format, stream: TextIO) -> Log:
+    import structlog
+
     text = format == "text" or (format == "auto" and stream.isatty())
     order = ["timestamp", "level", "event"]
     renderer = (

@@ -19,7 +19,7 @@ from portkin.zeek.messages import PROTOCOL
 from portkin.zeek.transport import Transport
 
 HELLO_PATIENCE = 5
-"""Hellos without an answer until it is said in the log: some four seconds."""
+"""Unanswered hellos until that is logged: some four seconds."""
 JUNK_EVERY = 10.0
 """Seconds between log lines on junk of one kind."""
 
@@ -73,7 +73,7 @@ class Sidecar:
         for message in messages:
             self._transport.send(unparse(message))
 
-    # What the transport tells.
+    # What the transport reports.
 
     def connected(self, peer: str) -> None:
         self._metrics.connected()
@@ -164,7 +164,7 @@ class Sidecar:
 
 
 class TableFolder(Watch):
-    """Reloads the table when its folder holds another one, or when told to look."""
+    """Reloads the table when its folder holds another one, or when asked to look."""
 
     def __init__(
         self,

@@ -211,7 +211,7 @@ def test_a_site_that_blocks_is_well(root, zeek, tmp_path):
     with Network() as net:
         net.machine("sensor")
         live.zeek.prefix = live.sidecar.prefix = net.inside("sensor")
-        live.zeek._command[1:1] = ["-i", "lo"]
+        live.zeek.command[1:1] = ["-i", "lo"]
         command = [*COMMAND, "-c", str(live.file), "--json"]
 
         def report() -> dict:

@@ -35,7 +35,7 @@ class ZeekProcess:
 
     def __init__(self, zeek: str, folder: Path, *scripts: Path | str, **environment: str | int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._command = [zeek, "-b", "--no-checksums", *map(str, scripts)]
+        self.command = [zeek, "-b", "--no-checksums", *map(str, scripts)]
         self._folder = folder
         self._out = folder / "zeek.out"
         self._environment = {**os.environ, **{key: str(value) for key, value in environment.items()}}
@@ -46,7 +46,7 @@ class ZeekProcess:
     def start(self) -> ZeekProcess:
         with self._out.open("ab") as out:
             self.process = subprocess.Popen(
-                [*self.prefix, *self._command], cwd=self._folder, stdout=out, stderr=out, env=self._environment
+                [*self.prefix, *self.command], cwd=self._folder, stdout=out, stderr=out, env=self._environment
             )
         return self
 

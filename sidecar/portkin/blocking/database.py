@@ -7,69 +7,26 @@ backend is made under `BlockDatabase.lock`, and `BlockDatabase.changed` reports 
 
 from __future__ import annotations
 
-import fcntl
-import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from portkin.blocking.active import Ended
 from portkin.blocking.block import MAX_REASON, Block, BlockKey, Mode
+from portkin.blocking.database_lock import DatabaseLock, lock_of
+from portkin.blocking.database_tables import APPLICATION, SCHEMA, TABLES, UPGRADES, WHAT
 from portkin.blocking.rows import BLOCK, block_in, key_in, values_of
 from portkin.blocking.stats import ModeStats
-from portkin.errors import StorageError
 from portkin.sqlite import check_sound, connect, identity, open_or_set_aside, prepare, transaction
 
-SCHEMA = 4
-"""1 had `why` in the place of `reason`, 2 no `backend`, 3 no `figures`."""
 MAX_ROWS = 2_000_000
 """Rows kept, whatever the retention: some 500 MB."""
 PRUNED = 5_000
 """Rows deleted at once, in some twenty milliseconds."""
-APPLICATION = 0x706B696E
-"""``pkin``: marks our files (PRAGMA application_id)."""
-WHAT = "a block database"
-_TABLES = """
-CREATE TABLE blocks (
-    id INTEGER PRIMARY KEY,
-    src TEXT NOT NULL, port INTEGER NOT NULL, proto TEXT NOT NULL,
-    rank INTEGER NOT NULL, probed TEXT NOT NULL, table_id TEXT NOT NULL, reason TEXT NOT NULL,
-    since REAL NOT NULL, until REAL NOT NULL, extensions INTEGER NOT NULL DEFAULT 0,
-    mode TEXT NOT NULL, hit INTEGER NOT NULL DEFAULT 0,
-    packets INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-    outcome TEXT, ended REAL
-);
-CREATE UNIQUE INDEX active ON blocks (src, port, proto) WHERE outcome IS NULL;
-CREATE INDEX keys ON blocks (src, port, proto);
-CREATE INDEX ended ON blocks (ended) WHERE outcome IS NOT NULL;
-CREATE TABLE grace (
-    src TEXT NOT NULL, port INTEGER NOT NULL, proto TEXT NOT NULL, until REAL NOT NULL,
-    PRIMARY KEY (src, port, proto)
-) WITHOUT ROWID;
-CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), latest REAL NOT NULL);
-"""
-_BACKEND = """
-CREATE TABLE backend (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    mode TEXT NOT NULL, ready INTEGER NOT NULL, ipv6_fault TEXT NOT NULL, at REAL NOT NULL
-);
-"""
-_FIGURES = """
-CREATE TABLE figures (
-    day INTEGER NOT NULL, mode TEXT NOT NULL,
-    probes INTEGER NOT NULL, blocked INTEGER NOT NULL, new INTEGER NOT NULL, new_blocked INTEGER NOT NULL,
-    blocks INTEGER NOT NULL, useful INTEGER NOT NULL, predicted INTEGER NOT NULL, predicted_useful INTEGER NOT NULL,
-    PRIMARY KEY (day, mode)
-) WITHOUT ROWID;
-"""
 _DAY = 86_400
 _CLOCK_TOLERANCE = 5.0
 """Seconds that the clock may be behind the latest time in the database without being reported."""
-_LOCK_WAIT = 10.0
-"""Seconds that a process waits for the lock."""
-_LOCK_POLL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +51,17 @@ class BlockDatabase:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = connect(path, application=APPLICATION, what=WHAT, known=known)
-        # For nobody else to open: who may read it may also lock it, and keep it locked.
-        self._lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        with suppress(OSError):  # of somebody else, who trusts us with it
-            os.fchmod(self._lock, 0o600)
+        self._lock = DatabaseLock(path)
         self._files = _files(path)
         try:
             with self.lock():
                 prepare(
                     self._db,
-                    tables=_TABLES + _BACKEND + _FIGURES,
+                    tables=TABLES,
                     schema=SCHEMA,
                     application=APPLICATION,
                     what=WHAT,
-                    upgrades={2: _BACKEND + _FIGURES, 3: _FIGURES},
+                    upgrades=UPGRADES,
                 )
             if check:  # without the lock: nobody has to wait for that
                 check_sound(self._db)
@@ -122,34 +76,15 @@ class BlockDatabase:
 
     def close(self) -> None:
         self._db.close()
-        os.close(self._lock)
+        self._lock.close()
 
     def gone(self) -> bool:
         """Whether the file, or its lock, was removed or replaced: other processes then use another one."""
         return _files(self.path) != self._files
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other processes from changing database and backend; the kernel releases the lock of a killed process.
-
-        Raises StorageError where another process keeps the lock too long, as one that was stopped.
-        """
-        end = time.monotonic() + _LOCK_WAIT
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    raise StorageError(
-                        f"{self.path}.lock: another process has held this lock for {_LOCK_WAIT:g} s; "
-                        f"`fuser {self.path}.lock` shows which"
-                    ) from None
-            time.sleep(_LOCK_POLL)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes from changing database and backend; see `DatabaseLock.held`."""
+        return self._lock.held()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -356,4 +291,4 @@ def _clean(text: str) -> str:
 
 def _files(path: Path) -> tuple[object, object]:
     """Which files the database and its lock are."""
-    return identity(path), identity(path.with_name(path.name + ".lock"))
+    return identity(path), identity(lock_of(path))

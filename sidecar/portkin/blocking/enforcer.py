@@ -20,16 +20,17 @@ from pathlib import Path
 
 from portkin.blocking.active import ActiveBlocks
 from portkin.blocking.backends.backend import Backend
-from portkin.blocking.block import Block, BlockKey, Mode, Outcome
+from portkin.blocking.block import Block, BlockKey, Mode
 from portkin.blocking.changes import Change, ChangeNotifier
 from portkin.blocking.dropped_counts import DroppedCounts
+from portkin.blocking.endings import Endings
 from portkin.blocking.failures import Failures
 from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.metrics import Backend as BackendMetrics
 from portkin.blocking.metrics import BlockingMetrics
-from portkin.blocking.policy import Plan, Policy, Request, detail_of_removal, notices_of
-from portkin.blocking.protected import ProtectedAddresses, Protection
+from portkin.blocking.policy import Plan, Policy, Request
+from portkin.blocking.protected import ProtectedAddresses
 from portkin.blocking.reconcile import Reconciler
 from portkin.blocking.records import BlockRecords
 from portkin.blocking.response_counts import ResponseCounts
@@ -88,6 +89,16 @@ class Enforcer:
         self._monotonic = monotonic
         self._next_check = self._next_count = self._next_prune = monotonic()
         self._dropped = DroppedCounts(self._reconciler, self._records, self.stats, log, wall_clock)
+        self._endings = Endings(
+            self._active,
+            self._records,
+            self._policy,
+            reconciler=self._reconciler,
+            failures=self._failures,
+            dropped=self._dropped,
+            notifier=self._notifier,
+            log=log,
+        )
         self._responses = ResponseCounts(backend.mode, metrics, log, self._limiter)
         metrics.watch(
             self.active_by_mode,
@@ -127,11 +138,11 @@ class Enforcer:
         self.open()
         with self._records.changing() as now:
             self._records.check_clock(now)
-            responses = self._expire(now)
-            self._end_of_other_backends(now)
+            responses = self._endings.expire(now)
+            self._endings.replace_others(now)
             self._look_at_addresses()
             # Before anything is sent to the backend; what it must release it releases when it can be reached.
-            responses += self._veto_active(now)
+            responses += self._endings.veto(now)
             self._active.unreleased.update(self._records.database.ended_early(self.mode, now))
             self._reconciler.try_reconcile(now)
         blocks, database = len(self._active.by_key), str(self._records.path)
@@ -163,8 +174,8 @@ class Enforcer:
         done = 0
         try:
             with self._records.changing() as now:
-                responses += self._refresh(now)
-                responses += self._expire(now)
+                responses += self._endings.refresh(now)
+                responses += self._endings.expire(now)
                 plan = Plan()
                 for at, request in enumerate(requests):
                     if self._policy.needs_new_plan(request, plan):
@@ -189,8 +200,8 @@ class Enforcer:
             self._records.look()
             with self._records.changing() as now:
                 self._failures.record_ended()
-                responses += self._refresh(now)
-                responses += self._expire(now)
+                responses += self._endings.refresh(now)
+                responses += self._endings.expire(now)
                 monotonic = self._monotonic()
                 if monotonic >= self._next_check:
                     self._next_check = monotonic + self._intervals.check
@@ -219,10 +230,10 @@ class Enforcer:
             with self._records.changing() as now:
                 if more:  # for which the backend may have to make room
                     self._reconciler.try_reconcile(now)
-                return self._veto_active(now)
+                return self._endings.veto(now)
         except (sqlite3.Error, StorageError) as error:
             self._failures.database(error)
-            return self._veto_active(self._wall_clock())
+            return self._endings.veto(self._wall_clock())
 
     def flush(self) -> list[BlockResponse]:
         """End every block, without grace, and have the backend release what the database does not know of.
@@ -231,7 +242,9 @@ class Enforcer:
         """
         try:
             with self._records.changing() as now:
-                responses = self._refresh(now) + self._end(list(self._active.by_key.values()), "removed", "", now)
+                responses = self._endings.refresh(now) + self._endings.end(
+                    list(self._active.by_key.values()), "removed", "", now
+                )
                 self._reconciler.release_all(now)
                 self._records.record_ended()
         except sqlite3.Error as error:
@@ -282,58 +295,9 @@ class Enforcer:
         self._responses.count(plan.responses)
         return plan.responses
 
-    def _end(self, blocks: Sequence[Block], outcome: Outcome, detail: str, now: float) -> list[BlockResponse]:
-        """End blocks before their time, in backend and database, even if one of them cannot be reached."""
-        if not blocks:
-            return []
-        self._active.end(blocks, outcome, now, release=True)
-        self._dropped.read_few(blocks)
-        self._reconciler.release()
-        self._failures.record_ended()
-        return notices_of((block, outcome, detail or detail_of_removal(block, self.mode)) for block in blocks)
-
-    def _expire(self, now: float) -> list[BlockResponse]:
-        over = self._active.expire(now)
-        self._failures.record_ended()
-        return notices_of((block, "expired", "") for block in over)
-
-    def _refresh(self, now: float) -> list[BlockResponse]:
-        """Take over what other processes recorded.
-
-        They may have the settings of another backend and other limits: ours releases what is gone, and what is
-        protected.
-        """
-        before = self._active.by_key
-        gone = self._records.refresh(self.mode, now)
-        if gone is None:
-            return []
-        self._notifier.refreshed(before, self._active.by_key, self._records.reason, now)
-        self._reconciler.release()
-        responses = notices_of((block, "expired" if block.until <= now else "removed", "") for block in gone)
-        return responses + self._veto_active(now)
-
-    def _end_of_other_backends(self, now: float) -> None:
-        """End what another backend held: its blocks run out there by themselves."""
-        others = [block for block in self._active.by_key.values() if block.mode not in (self.mode, "holdout")]
-        self._active.end(others, "replaced", now, release=False)
-        self._failures.record_ended()
-
-    def _veto_active(self, now: float) -> list[BlockResponse]:
-        """End the blocks that are protected now."""
-        vetoed: dict[Protection, list[Block]] = {}
-        for block in self._active.by_key.values():
-            protection = self._policy.protection(block.key)
-            if protection is not None:
-                vetoed.setdefault(protection, []).append(block)
-        responses = []
-        for veto, blocks in vetoed.items():
-            self._log.warning("blocks ended that are never allowed", reason=veto, blocks=len(blocks))
-            responses += self._end(blocks, "vetoed", veto, now)
-        return responses
-
     def _check(self, now: float) -> list[BlockResponse]:
         """Look at the machine's addresses and at the backend."""
-        responses = self._veto_active(now) if self._look_at_addresses() else []
+        responses = self._endings.veto(now) if self._look_at_addresses() else []
         if not self.ready or self._reconciler.lost_blocks():
             self._reconciler.try_reconcile(now)
         return responses

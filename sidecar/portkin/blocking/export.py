@@ -1,7 +1,7 @@
 """The active blocks in the formats of others: rows of the block database in, text out.
 
 A block keeps a source from one port. Formats that know no ports (plain, stix2, crowdsec) have each source once, until
-the last of its blocks ends, and whoever follows them keeps it from every port.
+the last of its blocks ends, and a firewall that imports them keeps it from every port.
 """
 
 from __future__ import annotations

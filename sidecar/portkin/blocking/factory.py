@@ -10,9 +10,6 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 
 from portkin.blocking.backends.backend import Backend
-from portkin.blocking.backends.nftables import Nftables
-from portkin.blocking.backends.shadow import Shadow
-from portkin.blocking.backends.suricata import Suricata
 from portkin.blocking.changes import Change
 from portkin.blocking.config import (
     EnforceConfig,
@@ -106,11 +103,17 @@ def make_blocking_service(
 
 
 def make_backend(config: EnforceConfig) -> Backend:
-    """The backend that the settings name."""
+    """The backend that the settings name; it alone is loaded, since nftables' needs numpy."""
     if config.backend == "nftables":
+        from portkin.blocking.backends.nftables import Nftables
+
         return Nftables(place_of(config))
     if config.backend == "suricata":
+        from portkin.blocking.backends.suricata import Suricata
+
         return Suricata(config.suricata.socket, timeout=config.suricata.timeout)
+    from portkin.blocking.backends.shadow import Shadow
+
     return Shadow()
 
 

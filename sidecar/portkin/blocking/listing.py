@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from portkin.blocking.block import Mode
-from portkin.blocking.database import APPLICATION, SCHEMA, WHAT
+from portkin.blocking.database_tables import APPLICATION, SCHEMA, WHAT
 from portkin.blocking.stats import ModeStats
 from portkin.net.ports import Port
 from portkin.sqlite import connect_to_read

@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.bundles.bundle_reader import open_bundle
-from portkin.bundles.bundle_writer import save_packed, write_bundle
 from portkin.bundles.manifest import Manifest
 from portkin.bundles.table_format import KIND, SCHEMA, UNCUT, default_path
 from portkin.errors import BundleError, CutoffError
@@ -134,7 +133,7 @@ class Table:
                 raise BundleError(f"{path}: the {proto} table is not usable ({error}); build it again") from None
         try:
             table = cls(bundle.manifest, rows)
-            wanted = (table.k, table.method, table.horizon, checked_chance(table.cutoff or 0.0))
+            wanted = (table.k, table.method, table.known, table.horizon, checked_chance(table.cutoff or 0.0))
         except (KeyError, TypeError, ValueError, CutoffError) as error:
             raise BundleError(f"{path}: the manifest lacks what a table needs ({error!r}); build it again") from None
         if not held or any(part.k != wanted[0] for part in rows.values()):
@@ -155,6 +154,12 @@ class Table:
     def k(self) -> int:
         """Neighbors stored per port."""
         return int(self.manifest.about["k"])
+
+    @cached_property
+    def known(self) -> dict[Proto, int]:
+        """How many ports of each protocol the table knows, of those too that were not unpacked."""
+        counts: Mapping[str, int] = self.manifest.about["ports"]
+        return {proto: int(counts[proto]) for proto in PROTOS if proto in counts}
 
     @cached_property
     def method(self) -> str:
@@ -267,6 +272,8 @@ def write_table(
     All ``rows`` have the same K (ValueError otherwise); ``about`` (JSON) records what the table was computed
     from, with which options, and what was counted.
     """
+    from portkin.bundles.bundle_writer import save_packed, write_bundle  # which reading a table does not need
+
     sizes = {part.k for part in rows.values()}
     if len(sizes) != 1:
         raise ValueError(f"the protocols have different or no K: {sorted(sizes)}")

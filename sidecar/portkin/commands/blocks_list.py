@@ -141,17 +141,17 @@ def _rows(config: Config, **which: Any) -> list[dict[str, Any]]:
 
 def _compare_with_kernel(enforce: EnforceConfig, rows: list[dict[str, Any]]) -> bool:
     """Take over what the kernel counted, and say what it does not hold; False where it cannot be asked."""
+    ours = [row for row in rows if row["outcome"] is None and row["mode"] == "nftables"]
+    if not ours or enforce.backend != "nftables":
+        return False
     from ipaddress import ip_address
 
-    from portkin.blocking.backends.nftables import Nftables
+    from portkin.blocking.backends.nftables import Nftables  # which needs numpy
     from portkin.blocking.block import key_of
     from portkin.blocking.config import place_of
     from portkin.errors import BackendError
     from portkin.net.ports import Port
 
-    ours = [row for row in rows if row["outcome"] is None and row["mode"] == "nftables"]
-    if not ours or enforce.backend != "nftables":
-        return False
     backend = None
     try:
         backend = Nftables(place_of(enforce))

@@ -41,7 +41,7 @@ MOST = 1e6
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """What E and W of each port must exceed to be alarms, and the usual excess that tells bursts: (p,) each."""
+    """What E and W of each port must exceed to be alarms, and the usual excess below that of bursts: (p,) each."""
 
     e: Floats
     w: Floats

@@ -47,7 +47,7 @@ class Live:
         if not self._latest or time.monotonic() >= self._fresh_until:
             if self._reading is None:
                 self._reading = asyncio.create_task(self._take())
-            # Others wait for the same reading, whoever gives up.
+            # Others wait for the same reading, even if one gives up.
             await asyncio.shield(self._reading)
         return self._latest
 

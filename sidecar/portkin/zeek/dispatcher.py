@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portkin import __version__
-from portkin.bundles.table import Table
 from portkin.errors import CutoffError
 from portkin.zeek.event_codec import Count, Junk, Message
 from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
+
+if TYPE_CHECKING:  # which needs numpy; orders by hand need no table
+    from portkin.bundles.table import Table
 
 Handler = Callable[[Any, float], Iterable[Message]]
 """Takes a message of the class it is registered for, and the time (s); gives the messages to send."""
 
 HELLO_FIRST = 0.25
-"""Seconds until an unanswered hello is said again: the first publishes after subscribing can be lost."""
+"""Seconds until an unanswered hello is repeated: the first publishes after subscribing can be lost."""
 HELLO_LAST = 30.0
 """The wait doubles up to this: a Zeek without the package is not flooded with events it cannot read."""
 
@@ -121,7 +123,7 @@ class Hello(Part):
         self._reqid = ""
         self._wait = HELLO_FIRST
         self.said = 0
-        """How often the hello was said on this connection."""
+        """How often the hello was sent on this connection."""
         self.answer: HelloResponse | None = None
         """What Zeek said on this connection; None until then."""
 

@@ -1,4 +1,4 @@
-"""Where Zeek is, as the settings say it. By itself: whoever checks them needs nothing of what speaks to Zeek."""
+"""Where Zeek is, as the settings say it. A module of its own, since checking settings needs none of the transports."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ import pytest
 
 from portkin.blocking.active import Ended
 from portkin.blocking.block import Block, key_of
-from portkin.blocking.database import APPLICATION, WHAT, BlockDatabase, Entry, open_database
+from portkin.blocking.database import BlockDatabase, Entry, open_database
+from portkin.blocking.database_tables import APPLICATION, WHAT
 from portkin.blocking.listing import Listing
 from portkin.blocking.stats import ModeStats
 from portkin.errors import StorageError
@@ -88,7 +89,7 @@ def test_blocks_that_ended_early_are_known(path):
 
 def test_a_process_that_does_not_released_is_an_error(path, monkeypatch):
     """Another that keeps the lock, as one that was stopped, is waited for a while; the error names the lock file."""
-    monkeypatch.setattr("portkin.blocking.database._LOCK_WAIT", 0.05)
+    monkeypatch.setattr("portkin.blocking.database_lock.WAIT", 0.05)
     ours, theirs = BlockDatabase(path), BlockDatabase(path)
     with theirs.lock(), pytest.raises(StorageError, match=re.escape(f"{path}.lock")), ours.lock():
         pass

@@ -281,7 +281,7 @@ def test_the_program_does_what_the_library_does(nft):
     by_program.setup()
     assert before == ruleset()
     with pytest.raises(BackendError, match="Could not process rule"):
-        by_program._runner.run("delete element inet portkin tcp4 { 192.0.2.2 . 80 }")
+        Program("nft").run("delete element inet portkin tcp4 { 192.0.2.2 . 80 }")
     by_program.close()
 
 

@@ -63,7 +63,7 @@ def test_an_extension_keeps_the_count(nft, sent, tmp_path, prolongs):
     """What a block has dropped is neither lost when it is extended, nor when the table is gone; the hit is seen."""
     import time
 
-    if prolongs and not nft._prolongs:
+    if prolongs and not nft.prolongs:
         pytest.skip("this kernel does not prolong elements in place")
     backend = Nftables(Place(), prolongs=prolongs)
     bench = Bench(tmp_path, backend, wall_clock=time.time, monotonic=time.monotonic)

@@ -20,8 +20,15 @@ def peers_of(bench, resolve, *hosts):
 def looked(peers):
     """What is known once the lookup that a look began is over."""
     peers.look()
-    peers._thread.join()
+    await_resolver()
     return peers.look()
+
+
+def await_resolver():
+    """Wait until no name is being looked up."""
+    for thread in threading.enumerate():
+        if thread.name == "resolver":
+            thread.join()
 
 
 def test_a_name_is_looked_up_until_it_is_found_and_then_again(tmp_path):
@@ -65,7 +72,7 @@ def test_a_resolver_that_hangs_holds_up_nothing(tmp_path, monkeypatch):
     bench.enforcer.start()
     assert [("added", "")] == bench.ask(block("203.0.113.5", "80"))
     answer.set()
-    peers._thread.join()
+    await_resolver()
     assert [("vetoed", "own-address")] == [(said.outcome, said.detail) for said in bench.enforcer.tick()]
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tracemalloc
+from contextlib import closing
 from ipaddress import ip_address
 
 import pytest
 
+from portkin.blocking.active import ActiveBlocks, Ended
 from portkin.blocking.backends.nftables import SETS, Nftables, Place
 from portkin.blocking.backends.nftables_table import set_sizes
 from portkin.blocking.backends.shadow import Shadow
@@ -15,11 +18,12 @@ from portkin.blocking.block import Block, Evidence, key_of
 from portkin.blocking.database import BlockDatabase, Entry
 from portkin.blocking.enforcer import Intervals
 from portkin.blocking.limits import Limits
+from portkin.blocking.records import BlockRecords
 from portkin.blocking.stats import BlockingStats
 from portkin.errors import StorageError
 from portkin.net.ports import Port
 from support.disks import filled
-from support.enforcing import Bench, Clock, block, nets, unblock
+from support.enforcing import Bench, Clock, Lines, block, nets, unblock
 from support.simulated_backend import OTHER, SRC, key, unwritable
 
 GRACE = Limits(grace=600)
@@ -36,6 +40,13 @@ def started(folder, backend=None, limits=None, **more) -> Bench:
 @pytest.fixture
 def bench(tmp_path):
     return started(tmp_path, limits=GRACE)
+
+
+def damage(bench) -> None:
+    """Overwrite the database while it is in use, so that the next reading of it fails."""
+    with closing(sqlite3.connect(bench.path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    bench.path.write_bytes(b"\xee" * bench.path.stat().st_size)
 
 
 def test_nobody_else_can_read_or_lock_the_files(tmp_path):
@@ -91,8 +102,9 @@ def test_a_new_file_has_the_graces(bench):
     """After damage, what was unblocked is left alone as before, by the next start as well."""
     bench.ask(block(SRC, "1", 600))
     bench.ask(unblock(SRC, "1"))
-    bench.path.write_bytes(b"\xee" * bench.path.stat().st_size)
-    bench.enforcer._records.repair(sqlite3.DatabaseError("database disk image is malformed"))
+    damage(bench)
+    bench.enforcer.tick()
+    assert 1 == len(list(bench.path.parent.glob("*damaged*")))
     bench.enforcer.close()
     assert [("vetoed", "grace")] == started(bench.path.parent, limits=GRACE, clock=bench.clock).ask(block(SRC, "1"))
 
@@ -103,9 +115,9 @@ def test_damage_on_a_full_disk_loses_nothing(small_disk, bare_nft):
     clock = Clock()
     bench = started(small_disk, bare_nft, Limits(grace=600), clock=clock)
     bench.ask(block(SRC, "1", 600), block(SRC, "2", 600), block(OTHER, "3", 600))
-    bench.path.write_bytes(b"\xee" * bench.path.stat().st_size)
+    damage(bench)
     with filled(small_disk):
-        bench.enforcer._failures.database(sqlite3.DatabaseError("database disk image is malformed"))
+        bench.enforcer.tick()
         assert "error" == bench.ask(block(SRC, "4", 600))[0][0]
         bench.enforcer.set_limits(Limits(grace=600, never_nets=nets(f"{OTHER}/32")))
         assert "releases it" in bench.ask(unblock(SRC, "2"))[0][1]
@@ -180,17 +192,21 @@ def test_a_plan_that_cannot_be_recorded_is_undone(bench):
     assert [("expired", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
 
 
-def test_what_others_wrote_is_read_the_next_time(bench):
+def test_what_others_wrote_is_read_the_next_time(bench, monkeypatch):
     """Where reading what another process wrote fails, it is read again, and not taken for read."""
     bench.ask(block(SRC, "1", 600))
     other = Bench(bench.path.parent, clock=bench.clock, limits=GRACE)
     other.enforcer.join()
     other.ask(unblock(SRC, "1"), *(block(OTHER, str(port), 600) for port in range(1, 200)))
-    reading = bench.enforcer._records.database._db
-    reading.set_progress_handler(lambda: 1, 300)  # the reading of many rows is broken off
-    assert [] == bench.enforcer.tick()
-    reading.set_progress_handler(None, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("portkin.blocking.database.block_in", interrupted)
+        assert [] == bench.enforcer.tick()
     assert [("removed", 1)] == [(said.outcome, said.p.number) for said in bench.enforcer.tick()]
+
+
+def interrupted(row):
+    """A row that cannot be read, since SQLite breaks off."""
+    raise sqlite3.OperationalError("interrupted")
 
 
 @pytest.mark.parametrize("value", ["src = '203.0.11s.5'", "port = 70000", "proto = 'tdp'", "until = 'x'", "mode = 'y'"])
@@ -212,7 +228,7 @@ def test_an_order_does_not_read_the_whole_file(bench):
     ended = [Entry(Block(key(OTHER, str(port)), "shadow", 0, now, now + 1)) for port in range(1, 2000)]
     with database.transaction():
         database.add(ended)
-        database._db.execute("UPDATE blocks SET outcome = 'expired', ended = ?", (now,))
+        database.end(Ended(entry.block, "expired", now) for entry in ended)
     database.close()
     bench.enforcer.close()
     data = bytearray(bench.path.read_bytes())
@@ -249,12 +265,16 @@ def test_old_rows_go_in_portions(tmp_path, monkeypatch):
 
 def test_graces_that_are_over_take_no_memory(tmp_path):
     """Graces are forgotten in memory when they are over, not only in the file."""
-    bench = started(tmp_path, limits=Limits(grace=10), intervals=Intervals(check=1e9, count=1e9, prune=0.0))
-    bench.ask(*(unblock(SRC, str(port)) for port in range(1, 101)))
-    assert 100 == len(bench.enforcer._active.grace)
-    bench.clock.pass_(11)
-    bench.enforcer.tick()
-    assert {} == bench.enforcer._active.grace
+    active = ActiveBlocks()
+    records = BlockRecords(tmp_path / "blocks.sqlite", active, Lines(), lambda: 0.0, lambda: 0.0)
+    records.open()
+    for port in range(1, 101):
+        active.begin_grace(key(SRC, str(port)), 10.0)
+    records.record_ended()
+    assert 100 == len(active.grace) == len(records.database.grace(0.0))
+    records.prune(0.0, 11.0)
+    assert ({}, {}) == (active.grace, records.database.grace(0.0))
+    records.close()
 
 
 def test_statistics_remember_so_many_ports_in_total():
@@ -263,27 +283,37 @@ def test_statistics_remember_so_many_ports_in_total():
     for src in range(3):
         for port in range(1, 26):
             stats.probed(key_of(ip_address(src + 1), Port(port, "tcp")), None)
-    # 25 places each: the third source takes the 51st to the 75th, and the first goes with the 61st.
-    assert {2: 25, 3: 25} == {src & 3: len(ports) for src, ports in stats._touched.items()}
+    # 25 places each: the third source takes the 51st to the 75th, and the first goes with the 61st. So a port that the
+    # second and third have not probed is new to a known source; the first is a source never seen.
+    counted = []
+    for src in (3, 2, 1):
+        before = stats.by_mode["shadow"].new
+        stats.probed(key_of(ip_address(src), Port(99, "tcp")), None)
+        counted.append(stats.by_mode["shadow"].new - before)
+    assert [1, 1, 0] == counted
 
 
 def test_a_long_reason_is_not_kept_by_the_cache():
-    """What is kept to save reading a reason again is as short as what is read of it."""
-    Evidence.parse("evidence=TRW answered=1 " + "x" * 1_000_000)
-    before = Evidence._parse.cache_info().hits
-    Evidence.parse("evidence=TRW answered=1 " + "x" * 2_000_000)
-    assert before + 1 == Evidence._parse.cache_info().hits
+    """Of twenty reasons of a megabyte each, less than one is kept to save reading them again."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(20):
+            Evidence.parse(f"evidence=TRW answered={number} " + "x" * 1_000_000)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
 
 
 @pytest.mark.root
 def test_a_clock_set_back_at_the_worst_moment_lengthens_nothing(bare_nft, tmp_path):
     """A step of the clock between the database and the kernel gives no block a day more."""
-    clock = Clock()
-    bench = started(tmp_path, bare_nft, clock=clock)
-    # The first reading of a request is before the step, the next one after it.
+    clock, readings = Clock(), iter(())
     now = clock.wall
-    bench.enforcer._records._wall_clock = lambda: now
-    bench.enforcer._reconciler._wall_clock = lambda: now - 86_400
+    bench = started(tmp_path, bare_nft, clock=clock, wall_clock=lambda: next(readings, clock.wall))
+    # The first reading of a request is before the step, the next one after it.
+    readings, clock.wall = iter([now]), now - 86_400
     bench.ask(block(SRC, "1", 60))
     assert 60 >= bare_nft.held()[key(SRC, "1")].seconds
 

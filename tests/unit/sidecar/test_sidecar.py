@@ -50,6 +50,7 @@ class Setting:
 
     def __init__(self, folder):
         self.now = 0.0
+        self.clock = lambda: self.now
         self.text = io.StringIO()
         self.nearest = Nearest(small_table(folder))
         self.hello = Hello(self.nearest, lambda: "h1")
@@ -62,7 +63,7 @@ class Setting:
             hello=self.hello,
             metrics=self.metrics,
             log=self.log,
-            clock=lambda: self.now,
+            clock=lambda: self.clock(),
         )
 
     def count(self, name, **labels):
@@ -138,7 +139,7 @@ def test_a_defect_in_a_part_does_not_end_the_others(setting):
 def impatient(setting, monkeypatch):
     """Hellos are repeated after milliseconds, by the real clock."""
     monkeypatch.setattr("portkin.zeek.dispatcher.HELLO_FIRST", 0.002)
-    setting.sidecar._clock = time.monotonic
+    setting.clock = time.monotonic
 
 
 def test_hello_is_repeated_by_the_clock_until_answered(setting, impatient):

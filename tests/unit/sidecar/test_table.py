@@ -172,10 +172,11 @@ class TestBundle:
     @pytest.mark.parametrize(
         ("about", "arrays", "says"),
         [
-            ({"k": 1, "method": "x"}, {}, "do not fit the manifest's k = 1"),
+            ({"k": 1, "method": "x", "ports": {}}, {}, "do not fit the manifest's k = 1"),
             ({"method": "x"}, {"ports": [1], "steps": [[2]], "distances": [[1]]}, "'k'"),
             ({"k": 1}, {"ports": [1], "steps": [[2]], "distances": [[1]]}, "'method'"),
-            ({"k": 2, "method": "x"}, {"ports": [1], "steps": [[2]], "distances": [[1]]}, "k = 2"),
+            ({"k": 1, "method": "x"}, {"ports": [1], "steps": [[2]], "distances": [[1]]}, "'ports'"),
+            ({"k": 2, "method": "x", "ports": {"tcp": 1}}, {"ports": [1], "steps": [[2]], "distances": [[1]]}, "k = 2"),
             ({"k": 1, "method": "x"}, {"ports": [2, 1], "steps": [[9], [9]], "distances": [[1], [1]]}, "increas"),
             ({"k": 1, "method": "x"}, {"ports": [1], "steps": [[2]]}, "no tcp-distances.npy"),
         ],

@@ -27,6 +27,7 @@ from portkin_training.core.places import StoreError
 from portkin_training.core.probes import Probes
 from portkin_training.rates.series import rate_series
 from support.object_store import KEY, LOSE, PASS, SECRET, store
+from support.sidecar_process import until
 
 __all__ = ["store"]
 DAY = 86_400_000_000
@@ -230,16 +231,15 @@ class TestDeaths:
         assert [f"{place}/{name}" for name in left] == sorted(write(place, some(5)).removed)
         assert_holds(place, some(5))
 
-    def test_failure_leaves_nothing(self, store):
+    def test_failure_leaves_nothing(self, store, monkeypatch):
         """A run that fails, rather than dies, takes away what it put."""
+        monkeypatch.setattr(dataset_writer, "ROWS", 7)
         place = f"{store.bucket()}/probes"
         write(place, some(5))
         before = store.keys(place)
         with pytest.raises(ZeroDivisionError), ProbesWriter(place, force=True) as writer:
             writer.write(some(7))
-            writer._flush()
-            writer._wait()
-            assert len(before) < len(store.keys(place))
+            until(lambda: len(before) < len(store.keys(place)), lambda: "nothing was put")
             raise ZeroDivisionError
         assert before == store.keys(place)
         assert_holds(place, some(5))
@@ -338,15 +338,15 @@ class TestTrouble:
                 with pytest.raises(InputError, match="damaged"):
                     read(place)
 
-    def test_a_file_that_vanishes_before_the_end(self, store):
+    def test_a_file_that_vanishes_before_the_end(self, store, monkeypatch):
         """A manifest never names what is not there."""
         from s3fs import S3FileSystem
 
+        monkeypatch.setattr(dataset_writer, "ROWS", 10)
         place = f"{store.bucket()}/probes"
         with pytest.raises(OutputError, match="is not there as it was written"), ProbesWriter(place) as writer:
-            writer.write(some(10))
-            writer._flush()
-            writer._wait()
+            writer.write(some(10, days=1))
+            until(lambda: store.keys(place), lambda: "nothing was put")
             S3FileSystem(use_listings_cache=False).rm([f"{place}/{name}" for name in store.keys(place)])
         assert [] == store.keys(place)
 

@@ -254,7 +254,7 @@ def test_many_bins_are_drawn_as_means(dataset, bundle):
     rng = np.random.default_rng(1)
     values = rng.uniform(0, 10, 2 * plots.MOST_POINTS)
     figure, axis = plots.plt.subplots()
-    plots._curve(axis, [*range(len(values))], values, 2, color="k", name="observed")
+    plots.curve(axis, [*range(len(values))], values, 2, color="k", name="observed")
     drawn = axis.lines[0].get_ydata()
     assert plots.MOST_POINTS == len(drawn)
     np.testing.assert_allclose((values[0::2] + values[1::2]) / 2, drawn)

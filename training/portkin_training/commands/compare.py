@@ -27,7 +27,7 @@ MOST = 10
     type=click.Choice(["none", "vlan"]),
     default="none",
     show_default=True,
-    help="What tells hosts of one address apart; vlan loads Zeek's frameworks/conn_key/vlan_fivetuple.",
+    help="What distinguishes hosts of one address; vlan loads Zeek's frameworks/conn_key/vlan_fivetuple.",
 )
 @click.option(
     "--zeek",

@@ -89,7 +89,7 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
     type=click.Choice(["auto", "s", "ms", "us", "ns"]),
     default="auto",
     show_default=True,
-    help="Unit of numeric times since 1970; auto tells it by their size.",
+    help="Unit of numeric times since 1970; auto recognises it by their size.",
 )
 @click.option(
     "--tz",

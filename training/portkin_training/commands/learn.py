@@ -51,10 +51,10 @@ def learn(
     """Keep TABLE current with what LOG, a log that grows and is rotated, reports: Zeek's conn.log, Suricata's eve.json,
     or any other that `portkin ingest` reads.
 
-    Probes are gathered at each look. Once a day is over, the table in service is tried on it, the figures are told and
-    written to --metrics, and the table is learnt again from all days, which a running sidecar takes up by itself. A
-    table that is empty, or has lost most of its entries or probes, does not replace a better one. Ends by SIGINT or
-    SIGTERM; killed at any moment, it goes on where it was.
+    Probes are gathered at each look. Once a day is over, the table in service is tested on it, the figures are
+    reported and written to --metrics, and the table is learnt again from all days; a running sidecar loads it by
+    itself. A table that is empty, or has lost most of its entries or probes, does not replace a better one. Ends by
+    SIGINT or SIGTERM; killed at any moment, it resumes where it was.
 
     \b
     Example:

@@ -57,7 +57,7 @@ LONGEST = 315_360_000
               "flags and sequence number).")  # fmt: skip
 @click.option("--outer", is_flag=True, help="Captures: in a tunnel the outermost packet counts, not the innermost.")
 @click.option("--context", type=click.Choice(["none", "vlan", "vni"]), default="none",
-              help="Captures: what tells hosts of one address apart, as Zeek's conn_key frameworks do.")  # fmt: skip
+              help="Captures: what distinguishes hosts of one address, as Zeek's conn_key frameworks do.")  # fmt: skip
 @click.option("--sweep", is_flag=True, help="Answer for K 0..16 and T 15 s..2 d as well, in --json and --report.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), callback=writable,
               help="Write an HTML report (implies --sweep).")  # fmt: skip

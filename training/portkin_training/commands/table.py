@@ -184,7 +184,7 @@ def info(folder: Path, as_json: bool) -> None:
     """Say what a table is: when and from what it was made, with which options, and what was counted."""
     from portkin.bundles.table import Table
 
-    loaded = Table.load(folder)  # verifies every byte
+    loaded = Table.load(folder, protos=())  # verifies every byte, and unpacks nothing
     if as_json:
         click.echo(loaded.manifest.to_json(), nl=False)
         return
@@ -287,7 +287,7 @@ def _named(port: Port) -> str:
 
 
 def _known(loaded: Table) -> str:
-    return " and ".join(f"{len(rows.ports):,} {proto} ports" for proto, rows in loaded.rows.items())
+    return " and ".join(f"{number:,} {proto} ports" for proto, number in loaded.known.items())
 
 
 def _recorded(made_from: Mapping[str, Any]) -> str:

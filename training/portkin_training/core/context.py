@@ -1,4 +1,4 @@
-"""Contexts: what tells two hosts of one address apart where networks overlap, a VLAN or a virtual network.
+"""Contexts: what distinguishes two hosts of one address where networks overlap, a VLAN or a virtual network.
 
 A context is an int64: the outer VLAN plus one in bits 0 to 12, the inner one plus one in bits 13 to 25, the network
 identifier (VNI) plus one in bits 26 to 50; 0 is none. A *source* is a host in its context, as in

@@ -128,7 +128,7 @@ def parts_of(path: Place) -> list[str]:
 
 
 def _identity(path: Place) -> tuple[str, int]:
-    """What tells a dataset from the one that takes its place: its manifest and, where it is local, its folder."""
+    """What identifies a dataset against the one that replaces it: its manifest and, where it is local, its folder."""
     try:
         text = manifest_text(path).decode(errors="replace")
     except (OSError, StoreError):

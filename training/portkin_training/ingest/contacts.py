@@ -17,7 +17,7 @@ TCP
     of which only the responder is seen) give nothing and are not remembered.
 UDP
   * The first datagram of a flow is its CONTACT, the responder's first is ANSWERED, an ICMP(v6) port
-    unreachable that quotes the originator's datagram before any answer is REFUSED, whoever sent it.
+    unreachable that quotes the originator's datagram before any answer is REFUSED, whatever host sent it.
   * A first datagram from a server port to a port that is none is taken for an answer whose question was not
     seen: no contact, and none for the rest of that flow. `ZEEK_UDP_SERVER_PORTS` are Zeek's
     `likely_server_ports`.

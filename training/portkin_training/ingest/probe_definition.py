@@ -26,12 +26,12 @@ Then, by conn_state:
 
 Records of other formats (`ingest.formats`). Where a log has a line for each packet, with its flags, it is read by
 the rules for captures; where it has one for each flow or session, each format says which of them came to nothing.
-Every row of a CSV, Parquet or other JSON file is a probe: whoever wrote it decided.
+Every row of a CSV, Parquet or other JSON file is a probe: its writer decided.
 
 One probe, however it is recorded. A SYN that is sent seven times is one probe in a capture and five connections in
 Zeek's conn.log of it (Zeek forgets an unanswered SYN after five seconds). So for every kind of input a record with
 the protocol, addresses and ports of one less than `WINDOW` before it is the same probe. Records that name no
-source port are exempt, unless a window is asked for: two attempts cannot be told from one there.
+source port are exempt, unless a window is asked for: two attempts cannot be distinguished from one there.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ WINDOW = 60 * SECOND
 FAILED = dict.fromkeys(("S0", "REJ", "RSTOS0", "SH"), "^S[^A]*$")
 """conn_state of a probe -> what the history of TCP matches, where logged: capital letters are the originator's."""
 HALF_OPEN = {"RSTO": "^S[^D]*$", "RSTR": "^S[^AD]*$", "S1": "^S[^AD]*$"}
-"""The same for half-open scans, which only the history tells from use."""
+"""The same for half-open scans, which only the history distinguishes from use."""
 
 PROBE, NOT_FIRST, REPEATED, ANSWER, ICMP_ERROR = range(5)
 REASONS = (

@@ -27,7 +27,7 @@ FIELDS = ("ts", "src", "dst", "sport", "dport", "proto")
 """The columns of a probe; sport may be missing."""
 
 CONTEXT = ("vlan", "inner_vlan", "vni")
-"""Columns of what tells equal addresses apart; see `core.context`."""
+"""Columns of what distinguishes equal addresses; see `core.context`."""
 
 Columns = dict[str, pa.Array]
 

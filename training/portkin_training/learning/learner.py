@@ -57,7 +57,7 @@ class _Worse(PortkinError):
 
 @dataclass
 class Learner:
-    """Gathers and learns, look by look; `look` never raises for what may be mended while it runs, but tells it.
+    """Gathers and learns, look by look; `look` never raises for what can be fixed while it runs, but reports it.
 
     A day is learnt from the time `at` of the next one on (UTC). `tell` is called with a sentence about what was done,
     `warn` with one about what could not be.
@@ -110,7 +110,7 @@ class Learner:
             self._warn_once("log", f"{error}; looking again")
 
     def _warn_once(self, about: str, text: str) -> None:
-        """Warn where it is not what was said of the same last, so that trouble that lasts is told once."""
+        """Warn unless the last warning about the same was equal, so that lasting trouble is reported once."""
         if self._troubles.get(about) != text:
             self._troubles[about] = text
             self.warn(text)
@@ -185,7 +185,7 @@ class Learner:
         return f"{places.table}: table {built.id}, learnt from {len(found.days)} days, {first} to {last}"
 
     def _tried(self, last: Day, until: date, present: Table | None) -> DayFigures | None:
-        """The figures of the table in service on the day that is new to it, told and kept for the metrics."""
+        """The figures of the table in service on the day that is new to it, reported and kept for the metrics."""
         if present is None or last.date != until - timedelta(days=1) or learnt_until(present) > last.date:
             return None
         figures = figures_of_day(present, last)

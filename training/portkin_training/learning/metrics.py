@@ -1,4 +1,4 @@
-"""What `portkin learn` tells Prometheus, as a file for node_exporter's textfile collector."""
+"""What `portkin learn` exports to Prometheus, as a file for node_exporter's textfile collector."""
 
 from __future__ import annotations
 

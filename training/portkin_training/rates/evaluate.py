@@ -99,7 +99,7 @@ def evaluate(
         open_jobs = plan(rates, affinities, used, lacking, jobs)
         best = _search(rates, used, open_jobs, files, seed, jobs, device, engine)
         for target, found in fan_out(work, list(zip(open_jobs, best, strict=True)), jobs=jobs, engine=engine):
-            for result in found:  # all of them, before whoever asked may stop asking
+            for result in found:  # all of them, before the caller may stop iterating
                 save_result(files[target, result.model], result)
             yield from found
 

@@ -58,10 +58,10 @@ def panels(rates: Rates, models: Forecaster, port: Port, *, last: int | None = N
     figure, (top, middle, bottom) = plt.subplots(3, 1, figsize=(7, 6), sharex=True, height_ratios=(3, 1, 1))
     step = -(-len(when) // MOST_POINTS)
     shown_bins = f", means of {step} bins" if step > 1 else ""
-    _curve(top, when, own[shown], step, color=OBSERVED, name=f"observed{shown_bins}")
-    _curve(top, when, forecast[:-1, number][shown], step, color=FORECAST, name=f"forecast ({model.kind})", band=False)
+    curve(top, when, own[shown], step, color=OBSERVED, name=f"observed{shown_bins}")
+    curve(top, when, forecast[:-1, number][shown], step, color=FORECAST, name=f"forecast ({model.kind})", band=False)
     trend_label = f"linear trend of {models.rules.trend} bins"
-    _curve(top, when, np.maximum(trend[:-1], 0)[shown], step, color=TREND, name=trend_label, band=False, style=":")
+    curve(top, when, np.maximum(trend[:-1], 0)[shown], step, color=TREND, name=trend_label, band=False, style=":")
     top.set_ylabel(f"probes per {'day' if rates.width >= 86_400 else 'hour'}")
     top.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small", ncols=3)
     if rates.synthetic:
@@ -97,7 +97,7 @@ def _by_step(values: Floats, step: int) -> Floats:
     return np.pad(values, (0, -len(values) % step), mode="edge").reshape(-1, step)
 
 
-def _curve(
+def curve(
     axis: Axes,
     when: Sequence[datetime],
     values: Floats,
@@ -108,7 +108,10 @@ def _curve(
     style: str = "-",
     band: bool = True,
 ) -> None:
-    """A line of the mean of every `step` bins, NaN where all are unknown, in a band from the least to the most."""
+    """Draw the mean of every ``step`` bins, NaN where all are unknown, in a band from the least to the most.
+
+    ``when`` are the beginnings of the bins and ``values`` (n,) their rates.
+    """
     groups = _by_step(values, step)
     known = ~np.isnan(groups)
     number = known.sum(axis=1)

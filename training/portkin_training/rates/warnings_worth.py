@@ -1,4 +1,4 @@
-"""Whether warnings foretell anything: how often a high bin follows one, against how often it does anyway."""
+"""Whether warnings predict anything: how often a high bin follows one, against how often it does anyway."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def high_bins(observed: Floats, bins: int) -> NDArray[np.bool_]:
 def worth(warned: NDArray[np.bool_], high: NDArray[np.bool_], known: NDArray[np.bool_], first: int) -> Worth:
     """Of warnings from bin `first` on: `warned` (n,) at the close of bin t is about bin t + 1.
 
-    `high` and `known` (n,) are of the bins. Where rates are high already there is nothing to foretell.
+    `high` and `known` (n,) are of the bins. Where rates are high already there is nothing to predict.
     """
     at = np.arange(first, len(high) - 1)
     at = at[known[at] & known[at + 1] & ~high[at]]

@@ -1,7 +1,7 @@
 """Predictors compared at an equal number of blocks: recall and usefulness against the blocks that were issued.
 
-Recall at an equal K flatters whoever blocks more. A predictor with chances is cut at one chance after the other, any
-other at one K after the other; between two points a site can mix, so recall there is read off a straight line.
+Recall at an equal K favors the predictor that blocks more. A predictor with chances is cut at one chance after the
+other, any other at one K after the other; between two points a site can mix, so recall there is interpolated linearly.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ class Nftables:
         self._runner = runner or find_runner()
         self._writer = ElementWriter()
         self._ways = (True, False) if prolongs is None else (prolongs,)
-        self._prolongs = False
+        self.prolongs = False
+        """Whether the kernel extends an element in place; known once `setup` has tried it."""
 
     @property
     def runner(self) -> str:
@@ -123,8 +124,8 @@ class Nftables:
 
     def apply(self, batch: Batch) -> Mapping[BlockKey, str]:
         if batch:
-            extend = batch.extend if self._prolongs else [self._with_counter(item) for item in batch.extend]
-            self._write(Batch(batch.add, extend, batch.remove), prolongs=self._prolongs)
+            extend = batch.extend if self.prolongs else [self._with_counter(item) for item in batch.extend]
+            self._write(Batch(batch.add, extend, batch.remove), prolongs=self.prolongs)
         return {}
 
     def held(self) -> Mapping[BlockKey, HeldBlock]:
@@ -192,7 +193,7 @@ class Nftables:
         """Set an element of each set, and look whether it is seen; and whether the kernel prolongs it in place."""
         for prolongs in self._ways:
             if self._try(prolongs=prolongs):
-                self._prolongs = prolongs
+                self.prolongs = prolongs
                 return
         raise BackendError(
             f"nftables: an element that was set in table inet {self._place.table} is not seen; nothing is blocked"

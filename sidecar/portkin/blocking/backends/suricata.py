@@ -24,7 +24,7 @@ from portkin.net.suricata_socket import SuricataSocket
 
 NO_RULE = "no rule of the running Suricata tests this port; build rules for it with `portkin rules`"
 _FIXED = {7: (7, 0, 14), 8: (8, 0, 3)}
-"""The first version of each series that tells IPv6 addresses apart."""
+"""The first version of each series that distinguishes IPv6 addresses."""
 _TRIAL_SECONDS = 30
 
 

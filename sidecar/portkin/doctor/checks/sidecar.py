@@ -16,7 +16,9 @@ def check_sidecar(facts: Facts, config: Config) -> list[Finding]:
         return []
     match found.page:
         case "off":
-            return [skipped("sidecar.no-metrics", "metrics.enabled is false, so the sidecar tells nothing of itself")]
+            return [
+                skipped("sidecar.no-metrics", "metrics.enabled is false, so the sidecar reports nothing about itself")
+            ]
         case "refused":
             return [problem("sidecar.not-running", f"no sidecar answers at {found.address}", START)]
         case "foreign":
@@ -43,7 +45,7 @@ def _connection(found: SidecarAnswers) -> Finding:
         return problem(
             "sidecar.not-connected",
             f"the sidecar at {found.address} is not connected to Zeek",
-            "see what is said of Zeek below; the sidecar tries again by itself",
+            "see the findings about Zeek below; the sidecar retries by itself",
         )
     if not found.zeek:
         return problem(

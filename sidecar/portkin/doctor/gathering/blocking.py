@@ -64,7 +64,7 @@ def _capabilities() -> int:
 def gather_suricata(config: EnforceConfig) -> SuricataFacts:
     """What Suricata says over its socket.
 
-    Removing a bit of an address that has none changes nothing, and tells whether a rule tests the bit.
+    Removing a bit of an address that has none changes nothing, and shows whether a rule tests the bit.
     """
     suricata = SuricataSocket(config.suricata.socket, timeout=config.suricata.timeout)
     bits = tuple(bit_of(Port(number, "tcp")) for number in _OFTEN)

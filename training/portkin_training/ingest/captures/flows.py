@@ -106,7 +106,7 @@ class FlowTable:
 
     Attributes:
         slots: (power of two, width) int64.
-        used: (1,) int64, slots that hold a key; whoever fills an empty slot adds one.
+        used: (1,) int64, slots that hold a key; filling an empty slot adds one.
         forgotten: flows dropped before their time because the memory was full.
     """
 

@@ -1,4 +1,4 @@
-"""How captures are read: which packet of a tunnel counts, and what tells equal addresses apart."""
+"""How captures are read: which packet of a tunnel counts, and what distinguishes equal addresses."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Packets(Columns):
         proto: (n,) uint8.
         flags: (n,) uint8, TCP flags; 0 for UDP.
         seq: (n,) uint32, TCP sequence number; 0 otherwise.
-        context: (n,) int64, what tells equal addresses apart (`core.context`); 0 where nothing does.
+        context: (n,) int64, what distinguishes equal addresses (`core.context`); 0 where nothing does.
     """
 
     ts: NDArray[np.int64]

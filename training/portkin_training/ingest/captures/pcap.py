@@ -39,7 +39,7 @@ PCAP_MAGICS = {
 _MODIFIED = (b"\xa1\xb2\xcd\x34", b"\x34\xcd\xb2\xa1")
 
 _HEAD = 1 << 16
-"""Bytes from which the form of a file is told."""
+"""Bytes from which the form of a file is recognised."""
 
 ROWS = 1 << 16
 """Rows of a chunk: columns that stay in the processor's cache."""

@@ -1,4 +1,4 @@
-"""How long a record header of a pcap file is: there are forms of the format that only this tells apart.
+"""How long a record header of a pcap file is: some forms of the format differ in nothing else.
 
 Kuznetzov's patch of 1999 gave its form a magic of its own, and a later one added four bytes under it; Nokia's firewalls
 and an early form of the patch kept the magic of the standard. As Wireshark does, the sizes are tried on the first

@@ -1,9 +1,9 @@
 """nfdump's CSV and JSON (1.6, 1.7): a record is one direction of a flow, with the TCP flags of all its packets.
 
 A TCP flow whose flags hold a SYN and no ACK is a probe. A UDP flow is taken as a datagram by the rules for captures,
-which know answers by their ports, as nothing else tells the two directions. nfdump writes local time without a zone
-(--tz). What softflowd exports of a bidirectional flow names the lower address as the source, and nfdump exchanges
-begin and end of IPFIX flows with sysUpTime: nothing in its output tells either.
+which know answers by their ports, as nothing else distinguishes the two directions. nfdump writes local time without
+a zone (--tz). What softflowd exports of a bidirectional flow names the lower address as the source, and nfdump
+exchanges begin and end of IPFIX flows with sysUpTime: its output shows neither.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SiLK's rwcut: columns between bars, a record is one direction of a flow; what counts is as for nfdump's.
 
-From SiLK's documentation (3.19 to 3.23); Debian and PyPI have no package of it. Times are UTC unless rwcut was told
-otherwise. Columns sIP, dIP, sPort, dPort, protocol, flags and sTime are needed.
+From SiLK's documentation (3.19 to 3.23); Debian and PyPI have no package of it. Times are UTC unless rwcut was asked
+for others. Columns sIP, dIP, sPort, dPort, protocol, flags and sTime are needed.
 """
 
 from __future__ import annotations

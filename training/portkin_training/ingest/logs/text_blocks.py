@@ -189,7 +189,7 @@ def _requoted(block: bytes, delimiter: str) -> bytes:
 
 
 def _values(line: str, delimiter: str) -> list[str]:
-    """The values of one line; none where they cannot be told apart, as of one longer than the csv module takes."""
+    """The values of one line; none where they cannot be separated, as in one longer than the csv module takes."""
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:

@@ -1,6 +1,6 @@
 """Stamps out of timestamps, numbers and text in the forms that logs use, as microseconds since 1970, UTC.
 
-Text may be a number (seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size), or a
+Text may be a number (seconds, milliseconds, microseconds or nanoseconds since 1970, recognised by their size), or a
 date and a time: ISO 8601 and its kin (``2026-01-01T00:00:00.5+0100``, ``2026/01/01 00:00:00``), as syslog and dmesg
 write them (``Jan  1 00:00:00``, ``Thu Jan  1 00:00:00 2026``), and as web servers do (``01/Jan/2026:00:00:00 +0000``).
 Day and month as numbers in another order than year, month, day are not read: they can mean two dates.

@@ -26,7 +26,7 @@ def fit_fixed(task: Task, most: int = MOST_LAGS) -> Linear:
     """A VAR over the target and its features, order by AIC, fitted once: "VAR Rank." and "VAR Clust.".
 
     Features that never vary are left out. The target's equation is a weighted sum of lags, so it ships; where no lag
-    tells anything, its order is 0 and it is the mean.
+    is informative, its order is 0 and it is the mean.
     """
     fit = task.filled[: task.split.fit]
     varied = np.flatnonzero(fit.std(axis=0) > 1e-9)
@@ -93,7 +93,7 @@ def non_stationary(task: Task, *, first: int, memory: int, every: int, features:
 
 
 def _order(data: Floats, most: int) -> int:
-    """The order with the least AIC, 0 where no lag tells anything."""
+    """The order with the least AIC, 0 where no lag is informative."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -51,7 +51,7 @@ export class Short {
   }
 }
 
-/** Keeps a list of elements in step with items: only what changed is made anew, so that focus and selection stay. */
+/** Keeps a list of elements in step with items: only what changed is recreated, so that focus and selection stay. */
 export class Rows {
   /** `make` returns the element of an item, `key` a text that names it. */
   constructor(parent, key, make) {

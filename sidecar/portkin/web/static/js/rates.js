@@ -75,7 +75,7 @@ function clock(_, ticks, __, ___, step) {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Draw anew: other data, another width, another theme. */
+/** Redraw: other data, another width, another theme. */
 export async function draw() {
   if (!series || !series.bins.length) return;
   const box = by("chart");

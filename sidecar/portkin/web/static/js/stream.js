@@ -1,4 +1,4 @@
-// Server-sent events: one connection while somebody looks, and what is said when there is none.
+// Server-sent events: one connection while the page is visible, and what is shown when there is none.
 
 const AGAIN = 5000;
 
