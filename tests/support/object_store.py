@@ -8,6 +8,7 @@ lost after the request was carried out.
 from __future__ import annotations
 
 import importlib.util
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,11 +33,13 @@ class Store:
         url: where it listens.
         gate: what becomes of a request.
         requests: method and key of each, in order.
+        takes_bodies: whether who wants to put something is told to go on ("100 Continue"); else nothing is.
     """
 
     url: str = ""
     gate: Gate = lambda number, method, key: PASS
     requests: list[tuple[str, str]] = field(default_factory=list)
+    takes_bodies: bool = True
     _buckets: int = 0
 
     def bucket(self) -> str:
@@ -67,6 +70,16 @@ class Store:
             self.gate = lambda number, method, key: PASS
 
 
+def forget_clients() -> None:
+    """Have the next request made by a new client, which looks at the environment again."""
+    from s3fs import S3FileSystem
+
+    from portkin_training.core.s3_calls import EndingS3
+
+    for kind in (S3FileSystem, EndingS3):
+        kind.clear_instance_cache()
+
+
 @pytest.fixture(scope="module")
 def store() -> Iterator[Store]:
     """A store for the tests of a file, named to the clients by the environment."""
@@ -74,7 +87,6 @@ def store() -> Iterator[Store]:
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"no {name} (the {extra} extra)")
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from s3fs import S3FileSystem
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
@@ -82,6 +94,10 @@ def store() -> Iterator[Store]:
 
         def log(self, type: str, message: str, *args: Any) -> None:
             """Say nothing."""
+
+        def handle_expect_100(self) -> bool:
+            """Tell a client to go on, or leave it waiting."""
+            return running.takes_bodies and super().handle_expect_100()
 
     running, lock = Store(), threading.Lock()
     moto = DomainDispatcherApplication(create_backend_app)
@@ -99,6 +115,8 @@ def store() -> Iterator[Store]:
             return moto(environ, start)
         if said == LOSE:
             list(moto(environ, lambda *_: None))
+            # Without this the connection would stay open, and the client would wait for an answer until it gives up.
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError
         status, code = said
         # S3 quotes the key and what was signed.
@@ -120,8 +138,8 @@ def store() -> Iterator[Store]:
         patch.setenv("AWS_CONFIG_FILE", "/dev/null")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.delenv("AWS_PROFILE", raising=False)
-        S3FileSystem.clear_instance_cache()
+        forget_clients()
         yield running
-        S3FileSystem.clear_instance_cache()
+        forget_clients()
     server.shutdown()
     thread.join()

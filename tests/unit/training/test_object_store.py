@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -23,10 +24,10 @@ from portkin_training.core import dataset_writer
 from portkin_training.core.dataset import load, manifest, open_probes, parts_by_day, parts_of
 from portkin_training.core.dataset_writer import ProbesWriter, merge_files
 from portkin_training.core.engine import Engine
-from portkin_training.core.places import StoreError
+from portkin_training.core.places import TIMEOUT, StoreError
 from portkin_training.core.probes import Probes
 from portkin_training.rates.series import rate_series
-from support.object_store import KEY, LOSE, PASS, SECRET, store
+from support.object_store import KEY, LOSE, PASS, SECRET, forget_clients, store
 from support.sidecar_process import until
 
 __all__ = ["store"]
@@ -320,6 +321,42 @@ class TestTrouble:
         assert {f"{place}/{name}" for name in left} == set(write(place, some(20), force=True).removed)
         assert_holds(place, some(20))
 
+    def test_a_put_that_is_never_taken(self, store, monkeypatch):
+        """A store that answers, but leaves a put waiting, is given up; the dataset stays as it was."""
+        place = f"{store.bucket()}/probes"
+        write(place, some(10))
+        monkeypatch.setenv(TIMEOUT, "1")
+        monkeypatch.setattr(store, "takes_bodies", False)
+        with pytest.raises(StoreError, match=rf"the store cannot be reached \(FSTimeoutError\).*{TIMEOUT}"):
+            write(place, some(20), force=True)
+        monkeypatch.undo()
+        assert_holds(place, some(10))
+        write(place, some(20), force=True)
+        assert_holds(place, some(20))
+
+    def test_a_store_that_closes(self, store, tmp_path):
+        """A store that refuses what DuckDB reads, at the first of its requests or a later one, has not damaged the
+        dataset: the message is that of the refusal."""
+        place = f"{store.bucket()}/probes"
+        write(place, some(10))
+        for refused in range(0, 500, 13):
+            read = []
+
+            def gate(number, method, key):
+                if not key.endswith(".parquet"):
+                    return PASS
+                read.append(number)  # noqa: B023  (called in this turn)
+                return GONE if len(read) > refused else PASS  # noqa: B023
+
+            with store.gated(gate):
+                try:
+                    run("table", "build", place, "-o", tmp_path / "out", "--no-proof", "--method", "shortest-path")
+                    break
+                except StoreError as error:
+                    assert "the store refuses (" in str(error)
+                    assert not (tmp_path / "out").exists()
+        assert 26 < len(read) <= refused
+
     def test_half_a_day(self, store):
         """What somebody uploads beside is not of the dataset; a file of it that is cut off or gone is damage."""
         from s3fs import S3FileSystem
@@ -417,9 +454,7 @@ class TestRefused:
 
     def refused(self, command, place, folder) -> str:
         """What a command says that must fail; no traceback, and no secret in it or behind it."""
-        from s3fs import S3FileSystem
-
-        S3FileSystem.clear_instance_cache()
+        forget_clients()
         (folder / "in.csv").write_text("ts,src,dst,dport\n1700000000,1.2.3.4,1.2.3.5,22\n")
         words = {"IN": folder / "in.csv", "PLACE": place, "OUT": folder / "out"}
         done = CliRunner().invoke(COMMANDS[command[0]], [str(words.get(word, word)) for word in command[1:]])
@@ -457,3 +492,20 @@ class TestRefused:
         said = self.refused(command, "s3://bucket/probes", tmp_path)
         assert "s3://bucket/probes: the store cannot be reached" in said
         assert "AWS_ENDPOINT_URL" in said
+
+    @pytest.mark.parametrize("command", [LINES[0], LINES[2]], ids=" ".join)
+    def test_silent(self, store, monkeypatch, tmp_path, command):
+        """So where somebody listens and never answers, after the time that was set."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+            monkeypatch.setenv(TIMEOUT, "0.5")
+            said = self.refused(command, "s3://bucket/probes", tmp_path)
+        assert "s3://bucket/probes: the store cannot be reached" in said
+        assert TIMEOUT in said
+
+    @pytest.mark.parametrize("text", ["", "soon", "0", "-1", "nan", "inf"])
+    def test_a_time_that_is_none(self, monkeypatch, text):
+        """What is no number of seconds is refused."""
+        monkeypatch.setenv(TIMEOUT, text)
+        with pytest.raises(InputError, match=f"{TIMEOUT}='{text}': give the seconds"):
+            open_probes("s3://bucket/probes")

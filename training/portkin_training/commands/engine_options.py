@@ -26,8 +26,17 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def chosen(
         *args: Any, name: str, master: str, memory_limit: str | None, spill: Path | None, **options: Any
     ) -> None:
-        from portkin_training.core.engine import Engine
+        import duckdb
 
-        command(*args, engine=Engine(name, memory_limit, spill, master), **options)  # type: ignore[arg-type]
+        from portkin_training.core.engine import Engine, told_by_a_store
+        from portkin_training.core.places import StoreError
+
+        try:
+            command(*args, engine=Engine(name, memory_limit, spill, master), **options)  # type: ignore[arg-type]
+        except duckdb.Error as error:
+            reason = told_by_a_store(error)
+            if reason is None:
+                raise
+            raise StoreError(reason) from None
 
     return chosen

@@ -24,7 +24,7 @@ import pyarrow.dataset as ds
 from portkin import __version__
 from portkin.bundles.manifest import MANIFEST
 from portkin.errors import InputError
-from portkin_training.core.engine import DUCKDB, Engine
+from portkin_training.core.engine import DUCKDB, Engine, told_by_a_store
 from portkin_training.core.places import Place, StoreError, is_url, located, reaching
 from portkin_training.core.probes import SCHEMA, Probes
 
@@ -179,6 +179,8 @@ def _open_probes(paths: Sequence[Place], engine: Engine) -> ir.Table:
         table = engine.read_parquet(parts, SCHEMA)
         found = table.count().to_pyarrow().as_py()
     except duckdb.Error as error:
+        if any(map(is_url, held)) and (reason := told_by_a_store(error)):
+            raise StoreError(f"{named}: {reason}") from None
         why = str(error).partition("\n")[0]  # what follows is our own SQL
         raise InputError(f"{named}: damaged ({why}); ingest the recordings again") from error
     if found != sum(rows.values()):

@@ -10,6 +10,7 @@ rows come in no order unless asked for.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -25,7 +26,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from portkin.errors import InputError
-from portkin_training.core.places import Place, is_url, located
+from portkin_training.core.places import Place, is_url, located, reason_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -156,6 +157,20 @@ def _refuse_unreachable(master: str) -> None:
         f"--master {master}: no Spark master answers there ({'; '.join(said)}); start one, or name the "
         "URL that its log gives"
     )
+
+
+def told_by_a_store(error: duckdb.Error) -> str | None:
+    """What a store's client raised while DuckDB read through it, and what to do; None where it is DuckDB's own error,
+    or that a file is not there.
+
+    DuckDB hands over neither the exception nor its class: the text is a traceback, in which the last line that is not
+    indented begins with the name.
+    """
+    if type(error) is not duckdb.Error or "Traceback (most recent call last)" not in str(error):
+        return None
+    named = re.findall(r"^(?:\w+\.)*(\w+)(?::|$)", str(error), re.MULTILINE)
+    name = named[-1] if named else type(error).__name__
+    return None if name == "FileNotFoundError" else reason_of(name)
 
 
 def _for_spark(place: str) -> str:

@@ -6,10 +6,12 @@ Credentials, region and endpoint of a store are the environment's and the profil
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fsspec.core import url_to_fs
 
@@ -23,6 +25,9 @@ Place = Path | str
 
 _CLIENTS = ("botocore", "aiobotocore", "aiohttp")
 """Whose exceptions are a store's, beside OSError."""
+TIMEOUT = "PORTKIN_STORE_TIMEOUT"
+"""The environment's name for the seconds that a request to a store may take; `TAKES` where it says nothing."""
+TAKES = 60.0
 
 
 class StoreError(InputError):
@@ -43,16 +48,22 @@ def located(place: Place) -> tuple[AbstractFileSystem, str]:
     """The file system of a place, and its path there.
 
     Raises:
-        InputError: fsspec knows no such file system, or the URL holds a password.
+        InputError: fsspec knows no such file system, or the URL holds a password; or `TIMEOUT` is no time in the
+            environment.
     """
     # What was listed once is asked for again: another writer may have changed it meanwhile.
-    options = {"use_listings_cache": False} if is_url(place) else {}
+    options: dict[str, Any] = {"use_listings_cache": False} if is_url(place) else {}
     if "@" in str(place).partition("://")[2].partition("/")[0]:
         raise InputError(
             f"{str(place).partition('://')[0]}://...: a URL with credentials in it; put them into the environment "
             "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or a profile (AWS_PROFILE)"
         )
     try:
+        if str(place).startswith(("s3://", "s3a://")):
+            from portkin_training.core.s3_calls import EndingS3
+
+            system: AbstractFileSystem = EndingS3(limit=_limit(), **options)
+            return system, system._strip_protocol(str(place))
         system, path = url_to_fs(str(place), **options)
     except ImportError as error:
         remedy = "pip install 'portkin[s3]'" if str(place).startswith("s3://") else "install what fsspec names"
@@ -60,6 +71,22 @@ def located(place: Place) -> tuple[AbstractFileSystem, str]:
     except ValueError as error:
         raise InputError(f"{place}: no such file system ({error}); name a folder or a URL that fsspec reads") from None
     return system, path
+
+
+def _limit() -> float:
+    """Seconds that a request to a store may take.
+
+    Raises:
+        InputError: the environment gives no such number.
+    """
+    said = os.environ.get(TIMEOUT, str(TAKES))
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise InputError(f"{TIMEOUT}={said!r}: give the seconds that a request to a store may take, as 60")
+    return seconds
 
 
 @contextmanager
@@ -86,14 +113,23 @@ def is_of_a_store(error: BaseException) -> bool:
 
 def _reason(error: BaseException) -> str:
     """What went wrong and what to do, without a word of what the store or the client said, but for its code."""
-    code = code_of(error)
-    if isinstance(error, PermissionError) or "Credential" in code or "Token" in code:
+    kinds = [kind.__name__ for kind in (PermissionError, ConnectionError, TimeoutError) if isinstance(error, kind)]
+    return reason_of(code_of(error), *kinds)
+
+
+def reason_of(code: str, *kinds: str) -> str:
+    """What went wrong and what to do, of a store's code or the name of an error, and what kinds of error it is."""
+    said = " ".join((code, *kinds))
+    if "Permission" in said or "Credential" in code or "Token" in code:
         return (
             f"the store refuses ({code}); give credentials that may read and write there: AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         )
-    if "Connect" in code or "Timeout" in code or isinstance(error, ConnectionError | TimeoutError):
-        return f"the store cannot be reached ({code}); see the network, AWS_ENDPOINT_URL and AWS_REGION, and run again"
+    if "Connect" in said or "Timeout" in said:
+        return (
+            f"the store cannot be reached ({code}); see the network, AWS_ENDPOINT_URL and AWS_REGION, and run again; "
+            f"{TIMEOUT} is how many seconds a request may take"
+        )
     return f"the store failed ({code}); run again"
 
 
