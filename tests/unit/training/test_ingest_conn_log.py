@@ -12,7 +12,7 @@ import zstandard
 from portkin.errors import InputError
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import IPV4_MAPPED
-from portkin_training.ingest.inputs import InputOptions, read_input
+from portkin_training.ingest.inputs import InputOptions, read_input, refuse_nothing
 from portkin_training.ingest.reading import Reading
 
 ROW = {
@@ -163,14 +163,25 @@ def test_only_the_first_bad_rows_are_named(tmp_path):
     ("text", "said"),
     [
         ("#separator \\x09\n#fields\tts\tuid\n", "#fields lacks id.orig_h, id.orig_p"),
-        ("#separator \\x09\n#path\tdns\n", r"Zeek's \['dns'\] log"),
-        ("#separator \\x09\n1\t2\t3\n", "line 2: rows before the line #fields"),
+        ("#separator \\x09\n#path\tdns\n#fields\tts\n1\n", "line 2: here begins Zeek's dns log; conn.log is needed"),
+        ("#separator \\x09\n1\t2\t3\n", "line 2: '1\\t2\\t3' stands before the line #fields"),
     ],
 )
 def test_foreign_logs_are_refused(tmp_path, text, said):
-    """A log that is no conn.log is refused with what is missing."""
-    with pytest.raises(InputError, match=said):
-        read(tmp_path / "a", text)
+    """A log that is no conn.log gives nothing, and what is missing is said."""
+    probes, reading = read(tmp_path / "a", text)
+    assert (0, 1) == (len(probes), len(reading.problems))
+    assert said in reading.problems[0]
+    with pytest.raises(InputError, match="no probe in"):
+        refuse_nothing([reading], len(probes))
+
+
+def test_other_logs_behind_a_conn_log_lose_nothing_of_it(tmp_path):
+    """Logs put together: the rows of other logs are counted, those of conn.log are kept before and behind them."""
+    dns = tsv({}).replace("\tconn\n", "\tdns\n")
+    probes, reading = read(tmp_path / "a", tsv({"id.orig_p": "1"}) + dns + tsv({"id.orig_p": "2"}))
+    assert [1, 2] == probes.sport.tolist()
+    assert (3, 1) == (reading.read, reading.skipped["rows of other logs of Zeek"])
 
 
 def test_cut_log_keeps_what_came_before(tmp_path):

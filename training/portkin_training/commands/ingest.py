@@ -234,12 +234,13 @@ def ingest(
 
 def _follow(path: Path, output: Place, options: IngestOptions, interval: float) -> None:
     """Follow a log until SIGINT or SIGTERM, and say what was added."""
+    from portkin.errors import shown
     from portkin_training.commands.stopping import stopped_by_signals
     from portkin_training.ingest.follow import follow
 
     def report(reading: Reading) -> None:
         for problem in (*reading.problems, *reading.notes):
-            click.echo(f"portkin: {problem}", err=True)
+            click.echo(f"portkin: {shown(problem)}", err=True)
         click.echo(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {output}")
 
     follow(path, output, options, stopped_by_signals(), interval=interval, report=report)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from portkin.errors import shown
+
 if TYPE_CHECKING:
     from portkin_training.core.places import Place
     from portkin_training.ingest.reading import Reading
@@ -16,14 +18,14 @@ if TYPE_CHECKING:
 def tell_reading(reading: Reading) -> None:
     """Say on standard error what was wrong with an input, and what was taken for granted."""
     for problem in reading.problems:
-        click.echo(f"portkin: warning: {problem}", err=True)
+        click.echo(f"portkin: warning: {shown(problem)}", err=True)
     if reading.bad > len(reading.problems):
         counts = ", ".join(f"{count:,} {reason}" for reason, count in reading.bad_reasons.most_common())
         click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all ({counts})", err=True)
     if not reading.probes:
-        click.echo(f"portkin: warning: {reading.nothing_usable()}", err=True)
+        click.echo(f"portkin: warning: {shown(reading.nothing_usable())}", err=True)
     for note in reading.notes:
-        click.echo(f"portkin: note: {note}", err=True)
+        click.echo(f"portkin: note: {shown(note)}", err=True)
 
 
 def _stamp(us: int | None) -> str:

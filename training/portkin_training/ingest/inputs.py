@@ -12,10 +12,11 @@ from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.captures.pcap import is_capture, read_capture
 from portkin_training.ingest.formats.format import Head, Source, first_bytes
-from portkin_training.ingest.formats.registry import BY_NAME, FORMATS, recognised
+from portkin_training.ingest.formats.registry import BY_NAME, FORMATS, recognised, recognised_further
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import modified_us
 from portkin_training.ingest.tables.columns import ColumnMap, csv_rows, parquet_rows
+from portkin_training.ingest.tables.csv_header import header_names, likely_header
 from portkin_training.ingest.tables.json_columns import json_rows
 from portkin_training.ingest.values.stamps import Clock
 
@@ -58,12 +59,39 @@ def detect(path: Path) -> str:
         return found.name
     if head.text.lstrip()[:1] in ("{", "["):
         return "json"
-    if any(mark in head.text.partition("\n")[0] for mark in ",;\t|") and b"\0" not in data:
+    names = header_names(head.lines)
+    binary = b"\0" in data.lstrip(b"\0").partition(b"\n")[0]
+    if not binary and not likely_header(names) and (found := recognised_further(path)):
+        return found.name
+    if len(names) > 1 and not binary:
         return "csv"
+    kind = next((what for magic, what in _OTHERS.items() if data.startswith(magic)), None)
     raise InputError(
-        f"{path}: byte 0: {data[:8].hex(' ') or 'nothing'} begins no capture, log, CSV or Parquet file of a known "
+        f"{path}: {kind}"
+        if kind
+        else f"{path}: byte 0: {data[:8].hex(' ') or 'nothing'} begins no capture, log, CSV or Parquet file of a known "
         f"format; name the right file, or tell `portkin ingest` what it is with --format"
     )
+
+
+_OTHERS = {
+    b"PK\x03\x04": "a ZIP archive; unpack it, and name the files in it",
+    b"BZh": "compressed with bzip2; decompress it (`bzip2 -d`), or use gzip, xz or zstd",
+    b"\x1f\x8b": "compressed twice; decompress it once (`gzip -d`)",
+    b"\x04\x22\x4d\x18": "compressed with lz4; decompress it (`lz4 -d`), or use gzip, xz or zstd",
+    b"\x0c\xa5": "a file of nfcapd; have nfdump print it (`nfdump -r FILE -o csv`)",
+    b"\xa5\x0c": "a file of nfcapd; have nfdump print it (`nfdump -r FILE -o csv`)",
+    b"\x83\x00\x00\x20": "a file of argus; have ra print it (`ra -r FILE -c , -n -u`)",
+    b"\x83\x10\x00\x20": "a file of argus; have ra print it (`ra -r FILE -c , -n -u`)",
+    b"\xde\xad\xbe\xef": "a file of SiLK; have rwcut print it",
+    b"Date first seen": "what nfdump prints for people; have it print CSV (`nfdump -o csv`)",
+    b"LPKSHHRH": "a binary file of journald; have journalctl print it (`journalctl --file FILE -o json`)",
+    b"ElfFile\0": "an event log of Windows, which is not read",
+    b"SQLite format 3\0": "a database of SQLite; write the rows as CSV",
+    b"%PDF": "a PDF, which is not read",
+    b"<": "HTML or XML, which is not read",
+}
+"""First bytes of files that people name by mistake -> what they are, and what to do."""
 
 
 def read_input(

@@ -17,12 +17,14 @@ class Reasons:
     Attributes:
         codes: (n,) int64, place in ``texts``.
         texts: what the codes mean; the first is "".
+        wrong: texts of rows that are no good records, and are to be named with their places.
     """
 
     def __init__(self, n: int) -> None:
         """No row has a reason yet."""
         self.codes: NDArray[np.int64] = np.zeros(n, np.int64)
         self.texts = [""]
+        self.wrong: set[str] = set()
 
     @classmethod
     def by_value(cls, column: pa.Array, reason: Callable[[str], str]) -> Reasons:
@@ -34,10 +36,12 @@ class Reasons:
         found.codes[~np.array([bool(text) for text in found.texts])[found.codes]] = 0
         return found
 
-    def mark(self, rows: NDArray[np.bool_], text: str) -> None:
-        """Give the rows of a mask (n,) a reason, where they have none."""
+    def mark(self, rows: NDArray[np.bool_], text: str, *, wrong: bool = False) -> None:
+        """Give the rows of a mask (n,) a reason, where they have none. ``wrong``: they are no good records."""
         self.codes[rows & (self.codes == 0)] = len(self.texts)
         self.texts.append(text)
+        if wrong:
+            self.wrong.add(text)
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -51,6 +55,12 @@ class Reasons:
         for text, count in zip(self.texts, np.bincount(self.codes, minlength=len(self.texts)), strict=True):
             if text and count:
                 found[text] += int(count)
+        return found
+
+    @property
+    def faulty(self) -> NDArray[np.bool_]:
+        """(n,) the rows that are no good records."""
+        found: NDArray[np.bool_] = np.array([text in self.wrong for text in self.texts])[self.codes]
         return found
 
     def tolist(self) -> list[str]:

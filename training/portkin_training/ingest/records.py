@@ -18,10 +18,10 @@ from portkin_training.core.protocols import TCP
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.reading import NAMED, Reading
 from portkin_training.ingest.reasons import Reasons
-from portkin_training.ingest.values.addresses import addresses
-from portkin_training.ingest.values.stamps import Clock
+from portkin_training.ingest.values.addresses import addresses, no_address
+from portkin_training.ingest.values.stamps import Clock, no_time
 from portkin_training.ingest.values.text_numbers import whole_numbers
-from portkin_training.ingest.values.transport import ports, protos, tcp_flags
+from portkin_training.ingest.values.transport import no_protocols, ports, protos, tcp_flags
 
 FIELDS = ("ts", "src", "dst", "sport", "dport", "proto")
 """The columns of a probe; sport may be missing."""
@@ -83,7 +83,6 @@ class Decoder:
         """ts, src, dst, sport, dport, proto of the rows that count, and which these are."""
         n = len(rows.where)
         columns = {name: pa.array([text] * n, pa.string()) for name, text in self.constants.items()} | {**rows.columns}
-        reasons = rows.reasons or Reasons(n)
         missing = [name for name in FIELDS if name not in columns and name != "sport"]
         if missing:
             raise InputError(
@@ -91,10 +90,7 @@ class Decoder:
                 f"give it with {' and '.join('--' + name for name in missing)}"
             )
         proto = protos(columns["proto"])
-        reasons.mark(proto == 0, "neither TCP nor UDP")
-        self.reading.skipped.update(reasons.counted())
-        self.reading.read += n
-        picked = np.flatnonzero(reasons.kept)
+        picked = self._counted(rows, columns["proto"], proto)
         if len(picked) < n:
             taken = pa.array(picked)
             columns = {name: columns[name].take(taken) for name in FIELDS if name in columns}
@@ -114,6 +110,29 @@ class Decoder:
             self._report(columns, rows.where[picked], rows.what, bad)
         values = tuple(column[kept] for column in (ts, src, dst, sport, dport, proto[picked]))
         return values, picked[kept]
+
+    def _counted(self, rows: Rows, names: pa.Array, proto: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Which rows have no reason against them; the others are counted by their reasons, and the faulty ones named.
+
+        Args:
+            rows: n rows.
+            names: (n,) their protocols as written.
+            proto: (n,) and as numbers, 0 for others than TCP and UDP.
+        """
+        reasons = rows.reasons or Reasons(len(proto))
+        other = (proto == 0) & reasons.kept
+        if other.any():
+            reasons.mark(other & no_protocols(names), _NO_PROTOCOL, wrong=True)
+            reasons.mark(other, "neither TCP nor UDP")
+        for row in np.flatnonzero(reasons.faulty) if reasons.wrong else ():
+            text = what = reasons.texts[reasons.codes[row]]
+            if text == _NO_PROTOCOL:
+                what = f"proto {names[int(row)].as_py()!r} is no protocol; write tcp, udp, or its number"
+            self.reading.bad_row(f"{rows.what} {rows.where[row]}", what, text)
+        counts = reasons.counted()
+        self.reading.skipped.update({text: count for text, count in counts.items() if text not in reasons.wrong})
+        self.reading.read += len(proto)
+        return np.flatnonzero(reasons.kept)
 
     def _report(
         self, columns: Mapping[str, pa.Array], where: NDArray[np.int64], what: str, bad: Mapping[str, NDArray[np.bool_]]
@@ -136,14 +155,13 @@ class Decoder:
     def _expected(self, name: str, value: object) -> str:
         """What the value is not, and what to do."""
         text = _EXPECTED[name]
-        letters = any(map(str.isalpha, str(value))) and ":" not in str(value)
-        if name in ("src", "dst") and letters and not self.names:
-            return f"{text}; --names takes host names as addresses"
+        if name in ("src", "dst"):
+            return f"{text}; {no_address('' if value is None else str(value))}"
+        if name in ("sport", "dport") and str(value)[:1].isalpha():
+            return f"{text}, nor a service of this system; have the program write numbers"
         if name == "ts" and self.clock.unit != "auto" and str(value).replace(".", "", 1).isdigit():
             return f"{text} in --unit {self.clock.unit}; leave --unit out, or name the right one"
-        if name == "ts" and str(value).count(":") == 2 and str(value)[:3].replace(":", "").isdigit():
-            return f"{text}: it has no date; have the program write one (argus: `ra -u`)"
-        return text
+        return f"{text}; {no_time(str(value or ''))}" if name == "ts" else text
 
 
 def contexts(rows: Rows, kept: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -156,6 +174,7 @@ def contexts(rows: Rows, kept: NDArray[np.int64]) -> NDArray[np.int64]:
     return found
 
 
+_NO_PROTOCOL = "proto is no protocol"
 _EXPECTED = {
     "ts": "no time",
     "src": "no address",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from portkin_training.ingest.formats.format import Delimited, Format, Source, is_in
+from portkin_training.ingest.formats.delimited import Delimited
+from portkin_training.ingest.formats.format import Format, Source, is_in
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 from portkin_training.ingest.values.text_numbers import whole_numbers
@@ -37,24 +38,21 @@ def _is_header(line: str) -> bool:
     return "SrcAddr" in line and "DstAddr" in line and "StartTime" in line
 
 
-ARGUS = Format(
-    "argus",
-    "argus ra -c , -u",
-    lambda head: bool(head.lines) and _is_header(head.lines[0]),
-    Delimited(
-        ",",
-        {
-            "ts": ["starttime"],
-            "src": ["srcaddr"],
-            "dst": ["dstaddr"],
-            "sport": ["sport"],
-            "dport": ["dport"],
-            "proto": ["proto"],
-            "state": ["state"],
-            "dir": ["dir"],
-            "packets": ["totpkts"],
-        },
-        _judge,
-        _is_header,
-    ),
+_RECORDS = Delimited(
+    ",\t;|",
+    {
+        "ts": ["starttime"],
+        "src": ["srcaddr"],
+        "dst": ["dstaddr"],
+        "sport": ["sport"],
+        "dport": ["dport"],
+        "proto": ["proto"],
+        "state": ["state"],
+        "dir": ["dir"],
+        "packets": ["totpkts"],
+    },
+    _judge,
+    _is_header,
+    needed=["state"],
 )
+ARGUS = Format("argus", "argus ra -c , -u", _RECORDS.begins, _RECORDS, lines=False)

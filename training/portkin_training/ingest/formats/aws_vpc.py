@@ -8,10 +8,13 @@ no sub-seconds.
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portkin_training.ingest.formats.format import Delimited, Format, Head, Source, is_in
+from portkin_training.ingest.formats.delimited import Delimited
+from portkin_training.ingest.formats.format import Format, Head, Source, is_in
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 
@@ -47,21 +50,20 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 
 def _is_header(line: str) -> bool:
-    return "srcaddr" in line and "dstaddr" in line
-
-
-def _recognise(head: Head) -> bool:
-    if not head.lines:
-        return False
-    words = head.lines[0].split(" ")
-    return (_is_header(head.lines[0]) and "," not in head.lines[0] and len(words) > 4) or (
-        len(words) == 14 and words[0] == "2" and words[13] in ("OK", "NODATA", "SKIPDATA")
+    """Whether a line names columns as AWS does; Athena and Parquet have underscores for hyphens."""
+    names = {name.strip().strip('"').replace("_", "-") for name in re.split(r"[ ,\t]", line)}
+    return {"srcaddr", "dstaddr"} <= names and bool(
+        names & {"action", "tcp-flags", "log-status", "interface-id", "account-id", "pkt-srcaddr"}
     )
 
 
-AWS_VPC = Format(
-    "aws-vpc",
-    "AWS VPC flow logs, version 2 and custom",
-    _recognise,
-    Delimited(" ", _COLUMNS, _judge, _is_header, names=_VERSION_2.split()),
-)
+_RECORDS = Delimited(" ,\t", _COLUMNS, _judge, _is_header, names=_VERSION_2.split())
+
+
+def _recognise(head: Head) -> bool:
+    return _RECORDS.begins(head) or head.matches(
+        r"^2 \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \d+ \d+ \S+ (?:OK|NODATA|SKIPDATA)\s*$"
+    )
+
+
+AWS_VPC = Format("aws-vpc", "AWS VPC flow logs, version 2 and custom", _recognise, _RECORDS)

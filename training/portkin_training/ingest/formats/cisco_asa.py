@@ -20,8 +20,10 @@ _FROM_TO = (
     rf" from (?:[^:/\s]+:)?(?P<src>{_IP})/(?P<sport>\d+) to (?:[^:/\s]+:)?(?P<dst>{_IP})/(?P<dport>\S+)"
     r"(?: flags (?P<flags>[A-Z ]*?) +on)?"
 )
-_START = TIME + r".*?%(?:ASA|FTD)-\d-"
-_SRC_DST = rf" src [^:\s]+:(?P<src>{_IP})(?:/(?P<sport>\d+))?.*? dst [^:\s]+:(?P<dst>{_IP})(?:/(?P<dport>\d+))?"
+_MESSAGE = r"%(?:ASA|FTD)-(?:[a-z]+-)?\d-"
+_START = TIME + ".*?" + _MESSAGE
+_HOST_PORT = r"[^:\s]+:(?P<{0}>[^/\s(]+)(?:/(?P<{1}>[\w.-]+))?"
+_SRC_DST = f" src {_HOST_PORT.format('src', 'sport')}.*? dst {_HOST_PORT.format('dst', 'dport')}"
 _ARROW = r" [^/\s]+/(?P<src>[^(\s]+)\((?P<sport>\d+)\).*?-> [^/\s]+/(?P<dst>[^(\s]+)\((?P<dport>\d+)\)"
 _MESSAGES = {
     "106023": r"(?P<what>Deny) (?:protocol )?(?P<proto>\S+)" + _SRC_DST,
@@ -46,7 +48,7 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 ASA = Format(
     "asa",
     "Cisco ASA and FTD denies",
-    lambda head: head.matches(r"%(?:ASA|FTD)-\d-\d{6}: "),
+    lambda head: head.matches(_MESSAGE + r"\d{6}: "),
     line_rows(_PATTERNS, _judge),
     packets=True,
 )

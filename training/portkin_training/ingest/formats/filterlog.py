@@ -27,7 +27,7 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     proto = pc.binary_join_element_wise(columns["proto4"], columns["proto6"], "")
     reasons = Reasons(len(proto))
     reasons.mark(is_in(columns["dir"], "out"), "leaves the firewall")
-    reasons.mark((protos(proto) > 0) & ~filled(columns["dport"]), "a fragment without ports")
+    reasons.mark((protos(proto) > 0) & ~filled(columns["dport"]), "a line that is cut, or a fragment, without ports")
     return {**columns, "proto": proto}, reasons
 
 

@@ -1,4 +1,4 @@
-"""What a format is, and the shapes that formats come in: JSON lines, lines that match a pattern, delimited columns."""
+"""What a format is, and two shapes that formats come in: JSON lines, and lines that match a pattern."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin_training.ingest.logs import text_blocks
-from portkin_training.ingest.logs.json_documents import OneALine, is_document
+from portkin_training.ingest.logs.json_documents import OneALine, is_document, object_begin
 from portkin_training.ingest.logs.json_lines import JsonPaths, json_blocks
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.reasons import Reasons
-from portkin_training.ingest.records import FIELDS, Columns, Rows
+from portkin_training.ingest.records import Columns, Rows
 from portkin_training.ingest.streams import BROKEN_STREAM, open_stream
 
 HEAD = 1 << 18
 """Bytes of an input by which it is recognised."""
-MOST_LINES = 2000
+FURTHER = 1 << 25
+"""Bytes in which the first record of a format is looked for, where others' lines come before it."""
 
 
 @dataclass(frozen=True)
@@ -37,28 +38,26 @@ class Head:
 
     @cached_property
     def text(self) -> str:
-        """The beginning as text, without a byte order mark."""
-        return self.data.decode("utf-8", "replace").removeprefix("\ufeff").replace("\0", "")
+        """The beginning as text, as readers of lines see it."""
+        return text_blocks.plain_text(self.data)
 
     @cached_property
     def lines(self) -> list[str]:
-        """The first lines that hold something, at most `MOST_LINES`; the last may be cut."""
-        return [line.rstrip("\r") for line in self.text.split("\n") if line.strip()][:MOST_LINES]
+        """The first lines that hold something; the last may be cut."""
+        return [line.rstrip("\r") for line in self.text.split("\n") if line.strip()]
 
     @cached_property
     def objects(self) -> list[dict[str, Any]]:
         """The JSON objects among the lines."""
         found = []
         lines = self.lines
-        if is_document(self.data):
-            lines = OneALine()(self.data).decode("utf-8", "replace").split("\n")[:MOST_LINES]
+        if is_document(self.text):
+            lines = OneALine()(self.text.encode()).decode().split("\n")
         for line in lines:
-            if line.lstrip().startswith("{"):
-                try:
-                    value = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                found.append(value)
+            if (at := object_begin(line)) >= 0:
+                value = _whole(line[at:])
+                if isinstance(value, dict):
+                    found.append(value)
         return found
 
     def has_keys(self, *keys: str) -> bool:
@@ -69,6 +68,37 @@ class Head:
         """Whether a line matches, at any place."""
         compiled = re.compile(pattern)
         return any(compiled.search(line) for line in self.lines)
+
+
+def further(path: Path) -> Iterator[Head]:
+    """Windows of `HEAD` bytes behind the first one, of a text; each begins in a line. At most `FURTHER` bytes."""
+    with open_stream(path) as stream:
+        taken = 0
+        while taken < FURTHER:
+            try:
+                data = stream.read(HEAD)
+            except BROKEN_STREAM:
+                return
+            if not data:
+                return
+            if taken:
+                yield Head(data)
+            taken += len(data)
+
+
+def _whole(text: str) -> Any:
+    """The JSON value of a text; of one that is cut, what stands before the cut; None for what is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if text.rstrip().endswith("}"):
+        return None
+    before = text.rpartition(",")[0]
+    try:
+        return json.loads(before + "}" * (before.count("{") - before.count("}")))
+    except (ValueError, RecursionError):
+        return None
 
 
 def first_bytes(path: Path) -> bytes:
@@ -117,6 +147,7 @@ class Format:
         recognise: whether an input begins like one.
         rows: the rows of an input.
         packets: whether a record is a packet with its flags, judged by the rules for captures.
+        lines: whether each record is a line by itself, so that others may stand before the first one.
         session: seconds that records of one session may lie apart; None: as for all.
     """
 
@@ -126,6 +157,7 @@ class Format:
     rows: Callable[[Source], Iterator[Rows]]
     packets: bool = False
     session: int | None = None
+    lines: bool = True
 
 
 def json_rows(paths: Mapping[str, str | Sequence[str]], judge: Judge) -> Callable[[Source], Iterator[Rows]]:
@@ -135,7 +167,7 @@ def json_rows(paths: Mapping[str, str | Sequence[str]], judge: Judge) -> Callabl
         values = JsonPaths(paths)
         for first, block in json_blocks(source.path, source.reading, first_bytes(source.path)):
             columns, where = values.columns(block, first, source.reading)
-            yield _judged(columns, where, judge, source)
+            yield judged(columns, where, judge, source)
 
     return rows
 
@@ -145,13 +177,13 @@ class LinePattern:
     """Lines that are records of a format, and their parts.
 
     Attributes:
-        needle: text that every such line holds, so that others cost little.
+        needle: text that every such line holds, so that others cost little; or several of which it holds one.
         pattern: RE2; its named groups become columns, "" where a group is not there.
         scan: finds the same in lines of the usual shape, faster: from lines (n,) the columns and a mask of those it
             took, or None.
     """
 
-    needle: str
+    needle: str | tuple[str, ...]
     pattern: str
     scan: Callable[[pa.Array], tuple[Columns, NDArray[np.bool_]]] | None = None
 
@@ -164,19 +196,27 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
             lines, where = text_blocks.lines_of(block, first)
             left = np.ones(len(lines), np.bool_)
             for pattern in patterns:
-                held = left & pc.match_substring(lines, pattern.needle).to_numpy(zero_copy_only=False)
+                held = left & _holds(lines, pattern.needle)
                 left &= ~held
                 at = np.flatnonzero(held)
                 if len(at):
                     taken = lines if len(at) == len(lines) else lines.take(pa.array(at))
                     columns, matched = groups(taken, where[at], pattern, source.reading)
-                    yield _judged(columns, matched, judge, source)
+                    yield judged(columns, matched, judge, source)
             others = int(np.count_nonzero(left & (pc.binary_length(lines).to_numpy(zero_copy_only=False) > 2)))
             if others:
                 source.reading.read += others
                 source.reading.skipped["other lines"] += others
 
     return rows
+
+
+def _holds(lines: pa.Array, needle: str | tuple[str, ...]) -> NDArray[np.bool_]:
+    held = np.zeros(len(lines), np.bool_)
+    for one in [needle] if isinstance(needle, str) else needle:
+        if not held.all():
+            held |= pc.match_substring(lines, one).to_numpy(zero_copy_only=False)
+    return held
 
 
 def groups(
@@ -216,69 +256,10 @@ def _matched(
     return dict(zip((one.name for one in parts.type), parts.flatten(), strict=True)), where
 
 
-def _judged(columns: Columns, where: NDArray[np.int64], judge: Judge, source: Source) -> Rows:
+def judged(columns: Columns, where: NDArray[np.int64], judge: Judge, source: Source) -> Rows:
+    """The rows (n,) of ``columns`` as a format judges them; ``where`` (n,) are their numbers."""
     fields, reasons = judge(columns, source)
     return Rows(fields, where, reasons)
-
-
-@dataclass
-class Delimited:
-    """A reader of delimited columns whose names a header line holds, as programs with a fixed form write them.
-
-    Attributes:
-        delimiter: between the columns.
-        columns: our name of a column -> its names in headers, small letters without blanks.
-        judge: see `Judge`.
-        names: of the columns, where there is no header line.
-        header: whether a line is the header.
-        end: what lines begin with behind which no more rows come.
-    """
-
-    delimiter: str
-    columns: Mapping[str, Sequence[str]]
-    judge: Judge
-    header: Callable[[str], bool]
-    names: Sequence[str] = ()
-    end: tuple[str, ...] = ()
-
-    def __call__(self, source: Source) -> Iterator[Rows]:
-        """The rows; lines of another width (titles, summaries) are bad where they are not empty."""
-        names = [*self.names]
-        for first, block in text_blocks.blocks(source.path, source.reading):
-            if not names or self.header(block.partition(b"\n")[0].decode("utf-8", "replace")):
-                head, _, block = block.partition(b"\n")
-                first += 1
-                names = [_plain(name) for name in head.decode("utf-8", "replace").split(self.delimiter)]
-            block, ended = self._until_end(block)
-            if block:
-                yield self._rows(block, first, names, source)
-            if ended:
-                return
-
-    def _until_end(self, block: bytes) -> tuple[bytes, bool]:
-        for text in self.end:
-            at = 0 if block.startswith(text.encode()) else block.find(b"\n" + text.encode()) + 1
-            if at or block.startswith(text.encode()):
-                return block[:at], True
-        return block, False
-
-    def _rows(self, block: bytes, first: int, names: Sequence[str], source: Source) -> Rows:
-        found, where = text_blocks.parse_delimited(
-            block, first, names, self.delimiter, quoted=True, reading=source.reading
-        )
-        columns = {}
-        for name, several in self.columns.items():
-            there = [found[one] for one in several if one in found]
-            if there:
-                columns[name] = there[0]
-        missing = [several[0] for name, several in self.columns.items() if name in FIELDS and name not in columns]
-        if missing:
-            raise InputError(f"{source.path}: line 1: no column {', '.join(missing)}; have the program write them")
-        return _judged(columns, where, self.judge, source)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"\s+", "", name.strip().strip('"').lower())
 
 
 def is_in(column: pa.Array, *values: str) -> NDArray[np.bool_]:

@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from portkin_training.ingest.formats.format import Format, LinePattern, Source, filled, is_in, json_rows, line_rows
+from portkin_training.ingest.formats.syslog import TIME
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 
 SESSION = 3600
 """Seconds: events of one session share their addresses and ports, and come this close together."""
+_ACCEPT = r"ACCEPT host=(?P<src>\S+) port=(?P<sport>\d+)"
 _UDP_MODULES = ("10001", "11001", "13001", "15001")
 """logtype of opencanary's TFTP, NTP, SNMP and SIP."""
 
@@ -36,14 +38,20 @@ def _opencanary(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons = Reasons(n)
     reasons.mark(~filled(columns["src"]), "events without a connection")
     reasons.mark(is_in(columns["sport"], "-1") | is_in(columns["dport"], "-1"), "events without a connection")
-    udp = pa.array(is_in(columns["type"], *_UDP_MODULES))
+    udp = pa.array(is_in(columns["type"], *_UDP_MODULES) | is_in(columns["logged"], "UDP"))
     return {**columns, "proto": pc.if_else(udp, "udp", "tcp")}, reasons
 
 
 def _dionaea(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons = Reasons(len(columns["src"]))
     reasons.mark(is_in(columns["type"], "listen"), "events without a connection")
-    return columns, reasons
+    # A datagram begins a session that dionaea connects to its sender; a TCP connection is its own, to fetch files.
+    own = is_in(columns["type"], "connect") & is_in(columns["proto"], "tcp", "tls")
+    reasons.mark(own, "connections of the honeypot itself")
+    proto = columns["proto"]
+    for secured, plain in (("dtls", "udp"), ("tls", "tcp")):
+        proto = pc.if_else(pa.array(is_in(proto, secured)), plain, proto)
+    return {**columns, "proto": proto}, reasons
 
 
 def _honeytrap(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
@@ -67,8 +75,8 @@ COWRIE = Format(
             "ts": "/timestamp",
             "src": "/src_ip",
             "sport": "/src_port",
-            "dst": "/dst_ip",
-            "dport": "/dst_port",
+            "dst": ["/dst_ip", "/dest_ip"],
+            "dport": ["/dst_port", "/dest_port"],
         },
         _cowrie,
     ),
@@ -85,6 +93,7 @@ OPENCANARY = Format(
             "dst": "/dst_host",
             "dport": "/dst_port",
             "type": "/logtype",
+            "logged": "/logdata/PROTO",
         },
         _opencanary,
     ),
@@ -129,8 +138,12 @@ HONEYTRAP = Format(
 ENDLESSH = Format(
     "endlessh",
     "endlessh, with --dst; its port counts as 22",
-    lambda head: head.matches(r"\bACCEPT host=\S+ port=\d+ fd="),
+    lambda head: head.matches(r"\bACCEPT host=\S+ port=\d+ "),
     line_rows(
-        [LinePattern("ACCEPT host=", r"(?P<ts>\d{4}-\S+)\s+ACCEPT host=(?P<src>\S+) port=(?P<sport>\d+)")], _endlessh
+        [
+            LinePattern("Z ACCEPT host=", r"(?P<ts>\d{4}-\S+)\s+" + _ACCEPT),
+            LinePattern("ACCEPT host=", TIME + ".*?" + _ACCEPT),  # by syslog, without a time of its own
+        ],
+        _endlessh,
     ),
 )

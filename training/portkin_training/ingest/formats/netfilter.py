@@ -6,8 +6,11 @@ json``), ``dmesg -T``, and ulogd2's syslog emulation. Packets that the machine i
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from portkin_training.core.protocols import TCP
 from portkin_training.ingest.formats.format import Format, Head, LinePattern, Source, filled, json_rows, line_rows
 from portkin_training.ingest.formats.netfilter_scan import scan
 from portkin_training.ingest.formats.syslog import TIME
@@ -20,6 +23,7 @@ _PACKET = (
     r"(?: SPT=(?P<sport>\d+) DPT=(?P<dport>\d+))?"
     r"(?:[^\n\[]*? (?P<flags>(?:(?:CWR|ECE|URG|ACK|PSH|RST|SYN|FIN) )+)URGP=)?"
 )
+_CUT = "a line that is cut, or a fragment, without ports"
 
 PATTERN = TIME + r".*?" + _PACKET
 """What a line matches, at its beginning; the groups are the packet's parts."""
@@ -28,23 +32,37 @@ PATTERN = TIME + r".*?" + _PACKET
 def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons = Reasons(len(columns["src"]))
     reasons.mark(~filled(columns["in"]) & filled(columns["out"]), "sent by the machine that logged it")
-    reasons.mark((protos(columns["proto"]) > 0) & ~filled(columns["dport"]), "a fragment without ports")
+    proto = protos(columns["proto"])
+    reasons.mark((proto > 0) & ~filled(columns["dport"]), _CUT)
+    reasons.mark((proto == TCP) & ~filled(columns["flags"]), "no TCP flags: a line that is cut", wrong=True)
     return columns, reasons
 
 
 def _judge_journal(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
-    parts = pc.extract_regex(pc.fill_null(columns["message"], ""), _PACKET)
+    parts = pc.extract_regex(_as_text(pc.fill_null(columns["message"], "")), _PACKET)
     packet = dict(zip((one.name for one in parts.type), parts.flatten(), strict=True))
     reasons = Reasons(len(parts))
     reasons.mark(parts.is_null().to_numpy(zero_copy_only=False), "other messages")
     found, judged = _judge({**packet, "ts": columns["ts"]}, source)
     for code, text in enumerate(judged.texts[1:], 1):
-        reasons.mark(judged.codes == code, text)
+        reasons.mark(judged.codes == code, text, wrong=text in judged.wrong)
     return found, reasons
 
 
+def _as_text(messages: pa.Array) -> pa.Array:
+    """Messages with those as text that journald writes as numbers of bytes, as it does where one is not printable."""
+    numbers = np.flatnonzero(pc.match_substring_regex(messages, r"^\[\d+(?:,\d+)*\]$").to_numpy(zero_copy_only=False))
+    if not len(numbers):
+        return messages
+    texts = messages.to_pylist()
+    for row in numbers:
+        codes = [int(code) for code in texts[row][1:-1].split(",")]
+        texts[row] = bytes(code & 0xFF for code in codes).decode("utf-8", "replace")
+    return pa.array(texts, pa.string())
+
+
 def _is_text(head: Head) -> bool:
-    return head.matches(r"\bIN=\S* OUT=\S*.* SRC=\S+ DST=\S+ .*PROTO=") and not head.objects
+    return head.matches(r"^(?!\s*\")[^{]*IN=\S* OUT=\S*.* SRC=\S+ DST=\S+ .*PROTO=")
 
 
 def _is_journal(head: Head) -> bool:
@@ -55,7 +73,7 @@ NETFILTER = Format(
     "netfilter",
     "kernel lines of nftables, iptables, ufw, firewalld: syslog, journald, dmesg -T, ulogd2 syslogemu",
     _is_text,
-    line_rows([LinePattern(" PROTO=", PATTERN, scan)], _judge),
+    line_rows([LinePattern((" PROTO=", " SRC="), PATTERN, scan)], _judge),
     packets=True,
 )
 JOURNAL = Format(

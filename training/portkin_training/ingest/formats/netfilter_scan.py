@@ -65,6 +65,8 @@ def _time_end(data, at, end):
             if not good:
                 return np.int64(-1)
         at += 19
+        if at < end and data[at] == 44:  # a fraction behind a comma is left to the pattern
+            return np.int64(-1)
         while at < end and not _blank(data[at]) and data[at] != 93 and data[at] != 44:
             at += 1
         return at

@@ -11,7 +11,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from portkin_training.ingest.captures.packets import ACK, SYN
-from portkin_training.ingest.formats.format import Delimited, Format, Source, json_rows
+from portkin_training.ingest.formats.delimited import Delimited
+from portkin_training.ingest.formats.format import Format, Source, json_rows
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 from portkin_training.ingest.values.transport import protos, tcp_flags
@@ -44,17 +45,15 @@ def _is_header(line: str) -> bool:
     return line.startswith(("ts,te,td,", "firstSeen,", "tsFirst,"))
 
 
-NFDUMP_CSV = Format(
-    "nfdump",
-    "nfdump -o csv",
-    lambda head: bool(head.lines) and _is_header(head.lines[0]),
-    Delimited(",", _COLUMNS, one_way, _is_header, end=("Summary", "No matching flows")),
-    packets=True,
-)
+_RECORDS = Delimited(",", _COLUMNS, one_way, _is_header, needed=["flags"], end=("Summary", "No matching flows"))
+NFDUMP_CSV = Format("nfdump", "nfdump -o csv", _RECORDS.begins, _RECORDS, packets=True, lines=False)
 NFDUMP_JSON = Format(
     "nfdump-json",
     "nfdump -o json",
-    lambda head: head.has_keys("export_sysid", "first") or head.has_keys("src4_addr") or head.has_keys("src6_addr"),
+    lambda head: any(
+        head.has_keys(*keys)
+        for keys in (["export_sysid", "type"], ["export_sysid", "first"], ["src4_addr"], ["src6_addr"])
+    ),
     json_rows(
         {
             "ts": ["/first", "/t_first"],

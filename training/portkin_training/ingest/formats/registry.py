@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from portkin_training.ingest.formats.argus import ARGUS
 from portkin_training.ingest.formats.aws_vpc import AWS_VPC
 from portkin_training.ingest.formats.azure import AZURE
 from portkin_training.ingest.formats.cisco_asa import ASA
 from portkin_training.ingest.formats.filterlog import FILTERLOG
-from portkin_training.ingest.formats.format import Format, Head
+from portkin_training.ingest.formats.format import Format, Head, further
 from portkin_training.ingest.formats.fortigate import FORTIGATE
 from portkin_training.ingest.formats.gcp import GCP
 from portkin_training.ingest.formats.honeypots import COWRIE, DIONAEA, ENDLESSH, HONEYTRAP, OPENCANARY
@@ -53,3 +55,14 @@ BY_NAME = {one.name: one for one in FORMATS}
 def recognised(head: Head) -> Format | None:
     """The first format that an input begins like; None for none."""
     return next((one for one in FORMATS if one.recognise(head)), None)
+
+
+def recognised_further(path: Path) -> Format | None:
+    """The first format of lines of which a text has a record behind its beginning; None for none."""
+    for head in further(path):
+        if b"\0" in head.data:
+            return None
+        found = next((one for one in FORMATS if one.lines and one.recognise(head)), None)
+        if found is not None:
+            return found
+    return None

@@ -6,32 +6,31 @@ for others. Columns sIP, dIP, sPort, dPort, protocol, flags and sTime are needed
 
 from __future__ import annotations
 
-from portkin_training.ingest.formats.format import Delimited, Format
+import re
+
+from portkin_training.ingest.formats.delimited import Delimited
+from portkin_training.ingest.formats.format import Format
 from portkin_training.ingest.formats.nfdump import one_way
 
 
 def _is_header(line: str) -> bool:
-    names = {name.strip().lower() for name in line.split("|")}
+    names = {name.strip().lower() for name in re.split(r"[|,;\t]", line)}
     return {"sip", "dip", "stime"} <= names
 
 
-SILK = Format(
-    "silk",
-    "SiLK rwcut",
-    lambda head: bool(head.lines) and _is_header(head.lines[0]),
-    Delimited(
-        "|",
-        {
-            "ts": ["stime", "stime+msec"],
-            "src": ["sip"],
-            "dst": ["dip"],
-            "sport": ["sport"],
-            "dport": ["dport"],
-            "proto": ["pro", "protocol"],
-            "flags": ["flags"],
-        },
-        one_way,
-        _is_header,
-    ),
-    packets=True,
+_RECORDS = Delimited(
+    "|,;\t",
+    {
+        "ts": ["stime", "stime+msec"],
+        "src": ["sip"],
+        "dst": ["dip"],
+        "sport": ["sport"],
+        "dport": ["dport"],
+        "proto": ["pro", "protocol"],
+        "flags": ["flags"],
+    },
+    one_way,
+    _is_header,
+    needed=["flags"],
 )
+SILK = Format("silk", "SiLK rwcut", _RECORDS.begins, _RECORDS, packets=True, lines=False)

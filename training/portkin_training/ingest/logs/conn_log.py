@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from portkin.errors import InputError
 from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.logs.json_lines import JsonPaths, pointer
 from portkin_training.ingest.probe_definition import flow_reasons
@@ -46,12 +45,12 @@ def conn_log_rows(source: Source) -> Iterator[Rows]:
     Rows are in the order of the log, which is that of the ends of the connections; ``ts`` is their begin.
 
     Raises:
-        InputError: no such file, or it lacks a field that is needed.
+        InputError: no such file.
     """
     reading = source.reading
     reading.kind = ""
     header = _Header(source.path)
-    paths = JsonPaths({field: pointer(name) for field, name in _FIELDS.items()})
+    paths = JsonPaths({field: [pointer(*keys) for keys in _spellings(name)] for field, name in _FIELDS.items()})
     for first, block in text_blocks.blocks(source.path, reading):
         if not reading.kind:
             reading.kind = "zeek-json" if block.lstrip()[:1] == b"{" else "zeek-tsv"
@@ -71,6 +70,13 @@ def conn_log_rows(source: Source) -> Iterator[Rows]:
             yield Rows(columns, where, reasons)
 
 
+def _spellings(name: str) -> list[tuple[str, ...]]:
+    """The keys under which a field stands: as Zeek writes it, nested, and with underscores, as shippers do."""
+    if "." not in name:
+        return [(name,)]
+    return [(name,), tuple(name.split(".")), (name.replace(".", "_"),)]
+
+
 class _Header:
     """The header of a TSV log as it stands at some line; logs put together have several."""
 
@@ -78,19 +84,26 @@ class _Header:
         self._path = path
         self._separator, self._unset, self._empty = "\t", "-", "(empty)"
         self._fields: list[str] = []
+        self._foreign = ""
 
     def _read(self, line: str, number: int, reading: Reading) -> None:
         if line.startswith("#separator "):
+            self._fields, self._foreign = [], ""
             self._separate(line.removeprefix("#separator "), number, reading)
             return
         name, *values = line.split(self._separator)
         if name == "#fields":
             missing = [name for name in _NEEDED if name not in values]
-            if missing:
-                raise InputError(f"{self._path}: #fields lacks {', '.join(missing)}; a conn.log of Zeek has them")
-            self._fields = values
-        elif name == "#path" and values[:1] != ["conn"]:
-            raise InputError(f"{self._path}: this is Zeek's {values[:1]} log; conn.log is needed")
+            self._fields = [] if missing or self._foreign else values
+            if missing and not self._foreign:
+                reading.problem(f"line {number}", f"#fields lacks {', '.join(missing)}; a conn.log of Zeek has them")
+                self._foreign = "rows without the columns of a conn.log"
+        elif name == "#path":
+            self._fields, self._foreign = [], ""
+            if values[:1] != ["conn"]:
+                self._foreign = "rows of other logs of Zeek"
+                if not reading.skipped[self._foreign]:
+                    reading.problem(f"line {number}", f"here begins Zeek's {' '.join(values)} log; conn.log is needed")
         elif name == "#unset_field" and values:
             self._unset = values[0]
         elif name == "#empty_field" and values:
@@ -108,10 +121,8 @@ class _Header:
             reading.problem(f"line {number}", f"separator {escaped!r} is no character; {self._separator!r} is taken")
 
     def parse(self, block: bytes, first: int, reading: Reading) -> Iterator[Columns]:
-        """The rows of a block of lines: columns by name and line numbers, a chunk for each header.
-
-        Raises InputError for lines without a header, or a header without the columns that are needed.
-        """
+        """The rows of a block of lines: columns by name and line numbers, a chunk for each header. Rows of other logs,
+        and those without a header, are counted."""
         at = 0
         while at < len(block):
             if block[at : at + 1] == b"#":
@@ -120,11 +131,23 @@ class _Header:
                 first += 1
             else:
                 end = (block.find(b"\n#", at) + 1) or len(block)
-                if not self._fields:
-                    raise InputError(f"{self._path}: line {first}: rows before the line #fields")
-                yield self._rows(block[at:end], first, reading)
+                if self._fields:
+                    yield self._rows(block[at:end], first, reading)
+                else:
+                    self._left_out(block[at:end], first, reading)
                 first += block.count(b"\n", at, end)
             at = end
+
+    def _left_out(self, lines: bytes, first: int, reading: Reading) -> None:
+        """Count lines of another log, or before the first header."""
+        for number, line in enumerate(lines.decode().split("\n"), first):
+            if not line.strip():
+                continue
+            reading.read += 1
+            if self._foreign:
+                reading.skipped[self._foreign] += 1
+            else:
+                reading.bad_row(f"line {number}", f"{line[:120]!r} stands before the line #fields", "before #fields")
 
     def _rows(self, rows: bytes, first: int, reading: Reading) -> Columns:
         found, where = text_blocks.parse_delimited(

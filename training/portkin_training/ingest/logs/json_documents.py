@@ -6,16 +6,25 @@ import numpy as np
 
 from portkin_training.core.unaligned import kernel
 
-_DEPTH, _IN_STRING, _ESCAPED, _PENDING, _PARTED = range(5)
+_DEPTH, _IN_STRING, _ESCAPED, _PENDING, _PARTED, _BEGINS = range(6)
 
 
 @kernel
 def _one_a_line(data, out, state):
     """Copy ``data`` to ``out``, at most twice as long: line ends inside of an object go behind it, signs between
-    objects become blanks, and two objects on a line get a line end between them. Returns the bytes of ``out``."""
-    depth, in_string, escaped, pending, parted = state
+    objects become blanks, and two objects on a line get a line end between them. An object that is not closed where a
+    line begins with another one was cut, and ends there. Returns the bytes of ``out``."""
+    depth, in_string, escaped, pending, parted, begins = state
     size = 0
     for byte in data:
+        if begins and depth and byte == 123:
+            if size + pending > len(out):
+                break
+            for _ in range(pending):
+                out[size] = 10
+                size += 1
+            depth, pending, parted = np.int64(0), np.int64(0), np.int64(1)
+        begins = np.int64(byte == 10)
         if in_string:
             if byte == 10 or byte == 13:  # no JSON: the string was not closed
                 in_string, escaped = np.int64(0), np.int64(0)
@@ -56,7 +65,7 @@ def _one_a_line(data, out, state):
             byte = 32
         out[size] = byte
         size += 1
-    state[0], state[1], state[2], state[3], state[4] = depth, in_string, escaped, pending, parted
+    state[0], state[1], state[2], state[3], state[4], state[5] = depth, in_string, escaped, pending, parted, begins
     return size
 
 
@@ -66,7 +75,7 @@ class OneALine:
 
     def __init__(self) -> None:
         """At the beginning of a document."""
-        self._state = np.array([0, 0, 0, 0, 1], np.int64)
+        self._state = np.array([0, 0, 0, 0, 1, 1], np.int64)
 
     def __call__(self, piece: bytes) -> bytes:
         """The piece rewritten."""
@@ -75,10 +84,21 @@ class OneALine:
         return out[:size].tobytes()
 
 
-def is_document(head: bytes) -> bool:
-    """Whether JSON begins that is no JSON lines: an array, or an object that goes on over a line end."""
+def is_document(head: str) -> bool:
+    """Whether JSON begins that is no JSON lines: an array, or an object that goes on over a line end. A first line that
+    is cut is none if the next one begins an object."""
     text = head.lstrip()
-    if text[:1] == b"[":
-        return text[1:].lstrip()[:1] in (b"{", b"]", b"")
-    first = text.partition(b"\n")[0].strip()
-    return text[:1] == b"{" and b"\n" in text and not first.endswith(b"}")
+    if text[:1] == "[":
+        return text[1:].lstrip()[:1] in ("{", "]", "")
+    first, end, others = text.partition("\n")
+    return text[:1] == "{" and bool(end) and not first.rstrip().endswith("}") and others.lstrip("\r\n")[:1] != "{"
+
+
+_PREFIX = 256
+"""Characters that may stand before the object of a line: what syslog, ``data:`` or a record separator put there."""
+
+
+def object_begin(line: str) -> int:
+    """Where the JSON object of a line begins; -1 where it has none."""
+    at = line.find("{")
+    return at if 0 <= at <= _PREFIX else -1

@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from portkin_training.ingest.logs.json_documents import OneALine, is_document
+from portkin_training.ingest.logs.json_documents import OneALine, is_document, object_begin
 from portkin_training.ingest.logs.json_scan import PathTree, scan
 from portkin_training.ingest.logs.spans import text_column
-from portkin_training.ingest.logs.text_blocks import blocks, line_ends, lines_of
+from portkin_training.ingest.logs.text_blocks import blocks, line_ends, lines_of, plain_text
 from portkin_training.ingest.reading import Reading
 
 
 def json_blocks(path: Path, reading: Reading, head: bytes) -> Iterator[tuple[int, bytes]]:
     """(number of the first line, whole JSON lines) of a file that begins with ``head``: JSON lines, or a document whose
     objects are put on a line each."""
-    if is_document(head):
+    if is_document(plain_text(head)):
         return blocks(path, reading, OneALine())
     return blocks(path, reading)
 
@@ -102,12 +102,15 @@ class JsonPaths:
         odd = np.flatnonzero(~pc.equal(begins, "{").to_numpy(zero_copy_only=False))
         if len(odd):
             keep = np.ones(len(lines), np.bool_)
+            texts = lines.to_pylist()
             for row in odd:
-                text = lines[int(row)].as_py().strip()
-                keep[row] = text.startswith("{")
+                text = texts[row].strip()
+                at = object_begin(text)
+                keep[row] = at >= 0
+                texts[row] = text[max(at, 0) :]
                 if text and not keep[row]:
                     bad[int(where[row])] = text
-            lines, where = lines.filter(pa.array(keep)), where[keep]
+            lines, where = pa.array(texts, pa.string()).filter(pa.array(keep)), where[keep]
         connection, query = self._query
         connection.register("rows", pa.table({"line": lines}))
         table = connection.sql(query).to_arrow_table().combine_chunks()

@@ -24,6 +24,8 @@ _MARK = b"\xef\xbb\xbf"
 
 
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+"""What programs write around words to colour them on a terminal, as `dmesg --color=always` does."""
 
 
 def blocks(
@@ -46,7 +48,7 @@ def blocks(
                 piece = b""
             ended = not piece
             if line == 1 and not carried:
-                _refuse_utf16(path, piece)
+                _refuse_other_text(path, piece)
                 piece = piece.removeprefix(_MARK)
             piece = rewrite(piece)
             if skipping:
@@ -66,9 +68,17 @@ def blocks(
                 carried, skipping = b"", True
 
 
-def _refuse_utf16(path: Path, head: bytes) -> None:
+def _refuse_other_text(path: Path, head: bytes) -> None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{path}: byte 0: text in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
+    if b"\r" in head and b"\n" not in head:
+        raise InputError(f"{path}: line 1: lines end with carriage returns alone; convert it with `tr '\\r' '\\n'`")
+
+
+def plain_text(data: bytes) -> str:
+    """The beginning of an input as text as `blocks` yields it: without byte order mark, null bytes and colours."""
+    data = _COLOUR.sub(b"", data.replace(b"\0", b"").removeprefix(_MARK))
+    return data.decode("utf-8", "replace")
 
 
 def _too_long(line: int, reading: Reading) -> None:
@@ -81,6 +91,8 @@ def _cleaned(block: bytes, first: int, reading: Reading) -> bytes:
     and no failures. Logs that are emptied while they are written begin with null bytes."""
     if b"\0" in block:
         block = block.replace(b"\0", b"")
+    if b"\x1b" in block:
+        block = _COLOUR.sub(b"", block)
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         # Readers take a carriage return by itself for the end of a line: numbers and quotes would go astray.
         block = _LONE_RETURN.sub(b" ", block)

@@ -37,3 +37,21 @@ def usual_column(field: str, names: Iterable[str]) -> str | None:
         if plain in ranks:
             ranked.append((ranks[plain], name))
     return min(ranked)[1] if ranked else None
+
+
+def date_and_time(names: Iterable[str]) -> str | None:
+    """The two columns in which date and time stand apart, as ``date+time``; None where they do not."""
+    plain = {name.strip().lower(): name for name in names}
+    return f"{plain['date']}+{plain['time']}" if {"date", "time"} <= {*plain} else None
+
+
+_VERDICTS = re.compile(
+    r"(?:.*\.)?"
+    r"(?:action|conn_?state|disposition|event_?type|(?:tcp_?)?flags|flow_?state|log_?status|outcome|verdict)",
+    re.IGNORECASE,
+)
+
+
+def verdict(name: str) -> bool:
+    """Whether a column by its name says what came of a connection, or what kind of event a row is."""
+    return bool(_VERDICTS.fullmatch(name))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from portkin.errors import ConfigError, InputError
 from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.reading import Reading
+from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import FIELDS, Decoder, Rows
-from portkin_training.ingest.tables.column_names import usual_column
+from portkin_training.ingest.tables.column_names import date_and_time, usual_column, verdict
+from portkin_training.ingest.tables.csv_header import MOST_BEFORE, header_place, split_header
 from portkin_training.ingest.values.stamps import Clock
 
 
@@ -60,10 +63,12 @@ class ColumnMap:
             if (name == "proto" and self.proto) or (name == "dst" and self.dst):
                 continue
             column = self.columns.get(name, name)
-            if column in names:
+            if all(one in names for one in parts_of(column, names)):
                 chosen[name] = column
                 continue
             usual = None if name in self.columns else usual_column(name, names)
+            if name == "ts" and usual is not None:
+                usual = date_and_time(names) or usual
             if usual is not None:
                 chosen[name] = usual
                 guessed.append(f"{name}={usual}")
@@ -80,8 +85,14 @@ class ColumnMap:
             raise InputError(
                 f"{path}: no column {columns}; there are {', '.join(names)}; name each with `portkin ingest`: {options}"
             )
-        if guessed and reading is not None:
-            reading.note(f"columns were guessed by their names: {', '.join(guessed)} (--column names others)")
+        if reading is not None:
+            if guessed:
+                reading.note(f"columns were guessed by their names: {', '.join(guessed)} (--column names others)")
+            if judged := [name for name in names if verdict(name)]:
+                reading.note(
+                    f"every row is taken for a probe, whatever {', '.join(judged)} says; leave out rows of connections "
+                    f"that were answered, or ingest the log of the program that wrote them"
+                )
         return chosen
 
     def decoder(self, reading: Reading, *, latest: int | None = None) -> Decoder:
@@ -93,25 +104,28 @@ class ColumnMap:
 def csv_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows]:
     """The rows of a CSV file with a header line; plain, .gz, .xz or .zst. Values hold no line breaks.
 
-    The delimiter is whichever of , ; tab | the header holds most of.
+    Header and delimiter: see `csv_header`.
 
     Raises:
         InputError: no such file, or a column is missing.
     """
     reading.kind = "csv"
-    chosen, names, delimiter = None, [], ","
+    chosen: dict[str, str] | None = None
+    names: list[str] = []
+    delimiter = ","
     for first, block in text_blocks.blocks(path, reading):
         if chosen is None:
-            head, _, block = block.partition(b"\n")
-            first += 1
-            text = head.decode("utf-8", "replace").rstrip("\r").removeprefix("#")
-            delimiter = max(",;\t|", key=text.count)
-            names = [name.strip().strip('"').strip() for name in text.split(delimiter)]
+            lines = block.split(b"\n", MOST_BEFORE)[:MOST_BEFORE]
+            texts = [line.decode("utf-8", "replace") for line in lines]
+            at = header_place(texts)
+            names, delimiter = split_header(texts[at])
             chosen = columns.resolve(path, names, reading)
+            block = block[sum(len(line) + 1 for line in lines[: at + 1]) :]
+            first += at + 1
             if not block:
                 continue
         found, where = text_blocks.parse_delimited(block, first, names, delimiter, quoted=True, reading=reading)
-        yield Rows({name: found[column] for name, column in chosen.items()}, where)
+        yield Rows(taken(found, chosen), where, _header_lines(found, chosen))
 
 
 def parquet_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows]:
@@ -128,7 +142,8 @@ def parquet_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[R
     with file:
         chosen = columns.resolve(path, file.schema_arrow.names, reading)
         row = 0
-        batches = file.iter_batches(1 << 17, columns=[*dict.fromkeys(chosen.values())])
+        needed = [one for column in chosen.values() for one in parts_of(column, file.schema_arrow.names)]
+        batches = file.iter_batches(1 << 17, columns=[*dict.fromkeys(needed)])
         while True:
             try:
                 batch = next(batches, None)
@@ -137,6 +152,31 @@ def parquet_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[R
                 return
             if batch is None:
                 return
-            found = {name: batch.column(column) for name, column in chosen.items()}
-            yield Rows(found, np.arange(row + 1, row + 1 + len(batch)), what="row")
+            found = {name: batch.column(name) for name in batch.schema.names}
+            yield Rows(taken(found, chosen), np.arange(row + 1, row + 1 + len(batch)), what="row")
             row += len(batch)
+
+
+def parts_of(column: str, names: Container[str]) -> list[str]:
+    """The columns of which a value is put together: of ``date+time`` two, where no column is called so."""
+    return [column] if column in names else column.split("+")
+
+
+def taken(found: Mapping[str, pa.Array], chosen: Mapping[str, str]) -> dict[str, pa.Array]:
+    """Field -> its values (n,); those of ``date+time`` with a blank between them."""
+    values = {}
+    for name, column in chosen.items():
+        several = [found[one] for one in parts_of(column, found)]
+        if len(several) > 1:
+            several = [pc.binary_join_element_wise(*(pc.cast(one, pa.string()) for one in several), " ")]
+        values[name] = several[0]
+    return values
+
+
+def _header_lines(found: Mapping[str, pa.Array], chosen: Mapping[str, str]) -> Reasons:
+    """Which rows repeat the header, as files put together have them."""
+    reasons = Reasons(len(next(iter(found.values()))))
+    column = chosen.get("dport", "")
+    if column in found:
+        reasons.mark(pc.equal(found[column], column).to_numpy(zero_copy_only=False), "repeated header lines")
+    return reasons

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from portkin.errors import InputError
 from portkin_training.ingest.formats.format import Head, first_bytes
 from portkin_training.ingest.logs.json_lines import JsonPaths, json_blocks, leaves, pointer
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.records import Rows
-from portkin_training.ingest.tables.columns import ColumnMap
+from portkin_training.ingest.tables.columns import ColumnMap, parts_of, taken
 
 
 def json_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows]:
@@ -24,7 +25,10 @@ def json_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows
     for one in Head(head).objects:
         for keys in leaves(one):
             found.setdefault(".".join(keys), keys)
+    if not found:
+        raise InputError(f"{path}: line 1: JSON without an object that holds a value; name the right file")
     chosen = columns.resolve(path, [*found], reading)
-    paths = JsonPaths({name: pointer(*found[column]) for name, column in chosen.items()})
+    paths = JsonPaths({one: pointer(*found[one]) for column in chosen.values() for one in parts_of(column, found)})
     for first, block in json_blocks(path, reading, head):
-        yield Rows(*paths.columns(block, first, reading))
+        columns_found, where = paths.columns(block, first, reading)
+        yield Rows(taken(columns_found, chosen), where)

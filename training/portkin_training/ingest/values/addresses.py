@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 
 from portkin_training.ingest.captures.packets import IPV4_MAPPED
 from portkin_training.ingest.values.text_numbers import NONE, ipv4_numbers
+from portkin_training.ingest.values.transport import is_missing
 
-_WRAPPED = re.compile(r'^[\s"\[]*([^\s"\]%/]+)(?:%[^\]/\s]+)?\]?(?:/(?:32|128))?[\s"]*$')
+_WRAPPED = re.compile(r"""^[\s"'\[]*([^\s"'\]%/]+)(?:%[^\]/\s]+)?\]?(?:(/32)|(/128))?[\s"']*$""")
 """An address with what programs put around it: blanks, quotes, brackets, a zone, the length of a host's prefix."""
+_NAME = re.compile(r"(?=.*[^\W\d_])(?!0x)[\w-]+(?:\.[\w-]+)*\.?")
+_WITH_PORT = re.compile(r"\[?[0-9A-Fa-f:.]+\]:\d+|[0-9.]+:\d+")
+_NETWORK = re.compile(r"[0-9A-Fa-f:.]+/\d+")
 
 
 def name_address(name: str) -> bytes:
@@ -70,12 +74,40 @@ def _others(text: pa.Array, names: bool) -> tuple[NDArray[np.int64], NDArray[np.
 def _packed(text: str, names: bool) -> bytes | None:
     inner = _WRAPPED.match(text)
     bare = inner.group(1) if inner else text.strip()
+    if inner and inner.group(2 if ":" in bare else 3):  # a network: 2001:db8::/32
+        return None
     try:
         if ":" in bare:
-            return socket.inet_pton(socket.AF_INET6, bare)
-        octets = [int(octet) for octet in bare.split(".")]
-        if len(octets) == 4 and bare.replace(".", "").isdecimal() and bare.isascii():
-            return bytes(octets)
-    except (OSError, ValueError):
+            head, _, last = bare.rpartition(":")
+            return socket.inet_pton(socket.AF_INET6, f"{head}:{_unpadded(last)}" if "." in last else bare)
+        octets = bare.split(".")
+        if bare.isascii() and bare.replace(".", "").isdecimal():
+            if len(octets) == 4:
+                return bytes(int(octet) for octet in octets)
+            if len(octets) == 1 or (len(octets) == 2 and not octets[1].strip("0")):  # as a number, or one in a float
+                return int(octets[0]).to_bytes(4, "big")
+    except (OSError, ValueError, OverflowError):
         pass
-    return name_address(text.strip()) if names and any(map(str.isalpha, text)) else None
+    return name_address(text.strip()) if names and is_name(text) else None
+
+
+def _unpadded(dotted: str) -> str:
+    return ".".join(octet.lstrip("0") or "0" for octet in dotted.split("."))
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a host: words between dots, a letter among them."""
+    return bool(_NAME.fullmatch(text.strip())) and not is_missing(text)
+
+
+def no_address(text: str) -> str:
+    """What to do about a text that is no address; "" where nothing more can be said."""
+    if is_missing(text):
+        return "it is missing; leave the row out, or name another column"
+    if _WITH_PORT.fullmatch(text.strip()):
+        return "it has a port; put that into a column of its own"
+    if _NETWORK.fullmatch(text.strip()):
+        return "it is a network; a probe has one host at each end"
+    if is_name(text):
+        return "--names takes host names as addresses"
+    return "write it as 192.0.2.1 or 2001:db8::1"

@@ -8,6 +8,7 @@ Day and month as numbers in another order than year, month, day are not read: th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from portkin.errors import ConfigError
 from portkin_training.ingest.values.stamp_scan import LOCAL, YEARLESS, ZONED, scan_stamps
+from portkin_training.ingest.values.transport import is_missing
 
 MICROSECONDS = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 0.001}
 """Unit of numeric stamps -> microseconds in it."""
@@ -43,11 +45,18 @@ _CLF = r"^(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4})[: ](?P<time>\d\
 _TIDY = (
     (r"^[\s\"\[]+|[\s\"\]]+$", ""),
     (r"^([A-Za-z]{3})/(\d\d)/(\d{4}) ", r"\1 \2 \3 "),
+    (r"^([a-z]{3})/(\d\d) ", r"\1 \2 "),
+    (r"^([A-Z][a-z]{2}) (\d\d?), (\d{4})(?: @|,)? ", r"\1 \2 \3 "),
+    (r"^(\d{4}) +([A-Z][a-z]{2}) +(\d\d?) ", r"\2 \3 \1 "),
+    (r"^(?:[A-Z][a-z]{2},? )?(\d\d?)[ -]([A-Z][a-z]{2})[ -](\d{4}) ", r"\2 \1 \3 "),
+    (r"^[A-Z][a-z]{2} (\d{4}-)", r"\1"),
     (r"^(\d{4})[/.](\d\d)[/.](\d\d)", r"\1-\2-\3"),
-    (r"^(\d{4}-\d\d-\d\d)[:_-](\d\d:)", r"\1T\2"),
+    (r"^(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"),
+    (r"^(\d{4}-\d\d-\d\d)[:_.t-](\d\d:)", r"\1T\2"),
     (r"^(.*\d),(\d)", r"\1.\2"),
     (r"(:\d\d\.\d{6})\d+", r"\1"),
-    (r" ?(?:UTC|GMT)$", "Z"),
+    (r"^([A-Z][a-z]{2}.*\d) (?:UTC|GMT)( \d{4})$", r"\1\2Z"),
+    (r" ?(?:UTC|GMT|z)$", "Z"),
     (r"(\d) +(Z|[+-]\d\d:?\d\d)$", r"\1\2"),
 )
 """What turns the kin of ISO 8601 into it."""
@@ -55,6 +64,19 @@ _MONTHS = {
     name: at
     for at, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
 }
+
+
+def no_time(text: str) -> str:
+    """What to do about a text that is no time."""
+    if is_missing(text):
+        return "it is missing; have the program write one (`dmesg -T`, `journalctl -o short-iso`)"
+    if re.match(r"\d\d?:\d\d", text):
+        return "it has no date; have the program write one (argus: `ra -u`)"
+    if re.match(r"\d\d?[/.-]\d\d?[/.-]\d{2,4}", text):
+        return "its day and month can mean two dates; write year, month, day, or seconds since 1970"
+    if re.match(r"[+-]?[\d.,]+$", text):
+        return "seconds, milliseconds, microseconds or nanoseconds since 1970 are needed"
+    return "a day and time that there are, as 2026-01-01T00:00:00Z, or seconds since 1970, are needed"
 
 
 @dataclass

@@ -1,0 +1,108 @@
+"""The shape of formats with delimited columns whose names a header line holds, as programs with a fixed form write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from portkin.errors import InputError
+from portkin_training.ingest.formats.format import Head, Judge, Source, judged
+from portkin_training.ingest.logs import text_blocks
+from portkin_training.ingest.records import FIELDS, Rows
+from portkin_training.ingest.values.transport import by_value
+
+MOST_BEFORE = 50
+"""Lines that may stand before a header, and the header."""
+_SIGNS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
+
+
+@dataclass
+class Delimited:
+    """A reader of delimited columns whose names a header line holds, as programs with a fixed form write them.
+
+    Attributes:
+        delimiter: what may stand between the columns: whichever of these signs the header holds most of.
+        columns: our name of a column -> its names in headers, small letters without blanks.
+        judge: see `Judge`.
+        header: whether a line is the header.
+        needed: columns without which rows cannot be judged, beside those of a probe.
+        names: of the columns, where there is no header line.
+        end: what lines begin with behind which no more rows come.
+    """
+
+    delimiter: str
+    columns: Mapping[str, Sequence[str]]
+    judge: Judge
+    header: Callable[[str], bool]
+    needed: Sequence[str] = ()
+    names: Sequence[str] = ()
+    end: tuple[str, ...] = ()
+
+    def begins(self, head: Head) -> bool:
+        """Whether one of the first lines is the header."""
+        return any(map(self.header, head.lines[:MOST_BEFORE]))
+
+    def __call__(self, source: Source) -> Iterator[Rows]:
+        """The rows; lines before the header are skipped, and those of another width behind it are bad."""
+        names, delimiter, begun = [*self.names], self.delimiter[0], False
+        for first, block in text_blocks.blocks(source.path, source.reading):
+            if not begun:
+                lines = block.split(b"\n", MOST_BEFORE)[:MOST_BEFORE]
+                texts = [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+                at = next((at for at, text in enumerate(texts) if self.header(text)), -1)
+                if at >= 0:
+                    delimiter = max(self.delimiter, key=texts[at].count)
+                    names = [_plain(name) for name in texts[at].split(delimiter)]
+                    block = block[sum(len(line) + 1 for line in lines[: at + 1]) :]
+                    first += at + 1
+                    if before := sum(1 for text in texts[:at] if text.strip()):
+                        source.reading.read += before
+                        source.reading.skipped["lines before the header"] += before
+                begun = True
+            block, ended = self._until_end(block)
+            if block:
+                yield self._rows(block, first, names, delimiter, source)
+            if ended:
+                return
+
+    def _until_end(self, block: bytes) -> tuple[bytes, bool]:
+        for text in self.end:
+            at = 0 if block.startswith(text.encode()) else block.find(b"\n" + text.encode()) + 1
+            if at or block.startswith(text.encode()):
+                return block[:at], True
+        return block, False
+
+    def _rows(self, block: bytes, first: int, names: Sequence[str], delimiter: str, source: Source) -> Rows:
+        found, where = text_blocks.parse_delimited(block, first, names, delimiter, quoted=True, reading=source.reading)
+        columns = {}
+        for name, several in self.columns.items():
+            there = [found[one] for one in several if one in found]
+            if there:
+                columns[name] = there[0]
+        needed = FIELDS if source.any_state else (*FIELDS, *self.needed)
+        missing = [several[0] for name, several in self.columns.items() if name in needed and name not in columns]
+        if missing:
+            raise InputError(
+                f"{source.path}: line {max(first - 1, 1)}: no column {', '.join(missing)}; there are "
+                f"{', '.join(names)}; have the program write {'them' if len(missing) > 1 else 'it'}, with "
+                f"{' or '.join(_SIGNS[sign] for sign in self.delimiter)} between the columns"
+            )
+        # Files put together repeat the header.
+        repeated = self._is_name(columns["dst"])
+        rows = judged(columns, where, self.judge, source)
+        if repeated.any() and rows.reasons is not None:
+            rows.reasons.codes[repeated] = 0
+            rows.reasons.mark(repeated, "repeated header lines")
+        return rows
+
+    def _is_name(self, column: pa.Array) -> NDArray[np.bool_]:
+        return by_value(column, lambda text: _plain(text) in self.columns["dst"], 0, np.bool_)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\s+", "", name.strip().strip('"').lower()).replace("_", "-")

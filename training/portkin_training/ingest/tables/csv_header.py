@@ -1,0 +1,44 @@
+"""Where the header line of a CSV file is, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from portkin_training.ingest.records import FIELDS
+from portkin_training.ingest.tables.column_names import usual_column
+
+DELIMITERS = ",;\t|"
+MOST_BEFORE = 50
+"""Lines that may stand before a header, and the header."""
+
+
+def split_header(line: str) -> tuple[list[str], str]:
+    """The names in a header line, and the delimiter: whichever of , ; tab | the line holds most of."""
+    text = line.rstrip("\r").removeprefix("#")
+    delimiter = max(DELIMITERS, key=text.count)
+    return [name.strip().strip("\"'").strip() for name in text.split(delimiter)], delimiter
+
+
+def header_place(lines: Sequence[str]) -> int:
+    """Which of the first lines is the header: the first one that is neither empty, nor a comment, nor Excel's
+    ``sep=``. Where that one names no column of a probe, the comment before it may be the header."""
+    comments = []
+    for at, line in enumerate(lines):
+        if not line.strip() or line.lower().startswith("sep="):
+            continue
+        if line.startswith("#"):
+            comments.append(at)
+            continue
+        named = [one for one in comments[-1:] if likely_header(split_header(lines[one])[0])]
+        return named[0] if named and not likely_header(split_header(line)[0]) else at
+    return comments[-1] if comments else 0
+
+
+def header_names(lines: Sequence[str]) -> list[str]:
+    """The names in the header among the first lines; none where there is no line."""
+    return split_header(lines[header_place(lines)])[0] if lines else []
+
+
+def likely_header(names: Sequence[str]) -> bool:
+    """Whether names are those of columns: at least two fields of a probe are found by theirs."""
+    return sum(field in names or usual_column(field, names) is not None for field in FIELDS) > 1
