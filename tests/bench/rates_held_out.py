@@ -112,13 +112,13 @@ def series(path: Path, probes: Path | None, options: list[str], work: Path) -> N
     print("  pooled MAE: " + ", ".join(f"{name} {total / bins:.3f}" for name, total in pooled.items()))
     alarms = held_out.pool(found)["alarms"]
     low, high = alarms.interval
-    print(f"  alarms: {alarms.raised} where {alarms.stated:.1f} are stated, ratio {alarms.ratio:.2f} "
-          f"({low:.2f} to {high:.2f})", flush=True)  # fmt: skip
+    print(f"  alarms: {alarms.raised} began (over {alarms.bins} bins) where {alarms.stated:.1f} are stated, ratio "
+          f"{alarms.ratio:.2f} ({low:.2f} to {high:.2f})", flush=True)  # fmt: skip
 
 
 def bursts(seeds: list[int], hours: int, ports: int, options: list[str], work: Path) -> None:
     """SYNTHETIC: how many planted bursts raise an alarm of E, with thresholds as a user gets them."""
-    from portkin.timeseries.calibration import MONTH
+    from portkin.timeseries.calibration import MONTH, begun
     from portkin_training.rates.calibrate import detection
     from portkin_training.rates.series.simulate import Telescope, simulate
 
@@ -135,10 +135,10 @@ def bursts(seeds: list[int], hours: int, ports: int, options: list[str], work: P
         new = np.broadcast_to((np.arange(hours) >= cut)[:, None], limits.shape) & ~np.isnan(rates.counts[:, own])
         told = detection(scored[1] > limits, made.bursts[:, own], new, rates.width)
         planted_in_all, found_in_all = planted_in_all + told.planted, found_in_all + told.found
-        raised = int((scored[1] > limits)[new].sum())
+        raised, bins = int(begun(scored[1] > limits)[new].sum()), int((scored[1] > limits)[new].sum())
         print(f"seed {seed}: recall {told.found} of {told.planted}, {told.false_per_port_month:.2f} false alarms per "
-              f"port and month, {raised} alarms in {new.sum() * rates.width / MONTH:.1f} port months; "
-              f"{took:.0f} s of CPU", flush=True)  # fmt: skip
+              f"port and month, {raised} alarms (over {bins} bins) in {new.sum() * rates.width / MONTH:.1f} port "
+              f"months; {took:.0f} s of CPU", flush=True)  # fmt: skip
     print(f"SYNTHETIC, all seeds: recall {found_in_all} of {planted_in_all}, {found_in_all / planted_in_all:.2f}")
 
 

@@ -24,8 +24,8 @@ from portkin.bundles.bundle_reader import Bundle, open_bundle
 from portkin.bundles.forecast_models import KIND, MODELS, SCHEMA, Model, Rules
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
-from portkin.timeseries.calibration import Thresholds, followed, followed_all, share
-from portkin.timeseries.indicators import early_warning, linear_trend, prediction_error
+from portkin.timeseries.calibration import Stated, Thresholds, followed, followed_all, share
+from portkin.timeseries.indicators import Indicators, early_warning, linear_trend, prediction_error
 from portkin.timeseries.scaling import Floats
 from portkin.timeseries.windows import predicted_rates, windows
 
@@ -35,7 +35,7 @@ class Score:
     """One port at one closed bin. NaN where too much of the history is unknown.
 
     `observed` and `forecast` are the closed bin's, `e` (equation 20) is of these; `ahead` and `trend` are the
-    next bin's, `w` (equation 21) is of those. `raw` is E without its guard against counting noise.
+    next bin's, `w` (equation 21) is of those.
     """
 
     port: Port
@@ -47,7 +47,6 @@ class Score:
     trend: float
     w: float
     threshold_w: float
-    raw: float
 
     @property
     def anomalous(self) -> bool:
@@ -138,24 +137,31 @@ class Forecaster:
     @property
     def thresholds(self) -> Thresholds:
         """Those when training ended."""
-        return Thresholds(
-            *(
-                np.array([getattr(model, name) for model in self.models])
-                for name in ("threshold_e", "threshold_w", "usual")
-            )
+        return Thresholds.of(
+            np.array([model.threshold_e for model in self.models]),
+            np.array([model.threshold_w for model in self.models]),
         )
 
     def followed(self, thresholds: Thresholds, scores: Sequence[Score]) -> Thresholds:
         """The thresholds for the bin after the one that has these scores."""
-        e, w, raw = (np.array([getattr(score, name) for score in scores]) for name in ("e", "w", "raw"))
-        return followed(thresholds, e, w, raw, *self._shares())
+        names = ("observed", "forecast", "ahead", "trend")
+        rates = (np.array([getattr(score, name) for score in scores]) for name in names)
+        found = Indicators.of(*rates, floor=self.rules.floor, sigmas=self.rules.sigmas)
+        return followed(thresholds, found, self._stated())
 
-    def _shares(self) -> tuple[Floats, Floats]:
-        """The shares of bins that may be alarms of E and of W: (targets,) each."""
+    def indicators(self, ports: Sequence[Port], counts: Floats, forecast: Floats) -> Indicators:
+        """Of counts (n, p) and the `forecasts` of them: (n, targets)."""
+        own = counts[:, [columns[0] for columns in self.columns(ports)]]
+        trend = self.trends(ports, counts)
+        return Indicators.of(own, forecast[:-1], forecast[1:], trend, floor=self.rules.floor, sigmas=self.rules.sigmas)
+
+    def _stated(self) -> Stated:
+        """What thresholds are followed for: (targets,) each."""
         width = self.rules.width
-        return (
+        return Stated(
             share(np.array([model.alarms_e for model in self.models]), width),
             share(np.array([model.alarms_w for model in self.models]), width),
+            np.array([model.least_e for model in self.models]),
         )
 
     def score(self, ports: Sequence[Port], counts: Floats, thresholds: Thresholds | None = None) -> list[Score]:
@@ -188,7 +194,6 @@ class Forecaster:
                     float(trend),
                     float(w),
                     float(limits.w[number]),
-                    float(prediction_error(observed, expected, floor=rules.floor, sigmas=0.0)),
                 )
             )
         return scores
@@ -199,13 +204,9 @@ class Forecaster:
         Returns forecasts (n + 1, targets), E (n, targets), W (n, targets; row t is the warning given at the
         close of bin t about bin t + 1).
         """
-        rules = self.rules
-        found = self.forecasts(ports, counts)
-        own = counts[:, [columns[0] for columns in self.columns(ports)]]
-        trend = self.trends(ports, counts)
-        e = prediction_error(own, found[:-1], floor=rules.floor, sigmas=rules.sigmas)
-        w = early_warning(found[1:], trend, floor=rules.floor, sigmas=rules.sigmas)
-        return found, e, w
+        forecast = self.forecasts(ports, counts)
+        found = self.indicators(ports, counts, forecast)
+        return forecast, found.e, found.w
 
     def trends(self, ports: Sequence[Port], counts: Floats) -> Floats:
         """The linear trend of W: counts (n, p) -> (n, targets); row t is of bin t + 1, NaN without enough bins."""
@@ -223,11 +224,9 @@ class Forecaster:
         `scored` is what `score_all` returned of the same counts (n, p); `starts` (n,) are the bins'. Bins up to
         `rules.until` have the thresholds when training ended. Returns (n, targets) each.
         """
-        forecast, e, w = scored
-        own = counts[:, [columns[0] for columns in self.columns(ports)]]
-        raw = prediction_error(own, forecast[:-1], floor=self.rules.floor, sigmas=0.0)
+        found = self.indicators(ports, counts, scored[0])
         moves = (starts > self.rules.until) & ~np.isnan(counts).all(axis=1)
-        limits_e, limits_w, _ = followed_all(self.thresholds, e, w, raw, *self._shares(), moves)
+        limits_e, limits_w, _ = followed_all(self.thresholds, found, self._stated(), moves)
         return limits_e, limits_w
 
 

@@ -12,8 +12,8 @@ from portkin.timeseries.indicators import FLOOR, SIGMAS, TREND
 from portkin.timeseries.scaling import Scaling
 
 KIND = "portkin-rates"
-SCHEMA = 3
-"""1 had no `logarithm` per model, 2 thresholds that stayed as they were."""
+SCHEMA = 4
+"""1 had no `logarithm` per model, 2 thresholds that stayed as they were, 3 thresholds for which every bin counted."""
 MODELS = "models.json"
 
 
@@ -23,7 +23,7 @@ class Model:
 
     `features` begin with the target itself; `scaling` has one mean and deviation per feature. The thresholds are those
     when training ended; they are followed for `alarms_e` and `alarms_w` alarms per 30 days (`timeseries.calibration`),
-    and stay as they are where that is 0. `usual` is the excess that one bin in a hundred exceeds.
+    and stay as they are where that is 0. `least_e` is what E is above, where it is not zero, in nearly all bins.
     """
 
     port: Port
@@ -34,9 +34,9 @@ class Model:
     scaling: Scaling
     threshold_e: float
     threshold_w: float
-    usual: float = 1.0
     alarms_e: float = 0.0
     alarms_w: float = 0.0
+    least_e: float = 0.0
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Model:
@@ -54,9 +54,9 @@ class Model:
             ),
             _limit(fields["threshold_e"]),
             _limit(fields["threshold_w"]),
-            _number(fields, "usual"),
             _number(fields, "alarms_e"),
             _number(fields, "alarms_w"),
+            _number(fields, "least_e"),
         )
         size = (len(model.features),)
         if model.length < 1 or model.scaling.mean.shape != size or model.scaling.std.shape != size:
@@ -81,9 +81,9 @@ class Model:
             # JSON has no infinity: null is a threshold that nothing exceeds
             "threshold_e": self.threshold_e if np.isfinite(self.threshold_e) else None,
             "threshold_w": self.threshold_w if np.isfinite(self.threshold_w) else None,
-            "usual": self.usual,
             "alarms_e": self.alarms_e,
             "alarms_w": self.alarms_w,
+            "least_e": self.least_e,
         }
 
 

@@ -22,9 +22,9 @@ CREATE TABLE counted (
 ) WITHOUT ROWID;
 """
 THRESHOLDS = """
-CREATE TABLE IF NOT EXISTS thresholds (
+CREATE TABLE IF NOT EXISTS followed (
     model TEXT NOT NULL, proto TEXT NOT NULL, port INTEGER NOT NULL, e REAL NOT NULL, w REAL NOT NULL,
-    usual REAL NOT NULL, PRIMARY KEY (model, proto, port)
+    over_e INTEGER NOT NULL, over_w INTEGER NOT NULL, PRIMARY KEY (model, proto, port)
 ) WITHOUT ROWID
 """
 """Beside `TABLES`, so that a file of before gains it."""

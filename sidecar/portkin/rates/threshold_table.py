@@ -22,12 +22,15 @@ class ThresholdTable:
     def read(self, model_id: str, targets: Sequence[Port], first: Thresholds) -> Thresholds:
         """Those of these models after the latest scored bin; ``first`` where no bin was scored by them."""
         if self._followed is None or self._followed[0] != model_id:
-            rows = self._db.execute("SELECT proto, port, e, w, usual FROM thresholds WHERE model = ?", (model_id,))
+            rows = self._db.execute(
+                "SELECT proto, port, e, w, over_e, over_w FROM followed WHERE model = ?", (model_id,)
+            )
             held = {Port(port, proto): values for proto, port, *values in rows}
-            columns = np.array([first.e, first.w, first.usual])
+            columns = np.array([first.e, first.w, first.over_e, first.over_w], dtype=np.float64)
             for at, target in enumerate(targets):
                 columns[:, at] = held.get(target, columns[:, at])
-            self._followed = (model_id, Thresholds(*columns))
+            e, w, *over = columns
+            self._followed = (model_id, Thresholds(e, w, *(each.astype(bool) for each in over)))
         return self._followed[1]
 
     def keep(self, model_id: str, targets: Sequence[Port], now: Thresholds) -> None:
@@ -36,12 +39,12 @@ class ThresholdTable:
         They are in force whether or not they can be written; the next bin writes all of them again.
         """
         self._followed = (model_id, now)
-        columns = zip(targets, now.e.tolist(), now.w.tolist(), now.usual.tolist(), strict=True)
+        each = (values.tolist() for values in (now.e, now.w, now.over_e, now.over_w))
         with transaction(self._db):
-            self._db.execute("DELETE FROM thresholds WHERE model != ?", (model_id,))
+            self._db.execute("DELETE FROM followed WHERE model != ?", (model_id,))
             self._db.executemany(
-                "INSERT OR REPLACE INTO thresholds VALUES (?, ?, ?, ?, ?, ?)",
-                [(model_id, port.proto, port.number, e, w, usual) for port, e, w, usual in columns],
+                "INSERT OR REPLACE INTO followed VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(model_id, port.proto, port.number, *values) for port, *values in zip(targets, *each, strict=True)],
             )
 
     def carry(self, before: ThresholdTable) -> None:

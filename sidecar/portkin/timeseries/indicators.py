@@ -7,7 +7,11 @@ standard deviations of Poisson counting noise around that rate counts as none.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from portkin.timeseries.scaling import Floats
 from portkin.timeseries.windows import windows
@@ -56,6 +60,47 @@ def early_warning(forecast: Floats, trend: Floats, *, floor: float = FLOOR, sigm
     [2.0]
     """
     return excess(forecast, np.maximum(trend, 0.0), floor, sigmas)
+
+
+def least_excess(base: Floats, *, floor: float = FLOOR, sigmas: float = SIGMAS) -> Floats:
+    """The excess over rates (...,) that is as large as counting noise may be: E is zero or larger than this.
+
+    >>> least_excess(np.array([0.0, 9.0])).tolist()  # 3 sqrt(1) of 1, and 3 sqrt(9) of 9
+    [3.0, 1.0]
+    """
+    found: Floats = sigmas / np.sqrt(np.maximum(np.maximum(base, floor), np.finfo(float).tiny))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Indicators:
+    """What is said of a bin of each port, (p,), or of every bin of series, (n, p); NaN where unknown.
+
+    `e` is of the bin and `w`, given at its close, of the next one. `least` is what E is above, where it is not zero.
+    """
+
+    e: Floats
+    w: Floats
+    least: Floats
+
+    @classmethod
+    def of(
+        cls, observed: Floats, forecast: Floats, ahead: Floats, trend: Floats, *, floor: float, sigmas: float
+    ) -> Indicators:
+        """Of the observed rates and their forecast, and of the forecast and the trend of the next bin; all alike."""
+        return cls(
+            prediction_error(observed, forecast, floor=floor, sigmas=sigmas),
+            early_warning(ahead, trend, floor=floor, sigmas=sigmas),
+            least_excess(forecast, floor=floor, sigmas=sigmas),
+        )
+
+    def at(self, index: Any) -> Indicators:
+        """What numpy takes of each array by this index: one bin of series, or some."""
+        return Indicators(self.e[index], self.w[index], self.least[index])
+
+    def where(self, kept: NDArray[np.bool_]) -> Indicators:
+        """The same, unknown where `kept`, of the same shape, is false."""
+        return Indicators(np.where(kept, self.e, np.nan), np.where(kept, self.w, np.nan), self.least)
 
 
 def moving_average_excess(observed: Floats, m: int, *, floor: float = 0.0) -> Floats:

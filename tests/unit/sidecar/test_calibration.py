@@ -9,27 +9,36 @@ from hypothesis import strategies as st
 
 from portkin.timeseries.bins import DAY, HOUR
 from portkin.timeseries.calibration import (
-    BURST,
-    BURST_WEIGHT,
     LEAST,
     STEP,
+    Stated,
     Thresholds,
-    bursts,
+    begun,
     followed,
     followed_all,
     share,
 )
+from portkin.timeseries.indicators import Indicators
 
 NAN = float("nan")
 
 
-def thresholds(e: float, w: float = 1.0, usual: float = 1.0) -> Thresholds:
-    return Thresholds(np.array([e]), np.array([w]), np.array([usual]))
+def thresholds(e: float, w: float = 1.0) -> Thresholds:
+    return Thresholds.of(np.array([e]), np.array([w]))
 
 
-def after(before: Thresholds, e: float, w: float = 0.0, raw: float | None = None, alpha: float = 0.01) -> Thresholds:
-    one = np.array([alpha])
-    return followed(before, np.array([e]), np.array([w]), np.array([e if raw is None else raw]), one, one)
+def said(e, w, least: float = 0.0) -> Indicators:
+    """Arrays of one shape."""
+    e = np.asarray(e, dtype=float)
+    return Indicators(e, np.asarray(w, dtype=float), np.full(e.shape, least))
+
+
+def stated(alpha: float, least: float = 0.0) -> Stated:
+    return Stated(np.array([alpha]), np.array([alpha]), np.array([least]))
+
+
+def after(before: Thresholds, e: float, w: float = 0.0, least: float = 0.0, alpha: float = 0.01) -> Thresholds:
+    return followed(before, said([e], [w], least=least), stated(alpha, 3.0))
 
 
 def test_share_of_bins_is_that_of_thirty_days():
@@ -40,22 +49,45 @@ def test_share_of_bins_is_that_of_thirty_days():
 
 def test_alarm_raises_its_threshold_and_quiet_bins_lower_it():
     """By exp(STEP (1 - alpha)) and exp(-STEP alpha): 99 quiet bins undo one alarm at alpha = 1 %."""
-    now = after(thresholds(2.0, 1.0, 50.0), 2.5)
+    now = after(thresholds(2.0), 2.5)
     np.testing.assert_allclose(2 * np.exp(STEP * 0.99), now.e)
     for _ in range(99):
         now = after(now, 0.0)
     np.testing.assert_allclose(2.0, now.e)
 
 
-def test_burst_counts_less_and_unknown_bins_nothing():
-    """log(1 + 50) is more than 1.8 times log(1 + 1): a burst. NaN, infinity and a share of 0 leave all as it is."""
-    assert np.log1p(50) > BURST * np.log1p(1)
-    np.testing.assert_allclose(2 * np.exp(STEP * (BURST_WEIGHT - 0.01)), after(thresholds(2.0), 50.0).e)
+def test_alarm_that_goes_on_is_the_same_alarm():
+    """A burst of three bins raises the threshold once; after a bin below it, or one that is unknown, the next one is
+    another alarm. E and W are told apart."""
+    now = after(thresholds(2.0), 50.0)
+    assert (True, False) == (now.over_e[0], now.over_w[0])
+    for e in (60.0, 40.0):
+        now = after(now, e)
+    np.testing.assert_allclose(2 * np.exp(STEP * (1 - 3 * 0.01)), now.e)
+    for quiet, bins in ((0.0, 5), (NAN, 4)):
+        np.testing.assert_allclose(2 * np.exp(STEP * (2 - bins * 0.01)), after(after(now, quiet), 50.0).e)
+    np.testing.assert_allclose(np.exp(STEP * (1 - 4 * 0.01)), after(now, 50.0, 9.0).w)
+    over = np.array([[True, False], [True, True], [False, True], [True, False]])
+    assert [[True, False], [False, True], [False, False], [True, False]] == begun(over).tolist()
+
+
+def test_unknown_bins_infinite_thresholds_and_a_share_of_nothing_change_nothing():
+    """NaN, infinity and 0."""
     same = after(thresholds(2.0), NAN, NAN)
-    assert (2.0, 1.0, 1.0) == (same.e[0], same.w[0], same.usual[0])
+    assert (2.0, 1.0) == (same.e[0], same.w[0])
     assert np.inf == after(thresholds(np.inf), 5.0).e[0]
     assert 2.0 == after(thresholds(2.0), 5.0, alpha=0.0).e[0]
-    assert [False, True] == bursts(np.array([NAN, 50.0]), np.array([1.0, 1.0])).tolist()
+
+
+def test_threshold_that_counting_noise_is_above_rises_from_there():
+    """Where nothing is ever forecast, E is 0 or above 3: from a threshold of 0.5, one alarm reaches
+    3 exp(STEP (1 - alpha)), instead of six that raise it where it decides nothing. Not so once there are forecasts
+    whose noise is less, nor for a single bin with more of it than the port has in nearly all bins."""
+    np.testing.assert_allclose(3 * np.exp(STEP * 0.99), after(thresholds(0.5), 4.0, least=3.0).e)
+    np.testing.assert_allclose(0.9 * np.exp(STEP * 0.99), after(thresholds(0.5), 4.0, least=0.9).e)
+    np.testing.assert_allclose(3 * np.exp(STEP * 0.99), after(thresholds(0.5), 99.0, least=30.0).e)
+    np.testing.assert_allclose(2 * np.exp(-STEP * 0.01), after(thresholds(2.0), 0.0, least=3.0).e)
+    np.testing.assert_allclose(0.5 * np.exp(STEP * 0.99), after(thresholds(5.0, 0.5), 0.0, 4.0, least=3.0).w)
 
 
 def test_threshold_does_not_fall_below_the_least():
@@ -68,18 +100,18 @@ def test_threshold_does_not_fall_below_the_least():
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.2, 2.0), st.floats(-0.01, 0.01))
-def test_alarms_come_at_the_stated_rate_on_any_drift(seed, spread, drift):
-    """Whatever the excess does: |alarms - alpha T| <= log(largest / least threshold) / STEP + 1, as every alarm that is
-    no burst raises the logarithm by STEP (1 - alpha) and every bin lowers it by STEP alpha, down to the least."""
+def test_alarms_begin_at_the_stated_rate_on_any_drift(seed, spread, drift):
+    """Whatever the excess does: |alarms - alpha T| <= log(largest / least threshold) / STEP + 1, as every alarm that
+    begins raises the logarithm by STEP (1 - alpha) and every other bin lowers it by STEP alpha, down to the least."""
     rng = np.random.default_rng(seed)
     e = np.exp(rng.normal(1, spread, 500) + drift * np.arange(500))[:, None]
-    alpha = np.array([1 / 50])
-    nothing = np.zeros(e.shape)
-    limits, _, last = followed_all(thresholds(5.0, 1.0, 1e6), e, nothing, nothing, alpha, alpha, np.ones(500, bool))
+    found = said(e, np.zeros(e.shape))
+    limits, _, last = followed_all(thresholds(5.0), found, stated(1 / 50), np.ones(500, bool))
+    alarms = begun(e > limits).sum()
     most = np.log(np.append(limits[:, 0], last.e).max() / LEAST) / STEP + 1
-    assert (e > limits).sum() - 500 / 50 <= most
+    assert alarms - 500 / 50 <= most
     if limits.min() > LEAST:
-        np.testing.assert_allclose(np.log(last.e / 5.0), STEP * ((e > limits).sum() - 500 / 50), atol=1e-6)
+        np.testing.assert_allclose(np.log(last.e / 5.0), STEP * (alarms - 500 / 50), atol=1e-6)
 
 
 def test_all_at_once_is_bin_by_bin_and_stands_still_where_told():
@@ -87,11 +119,11 @@ def test_all_at_once_is_bin_by_bin_and_stands_still_where_told():
     rng = np.random.default_rng(0)
     e, w = rng.exponential(1, (50, 1)), rng.exponential(1, (50, 1))
     moves = np.arange(50) >= 10
-    alpha = np.array([0.05])
-    limits_e, limits_w, last = followed_all(thresholds(2.0, 3.0), e, w, e, alpha, alpha, moves)
+    limits_e, limits_w, last = followed_all(thresholds(2.0, 3.0), said(e, w), stated(0.05), moves)
     now = thresholds(2.0, 3.0)
     for t in range(50):
         assert (now.e[0], now.w[0]) == (limits_e[t, 0], limits_w[t, 0])
         if t >= 10:
-            now = followed(now, e[t], w[t], e[t], alpha, alpha)
-    assert (now.e[0], now.w[0], now.usual[0]) == pytest.approx((last.e[0], last.w[0], last.usual[0]))
+            now = followed(now, said(e[t], w[t]), stated(0.05))
+    assert (now.e[0], now.w[0]) == pytest.approx((last.e[0], last.w[0]))
+    assert (now.over_e[0], now.over_w[0]) == (last.over_e[0], last.over_w[0])

@@ -108,7 +108,7 @@ def test_threshold_that_nothing_exceeds_is_null():
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(port="99/tcp")]}, "first feature"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(logarithm=1)]}, "logarithm is 1"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(alarms_e=-1.0)]}, "alarms_e is -1"),
-        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(usual=None)]}, "missing or wrong"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(alarms_w=None)]}, "missing or wrong"),
         ({"rules": {"width": 3600, "tz": "UTC", "more": 1}, "models": []}, "more"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry()]}, r"no x\.onnx"),
     ],

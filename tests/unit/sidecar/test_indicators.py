@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from portkin.timeseries.indicators import early_warning, linear_trend, moving_average_excess, prediction_error
+from portkin.timeseries.indicators import (
+    early_warning,
+    least_excess,
+    linear_trend,
+    moving_average_excess,
+    prediction_error,
+)
 
 NAN = float("nan")
 
@@ -52,3 +58,13 @@ def test_equation_22():
     found = moving_average_excess(np.array([2.0, 6, 2, NAN, 4]), 2)
     np.testing.assert_array_equal([NAN, 0.5, 0, NAN, NAN], found)
     assert np.isnan(moving_average_excess(np.array([2.0]), 2)).all()
+
+
+def test_indicators_are_zero_or_above_what_noise_may_do():
+    """Forecasts of 0, 1, 25 and 400: counts are more than 3 sqrt(max(forecast, 1)) above them from 3, 3, 15, 60 on."""
+    forecast = np.array([0.0, 1, 25, 400])
+    least = least_excess(forecast)
+    np.testing.assert_allclose([3, 3, 15 / 25, 60 / 400], least)
+    first = forecast + np.array([3.0, 3, 15, 60])
+    assert [0.0] * 4 == prediction_error(first, forecast).tolist()
+    assert (prediction_error(first + 1, forecast) > least).all()

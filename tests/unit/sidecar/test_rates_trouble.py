@@ -55,7 +55,9 @@ def kept(desk: Desk) -> tuple[list, list]:
     with closing(RatesListing(desk.scorer.path)) as listing:
         alarms = [(alarm.kind, alarm.port, alarm.start) for alarm in listing.alarms(0.0, 10)]
     with closing(sqlite3.connect(desk.scorer.path)) as db:
-        return alarms, db.execute("SELECT proto, port, e, w, usual FROM thresholds ORDER BY proto, port").fetchall()
+        return alarms, db.execute(
+            "SELECT proto, port, e, w, over_e, over_w FROM followed ORDER BY proto, port"
+        ).fetchall()
 
 
 def burst_that_cannot_be_written(desk: Desk, broken) -> list:

@@ -9,23 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.bundles.forecast_models import Rules
-from portkin.timeseries.calibration import (
-    LEAST,
-    LEAST_USUAL,
-    MONTH,
-    USUAL,
-    Thresholds,
-    bursts,
-    followed_all,
-    share,
-)
-from portkin.timeseries.indicators import early_warning, linear_trend, prediction_error
+from portkin.timeseries.calibration import LEAST, MONTH, Stated, Thresholds, begun, followed_all, share
+from portkin.timeseries.indicators import Indicators, linear_trend, prediction_error
 from portkin.timeseries.windows import windows
 from portkin_training.rates.models.task import Floats
 from portkin_training.rates.warnings_worth import Worth, high_bins, worth
 
 WARNINGS = 10.0
 """W is judged at so many times the stated rate, so that there are warnings enough to judge."""
+USUAL = 0.01
+"""The share of bins whose excess is above the usual one."""
+LEAST_USUAL = 0.1
+BURST = 1.8
+"""A bin is a burst whose log(1 + excess) is so many times that of the usual excess: under a normal distribution of
+logarithms 4.2 deviations, more than any bin of a century of hours; under an exponential one, a bin in four thousand."""
+NEARLY = 0.95
+"""The share of bins that are nearly all of them."""
+COLUMN = (slice(None), None)
+"""Index that makes a series (n,) one of several, (n, 1)."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class Calibrated:
     what that rests.
 
     `bins` were forecast without having been fitted on, `bursts` of their first half left out of the first threshold;
-    `raised` alarms came in the later half, where `stated` were to come.
+    `raised` alarms began in the later half, where `stated` were to begin.
     """
 
     threshold_e: float
     threshold_w: float
-    usual: float
     alarms_e: float
     alarms_w: float
+    least_e: float
     bins: int
     bursts: int
     raised: int
@@ -67,21 +68,13 @@ class Calibrated:
         }
 
 
-def indicators(observed: Floats, forecast: Floats, rules: Rules) -> tuple[Floats, Floats]:
-    """E and W (n,) of one port as the sidecar computes them: W of row t is about bin t + 1, unknown in the last row."""
+def indicators(observed: Floats, forecast: Floats, rules: Rules) -> Indicators:
+    """What the sidecar computes of one port's bins (n,): W of row t is about bin t + 1, unknown in the last row."""
     trend = np.full(len(observed), np.nan)
     if len(observed) >= rules.trend:
         trend[rules.trend - 1 :] = linear_trend(windows(observed[:, None], rules.trend)[:, :, 0])
     ahead = np.append(forecast[1:], np.nan)
-    return (
-        prediction_error(observed, forecast, floor=rules.floor, sigmas=rules.sigmas),
-        early_warning(ahead, trend, floor=rules.floor, sigmas=rules.sigmas),
-    )
-
-
-def raw_excess(observed: Floats, forecast: Floats, rules: Rules) -> Floats:
-    """E without its guard against counting noise (n,)."""
-    return prediction_error(observed, forecast, floor=rules.floor, sigmas=0.0)
+    return Indicators.of(observed, forecast, ahead, trend, floor=rules.floor, sigmas=rules.sigmas)
 
 
 def calibrate(
@@ -96,32 +89,31 @@ def calibrate(
     The first half of them gives the first thresholds, which then follow the second half as they do live. E and W share
     the alarms; W gets its half only where its warnings are followed by high bins more often than chance has it.
     """
-    e, w = indicators(observed, forecast, rules)
-    raw = raw_excess(observed, forecast, rules)
+    found = indicators(observed, forecast, rules)
     if abnormal is not None:
-        e, w, raw = (np.where(abnormal, np.nan, values) for values in (e, w, raw))
+        found = found.where(~abnormal)
+    e, w = found.e, found.w
     judged = np.flatnonzero(~np.isnan(e))
     half = int(judged[len(judged) // 2]) if len(judged) else len(e)
     later = np.arange(len(e)) >= half
-    told = warning_worth(observed, w, half, alarms_per_month, rules)
+    told = warning_worth(observed, found, half, alarms_per_month, rules)
     split = (alarms_per_month / 2, alarms_per_month / 2) if told.earned else (alarms_per_month, 0.0)
     alphas = share(np.array(split), rules.width)
-    known = raw[:half][~np.isnan(raw[:half])]
-    usual = max(LEAST_USUAL, float(np.quantile(known, 1 - USUAL))) if len(known) else LEAST_USUAL
-    burst = bursts(raw[:half], np.array(usual))
-    first = Thresholds(
+    stated = Stated(alphas[:1], alphas[1:], np.array([_usual_least(found.at(slice(half)))]))
+    raw = prediction_error(observed, forecast, floor=rules.floor, sigmas=0.0)[:half]
+    burst = bursts(np.where(np.isnan(e[:half]), np.nan, raw))
+    first = Thresholds.of(
         np.array([first_threshold(np.where(burst, np.nan, e[:half]), float(alphas[0]))]),
         np.array([first_threshold(w[:half], float(alphas[1])) if told.earned else np.inf]),
-        np.array([usual]),
     )
-    limits_e, limits_w, last = followed_all(first, e[:, None], w[:, None], raw[:, None], alphas[:1], alphas[1:], later)
-    raised = ((e > limits_e[:, 0]) & later).sum() + ((w > limits_w[:, 0]) & later).sum()
+    limits_e, limits_w, last = followed_all(first, found.at(COLUMN), stated, later)
+    raised = sum((begun(over) & later).sum() for over in (e > limits_e[:, 0], w > limits_w[:, 0]))
     return Calibrated(
         float(last.e[0]),
         float(last.w[0]),
-        float(last.usual[0]),
         split[0],
         split[1],
+        _usual_least(found),
         len(judged),
         int(burst.sum()),
         int(raised),
@@ -130,17 +122,32 @@ def calibrate(
     )
 
 
-def warning_worth(observed: Floats, w: Floats, half: int, alarms_per_month: float, rules: Rules) -> Worth:
+def warning_worth(observed: Floats, found: Indicators, half: int, alarms_per_month: float, rules: Rules) -> Worth:
     """Whether W (n,) predicts high bins of the observed rates (n,) from bin `half` on; its threshold follows it.
 
     At `WARNINGS` times the stated rate, at most one bin in ten.
     """
     alpha = np.minimum(share(np.array([alarms_per_month * WARNINGS]), rules.width), 0.1)
-    nothing = np.full((len(w), 1), np.nan)
-    first = Thresholds(np.array([np.inf]), np.array([first_threshold(w[:half], float(alpha[0]))]), np.array([1.0]))
-    _, limits, _ = followed_all(first, nothing, w[:, None], nothing, np.zeros(1), alpha, np.ones(len(w), dtype=bool))
+    first = Thresholds.of(np.array([np.inf]), np.array([first_threshold(found.w[:half], float(alpha[0]))]))
+    stated = Stated(np.zeros(1), alpha, np.zeros(1))
+    _, limits, _ = followed_all(first, found.at(COLUMN), stated, np.ones(len(observed), dtype=bool))
     known = ~np.isnan(observed)
-    return worth(w > limits[:, 0], high_bins(observed, MONTH // rules.width), known, half)
+    return worth(found.w > limits[:, 0], high_bins(observed, MONTH // rules.width), known, half)
+
+
+def _usual_least(found: Indicators) -> float:
+    """What E (n,), where it is not zero, is above in `NEARLY` all bins that have a forecast; 0 without any."""
+    known = found.least[~np.isnan(found.least)]
+    return float(np.quantile(known, 1 - NEARLY)) if len(known) else 0.0
+
+
+def bursts(raw: Floats) -> NDArray[np.bool_]:
+    """Which excesses (n,), E without its guard against counting noise, are bursts beside the usual ones."""
+    known = raw[~np.isnan(raw)]
+    usual = max(LEAST_USUAL, float(np.quantile(known, 1 - USUAL))) if len(known) else LEAST_USUAL
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.bool_] = np.log1p(raw) > BURST * np.log1p(usual)
+    return found
 
 
 def first_threshold(indicator: Floats, alpha: float) -> float:

@@ -14,7 +14,7 @@ from portkin.bundles.forecast import Forecaster
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import label
-from portkin.timeseries.calibration import MONTH
+from portkin.timeseries.calibration import MONTH, begun
 from portkin_training.rates.calibrate import warning_worth
 from portkin_training.rates.models.task import Floats, mae, r2, season_of, seasonal_error
 from portkin_training.rates.series.rate_series import Rates
@@ -26,10 +26,24 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Alarms:
-    """How many alarms came, how many were stated, and what counting noise leaves open about their ratio."""
+    """How many alarms began, how many were stated, and what counting noise leaves open about their ratio.
+
+    An alarm may go on: there are `bins` in which an indicator was above its threshold.
+    """
 
     raised: int
+    bins: int
     stated: float
+
+    @classmethod
+    def of(cls, over: NDArray[np.bool_], stated: float) -> Alarms:
+        """From the bins (n,) of which each is above its threshold or not."""
+        return cls(int(begun(over).sum()), int(over.sum()), stated)
+
+    @classmethod
+    def sum_of(cls, parts: Sequence[Alarms]) -> Alarms:
+        """Of several indicators or ports together."""
+        return cls(*(sum(getattr(part, name) for part in parts) for name in ("raised", "bins", "stated")))
 
     @property
     def ratio(self) -> float:
@@ -47,7 +61,13 @@ class Alarms:
 
     def about(self) -> dict[str, Any]:
         """For programs."""
-        return {"raised": self.raised, "stated": self.stated, "ratio": self.ratio, "interval": list(self.interval)}
+        return {
+            "raised": self.raised,
+            "bins": self.bins,
+            "stated": self.stated,
+            "ratio": self.ratio,
+            "interval": list(self.interval),
+        }
 
 
 @dataclass(frozen=True)
@@ -79,7 +99,7 @@ class PortScores:
     @property
     def alarms(self) -> Alarms:
         """E and W together."""
-        return Alarms(self.anomalies.raised + self.warnings.raised, self.anomalies.stated + self.warnings.stated)
+        return Alarms.sum_of([self.anomalies, self.warnings])
 
     def about(self) -> dict[str, Any]:
         """For programs."""
@@ -109,10 +129,12 @@ def score(models: Forecaster, rates: Rates) -> list[PortScores]:
         )
     scored = models.score_all(rates.ports, rates.counts)
     forecast, e, w = scored
+    told = models.indicators(rates.ports, rates.counts, forecast)
     limits = models.thresholds_all(rates.starts, rates.ports, rates.counts, scored)
     first = int(np.argmax(new))
     found = []
     for number, model in enumerate(models.models):
+        own = (slice(None), number)
         observed = rates.counts[:, rates.column(model.port)]
         known = new & ~np.isnan(observed)
         rows = np.flatnonzero(known & ~np.isnan(forecast[:-1, number]))
@@ -133,15 +155,15 @@ def score(models: Forecaster, rates: Rates) -> list[PortScores]:
                 _mae(observed, last, rows),
                 error / scale if scale > 0 else float("nan"),
                 r2(observed[rows], forecast[rows, number]) if len(rows) else float("nan"),
-                Alarms(
-                    int((e[:, number] > limits[0][:, number])[new].sum()),
+                Alarms.of(
+                    (e[:, number] > limits[0][:, number]) & new,
                     len(rows) * _stated(model.alarms_e, model.threshold_e) * month,
                 ),
-                Alarms(
-                    int((w[:, number] > limits[1][:, number])[new].sum()),
+                Alarms.of(
+                    (w[:, number] > limits[1][:, number]) & new,
                     int(judged_w.sum()) * _stated(model.alarms_w, model.threshold_w) * month,
                 ),
-                warning_worth(observed, w[:, number], first, model.alarms_e + model.alarms_w, models.rules),
+                warning_worth(observed, told.at(own), first, model.alarms_e + model.alarms_w, models.rules),
             )
         )
     return found
@@ -158,8 +180,7 @@ def pool(found: Sequence[PortScores]) -> dict[str, Any]:
 
     naive = mean("naive")
     alarms, anomalies, warnings = (
-        Alarms(sum(getattr(one, name).raised for one in found), sum(getattr(one, name).stated for one in found))
-        for name in ("alarms", "anomalies", "warnings")
+        Alarms.sum_of([getattr(one, name) for one in found]) for name in ("alarms", "anomalies", "warnings")
     )
     return {
         "bins": bins,

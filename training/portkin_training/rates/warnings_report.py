@@ -20,7 +20,7 @@ def judged(rates: Rates, results: Sequence[Result], alarms_per_month: float = 1.
     found = {}
     for port, tried in by_port(results).items():
         observed = rates.counts[:, rates.column(port)]
-        _, w = indicators(observed, winner(tried).forecast, rules)
-        found[str(port)] = warning_worth(observed, w, begin, alarms_per_month, rules)
+        told = indicators(observed, winner(tried).forecast, rules)
+        found[str(port)] = warning_worth(observed, told, begin, alarms_per_month, rules)
     bins = [len(rates.starts) - begin] * len(found)
     return found | {"pooled": pooled(list(found.values()), bins)}
