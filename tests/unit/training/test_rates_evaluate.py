@@ -8,16 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 from sklearn.metrics import adjusted_rand_score
 
 from portkin.net.ports import Port
-from portkin.timeseries.bins import HOUR
+from portkin.timeseries.bins import DAY, HOUR
 from portkin_training.commands.rates import rates as command
 from portkin_training.rates import calibrate, evaluate, report
 from portkin_training.rates.affinity import affinity, clusters
 from portkin_training.rates.affinity.feature_ports import Affinities
 from portkin_training.rates.models import lstm, registry
-from portkin_training.rates.models.task import Split
+from portkin_training.rates.models.task import ForecastScores, Split
+from portkin_training.rates.results import Result
 from portkin_training.rates.series import rate_series as series
 from portkin_training.rates.series.simulate import Telescope, simulate
 from support.rates_markdown import markdown
@@ -195,6 +197,42 @@ def test_table_and_json_say_who_won(sky, affinities, tmp_path):
     assert len(QUICK) == report.table(found).row_count
 
 
+def test_paper_table_is_as_the_paper_prints_it():
+    """A port a row, a model a column, the best mean first, the best of a row in bold; the means last. Where nothing
+    varied there is no R2, and it enters no mean."""
+
+    def result(port: int, model: str, score: float) -> Result:
+        scores = ForecastScores(score, 1.0, 1.0, 0.0, 10, 0)
+        return Result(Port(port, "tcp"), model, np.zeros(3), scores, scores, 0.0, (Port(port, "tcp"),))
+
+    found = [
+        result(port, model, score)
+        for port, model, score in [
+            (22, "VAR Rank. (T&S)", 0.25),
+            (22, "LSTM Rank. (T&S)", 0.5),
+            (9, "VAR Rank. (T&S)", 0.75),
+            (9, "LSTM Rank. (T&S)", 0.6),
+            (1, "VAR Rank. (T&S)", np.nan),
+            (1, "LSTM Rank. (T&S)", np.nan),
+        ]
+    ]
+    console = Console(width=120)
+    with console.capture() as printed:
+        console.print(report.paper_table(found, "1 hour", synthetic=True))
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.get().splitlines() if "│" in line]
+    assert [
+        ["22/tcp (ssh)", "0.50", "0.25"],
+        ["9/tcp (discard)", "0.60", "0.75"],
+        ["1/tcp (tcpmux)", "-", "-"],
+        ["Mean R2", "0.55", "0.50"],
+    ] == cells
+    made = report.paper_table(found, "1 hour")
+    assert ["", "LSTM Rank. (T&S)", "VAR Rank. (T&S)"] == [column.header for column in made.columns]
+    assert ["[bold]0.50[/bold]", "0.60", "-", "0.55"] == list(made.columns[1].cells)
+    assert "R2 scores of the probing rates prediction models (1 hour ahead-of-time forecasting)" == made.title
+    assert "SYNTHETIC" in printed.get()
+
+
 def test_failing_fit_does_not_end_a_run(sky, affinities, tmp_path, monkeypatch):
     """A fault of a library in one model: its result says which, the others are there."""
 
@@ -238,12 +276,19 @@ def test_command_line_goes_from_telescope_to_scores_and_plot(tmp_path):
     sky = tmp_path / "sky"
     assert "SYNTHETIC" in portkin("simulate", "-o", sky, "--hours", 700, "--groups", 2, "--alone", 1)
     pair = ("--sequential", sky / "sequential")
+    days = portkin("simulate", "-o", tmp_path / "days", "--hours", 700, "--groups", 2, "--alone", 1, "--bin", "1d")
+    assert "29 bins" in days and "SYNTHETIC" in days  # 700 hours from a midnight on: 29 whole days
+    truth = json.loads((tmp_path / "days" / "truth.json").read_text())
+    assert all(start % DAY == 0 for _, start in truth["bursts"])
     assert "clusters" in portkin("affinity", sky / "series", *pair, "--lags", 24)
     options = ["--lags", 24, "--most", 1, "--jobs", 1, "--work", tmp_path / "work"]
     options += ["--model", "EWMA", "--model", "seasonal naive"]
     told = json.loads(portkin("evaluate", sky / "series", *pair, *options, "--json"))
     assert {"EWMA", "seasonal naive"} == set(told["means"]["r2"])
     assert 0 <= told["warnings"]["pooled"]["chance"] <= 1
+    said = portkin("evaluate", sky / "series", *pair, *options[:6], "--work", tmp_path / "work", "--paper",
+                   "--model", "VAR Rank. (T&S)")  # fmt: skip
+    assert "Mean R2" in said and "VAR Rank." in said
     assert "1 models" in portkin("train", sky / "series", *pair, *options, "-o", tmp_path / "m", "--alarms", 5)
     assert "no bin after" in portkin("evaluate", "--with", tmp_path / "m", sky / "series", status=1)
     lines = portkin("score", tmp_path / "m", sky / "series", "--json").splitlines()

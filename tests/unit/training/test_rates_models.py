@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portkin.timeseries.bins import DAY, HOUR
-from portkin_training.rates.models import baselines, linear, lstm, regression, var
+from portkin_training.rates.models import baselines, linear, lstm, registry, regression, var
 from portkin_training.rates.models.export import rounded_down, to_onnx
 from portkin_training.rates.models.task import Split, Task, folds, judge
 
@@ -172,6 +172,17 @@ def test_network_has_the_printed_layers():
     assert (72, 30) == (lstm.paper_config(HOUR).sequence, lstm.paper_config(DAY).sequence)
 
 
+@pytest.mark.parametrize("config", [lstm.paper_config(HOUR), lstm.small_config(HOUR), lstm.small_config(DAY)])
+def test_attention_is_not_larger_than_the_lstm(config):
+    """Of every profile, whether it reads one port or eight: fewer parameters."""
+    for features in (1, 8):
+        sizes = [
+            sum(part.numel() for part in lstm.network_of(features, replace(config, attention=attention)).parameters())
+            for attention in (False, True)
+        ]
+        assert sizes[1] <= sizes[0]
+
+
 def test_network_with_skip_follows_a_level_it_never_saw():
     """Rates that grow beyond all that was fitted: the paper's network stays behind, the one with skip does not."""
     rng = np.random.default_rng(5)
@@ -191,6 +202,40 @@ def test_grid_is_table_iii():
     assert {3, 7, 15, 30} == {config.sequence for config in daily}
 
 
+def test_reduced_grid_is_a_part_of_table_iii():
+    """Four points, searched by a network a quarter as wide as the paper's, for hours and days."""
+    for width in (HOUR, DAY):
+        used = registry.profile("reduced", width)
+        whole = {replace(point, epochs=30, patience=5) for point in lstm.grid(width)}
+        assert 4 == len(set(used.grid)) and set(used.grid) <= whole
+        narrow = lstm.narrowed(used.grid[0], used.narrower)
+        assert ((64, 32), (32, 24)) == (narrow.lstm, narrow.dense)
+        assert (256, 128) == used.lstm.lstm
+
+
+def test_network_that_loses_to_what_is_known_is_not_trained_to_the_end():
+    """A bar that nothing reaches ends it after `GRACE` epochs; one that is reached at once changes nothing."""
+    t = task(300)
+    patient = replace(TINY, epochs=12, patience=12)
+    free = lstm.fit(t, patient, 0)
+    assert 12 == len(free.history)
+    assert lstm.GRACE == len(lstm.fit(t, replace(patient, bar=1e-6), 0).history)
+    assert free.history == lstm.fit(t, replace(patient, bar=9.0), 0).history
+
+
+def test_bar_is_the_best_forecast_of_the_samples_that_early_stopping_watches():
+    """Of 225 bins fitted on, windows of 6 leave 219 samples, the last 22 of them watched: bins 203 to 224. Forecasts
+    that are off by one deviation and by two have an error of 1 and 2; elsewhere they may be anything."""
+    t = task(333)
+    assert 225 == t.split.fit
+    off = [t.target + number * t.scaling.std[0] for number in (1, 2)]
+    off[0][:203] = 1e6
+    off[0][225:] = 1e6
+    np.testing.assert_allclose(1.0, lstm.bar(t, 6, off), rtol=1e-6)
+    np.testing.assert_allclose(2.0, lstm.bar(t, 6, off[1:]), rtol=1e-6)
+    assert lstm.bar(t, 6, []) is None
+
+
 def test_too_few_samples_are_refused():
     """A network is not fitted to nothing."""
     with pytest.raises(ValueError, match="2 samples"):
@@ -202,12 +247,13 @@ def fitted(name: str, t: Task):
     return {
         "lstm": lambda: lstm.fit(t, TINY, 0),
         "lstm with skip": lambda: lstm.fit(t, replace(TINY, skip=True), 0),
+        "attention": lambda: lstm.fit(t, replace(TINY, attention=True), 0),
         "linear": lambda: regression.ridge(t, 12),
         "lightgbm": lambda: baselines.lightgbm_on_lags(t, 12, 0),
     }[name]()
 
 
-@pytest.mark.parametrize("name", ["lstm", "lstm with skip", "linear", "lightgbm"])
+@pytest.mark.parametrize("name", ["lstm", "lstm with skip", "attention", "linear", "lightgbm"])
 def test_onnx_computes_what_the_model_computes(name):
     """Batches of 1, 7 and 64 through onnxruntime agree to 1e-5."""
     t = task(400)

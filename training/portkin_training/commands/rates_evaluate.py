@@ -29,8 +29,10 @@ WIDTH = 96
               "without fitting anything.")  # fmt: skip
 @click.option("--figure", type=click.Choice(["r2", "mae", "mase", "skill"]), multiple=True, default=("r2", "skill"),
               show_default=True, help="Figures to print.")  # fmt: skip
+@click.option("--paper", is_flag=True, help="Only the paper's seven models, without --model, and R2 printed as its "
+              "Tables IV and V print it: a port a row.")  # fmt: skip
 @json_option
-def evaluate(bundle: Path | None, figure: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json: bool, **options: Any) -> None:
     """Compare all models on the last 25 % of SERIES, port by port (the paper's Tables IV and V).
 
     R2 is the paper's figure; skill is 1 - MAE / MAE of the seasonal naive forecast: below 0, a model is worse than
@@ -44,13 +46,14 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], as_json: bool, **opti
         raise click.UsageError("give --work, a folder for results, or --with, a bundle to score without fitting")
     from rich.console import Console
 
+    from portkin.timeseries.bins import DAY
     from portkin_training.rates import evaluate as judging
     from portkin_training.rates import report
-    from portkin_training.rates.models.registry import MODELS
+    from portkin_training.rates.models.registry import MODELS, PAPER
     from portkin_training.rates.models.task import Split
     from portkin_training.rates.warnings_report import judged
 
-    run = prepare(lambda bins: Split.of(bins).fit, MODELS, **options)
+    run = prepare(lambda bins: Split.of(bins).fit, PAPER if paper else MODELS, **options)
     results = []
     with progress(len(run.targets) * len(run.models)) as advance:
         for result in judging.evaluate(
@@ -64,7 +67,10 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], as_json: bool, **opti
         click.echo(json.dumps(report.as_json(results) | {"warnings": report.without_nan(told)}))
         return
     console = Console()
-    for name in figure:
+    if paper:
+        ahead = "1 day" if run.rates.width >= DAY else "1 hour"
+        console.print(report.paper_table(results, ahead, synthetic=run.rates.synthetic))
+    for name in () if paper else figure:
         console.print(report.table(results, name, synthetic=run.rates.synthetic))
     for port, found in report.as_json(results)["ports"].items():
         console.print(f"{port}: best R2 {found['winner']}; W of it: {warnings[port]}", soft_wrap=True)
@@ -101,6 +107,8 @@ def _with(bundle: Path, series: Path, as_json: bool) -> None:
     for one in found:
         console.print(f"{one.port}: {one.model}; W: {one.worth}", soft_wrap=True)
     together = held_out.pool(found)
+    alarms = together["alarms"]
+    console.print(f"{alarms.raised} alarms began, over {alarms.bins} bins in all", soft_wrap=True)
     console.print(f"W, all ports: {together['worth']}", soft_wrap=True)
 
 

@@ -45,9 +45,10 @@ def run_options(command: Any) -> Any:
                          help="Without --port: this many, the most targeted."),
             click.option("--model", "models", multiple=True, metavar="NAME",
                          help="A model to try; repeat for several. Default: all."),
-            click.option("--profile", "profile_name", type=click.Choice(["small", "network", "paper"]),
+            click.option("--profile", "profile_name", type=click.Choice(["small", "network", "reduced", "paper"]),
                          default="small", show_default=True, help="small: minutes on a CPU; network: the paper's "
-                         "network without its grid; paper: all of it, days on a GPU."),
+                         "network without its grid; reduced: after a search of a part of the grid with a narrower "
+                         "network; paper: all of it, days on a GPU."),
             click.option("--lags", type=click.IntRange(1), help="Largest lag of the temporal similarity, in bins. "
                          "Default: a week of hours, a month of days."),
             click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes."),

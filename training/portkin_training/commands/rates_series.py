@@ -68,6 +68,8 @@ def series(
 @click.command()
 @output_option
 @click.option("--hours", type=click.IntRange(200), default=6_000, show_default=True, help="How long.")
+@click.option("--bin", "width", type=click.Choice(list(WIDTHS)), default="1h", show_default=True, help="Width of bins; "
+              "an hour that is unknown makes its day unknown.")  # fmt: skip
 @click.option(
     "--groups", type=click.IntRange(1), default=8, show_default=True, help="Groups of ports that are probed alike."
 )
@@ -75,7 +77,7 @@ def series(
     "--alone", type=click.IntRange(0), default=12, show_default=True, help="Ports that are probed like no other."
 )
 @seed_option
-def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> None:
+def simulate(output: Path, hours: int, width: str, groups: int, alone: int, seed: int) -> None:
     """Make a SYNTHETIC telescope whose groups, lags, bursts and outages are known.
 
     Writes under the output folder: `series`, `sequential` (sources that probed two ports in sequence) and
@@ -83,6 +85,7 @@ def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> No
     """
     import numpy as np
 
+    from portkin.timeseries.bins import bin_start
     from portkin_training.rates.series import rate_series
     from portkin_training.rates.series import sequential as sequences
     from portkin_training.rates.series.simulate import Telescope, simulate
@@ -90,9 +93,11 @@ def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> No
     claim_folder(output, r"series|sequential|truth\.json", "a simulated telescope")
     telescope = Telescope(hours=hours, groups=groups, alone=alone)
     made = simulate(telescope, seed)
-    rate_series.save(output / "series", made.rates)
+    rates = rate_series.coarser(made.rates, WIDTHS[width])
+    rate_series.save(output / "series", rates)
     sequences.save(output / "sequential", made.rates.ports, made.sequential, made.days)
-    bursts = [[str(made.rates.ports[port]), int(made.rates.starts[t])] for t, port in np.argwhere(made.bursts)]
+    burst_bins = {(bin_start(int(made.rates.starts[t]), rates.width), int(at)) for t, at in np.argwhere(made.bursts)}
+    bursts = [[str(rates.ports[at]), start] for start, at in sorted(burst_bins)]
     truth = {
         "synthetic": True,
         "seed": seed,
@@ -101,4 +106,4 @@ def simulate(output: Path, hours: int, groups: int, alone: int, seed: int) -> No
         "bursts": bursts,
     }
     (output / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
-    click.echo(f"{output}: {summary_of(made.rates)}, {len(bursts)} planted burst hours")
+    click.echo(f"{output}: {summary_of(rates)}, {len(bursts)} bins with planted bursts")

@@ -161,10 +161,11 @@ def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu
     ]
 
 
-def try_config(rates: Rates, job: Job, seed: int, config: LstmConfig, device: str = "cpu") -> float:
-    """One point of the grid: the R2 of this network over seven folds of the fitted part."""
+def try_config(rates: Rates, job: Job, seed: int, config: LstmConfig, device: str = "cpu", narrower: int = 1) -> float:
+    """One point of the grid: the R2 of this network, or of a narrower one, over seven folds of the fitted part."""
     torch.set_num_threads(1)
-    return lstm.cross_validated_r2(_task(rates, job), network_config(job.kind, config), seed, device=device)
+    tried = lstm.narrowed(network_config(job.kind, config), narrower)
+    return lstm.cross_validated_r2(_task(rates, job), tried, seed, device=device)
 
 
 def _task(rates: Rates, job: Job) -> Task:
@@ -189,7 +190,7 @@ def _search(
         return files[job.target, next(iter(job.models))].with_suffix(f".{digest}.json")
 
     def work(job: Job, config: LstmConfig) -> tuple[Job, LstmConfig, float]:
-        return job, config, try_config(rates, job, seed, config, device)
+        return job, config, try_config(rates, job, seed, config, device, used.narrower)
 
     deep = [job for job in open_jobs if job.kind.fit.startswith("LSTM")]
     points = [(job, config) for job in deep for config in used.grid if not tried(job, config).exists()]

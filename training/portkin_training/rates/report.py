@@ -25,13 +25,19 @@ def by_port(results: Sequence[Result]) -> dict[Port, list[Result]]:
 
 
 def means(results: Sequence[Result], figure: str) -> dict[str, float]:
-    """The mean over ports of one figure on the reported part, per model, best first."""
+    """The mean over ports of one figure on the reported part, per model, best first; ports whose figure cannot be had,
+    as R2 where nothing varied, are left out."""
     per_model: dict[str, list[float]] = {}
     for result in results:
         per_model.setdefault(result.model, []).append(getattr(result.reported, figure))
-    found = {name: float(np.mean(values)) for name, values in per_model.items()}
+    found = {name: _mean(values) for name, values in per_model.items()}
     best_first = -1 if figure in ("r2", "skill") else 1
-    return dict(sorted(found.items(), key=lambda item: best_first * item[1]))
+    return dict(sorted(found.items(), key=lambda item: (np.isnan(item[1]), best_first * item[1])))
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def named(port: Port) -> str:
@@ -59,6 +65,33 @@ def table(results: Sequence[Result], figure: str = "r2", *, synthetic: bool = Fa
             text = "-" if value is None else f"{value:.2f}"
             cells.append(f"[bold]{text}[/bold]" if value is not None and sign * value == best[port] else text)
         made.add_row(name, f"{mean:.2f}", *cells)
+    return made
+
+
+def paper_table(results: Sequence[Result], ahead: str, *, synthetic: bool = False) -> Table:
+    """R2 as the paper's Tables IV and V print it: a port a row, a model a column, best mean first, the best in bold.
+
+    `ahead` says how far ahead was forecast: "1 hour".
+    """
+    values = {(result.model, result.port): result.reported.r2 for result in results}
+    columns = means(results, "r2")
+    made = Table(
+        title=f"R2 scores of the probing rates prediction models ({ahead} ahead-of-time forecasting)"
+        + (", SYNTHETIC rates" if synthetic else "")
+    )
+    made.add_column("", no_wrap=True)
+    for name in columns:
+        made.add_column(name, justify="right")
+    for port in by_port(results):
+        row = [values.get((name, port), float("nan")) for name in columns]
+        best = max((value for value in row if not np.isnan(value)), default=float("nan"))
+        cells = ["-" if np.isnan(value) else f"{value:.2f}" for value in row]
+        made.add_row(
+            named(port),
+            *(f"[bold]{cell}[/bold]" if value == best else cell for cell, value in zip(cells, row, strict=True)),
+        )
+    made.add_section()
+    made.add_row("Mean R2", *(f"{mean:.2f}" for mean in columns.values()))
     return made
 
 

@@ -9,16 +9,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 
 from portkin.bundles.bundle_writer import write_bundle
 from portkin.bundles.forecast_models import KIND, MODELS, SCHEMA, Model, Rules
+from portkin_training.rates.models import networks
 from portkin_training.rates.models.baselines import MovingMedian, Trees
 from portkin_training.rates.models.linear import Corrected, Linear
 from portkin_training.rates.models.lstm import Lstm
@@ -35,7 +35,7 @@ def to_onnx(model: Predictor, features: int) -> bytes:
     Raises TypeError for a model that reads more than one window.
     """
     if isinstance(model, Lstm):
-        made = _network(model, features)
+        made = _graph(*networks.nodes(model), model.length, features)
     elif isinstance(model, Linear):
         made = _linear(model)
     elif isinstance(model, Corrected):
@@ -207,81 +207,6 @@ def rounded_down(value: float) -> float:
     """The largest single-precision number that is not above `value`."""
     single = np.float32(value)
     return float(np.nextafter(single, np.float32(-np.inf)) if float(single) > value else single)
-
-
-def _network(model: Lstm, features: int) -> onnx.ModelProto:
-    """The network in evaluation mode, layer by layer.
-
-    torch's exporter traces the module again for every network, which takes longer than many a fit, and writes paths of
-    the machine that trained into the file.
-    """
-    network = model.network
-    constants: dict[str, NDArray[Any]] = {
-        "direction": np.array([1], dtype=np.int64),
-        "front": np.array([0], dtype=np.int64),
-        "row": np.array([-1], dtype=np.int64),
-    }
-    nodes = [helper.make_node("Transpose", ["window"], ["steps_0"], perm=[1, 0, 2])]  # ONNX: (length, batch, features)
-    for number, layer in enumerate(network.recurrent):
-        names = [f"{name}_{number}" for name in ("input", "recurrent", "bias")]
-        constants |= dict(zip(names, _gates(cast(nn.LSTM, layer)), strict=True))
-        inputs = [f"steps_{number}", *names]
-        nodes += [
-            helper.make_node("LSTM", inputs, [f"both_{number}", f"state_{number}"], hidden_size=layer.hidden_size),
-            helper.make_node("Squeeze", [f"both_{number}", "direction"], [f"steps_{number + 1}"]),
-        ]
-    nodes.append(helper.make_node("Squeeze", [f"state_{len(network.recurrent) - 1}", "front"], ["value_0"]))
-    value = "value_0"
-    for number, layer in enumerate(network.head, 1):
-        made, held = _layer(layer, number, value)
-        if made is not None:
-            nodes.append(made)
-            constants |= held
-            value = made.output[0]
-    if network.skip:
-        constants |= {"first": np.array(0, dtype=np.int64), "latest": np.array(model.length - 1, dtype=np.int64)}
-        nodes += [
-            helper.make_node("Reshape", [value, "row"], ["change"]),
-            helper.make_node("Gather", ["window", "latest"], ["bin"], axis=1),
-            helper.make_node("Gather", ["bin", "first"], ["own"], axis=1),
-            helper.make_node("Add", ["change", "own"], ["forecast"]),
-        ]
-    else:
-        nodes.append(helper.make_node("Reshape", [value, "row"], ["forecast"]))
-    return _graph(nodes, constants, model.length, features)
-
-
-def _gates(layer: nn.LSTM) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Weights and biases of one LSTM as ONNX has them: one direction, gates in order i, o, f, c (torch: i, f, c, o)."""
-
-    def ordered(name: str) -> NDArray[np.float32]:
-        i, f, c, o = np.split(layer.get_parameter(name).detach().numpy(), 4)
-        return np.concatenate([i, o, f, c])
-
-    biases = np.concatenate([ordered("bias_ih_l0"), ordered("bias_hh_l0")])
-    return ordered("weight_ih_l0")[None], ordered("weight_hh_l0")[None], biases[None]
-
-
-def _layer(layer: nn.Module, number: int, value: str) -> tuple[onnx.NodeProto | None, dict[str, NDArray[Any]]]:
-    """One layer of the head from `value` on, and its constants; None for dropout, which does nothing here."""
-    out = f"value_{number}"
-    if isinstance(layer, nn.ReLU):
-        return helper.make_node("Relu", [value], [out]), {}
-    if isinstance(layer, nn.Linear):
-        named = {"weight": layer.weight, "offset": layer.bias}
-        options: dict[str, Any] = {"op_type": "Gemm", "transB": 1}
-    elif isinstance(layer, nn.BatchNorm1d):
-        named = {
-            "scale": layer.weight,
-            "shift": layer.bias,
-            "mean": layer.get_buffer("running_mean"),
-            "variance": layer.get_buffer("running_var"),
-        }
-        options = {"op_type": "BatchNormalization", "epsilon": layer.eps}
-    else:
-        return None, {}
-    held = {f"{name}_{number}": tensor.detach().numpy() for name, tensor in named.items()}
-    return helper.make_node(inputs=[value, *held], outputs=[out], **options), held
 
 
 def write_models(path: Path, models: Sequence[tuple[Model, bytes]], rules: Rules, about: Mapping[str, Any]) -> None:

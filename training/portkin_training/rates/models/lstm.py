@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,10 +18,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from portkin.timeseries.bins import DAY
+from portkin_training.rates.models.attention import HEADS, AttentionNetwork
 from portkin_training.rates.models.task import Floats, Task, folds, r2
 
 STOP = 0.1
 """Share of the fitted part, its latest, that early stopping watches."""
+
+
+GRACE = 8
+"""Epochs within which a network must be better than what is known already, where that is told."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class LstmConfig:
 
     With `skip`, which the paper's network does not have, the target's latest rate is added to the output, so that the
     network learns the change to come. Rates grow; a network that learns their level stays behind at the level it knew.
+    With `attention` it is no LSTM at all but two blocks of attention, as wide as the last LSTM would have been. With a
+    `bar`, training ends where the watched samples' MAE (scaled) has not come below it within `GRACE` epochs.
     """
 
     sequence: int = 72
@@ -42,6 +49,8 @@ class LstmConfig:
     epochs: int = 700
     patience: int = 50
     skip: bool = False
+    attention: bool = False
+    bar: float | None = None
 
 
 SMALL = LstmConfig(24, (64, 32), (32, 24), 0.1, "adam", 1e-3, 64, 50, 10)
@@ -75,6 +84,22 @@ def grid(width: int, base: LstmConfig | None = None) -> Iterator[LstmConfig]:
         )
 
 
+def reduced_grid(width: int) -> Iterator[LstmConfig]:
+    """A part of Table III: two sequence lengths, two dropout rates, for at most 30 epochs with Adam, 0.001 and 64."""
+    base = replace(paper_config(width), batch=64, epochs=30, patience=5)
+    for sequence, dropout in itertools.product((7, 30) if width >= DAY else (24, 72), (0.1, 0.3)):
+        yield replace(base, sequence=sequence, dropout=dropout)
+
+
+def narrowed(config: LstmConfig, times: int) -> LstmConfig:
+    """The same with layers so many times narrower."""
+    return replace(
+        config,
+        lstm=tuple(max(1, units // times) for units in config.lstm),
+        dense=tuple(max(1, units // times) for units in config.dense),
+    )
+
+
 class Network(nn.Module):
     """Stacked LSTMs, the last hidden state through blocks of batch norm, dense, ReLU and dropout, one output.
 
@@ -105,11 +130,19 @@ class Network(nn.Module):
         return out
 
 
+def network_of(features: int, config: LstmConfig) -> Network | AttentionNetwork:
+    """An untrained network."""
+    if config.attention:
+        width = max(1, config.lstm[-1] // HEADS) * HEADS
+        return AttentionNetwork(features, config.sequence, width, config.dropout)
+    return Network(features, config)
+
+
 @dataclass(frozen=True, eq=False)
 class Lstm:
     """A trained network in evaluation mode, and how its training went: validation MAE (scaled) per epoch."""
 
-    network: Network
+    network: Network | AttentionNetwork
     config: LstmConfig
     history: tuple[float, ...]
 
@@ -155,7 +188,7 @@ def train(
         raise ValueError(f"{len(y)} samples, {watched} of them to fit: too few for a network")
     torch.manual_seed(seed)
     order = np.random.default_rng(seed)
-    network = Network(window.shape[2], config).to(device)
+    network = network_of(window.shape[2], config).to(device)
     chosen = torch.optim.Adam if config.optimizer == "adam" else torch.optim.RMSprop
     optimizer = chosen(network.parameters(), lr=config.learning_rate)
     loss = nn.L1Loss()
@@ -183,6 +216,8 @@ def train(
             best, best_state = error, copy.deepcopy(network.state_dict())
         elif epoch - int(np.argmin(history)) >= config.patience:
             break
+        if config.bar is not None and epoch + 1 >= GRACE and best > config.bar:
+            break
     network.load_state_dict(best_state)
     return Lstm(network.eval().to("cpu"), config, tuple(history))
 
@@ -192,7 +227,24 @@ def fit(
 ) -> Lstm:
     """Train on the fitted part of the task, its last tenth kept for early stopping."""
     window, y = task.fitted(config.sequence)
-    return train(window, y, round(len(y) * (1 - STOP)), config, seed, device=device, tick=tick)
+    return train(window, y, watched_from(len(y)), config, seed, device=device, tick=tick)
+
+
+def watched_from(samples: int) -> int:
+    """The first of the samples that early stopping watches."""
+    return round(samples * (1 - STOP))
+
+
+def bar(task: Task, sequence: int, forecasts: Sequence[Floats]) -> float | None:
+    """The least MAE (scaled) of other models' forecasts (n,) on the samples that early stopping watches; None where no
+    model forecasts all of them."""
+    _, y, at = task.samples(sequence, 0, task.split.fit)
+    first = watched_from(len(y))
+    counts = np.repeat(task.counts[at[first:], None, :], len(forecasts), axis=1)
+    counts[:, :, 0] = np.stack(forecasts, axis=1)[at[first:]] if forecasts else 0.0
+    errors = np.abs(task.scaling.apply(counts)[:, :, 0] - y[first:, None]).mean(axis=0)
+    known = errors[~np.isnan(errors)]
+    return float(known.min()) if len(known) else None
 
 
 def cross_validated_r2(task: Task, config: LstmConfig, seed: int, *, device: str = "cpu") -> float:
@@ -201,6 +253,6 @@ def cross_validated_r2(task: Task, config: LstmConfig, seed: int, *, device: str
     window, y = task.fitted(config.sequence)
     found = []
     for known, ahead in folds(len(y)):
-        model = train(window[known], y[known], round(len(known) * (1 - STOP)), config, seed, device=device)
+        model = train(window[known], y[known], watched_from(len(known)), config, seed, device=device)
         found.append(r2(y[ahead], model.predict(window[ahead])))
     return float(np.nanmean(found))

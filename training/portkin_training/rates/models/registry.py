@@ -51,6 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "LightGBM": Kind(3, "LightGBM"),
     "VAR Feature Selection": Kind(4, "VAR online", "nearest"),
     "LSTM Rank. (T&S) log": Kind(5, "LSTM with skip", "rank T&S", logarithm=True),
+    "attention Rank. (T&S) log": Kind(5, "LSTM of attention", "rank T&S", logarithm=True),
     "LSTM Rank. (T&S)": Kind(5, "LSTM", "rank T&S"),
     "LSTM Rank. (T)": Kind(5, "LSTM", "rank T"),
     "LSTM Clust. (T&S)": Kind(5, "LSTM", "cluster T&S"),
@@ -58,6 +59,16 @@ KINDS: Mapping[str, Kind] = {
 }
 """The models by name, cheapest first. Those that end in "log" read and forecast log(1 + count)."""
 MODELS = tuple(KINDS)
+PAPER = (
+    "LSTM Rank. (T&S)",
+    "LSTM Rank. (T)",
+    "LSTM Clust. (T&S)",
+    "LSTM Clust. (T)",
+    "VAR Feature Selection",
+    "VAR Rank. (T&S)",
+    "VAR Clust. (T&S)",
+)
+"""The paper's models (Table II), which its Tables IV and V compare."""
 LINEAR = frozenset(
     {"median", "last value", "seasonal naive", "moving average", "EWMA", "level and trend", "HAR", "ridge",
      "ridge on a week", "VAR"}
@@ -73,7 +84,7 @@ TRIED = tuple(
     for name, kind in KINDS.items()
     if name not in UNSHIPPABLE
     and (kind.fit not in ("LSTM", "VAR") or kind.reads == "rank T&S")
-    and name != "LSTM Rank. (T&S)"
+    and name not in ("LSTM Rank. (T&S)", "attention Rank. (T&S) log")
 )
 """The models that `rates train` tries, without --model: all that ship, but of networks and VARs
 one each, which did best."""
@@ -83,8 +94,8 @@ one each, which did best."""
 class Profile:
     """How much is spent: one network for all LSTMs, or the best of a grid (Table III) for each.
 
-    `features` at most per target; `every` so many bins the online VAR chooses its features again, from the `memory`
-    latest.
+    The grid is searched with networks `narrower` times as narrow as the one that is then fitted. `features` at most per
+    target; `every` so many bins the online VAR chooses its features again, from the `memory` latest.
     """
 
     name: str
@@ -93,13 +104,14 @@ class Profile:
     features: int
     every: int
     memory: int
+    narrower: int = 1
 
 
 def profile(name: str, width: int) -> Profile:
     """`small`: minutes on a laptop. `paper`: its network and the grid of Table III, days on a GPU.
 
-    `network` is the paper's network with its best sequence length, without the grid.
-    Raises ValueError for any other name.
+    `network` is the paper's network with its best sequence length, without the grid; `reduced` that network after a
+    search of a part of the grid with a network a quarter as wide. Raises ValueError for any other name.
     """
     days = width >= DAY
     memory = 180 if days else 60 * DAY // width
@@ -109,12 +121,15 @@ def profile(name: str, width: int) -> Profile:
         return Profile(name, lstm.paper_config(width), (), 32, 7 if days else 24, memory)
     if name == "paper":
         return Profile(name, lstm.paper_config(width), tuple(lstm.grid(width)), 64, 1, memory)
-    raise ValueError(f"profile {name!r} is not small, network or paper")
+    if name == "reduced":
+        points = tuple(lstm.reduced_grid(width))
+        return Profile(name, points[0], points, 8, 7 if days else 24, memory, narrower=4)
+    raise ValueError(f"profile {name!r} is not small, network, reduced or paper")
 
 
 def network_config(kind: Kind, config: LstmConfig) -> LstmConfig:
-    """This network as the kind has it, with its skip or without."""
-    return replace(config, skip=kind.fit == "LSTM with skip")
+    """This network as the kind has it: with its skip or without, or of attention instead."""
+    return replace(config, skip=kind.fit == "LSTM with skip", attention=kind.fit == "LSTM of attention")
 
 
 def fit(kind: Kind, task: Task, used: Profile, seed: int, device: str) -> tuple[Predictor | Floats, dict[str, Any]]:
