@@ -9,7 +9,7 @@ import pytest
 
 from portkin.bundles.bundle_reader import read_manifest
 from portkin.bundles.forecast import Forecaster
-from portkin.bundles.forecast_models import Rules
+from portkin.bundles.forecast_models import KIND, SCHEMA, Rules
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, HOUR
@@ -154,8 +154,37 @@ def test_mean_is_one_weighted_sum_in_the_sidecar(wave, tmp_path):
     known = ~np.isnan(found)
     expected = np.expm1(np.mean(np.log1p(singles), axis=0))[known]  # each corrects its own level
     np.testing.assert_allclose(expected, found[known], rtol=1e-6)
-    told = read_manifest(tmp_path / "b", kind="portkin-rates", schema=3).about["models"][str(PORT)]
+    told = read_manifest(tmp_path / "b", kind=KIND, schema=SCHEMA).about["models"][str(PORT)]
     assert set(names) == set(told["tried"])
+
+
+def test_choice_that_cannot_be_fitted_again_gives_way(wave, tmp_path, monkeypatch):
+    """The next best ships of its port, and the others as they are; where nothing is left the reason is told."""
+    both = tried(wave, ("EWMA", "HAR log", "median"), 2)
+    choices = {
+        port: choose(wave, [trial for trial in found if trial.model == "HAR log"]) for port, found in both.items()
+    }
+    spare = {port: choose(wave, [trial for trial in found if trial.model == "EWMA"]) for port, found in both.items()}
+    fit = ship.fit_chosen
+
+    def broken(rates, choice, *args):
+        if (choice.port, choice.name) == (PORT, "HAR log"):
+            raise np.linalg.LinAlgError("singular")
+        return fit(rates, choice, *args)
+
+    monkeypatch.setattr(ship, "fit_chosen", broken)
+    options = {"rules": Rules(HOUR, "UTC"), "alarms_per_month": 1, "about": {}}
+    asked = []
+
+    def instead(choice, why):
+        asked.append((choice.port, why))
+        return spare[choice.port]
+
+    ship.ship(tmp_path / "b", wave, choices, TINY, **options, instead=instead)
+    assert [(PORT, "LinAlgError: singular")] == asked
+    assert ["EWMA", "HAR log"] == [model.kind for model in Forecaster.load(tmp_path / "b").models]
+    with pytest.raises(InputError, match="3306/tcp: HAR log: LinAlgError: singular"):
+        ship.ship(tmp_path / "c", wave, {PORT: choices[PORT]}, TINY, **options)
 
 
 def test_port_that_grows_twentyfold_is_followed(tmp_path):
@@ -217,15 +246,14 @@ def test_planted_bursts_are_found_as_a_user_gets_them(seed):
 
 def follow(observed, forecast, begin: calibrate.Calibrated, rules: Rules, half: int):
     """E (n,), and its thresholds from bin `half` on as the sidecar moves them."""
-    from portkin.timeseries.calibration import Thresholds, followed_all, share
+    from portkin.timeseries.calibration import Stated, Thresholds, followed_all, share
 
-    e, w = calibrate.indicators(observed, forecast, rules)
-    raw = calibrate.raw_excess(observed, forecast, rules)
-    first = Thresholds(np.array([begin.threshold_e]), np.array([np.inf]), np.array([begin.usual]))
-    alpha = share(np.array([begin.alarms_e]), HOUR)
-    rest = (values[half:, None] for values in (e, w, raw))
-    limits, _, _ = followed_all(first, *rest, alpha, np.zeros(1), np.ones(len(e) - half, dtype=bool))
-    return e, limits[:, 0]
+    found = calibrate.indicators(observed, forecast, rules)
+    first = Thresholds.of(np.array([begin.threshold_e]), np.array([np.inf]))
+    stated = Stated(share(np.array([begin.alarms_e]), HOUR), np.zeros(1), np.array([begin.least_e]))
+    rest = found.at((slice(half, None), None))
+    limits, _, _ = followed_all(first, rest, stated, np.ones(len(rest.e), dtype=bool))
+    return found.e, limits[:, 0]
 
 
 def test_alarms_are_shared_and_w_raises_none_unless_it_foretells():

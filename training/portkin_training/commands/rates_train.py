@@ -45,9 +45,14 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
         raise click.UsageError("give --work, a folder for results; a run that was killed goes on from them")
     from portkin.bundles.forecast_models import Rules
     from portkin_training.rates import rolling, ship
-    from portkin_training.rates.choice import TOLERANCE, choose
-    from portkin_training.rates.models.registry import TRIED
+    from portkin_training.rates.choice import BASELINES, TOLERANCE, choose
+    from portkin_training.rates.models.registry import TRIED, UNSHIPPABLE
 
+    if options["models"] and UNSHIPPABLE.issuperset(options["models"]):
+        raise InputError(
+            f"--model {' and '.join(options['models'])}: evaluated, but cannot ship, as no window holds what it reads; "
+            f"add one of {', '.join(BASELINES)}"
+        )
     run = prepare(lambda bins: rolling.cuts(bins)[0], TRIED, **options)
     flags = None if abnormal is None else read_abnormal(abnormal, run.rates)
     tried: dict[Port, list[rolling.Trial]] = {port: [] for port in run.targets}
@@ -60,8 +65,32 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
     order = {name: place for place, name in enumerate(run.models)}
     for found in tried.values():
         found.sort(key=lambda trial: order[trial.model])
-    choices = {port: choose(run.rates, found, TOLERANCE if auto else 0.0) for port, found in tried.items()}
-    calibrated = ship.ship(
+
+    def best(port: Port) -> Choice:
+        return choose(run.rates, tried[port], TOLERANCE if auto else 0.0)
+
+    def instead(choice: Choice, why: str) -> Choice | None:
+        click.echo(f"{choice.port}: {choice.name} could not be fitted to ship: {why}; taking the next best", err=True)
+        failed = {trial.model for trial in choice.members}
+        tried[choice.port] = [trial for trial in tried[choice.port] if trial.model not in failed]
+        try:
+            return best(choice.port) if tried[choice.port] else None
+        except InputError:
+            return None
+
+    choices: dict[Port, Choice] = {}
+    refused = []
+    for port in run.targets:
+        try:
+            choices[port] = best(port)
+        except InputError as error:  # the other ports ship
+            refused.append(str(error))
+    if not choices:
+        raise InputError(refused[0])
+    for reason in refused:
+        click.echo(f"{reason}; the port is left out", err=True)
+    click.echo(f"fitting to all bins what ships, {len(choices)} models", err=True)
+    shipped = ship.ship(
         output,
         run.rates,
         choices,
@@ -74,14 +103,15 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
         jobs=run.options["jobs"],
         device=run.options["device"],
         engine=run.options["engine"],
+        instead=instead,
     )
     for found in tried.values():
         for trial in found:
             if "unfit" in trial.about:
                 click.echo(f"{trial.port}: {trial.model} could not be fitted: {trial.about['unfit']}", err=True)
-    for port, choice in choices.items():
-        _tell(choice, calibrated[port])
-    click.echo(f"{output}: {len(choices)} models")
+    for choice, alarms_of_it in shipped.values():
+        _tell(choice, alarms_of_it)
+    click.echo(f"{output}: {len(shipped)} models")
 
 
 def _tell(choice: Choice, alarms: Calibrated) -> None:

@@ -6,11 +6,12 @@ latest weighs most, choose what goes on working.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.fan_out import fan_out
 from portkin_training.rates.affinity.feature_ports import Affinities
 from portkin_training.rates.evaluate import Job, fingerprint, plan, slug
+from portkin_training.rates.models import lstm
 from portkin_training.rates.models.registry import EXPENSIVE, KINDS, Profile, fit
 from portkin_training.rates.models.task import Floats, Split, Task, Unfit
 from portkin_training.rates.series.rate_series import Rates
@@ -82,30 +84,57 @@ def trials(
 ) -> Iterator[Trial]:
     """Trials of `targets` x `models`, as they become known; those in `folder` are not computed again.
 
+    The expensive ones come last: a network that is soon seen to lose to the others is not trained to the end.
     OutputError where another process does the same in this folder now.
     """
     run = fingerprint(rates, affinities, used, seed) + "-rolling"
+    others = hashlib.sha256(json.dumps(sorted(filter(_cheap, models))).encode()).hexdigest()[:8]
     files = {
-        (rates.column(target), name): folder / f"{run}-{target.number}-{target.proto}-{slug(name)}.npz"
+        (rates.column(target), name): folder
+        / f"{run}-{target.number}-{target.proto}-{slug(name)}{'' if _cheap(name) else '-' + others}.npz"
         for target in targets
         for name in models
     }
+    cheap: dict[int, list[Floats]] = {}
 
-    def work(job: Job) -> tuple[int, list[Trial]]:
-        return job.target, run_trial(rates, job, used, seed, device)
+    def work(job: Job, bar: float | None) -> tuple[int, list[Trial]]:
+        return job.target, run_trial(rates, job, replace(used, lstm=replace(used.lstm, bar=bar)), seed, device)
+
+    def seen(trial: Trial) -> Trial:
+        if _cheap(trial.model):
+            cheap.setdefault(rates.column(trial.port), []).append(trial.forecast)
+        return trial
 
     with work_folder(folder, run):
         lacking = []
         for key, file in files.items():
             if (held := kept(file, load_trial)) is not None:
-                yield held
+                yield seen(held)
             else:
                 lacking.append(key)
-        planned = [(job,) for job in plan(rates, affinities, used, lacking, jobs)]
-        for target, found in fan_out(work, planned, jobs=jobs, engine=engine):
-            for trial in found:
-                save_trial(files[target, trial.model], trial)
-            yield from found
+        planned = plan(rates, affinities, used, lacking, jobs)
+        for dear in (False, True):
+            points = [
+                (job, _bar(rates, job, used, cheap.get(job.target, [])) if dear else None)
+                for job in planned
+                if (job.kind.cost >= EXPENSIVE) == dear
+            ]
+            for target, found in fan_out(work, points, jobs=jobs, engine=engine):
+                for trial in found:
+                    save_trial(files[target, trial.model], trial)
+                yield from map(seen, found)
+
+
+def _cheap(model: str) -> bool:
+    return KINDS[model].cost < EXPENSIVE
+
+
+def _bar(rates: Rates, job: Job, used: Profile, forecasts: Sequence[Floats]) -> float | None:
+    """What a network of this job must reach: what the best of the cheap models does on the bins that it watches."""
+    if not job.kind.fit.startswith("LSTM"):
+        return None
+    task = task_of(rates, job, cuts(len(rates.starts))[REPORTED])
+    return lstm.bar(task, used.lstm.sequence, [filled(rates, rates.ports[job.target], one) for one in forecasts])
 
 
 def run_trial(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu") -> list[Trial]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from portkin.bundles.forecast_models import Model, Rules
+from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.scaling import Scaling
 from portkin_training.core.engine import DUCKDB, Engine
@@ -89,20 +90,41 @@ def ship(
     jobs: int = 1,
     device: str = "cpu",
     engine: Engine = DUCKDB,
-) -> dict[Port, Calibrated]:
-    """Fit what was chosen, calibrate its alarms, write the bundle; how each port's alarms were calibrated.
+    instead: Callable[[Choice, str], Choice | None] = lambda choice, why: None,
+) -> dict[Port, tuple[Choice, Calibrated]]:
+    """Fit what was chosen, calibrate its alarms, write the bundle; per port what ships and how its alarms were
+    calibrated.
 
-    `abnormal` bool (n, p): bins known not to be normal, which calibration leaves out.
+    `abnormal` bool (n, p): bins known not to be normal, which calibration leaves out. `instead` is asked, with the
+    reason, for what ships of a port whose choice cannot be fitted any more; None leaves the port out. InputError where
+    no port is left.
     """
 
-    def work(choice: Choice) -> Fitted:
+    def work(choice: Choice) -> tuple[Choice, Fitted | str]:
         try:
-            return fit_chosen(rates, choice, used, seed, device)
+            return choice, fit_chosen(rates, choice, used, seed, device)
         except Exception:  # what could be fitted at the last origin, but not to all bins, ships as it was then
-            return fit_chosen(rates, replace(choice, refit=False), used, seed, device)
+            try:
+                return choice, fit_chosen(rates, replace(choice, refit=False), used, seed, device)
+            except Exception as error:  # a library's fault in one fit must not end a run of hundreds
+                return choice, f"{type(error).__name__}: {error}"
 
-    fits = fan_out(work, [(choice,) for choice in choices.values()], jobs=jobs, engine=engine)
-    found = {one.model.port: one for one in fits}
+    found: dict[Port, tuple[Choice, Fitted]] = {}
+    reasons = []
+    lacking = list(choices.values())
+    while lacking:
+        fits = list(fan_out(work, [(choice,) for choice in lacking], jobs=jobs, engine=engine))
+        lacking = []
+        for choice, made in fits:
+            if isinstance(made, Fitted):
+                found[choice.port] = choice, made
+            else:
+                reasons.append(f"{choice.port}: {choice.name}: {made}")
+                other = instead(choice, made)
+                lacking += [] if other is None else [other]
+    if not found:
+        raise InputError(f"no model could be fitted to ship: {'; '.join(reasons)}")
+    found = {port: found[port] for port in choices if port in found}
     calibrated = {
         port: calibrate(
             rates.counts[:, rates.column(port)],
@@ -111,13 +133,13 @@ def ship(
             alarms_per_month,
             None if abnormal is None else abnormal[:, rates.column(port)],
         )
-        for port, choice in choices.items()
+        for port, (choice, _) in found.items()
     }
-    models = [_with_alarms(found[port].model, calibrated[port]) for port in choices]
+    models = [_with_alarms(made.model, calibrated[port]) for port, (_, made) in found.items()]
     versions = {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "torch", "lightgbm", "statsmodels")}
     write_models(
         path,
-        [(model, found[model.port].onnx) for model in models],
+        [(model, found[model.port][1].onnx) for model in models],
         replace(rules, until=int(rates.starts[-1])),
         {
             **about,
@@ -129,11 +151,11 @@ def ship(
             "versions": versions | {"python": platform.python_version()},
             "models": {
                 str(port): {**choice.about(), "cost": _cost(choice.members), "alarms": calibrated[port].about()}
-                for port, choice in choices.items()
+                for port, (choice, _) in found.items()
             },
         },
     )
-    return calibrated
+    return {port: (choice, calibrated[port]) for port, (choice, _) in found.items()}
 
 
 def _with_alarms(model: Model, found: Calibrated) -> Model:
@@ -141,9 +163,9 @@ def _with_alarms(model: Model, found: Calibrated) -> Model:
         model,
         threshold_e=found.threshold_e,
         threshold_w=found.threshold_w,
-        usual=found.usual,
         alarms_e=found.alarms_e,
         alarms_w=found.alarms_w,
+        least_e=found.least_e,
     )
 
 
