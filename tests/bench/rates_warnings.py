@@ -1,4 +1,4 @@
-"""What foretells a high bin? W, and signals that might do better, each against chance.
+"""What predicts a high bin? W, and signals that might do better, each against chance.
 
 python tests/bench/rates_warnings.py SERIES [--probes PROBES] [--work WORK]
 
@@ -52,8 +52,9 @@ def distinct_sources(rates, probes: Path):
     from portkin_training.core.time_bins import seconds
 
     table = open_probes(probes)
-    each = table.mutate(bin=(seconds(table) // rates.width).cast("int64")).group_by(["bin", "proto", "dport"])
-    rows = each.aggregate(n=table.src.nunique()).to_pyarrow().to_pylist()
+    named = table.mutate(bin=(seconds(table) // rates.width).cast("int64"))
+    once = named.select("bin", "proto", "dport", "src_hi", "src_lo").distinct()
+    rows = once.group_by(["bin", "proto", "dport"]).aggregate(n=once.count()).to_pyarrow().to_pylist()
     place = {(PROTO_NUMBERS[port.proto], port.number): column for column, port in enumerate(rates.ports)}
     number = {int(start): at for at, start in enumerate(rates.starts)}
     found = np.zeros(rates.counts.shape)

@@ -87,7 +87,8 @@ class Indicators:
     def of(
         cls, observed: Floats, forecast: Floats, ahead: Floats, trend: Floats, *, floor: float, sigmas: float
     ) -> Indicators:
-        """Of the observed rates and their forecast, and of the forecast and the trend of the next bin; all alike."""
+        """Of the observed rates and their forecast, and of the forecast and the trend of the next bin; all of one
+        shape."""
         return cls(
             prediction_error(observed, forecast, floor=floor, sigmas=sigmas),
             early_warning(ahead, trend, floor=floor, sigmas=sigmas),
