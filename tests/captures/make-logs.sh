@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the logs in logs/ out of scans.pcap, by the real programs, and of packets in a network namespace.
 # By hand, as root, on Debian 12: nfdump softflowd argus-client argus-server p0f suricata ulogd2 ulogd2-json nftables
-# nmap; Zeek 8.0 as $ZEEK. Every address is one for documentation.
+# nmap; Zeek 8.0 as $ZEEK; a Python with the package netflow as $PYTHON. Every address is one for documentation.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$here/logs
@@ -35,6 +35,21 @@ sleep 2
 rm -f nfcapd.pid
 TZ=UTC nfdump -R flows -o csv | gzip -9nc > "$out/nfdump.csv.gz"
 TZ=UTC nfdump -R flows -o json | gzip -9nc > "$out/nfdump.json.gz"
+
+# The collector of Python's netflow: v5, v9, IPFIX; a file of its own for each.
+for version in 5 9 10; do
+    "${PYTHON:-python3}" -m netflow.collector --host 127.0.0.1 -p 29996 -o "netflow-$version.gz" > collector.out 2>&1 &
+    echo $! > collector.pid
+    until ss -uln | grep -q ':29996 '; do sleep 1; done
+    softflowd -r "$capture" -n 127.0.0.1:29996 -v "$version" -d
+    sleep 5
+    kill "$(cat collector.pid)"
+    rm -f collector.pid
+    name=$([ "$version" = 10 ] && echo ipfix || echo "v$version")
+    # An options record holds the path of the capture.
+    zcat "netflow-$version.gz" | sed 's|"interfaceName": "[^"]*"|"interfaceName": "scans.pcap"|' |
+        gzip -9nc > "$out/netflow-$name.json.gz"
+done
 
 TZ=UTC p0f -r "$capture" -o p0f.log > p0f.out
 gzip -9nc p0f.log > "$out/p0f.log.gz"

@@ -345,6 +345,45 @@ def test_columns_of_flows_between_other_signs(tmp_path):
     assert ("argus", ONE, {"lines before the header": 1}) == (kind, found, dict(reading.skipped))
 
 
+IPFIX = {"version": 10, "export_uptime": BEGIN, "obervation_domain_id": 0}
+FLOW = {"sourceIPv4Address": 3325256711, "destinationIPv4Address": 3221225994, "sourceTransportPort": 40000,
+        "destinationTransportPort": 22, "protocolIdentifier": 6, "tcpControlBits": 2}  # fmt: skip
+
+
+def exported(*flows: dict, header: dict = IPFIX) -> str:
+    return json.dumps({str(BEGIN): {"client": ["127.0.0.1", 1], "header": header, "flows": flows}}) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        (exported(FLOW | {"flowStartMilliseconds": BEGIN * 1000 + 250}), 0.25),
+        (exported(FLOW | {"flowStartSeconds": BEGIN + 3}), 3.0),
+        (exported(FLOW | {"flowStartDeltaMicroseconds": 1_500_000}), -1.5),
+        (exported({"systemInitTimeMilliseconds": BEGIN * 1000}) + exported(FLOW | {"flowStartSysUpTime": 750}), 0.75),
+        (exported({"systemInitTimeMilliseconds": BEGIN * 1000}, FLOW | {"flowStartSysUpTime": (1 << 32) - 2000}), -2.0),
+        (exported({"IPV4_SRC_ADDR": A, "IPV4_DST_ADDR": B, "L4_SRC_PORT": 40000, "L4_DST_PORT": 22, "PROTOCOL": 6,
+                   "TCP_FLAGS": 2, "FIRST_SWITCHED": 9000},
+                  header={"version": 9, "uptime": 10_000, "timestamp": BEGIN}), -1.0),
+    ],
+)  # fmt: skip
+def test_when_a_flow_of_netflow_began(tmp_path, text, at):
+    """By its own time, or counted from the start of the exporter, which may lie behind it."""
+    found, kind, reading = read(tmp_path / "flows", text)
+    assert ("netflow", [(at, 40000, 22, 6)], 0) == (kind, found, reading.bad)
+
+
+def test_netflow_without_a_start_and_lines_that_are_none(tmp_path):
+    """A flow that counts from an untold start has no time; damaged lines are counted; IPv6 may be a number."""
+    v6 = {"sourceIPv6Address": (0x20010DB8 << 96) + 7, "destinationIPv6Address": (0x20010DB8 << 96) + 1}
+    other = {name: value for name, value in FLOW.items() if "Address" not in name} | v6 | {"flowStartSeconds": BEGIN}
+    damaged = '{"1": {"client": [], "header": {}, "flows": [{}]}}\n{"1": {"client": ["x"], "header": 1, "flows": 2}}\n'
+    text = exported(FLOW | {"flowStartSysUpTime": 5}) + damaged + "{}\n" + exported(other)
+    found, kind, reading = read(tmp_path / "flows", text)
+    assert ("netflow", ONE, 3) == (kind, found, reading.bad)
+    assert {"ts is no time": 1, "no JSON object": 2} == dict(reading.bad_reasons)
+
+
 @pytest.mark.parametrize("order", [FORTI, dict(reversed([*FORTI.items()]))], ids=["usual", "reversed"])
 @pytest.mark.parametrize("form", ["{}={}", '"{}={}"'])
 def test_fortigate_pairs_in_any_order(tmp_path, order, form):

@@ -67,6 +67,22 @@ def test_nfdump(by_zeek, name):
     assert any("name no zone" in note for note in reading.notes)
 
 
+@pytest.mark.parametrize("name", ["netflow-v5", "netflow-v9", "netflow-ipfix"])
+def test_netflow(by_zeek, name):
+    """Export packets give what nfdump makes of the same flows, at the times of the capture."""
+    path = LOGS / f"{name}.json.gz"
+    found, reading = flows(path)
+    assert (1, 0, []) == (len({*by_zeek[TCP]} - {*found[TCP]}), reading.bad, reading.problems)
+    assert {*found[TCP]} < {*by_zeek[TCP]}
+    assert by_zeek[UDP] == found[UDP]
+    ends = []
+    for one in (path, LOGS.parent / "scans.pcap"):
+        stamps = [int(stamp) for chunk in read_input(one) for stamp in chunk.ts]
+        ends.append((min(stamps), max(stamps)))
+    # softflowd counts from its own start, which it names to the millisecond.
+    assert all(abs(ours - theirs) < 100_000 for ours, theirs in zip(*ends, strict=True))
+
+
 def test_p0f(by_zeek):
     """p0f has every SYN, answered or not, and no UDP; nmap's and masscan's of other options are SYNs too."""
     found, reading = flows(LOGS / "p0f.log.gz")

@@ -15,6 +15,7 @@ from portkin_training.ingest.formats.gcp import GCP
 from portkin_training.ingest.formats.honeypots import COWRIE, DIONAEA, ENDLESSH, HONEYTRAP, OPENCANARY
 from portkin_training.ingest.formats.mikrotik import MIKROTIK
 from portkin_training.ingest.formats.netfilter import JOURNAL, NETFILTER
+from portkin_training.ingest.formats.netflow import NETFLOW
 from portkin_training.ingest.formats.nfdump import NFDUMP_CSV, NFDUMP_JSON
 from portkin_training.ingest.formats.p0f import P0F, P0F_JSON
 from portkin_training.ingest.formats.palo_alto import PALO_ALTO
@@ -39,6 +40,7 @@ FORMATS: tuple[Format, ...] = (
     AZURE,
     NFDUMP_CSV,
     NFDUMP_JSON,
+    NETFLOW,
     ARGUS,
     SILK,
     COWRIE,

@@ -119,7 +119,7 @@ class JsonPaths:
         for row in np.flatnonzero(broken):
             bad[int(where[row])] = lines[int(row)].as_py()
         for line in sorted(bad):
-            _broken(line, bad[line], reading)
+            broken_line(line, bad[line], reading)
         values = [column.combine_chunks() for column in table.columns[1:]]
         if broken.any():
             kept = pa.array(~broken)
@@ -132,7 +132,8 @@ def _key(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~")
 
 
-def _broken(line: int, text: str, reading: Reading) -> None:
+def broken_line(line: int, text: str, reading: Reading) -> None:
+    """Count a line that is no JSON object, or none of its format, and say why."""
     reading.read += 1
     why = "it is none"
     try:
