@@ -130,6 +130,34 @@ def test_local_hour_that_the_clocks_leave_open_is_refused(tmp_path, time, tz, me
     assert [[5]] == series.from_csv(file, width=HOUR, tz=tz, absent="zero").counts.tolist()
 
 
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ("1970-01-01T00Z", "1 times are dated before 1993, as by a clock that was never set; .*line 3.*line 4"),
+        ("2099-01-01T00Z", "1 times are dated in the future; .*line 2.*line 3"),
+        ("2019-01-01T00Z", "1 times lie 2,557 days away from all others; .*line 3.*line 4"),
+    ],
+)
+def test_a_time_that_makes_a_series_of_decades_is_told(tmp_path, odd, said):
+    """One row of another decade fills the series with bins: its lines are named. 2019-01-01 to 2026 are 2,557 days."""
+    file = tmp_path / "odd.csv"
+    file.write_text(f"time,port,count\n2026-01-01T00Z,22,1\n{odd},22,1\n2026-01-01T01Z,22,1\n")
+    told = []
+    series.from_csv(file, width=DAY, absent="zero", tell=told.append)
+    assert re.search(said, told[0])
+
+
+def test_probes_of_a_clock_that_was_never_set_are_told():
+    """Probes of 1970 among those of today make half a million hours, and that is said."""
+    hours = int(BEGIN.timestamp()) // 3600
+    rows = [(at - hours, 22, 6) for at in range(3)] + [(at, 22, 6) for at in range(4)]
+    told = []
+    made = series.from_probes(probes(*rows), width=HOUR, absent="zero", tell=told.append)
+    assert hours + 2 == len(made.starts)  # without the first and the last
+    assert 1 == len(told)
+    assert told[0].startswith("3 bins with probes are dated before 1993, as by a clock that was never set; the series")
+
+
 def test_hour_that_comes_twice_without_a_zone_is_told(tmp_path):
     """Read as UTC it cannot be told apart: the two rows are added, and that is said."""
     file = tmp_path / "local.csv"

@@ -45,8 +45,9 @@ def warm(source: Place, file: Path | None, model: Path | None, database: Path | 
     models = Forecaster.load(settings.model)
     rules = models.rules
     made = rate_series.from_probes(
-        open_probes(source), width=rules.width, tz=rules.tz, ports=list(models.ports), absent=absent
-    )
+        open_probes(source), width=rules.width, tz=rules.tz, ports=list(models.ports), absent=absent,
+        tell=lambda said: click.echo(f"{source}: {said}", err=True),
+    )  # fmt: skip
     now = time.time()
     behind = round((now - float(made.starts[-1])) / rules.width) - 1
     if behind >= models.history and not ended:

@@ -18,6 +18,7 @@ import numpy as np
 from portkin.errors import InputError
 from portkin_training.core.dataset import exists, recordings
 from portkin_training.core.dataset_writer import ProbesWriter
+from portkin_training.core.doubtful_times import doubtful_times
 from portkin_training.core.places import Place
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
@@ -26,11 +27,6 @@ from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import InputOptions, detect, read_input, refuse_nothing, session_us
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.values.stamps import DAY
-
-FIRST_PLAUSIBLE = 725_846_400 * 1_000_000
-"""us; 1993: no recording of scans is older, but clocks that were never set say 1970."""
-FAR = 366
-"""Days without a probe between two, from which on one of them is in doubt."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +81,7 @@ class Summary:
 
     def doubtful_times(self) -> Iterator[str]:
         """A sentence for each group of probes whose stamps cannot be, or lie far from all others."""
-        early = sum(count for day, count in self.days.items() if day < FIRST_PLAUSIBLE // DAY)
-        late = sum(count for day, count in self.days.items() if day > time.time() // 86_400 + 1)
-        if early:
-            yield f"{early:,} probes are dated before 1993, as by a clock that was never set"
-        if late:
-            yield f"{late:,} probes are dated in the future"
-        days = sorted(self.days)
-        gaps = [at for at in range(1, len(days)) if days[at] - days[at - 1] > FAR]
-        if gaps and not (early or late):
-            at = max(gaps, key=lambda at: days[at] - days[at - 1])
-            before = sum(self.days[day] for day in days[:at])
-            few = min(before, sum(self.days.values()) - before)
-            yield f"{few:,} probes lie {days[at] - days[at - 1]:,} days away from all others"
+        yield from doubtful_times(self.days, "probes")
 
 
 def ingest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, bin_start, zone
+from portkin_training.core.doubtful_times import doubtful_times
 
 PORTS = ("port", "dst_port")
 TIMES = ("hour", "day", "bin", "time")
@@ -143,6 +145,8 @@ def _check_times(
             f"{path}: from {first} (line {lines[first]}) to {last} (line {lines[last]}) there are more than "
             f"{MOST_BINS:,} bins; is one of these years wrong?"
         )
+    for sentence in doubtful_times(Counter(int(seconds // DAY) for seconds in seen.values()), "times"):
+        tell(f"{path}: {sentence}; the series goes from {first} (line {lines[first]}) to {last} (line {lines[last]})")
     local = [text for text in seen if datetime.fromisoformat(text).tzinfo is None]
     if local and not (width >= DAY and all(len(text) <= len("2026-01-01") for text in local)):
         tell(

@@ -7,6 +7,7 @@ absent row means is a fact about the recorder, so it is always asked for (`Absen
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from portkin.bundles.bundle_writer import write_bundle
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, bin_start, bin_starts
+from portkin_training.core.doubtful_times import doubtful_times
 from portkin_training.core.protocols import PROTO_NUMBERS, port_of
 from portkin_training.rates.series.csv_counts import read_counts
 from portkin_training.rates.series.queries import bin_counts, port_totals, watched_bins
@@ -91,11 +93,12 @@ def from_probes(
     share: float = 0.5,
     ports: Sequence[Port] | None = None,
     absent: Absent = "unknown",
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Rates:
     """Counts per port and bin of a table with the columns of `portkin_training.core.probes.SCHEMA`.
 
-    The first and the last bin of the recording are left out: it began and ended inside them.
-    Raises InputError where nothing is left.
+    The first and the last bin of the recording are left out: it began and ended inside them. `tell` gets what is
+    doubtful about its times. Raises InputError where nothing is left.
     """
     # Days of a zone are put together from quarters of an hour, which no zone's midnight cuts.
     unit = width if width < DAY or tz == "UTC" else QUARTER
@@ -109,6 +112,8 @@ def from_probes(
     code = {(PROTO_NUMBERS[port.proto], port.number): column for column, port in enumerate(ports)}
 
     alive = watched_bins(probes, unit).to_pyarrow()["bin"].to_numpy()
+    for sentence in doubtful_times(Counter((alive * unit // DAY).tolist()), "bins with probes"):
+        tell(f"{sentence}; the series spans all that time")
     starts = bin_starts(alive.min() * unit, alive.max() * unit, width, tz)
     counted = bin_counts(probes, [port.number for port in ports], unit).to_pyarrow()
     rows = np.searchsorted(starts, counted["bin"].to_numpy() * unit, side="right") - 1
