@@ -52,22 +52,21 @@ ZEEK_PREFIXES = "/opt/zeek*", "/usr/local/zeek*"
 """Where Zeek's packages and builds install it, beside the prefixes that ``PORTKIN_ZEEKS=prefix:prefix`` names."""
 
 
-def find_zeeks() -> dict[str, str]:
-    """Every real Zeek from 8.0 on, by its version: on PATH, in ``PORTKIN_ZEEKS``, at the usual prefixes."""
-    prefixes = [Path(name) for name in os.environ.get("PORTKIN_ZEEKS", "").split(":") if name]
-    prefixes += [path for usual in ZEEK_PREFIXES for path in sorted(Path("/").glob(usual.lstrip("/")))]
-    programs = [shutil.which("zeek"), *(prefix / "bin" / "zeek" for prefix in prefixes)]
+def installed(program: str, flag: str, least: int, variable: str, usual: tuple[str, ...]) -> dict[str, str]:
+    """Every ``program`` from version ``least`` on: on PATH, at the prefixes in ``variable`` and at usual ones."""
+    prefixes = [Path(name) for name in os.environ.get(variable, "").split(":") if name]
+    prefixes += [path for pattern in usual for path in sorted(Path("/").glob(pattern.lstrip("/")))]
     found: dict[str, str] = {}
-    for program in programs:
-        if program is not None and os.access(program, os.X_OK):
-            said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+    for path in (shutil.which(program), *(prefix / "bin" / program for prefix in prefixes)):
+        if path is not None and os.access(path, os.X_OK):
+            said = subprocess.run([path, flag], capture_output=True, text=True).stdout
             version = re.search(r"version (\d+)\.(\S+)", said)
-            if version is not None and int(version[1]) >= 8:
-                found.setdefault(f"{version[1]}.{version[2]}", str(program))
+            if version is not None and int(version[1]) >= least:
+                found.setdefault(f"{version[1]}.{version[2]}", str(path))
     return found
 
 
-ZEEKS = find_zeeks()
+ZEEKS = installed("zeek", "--version", 8, "PORTKIN_ZEEKS", ZEEK_PREFIXES)
 NO_ZEEK = f"no Zeek from 8.0 on: none on PATH, in PORTKIN_ZEEKS, or at {' or '.join(ZEEK_PREFIXES)}"
 
 
@@ -81,24 +80,7 @@ def zeek(request: pytest.FixtureRequest) -> str:
 
 SURICATA_PREFIXES = "/opt/suricata*", "/usr/local"
 """Where builds of Suricata are installed, beside the prefixes that ``PORTKIN_SURICATAS=prefix:prefix`` names."""
-
-
-def find_suricatas() -> dict[str, str]:
-    """Every real Suricata from 7.0 on, by its version: on PATH, in ``PORTKIN_SURICATAS``, at the usual prefixes."""
-    prefixes = [Path(name) for name in os.environ.get("PORTKIN_SURICATAS", "").split(":") if name]
-    prefixes += [path for usual in SURICATA_PREFIXES for path in sorted(Path("/").glob(usual.lstrip("/")))]
-    programs = [shutil.which("suricata"), *(prefix / "bin" / "suricata" for prefix in prefixes)]
-    found: dict[str, str] = {}
-    for program in programs:
-        if program is not None and os.access(program, os.X_OK):
-            said = subprocess.run([program, "-V"], capture_output=True, text=True).stdout
-            version = re.search(r"version (\d+)\.(\S+)", said)
-            if version is not None and int(version[1]) >= 7:
-                found.setdefault(f"{version[1]}.{version[2]}", str(program))
-    return found
-
-
-SURICATAS = find_suricatas()
+SURICATAS = installed("suricata", "-V", 7, "PORTKIN_SURICATAS", SURICATA_PREFIXES)
 
 
 @pytest.fixture(

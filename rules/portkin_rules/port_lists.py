@@ -9,12 +9,20 @@ _PER_RULE = 500
 
 
 def listed(items: Sequence[str]) -> str:
-    """Return one item as it is, more as a list: ``[53,123:125]``."""
+    """Return one item as it is, more as a list.
+
+    >>> listed(["53"]), listed(["53", "123:125"])
+    ('53', '[53,123:125]')
+    """
     return items[0] if len(items) == 1 else f"[{','.join(items)}]"
 
 
 def ranges(numbers: Sequence[int]) -> list[str]:
-    """Return port numbers as Suricata lists them: ``53``, ``123:125``."""
+    """Return port numbers as Suricata lists them: one by one, or as ranges.
+
+    >>> ranges([125, 53, 123, 124])
+    ['53', '123:125']
+    """
     ordered = sorted(numbers)
     firsts = [n for before, n in zip([-2, *ordered], ordered, strict=False) if n != before + 1]
     lasts = [n for n, after in zip(ordered, [*ordered[1:], -2], strict=True) if after != n + 1]

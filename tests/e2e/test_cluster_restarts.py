@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from support.namespaces import ATTACKER, Network
+from support.namespaces import VICTIM, Network, attacked_sensor
 from support.sidecar_process import SidecarProcess, until
 from support.zeek_process import SCRIPTS, ZeekProcess
 
 pytestmark = [pytest.mark.zeek, pytest.mark.root, pytest.mark.timeout(900)]
 
-TARGET = "192.0.2.10"
+TARGET = VICTIM
 WEBSOCKET = 27759
 NODES = ("manager", "logger", "proxy-1", "worker-1")
 
@@ -111,14 +111,7 @@ class Cluster:
 
 @pytest.fixture
 def net(root):
-    with Network() as network:
-        network.machine("sensor")
-        network.machine("attacker")
-        network.cable("sensor", "outside", "attacker", "eth0")
-        network.run("sensor", "ip", "addr", "add", "198.51.100.1/24", "dev", "outside")
-        network.run("sensor", "ip", "addr", "add", f"{TARGET}/32", "dev", "lo")
-        network.run("attacker", "ip", "addr", "add", f"{ATTACKER}/24", "dev", "eth0")
-        network.run("attacker", "ip", "route", "add", "default", "via", "198.51.100.1")
+    with attacked_sensor() as network:
         yield network
 
 

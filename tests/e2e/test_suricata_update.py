@@ -23,6 +23,7 @@ from portkin_rules.rule import read_rules
 from portkin_rules.suricata import check_rules, find_suricata, reload_rules
 from portkin_rules.update import install, with_local_source
 from support.suricata import write_config
+from support.suricata_socket import listens
 from support.tables import small_table
 
 BLOCK = {22: 1_500_022, 23: 1_500_023, 80: 1_500_080}
@@ -183,7 +184,7 @@ def running(suricata: str, folder: Path, rules: Path):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30
-        while not listening(address):
+        while not listens(address):
             assert process.poll() is None, (folder / "suricata.log").read_text()
             assert time.monotonic() < deadline, "Suricata does not open its socket"
             time.sleep(0.1)
@@ -191,15 +192,6 @@ def running(suricata: str, folder: Path, rules: Path):
     finally:
         process.terminate()
         process.wait(30)
-
-
-def listening(address: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(address))
-        except OSError:
-            return False
-        return True
 
 
 def ask(address: Path, **request) -> dict:

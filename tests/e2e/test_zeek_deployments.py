@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from support.deployments import Deployment, SystemdUnits, Zeekctl
-from support.namespaces import ATTACKER, Network
+from support.namespaces import ATTACKER, VICTIM, Network, attacked_sensor
 from support.sidecar_process import SidecarProcess, until
 from support.telescope import write_means
 
 pytest.importorskip("onnx")
 pytestmark = [pytest.mark.zeek, pytest.mark.root, pytest.mark.timeout(300)]
 
-TARGET = "192.0.2.10"
+TARGET = VICTIM
 LOCAL = f"""
 @load portkin
 @load portkin/websocket
@@ -60,14 +60,7 @@ for port in range(20000, 21000):
 
 @pytest.fixture
 def net(root):
-    with Network() as network:
-        network.machine("sensor")
-        network.machine("attacker")
-        network.cable("sensor", "outside", "attacker", "eth0")
-        network.run("sensor", "ip", "addr", "add", "198.51.100.1/24", "dev", "outside")
-        network.run("sensor", "ip", "addr", "add", f"{TARGET}/32", "dev", "lo")
-        network.run("attacker", "ip", "addr", "add", f"{ATTACKER}/24", "dev", "eth0")
-        network.run("attacker", "ip", "route", "add", "default", "via", "198.51.100.1")
+    with attacked_sensor() as network:
         yield network
 
 

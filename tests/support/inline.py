@@ -6,7 +6,6 @@ attacker, client (198.51.100.0/24) --- bridge --- outside | Suricata, copy-mode 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.suricata import write_config
+from support.suricata_socket import listens
 
 ATTACKER, CLIENT, SERVER = "198.51.100.7", "198.51.100.20", "198.51.100.80"
 
@@ -96,7 +96,7 @@ def inline(suricata: str, rules: Path, folder: Path, *, ports: Sequence[int]) ->
         command += ["--set", f"unix-command.filename={line.socket}"]
         stack.enter_context(started(line.command("sensor", *command)))
         deadline = time.monotonic() + 60
-        while not (_listens(line.socket) and all(line.reaches("client", port) for port in ports)):
+        while not (listens(line.socket) and all(line.reaches("client", port) for port in ports)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the network is not up; see {folder}/suricata.log")
             time.sleep(0.2)
@@ -130,12 +130,3 @@ def _wire(line: Line, host: str, address: str, name: str) -> None:
 
 def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
-
-
-def _listens(address: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(address))
-        except OSError:
-            return False
-        return True

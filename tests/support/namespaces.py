@@ -6,6 +6,8 @@ import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,20 @@ V6 = Addresses(
     length=64,
 )
 ATTACKER, CLIENT, VICTIM, DARKNET = V4.attacker, V4.client, V4.victim, V4.darknet
+
+
+@contextmanager
+def attacked_sensor() -> Iterator[Network]:
+    """A sensor that has the victim's address itself, and an attacker; the device between them is ``outside``."""
+    with Network() as network:
+        network.machine("sensor")
+        network.machine("attacker")
+        network.cable("sensor", "outside", "attacker", "eth0")
+        network.run("sensor", "ip", "addr", "add", f"{V4.gateway}/24", "dev", "outside")
+        network.run("sensor", "ip", "addr", "add", f"{VICTIM}/32", "dev", "lo")
+        network.run("attacker", "ip", "addr", "add", f"{ATTACKER}/24", "dev", "eth0")
+        network.run("attacker", "ip", "route", "add", "default", "via", V4.gateway)
+        yield network
 
 
 def guarded_site(net: Network, at: Addresses = V4) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -15,15 +16,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 @contextmanager
 def private_network() -> Iterator[None]:
     """This thread is in a network namespace of its own: what it does to nftables, nobody else sees."""
-    before = _own_namespace()
-    try:
-        _leave()
-        try:
-            yield
-        finally:
-            _enter(before)
-    finally:
-        os.close(before)
+    with _elsewhere(_leave):
+        yield
 
 
 _machine: int | None = None
@@ -48,9 +42,16 @@ def machine_network() -> Iterator[None]:
     if _machine is None:
         yield
         return
+    with _elsewhere(partial(_enter, _machine)):
+        yield
+
+
+@contextmanager
+def _elsewhere(go: Callable[[], None]) -> Iterator[None]:
+    """This thread is in the namespace that ``go`` moves it to, and then again in the one that it was in."""
     before = _own_namespace()
     try:
-        _enter(_machine)
+        go()
         try:
             yield
         finally:

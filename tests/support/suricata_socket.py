@@ -56,11 +56,7 @@ class Inside:
 
     def wait(self) -> None:
         """Until it listens on its socket, which is there a moment before."""
-        until(self._listens, (self._folder / "out.txt").read_text, timeout=60)
-
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as opened:
-            return opened.connect_ex(str(self.socket)) == 0
+        until(lambda: listens(self.socket), (self._folder / "out.txt").read_text, timeout=60)
 
     def kill(self) -> None:
         self.process.kill()
@@ -69,3 +65,9 @@ class Inside:
     def bits(self, src: str) -> dict[str, int]:
         """The bits of a source and the seconds that each still has."""
         return {name: seconds for name, seconds in bits(self.socket, src).items() if seconds > 0}
+
+
+def listens(address: Path) -> bool:
+    """Whether something takes connections at a unix socket."""
+    with socket.socket(socket.AF_UNIX) as opened:
+        return opened.connect_ex(str(address)) == 0

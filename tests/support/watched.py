@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import shutil
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -164,3 +166,27 @@ async def browser(start: Path | None = None) -> AsyncIterator[Any]:
             yield chromium
         finally:
             await chromium.close()
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """A sidecar that may be changed, for single questions: asks with method, path, headers and body."""
+    folder = tmp_path_factory.mktemp("one")
+    loop = asyncio.new_event_loop()
+    stack = AsyncExitStack()
+    site = loop.run_until_complete(stack.enter_async_context(watched(folder, page=with_actions(folder))))
+    parts = urlsplit(site.url)
+
+    def ask(method, path, body=None, **headers):
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, None if body is None else json.dumps(body).encode(), named)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        ask.headers = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, json.loads(text) if text.startswith(b"{") else text
+
+    yield ask
+    loop.run_until_complete(stack.aclose())
+    loop.close()

@@ -12,7 +12,7 @@ import portkin_rules
 import portkin_training
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-ARRAYS = re.compile(r"\b(NDArray|ndarray|Floats|Ints|Matrix|Nodes)\b")
+ARRAYS = re.compile(r"\b(NDArray|ndarray|Floats|Ints|Matrix|Nodes|Points)\b")
 """What an annotation calls an array."""
 _PART = r"[\w` +*.<>=/-]{1,20}"
 SHAPE = re.compile(rf"\({_PART},\s*({_PART}(,\s*{_PART})*)?,?\)|\bshapes?\b|\bscalars?\b|\b[Ss]ee `")

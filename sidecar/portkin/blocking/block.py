@@ -85,7 +85,11 @@ class Evidence:
 
     @classmethod
     def parse(cls, text: str) -> Evidence:
-        """Never raises. Cached, since the requests of one scan repeat their reason."""
+        """Never raises. Cached, since the requests of one scan repeat their reason.
+
+        >>> Evidence.parse("evidence=TRW answered=1 refused=2 note=answered=9")
+        Evidence(kind='TRW', answered=1, refused=2, repeated=0, darknet=0, probe=False)
+        """
         return cls._parse(text[:MAX_REASON])
 
     @classmethod

@@ -55,7 +55,7 @@ blocks.add_command(export)
 @json_option
 @file_option
 def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: bool, file: Path | None) -> None:
-    """Block PORTS for the source SRC, or extend that. Protected addresses and ports are refused."""
+    """Block PORTS for the source SRC, or extend its blocks. Protected addresses and ports are refused."""
     from datetime import timedelta
 
     from portkin.blocking.block import NOTE

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 file_option = click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON, an object a line.")
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object per line.")
 
 _MISSED = 6
 """Checks of the backend that a sidecar which is alive does not miss."""
@@ -28,7 +28,7 @@ _WIDE = 2_000
 @click.option("--src", metavar="ADDRESS", help="Only blocks of this source.")
 @click.option("--port", metavar="PORT", help="Only blocks of this port.")
 @click.option(
-    "-n", "--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many, the latest."
+    "-n", "--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most this many, the latest ones."
 )
 @json_option
 @file_option
@@ -56,7 +56,7 @@ def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: b
     type=click.Choice(["plain", "csv", "stix2", "crowdsec"]),
     default="plain",
     show_default=True,
-    help="plain: addresses, one a line; csv: every block; stix2: a STIX 2.1 bundle; crowdsec: decisions.",
+    help="plain: addresses, one per line; csv: every block; stix2: a STIX 2.1 bundle; crowdsec: decisions.",
 )
 @click.option("-o", "output", type=click.Path(path_type=Path, dir_okay=False), help="[default: standard output]")
 @file_option
@@ -67,8 +67,8 @@ def export(form: str, output: Path | None, file: Path | None) -> None:
     portkin blocks export --format crowdsec | cscli decisions import -i - --format json
     portkin blocks export --format csv -o blocks.csv
 
-    csv has sources with ports. The others have each source once: who follows them keeps it from every port. What is
-    held out, over, or in never_nets and never_ports by now, is left out.
+    csv lists sources with ports. The others list each source once: a system that imports them blocks it on every
+    port. Blocks that are held out, have ended, or are now forbidden by never_nets or never_ports are left out.
     """
     import time
 

@@ -11,7 +11,7 @@ import click
 @click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="The YAML file to check.")
 @click.option("--sample", is_flag=True, help="Print a file with every setting, its default and what it does.")
 def config(file: Path | None, sample: bool) -> None:
-    """Check the settings file of `portkin serve` and show what is then in force."""
+    """Check the settings file of `portkin serve` and show the settings that result."""
     from portkin.config.schema import SAMPLE, load_config
 
     if sample:

@@ -49,7 +49,7 @@ def teardown(file: Path | None) -> None:
 
 
 @nft.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON, an object a line: the totals, then the blocks.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object per line: the totals, then the blocks.")
 @_file
 def show(as_json: bool, file: Path | None) -> None:
     """Show what is in the kernel: each block, the time left, and what it has dropped."""

@@ -37,9 +37,9 @@ def serve(
 ) -> None:
     """Answer a running Zeek: which ports are nearest to the one just probed?
 
-    Connects to Zeek and stays connected, for ever; start the two in any order. Settings are the defaults, then
-    the file's, then the flags'. A new table in the table's folder, and new models in theirs, are taken up at once;
-    SIGHUP looks for both. SIGTERM and SIGINT end cleanly.
+    Connects to Zeek and stays connected; start the two in any order. Settings are the defaults, then the
+    file's, then the flags'. A new table in the table's folder, and new models in theirs, are loaded at once;
+    SIGHUP checks for both. SIGTERM and SIGINT end cleanly.
     """
     import asyncio
 

@@ -13,7 +13,11 @@ _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
 
 
 def shown_url(url: str) -> str:
-    """A URL without user, password, query and fragment, any of which may be a secret."""
+    """A URL without user, password, query and fragment, any of which may be a secret.
+
+    >>> shown_url("https://user:secret@example.org/hook?key=1")
+    'https://example.org/hook'
+    """
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from portkin_training.tables.daily import store as day_store
 from portkin_training.tables.daily.counts import count_each
 from portkin_training.tables.daily.methods import divided, joined_samples, weighted_days
 from portkin_training.tables.scans import ScanOptions
+from support.running import output_of
 
 DAY = 86_400_000_000
 FIRST = 1_767_225_600_000_000  # 2026-01-01
@@ -58,11 +60,8 @@ def add(path: Path, *days: int, seed: int = 0) -> Path:
     return path
 
 
-def run(*arguments: object) -> str:
-    """What ``portkin table`` prints."""
-    result = CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
-    assert 0 == result.exit_code, result.output
-    return result.output
+run = partial(output_of, command)
+"""What ``portkin table`` prints."""
 
 
 def files(table: Path) -> dict[str, bytes]:

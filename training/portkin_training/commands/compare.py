@@ -42,7 +42,7 @@ def compare(
     context: Literal["none", "vlan"],
     zeek: Path | None,
 ) -> None:
-    """Show that Zeek and `portkin replay --detector zeek` decide alike about a capture.
+    """Check that Zeek and `portkin replay --detector zeek` make the same decisions on a capture.
 
     Runs the capture through Zeek with a sidecar of its own, and through the detector in Python, and compares decision
     by decision. Ends with status 1 where they differ.

@@ -38,12 +38,12 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 )
 @click.option("--force", is_flag=True, help="Replace a dataset that is there, once the new one is whole.")
 @click.option("--append", is_flag=True, help="Add to a dataset that is there: all of it, or nothing.")
-@click.option("--again", is_flag=True, help="Count a file whose bytes are in the dataset already once more.")
+@click.option("--again", is_flag=True, help="Add a file again although its bytes are in the dataset already.")
 @click.option(
     "--follow",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Add to the dataset what FILE, a log that grows and is rotated, gets, until interrupted; goes on there later.",
+    help="Add what is appended to FILE, a log that grows and is rotated, until interrupted; a later run resumes.",
 )
 @click.option(
     "--interval",
@@ -96,7 +96,7 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
     default="UTC",
     show_default=True,
     metavar="ZONE",
-    help="Zone of times that name none, as Europe/Berlin: p0f, nfdump, syslog and others write local time.",
+    help="Zone of times without one, such as Europe/Berlin: p0f, nfdump, syslog and others write local time.",
 )
 @click.option(
     "--year",
@@ -153,11 +153,11 @@ def ingest(
     are taken in the order of their times.
 
     What is a probe: of packets, the first SYN of a TCP flow and the first datagram of a UDP flow; of connections and
-    flows, one that nothing came of; of a table, every row. However it is recorded, what repeats within --window is
+    flows, one that failed; of a table, every row. However it is recorded, what repeats within --window is
     one probe. docs/formats.md says it for each format.
 
-    Where an input breaks off or a row makes no sense, a warning names file and offset or line, the rest is
-    kept and the exit status is 0; it is 1, and nothing is written or replaced, where no probe was found.
+    If an input is cut off or a row is invalid, a warning names file and offset or line, the rest is kept
+    and the exit status is 0; it is 1, and nothing is written or replaced, if no probe was found.
 
     \b
     Examples:

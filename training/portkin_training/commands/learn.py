@@ -16,9 +16,9 @@ FOLDER = click.Path(path_type=Path)
 @click.argument("log", type=FOLDER)
 @click.argument("table", type=FOLDER, callback=writable)
 @click.option("--probes", type=FOLDER, metavar="FOLDER",
-              help="The dataset that probes are gathered in. Default: TABLE with -probes behind its name.")  # fmt: skip
+              help="The dataset that probes are gathered in. Default: TABLE with -probes appended.")  # fmt: skip
 @click.option("--counts", type=FOLDER, metavar="FOLDER",
-              help="Where the counts of days are kept. Default: TABLE with -counts behind its name.")  # fmt: skip
+              help="Where the counts of days are kept. Default: TABLE with -counts appended.")  # fmt: skip
 @click.option("--at", type=click.DateTime(["%H:%M"]), default="00:15", show_default=True, metavar="HH:MM",
               help="When a day is learnt, on the next one (UTC).")  # fmt: skip
 @click.option("--half-life", type=click.FloatRange(0, min_open=True), callback=a_number, default=30.0,
@@ -32,7 +32,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--format", "kind", metavar="NAME", callback=known_format,
               help="What LOG is, by `portkin ingest --formats`. Default: what its first bytes say.")  # fmt: skip
 @click.option("--any-state", is_flag=True, help="Count answered connections too, as for a honeypot.")
-@click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="Zone of times that name none.")
+@click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="Zone of times without one.")
 @click.option("--once", is_flag=True, help="Look once, learn what is due, and end.")
 def learn(
     log: Path,
@@ -48,7 +48,7 @@ def learn(
     tz: str,
     once: bool,
 ) -> None:
-    """Keep TABLE current with what LOG, a log that grows and is rotated, reports: Zeek's conn.log, Suricata's eve.json,
+    """Keep TABLE up to date from LOG, a log that grows and is rotated: Zeek's conn.log, Suricata's eve.json,
     or any other that `portkin ingest` reads.
 
     Probes are gathered at each look. Once a day is over, the table in service is tested on it, the figures are

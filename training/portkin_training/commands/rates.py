@@ -17,9 +17,9 @@ from portkin_training.commands.rates_warm import warm
 def rates() -> None:
     """How often each port is probed, what is forecast, and when a rate is not normal.
 
-    The way: count (`series`), look at kinship (`affinity`), compare models (`evaluate`), write those that earn it
-    (`train`), score with them (`score`), fill the sidecar's window (`warm`); `simulate` makes a telescope whose truth
-    is known.
+    The steps: count (`series`), see which ports are akin (`affinity`), compare models (`evaluate`), write the
+    best (`train`), score with them (`score`), fill the sidecar's window (`warm`); `simulate` makes a telescope whose
+    truth is known.
     """
 
 

@@ -56,7 +56,7 @@ def run_options(command: Any) -> Any:
                          "auto, which is cuda where torch sees it."),
             seed_option,
             click.option("--work", type=FOLDER, help="Results of every port and model are kept here; a run that was "
-                         "killed goes on from them."),
+                         "killed resumes from them."),
         ]
     ):  # fmt: skip
         command = option(command)

@@ -42,7 +42,7 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
     chosen before them.
     """
     if options["work"] is None:
-        raise click.UsageError("give --work, a folder for results; a run that was killed goes on from them")
+        raise click.UsageError("give --work, a folder for results; a run that was killed resumes from them")
     from portkin.bundles.forecast_models import Rules
     from portkin_training.rates import rolling, ship
     from portkin_training.rates.choice import BASELINES, TOLERANCE, choose

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 @click.argument("source", type=PlaceType())
 @click.option("-c", "--config", "file", type=click.Path(path_type=Path),
               help="The sidecar's settings: its rates.model and rates.database are used.")  # fmt: skip
-@click.option("--model", type=click.Path(path_type=Path), help="A bundle of models, over rates.model.")
-@click.option("--database", type=click.Path(path_type=Path), help="The sidecar's rates database, over rates.database.")
+@click.option("--model", type=click.Path(path_type=Path), help="A bundle of models, instead of rates.model.")
+@click.option("--database", type=click.Path(path_type=Path),
+              help="The sidecar's rates database, instead of rates.database.")  # fmt: skip
 @click.option("--absent", type=click.Choice(["unknown", "zero"]), required=True, help="What a bin means in which the "
               "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
 @click.option("--ended", is_flag=True, help="Take SOURCE though it ended too long ago to be read, as for a Zeek that "

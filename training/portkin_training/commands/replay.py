@@ -48,9 +48,9 @@ LONGEST = 315_360_000
               help="What the bootstrap draws for the 95 % intervals.")  # fmt: skip
 @click.option("--held-out", is_flag=True, help="Learn from the first 80 % of probes datasets, replay the rest.")
 @click.option("--learn", multiple=True, type=PlaceType(exists=True), metavar="PROBES",
-              help="Datasets that the baselines which learn do so from.")  # fmt: skip
+              help="Datasets from which the baselines that learn are trained.")  # fmt: skip
 @click.option("--labels", multiple=True, type=PATH, metavar="FILE",
-              help="MAWILab labels, CSV or XML, or a folder of them: what they call a scan is one.")  # fmt: skip
+              help="MAWILab labels, CSV or XML, or a folder of them, which say what is a scan.")  # fmt: skip
 @click.option("--level", type=click.Choice(["both", "anomalous", "suspicious"]), default="both",
               help="Which of the labels count.")  # fmt: skip
 @click.option("--dedupe", is_flag=True, help="Drop TCP segments that come twice within 10 ms (same addresses, ports, "
@@ -58,7 +58,7 @@ LONGEST = 315_360_000
 @click.option("--outer", is_flag=True, help="Captures: in a tunnel the outermost packet counts, not the innermost.")
 @click.option("--context", type=click.Choice(["none", "vlan", "vni"]), default="none",
               help="Captures: what distinguishes hosts of one address, as Zeek's conn_key frameworks do.")  # fmt: skip
-@click.option("--sweep", is_flag=True, help="Answer for K 0..16 and T 15 s..2 d as well, in --json and --report.")
+@click.option("--sweep", is_flag=True, help="Also replay K 0..16 and T 15 s..2 d, for --json and --report.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), callback=writable,
               help="Write an HTML report (implies --sweep).")  # fmt: skip
 @click.option("--decisions", "want_decisions", is_flag=True, help="Print each decision as well.")
@@ -74,7 +74,7 @@ def replay(
     rules: Path | None,
     **options: Any,
 ) -> None:
-    """Replay recordings or probes datasets: had each probe been blocked when it came?
+    """Replay recordings or probes datasets: was each probe already blocked when it came?
 
     Each probe blocks its port and the K nearest ports of the table for its source, for T seconds. INPUT is a capture,
     a conn.log or a dataset written by `portkin ingest` (or its URL); MySelf blocks the probed port alone.

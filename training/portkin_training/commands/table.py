@@ -77,7 +77,7 @@ def build(
     """Learn a table from one or more datasets PROBES (folders written by `portkin ingest`, or URLs of such).
 
     By kin, a port lies near another if a source that probed the one is likely to go on to the other, which it has not
-    probed before; ports seen seldom borrow from what is known of steps between ports and of popular ports.
+    probed before; for ports seen seldom, what is known about steps between ports and about popular ports counts more.
 
     By shortest-path, as in the paper, a scan is what one source sent to one destination over one protocol in one day
     (UTC). Of each scan that passes the filter, every pair of successive different ports is counted; pairs often seen
@@ -181,7 +181,7 @@ def show(ports: tuple[str, ...], folder: Path, k: int | None, as_json: bool) -> 
 @table_option
 @json_option
 def info(folder: Path, as_json: bool) -> None:
-    """Say what a table is: when and from what it was made, with which options, and what was counted."""
+    """Describe a table: when and from what it was built, with which options, and what was counted."""
     from portkin.bundles.table import Table
 
     loaded = Table.load(folder, protos=())  # verifies every byte, and unpacks nothing

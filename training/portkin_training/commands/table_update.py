@@ -30,7 +30,7 @@ half_life_option = click.option(
 @click.argument("dataset")
 @click.argument("table", type=FOLDER)
 @click.option("--counts", type=FOLDER, metavar="FOLDER", help="Where the counts of days are kept. "
-              "Default: TABLE with -counts behind its name.")  # fmt: skip
+              "Default: TABLE with -counts appended.")  # fmt: skip
 @half_life_option
 @click.option("-k", type=click.IntRange(1, 256), help=f"Neighbors per port. Default: {DEFAULT_K}.")
 @click.option("--min-ports", type=click.IntRange(1), help="Discard scans of fewer different ports. Default: 3.")
@@ -52,9 +52,9 @@ def update(
 ) -> None:
     """Bring TABLE up to date with the probes dataset DATASET, reading only the days that are new or changed.
 
-    The counts of every day are kept beside the table, added up, and the table is made from the sum: the same as
-    `portkin table build` with that half-life makes of the whole dataset. Options that are not given are those by
-    which TABLE was made.
+    The counts of every day are kept beside the table and added up, and the table is built from the sum: the same as
+    `portkin table build` with that half-life builds from the whole dataset. Options that are not given are those
+    with which TABLE was built.
 
     \b
     Every night, after the day's capture is closed:

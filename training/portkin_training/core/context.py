@@ -29,7 +29,11 @@ _LOCAL = (0xFD << 56) - (1 << 64)
 
 
 def packed(**parts: int) -> int:
-    """The context of numbers by name: ``vlan``, ``inner_vlan``, ``vni``. Raises KeyError for another name."""
+    """The context of numbers by name: ``vlan``, ``inner_vlan``, ``vni``. Raises KeyError for another name.
+
+    >>> text_of_context(packed(vlan=10, inner_vlan=20))
+    'vlan=10,inner_vlan=20'
+    """
     fields = {name: first for name, first, _ in _FIELDS}
     return sum((number + 1) << fields[name] for name, number in parts.items())
 
@@ -52,7 +56,12 @@ def source_of(address: int, context: int) -> int:
 
 
 def describe(source: int) -> str:
-    """A source as text, as Zeek's portkin.log has it: ``192.0.2.1 (vlan=10)``."""
+    """A source as text, as Zeek's portkin.log has it.
+
+    >>> from portkin.net.addresses import number_of
+    >>> describe(source_of(number_of("192.0.2.1"), packed(vlan=10)))
+    '192.0.2.1 (vlan=10)'
+    """
     context = text_of_context(source >> 128)
     address = text_of(source & _ADDRESS)
     return f"{address} ({context})" if context else address

@@ -117,7 +117,13 @@ def swap(rescaled: ArrayLike) -> Floats:
 
 
 def lengths(weights: ArrayLike) -> Floats:
-    """omega' of the edges from their omega, (m,) -> (m,): `rescale`, `shift` and `swap`."""
+    """omega' of the edges from their omega, (m,) -> (m,): `rescale`, `shift` and `swap`.
+
+    Of four weights with the quartiles 2.5 and 5.5, the heaviest, 7, has the length 0, and 1 has (7 - 1) / (5.5 - 2.5):
+
+    >>> lengths([1, 3, 5, 7]).round(3).tolist()
+    [2.0, 1.333, 0.667, 0.0]
+    """
     return swap(rescale(weights))
 
 
