@@ -1,4 +1,4 @@
-##! What the sidecar says of blocks, one by one, for who asked for them.
+##! The sidecar's responses to block requests, one by one, for the scripts that asked.
 
 @load ./api
 

@@ -1,4 +1,4 @@
-##! How the nodes of a cluster know of the sidecar: it is a client of the manager,
+##! How the nodes of a cluster learn about the sidecar: it is a client of the manager,
 ##! and asked by the proxies.
 
 @load base/frameworks/cluster
@@ -25,7 +25,7 @@ event sidecar_left()
 	Cluster::publish(Cluster::proxy_topic, manager_sidecar, F, "");
 	}
 
-# A proxy that starts later does not know of it.
+# A proxy that starts later has not seen it.
 event Cluster::node_up(name: string, id: string)
 	{
 	if ( name in Cluster::nodes

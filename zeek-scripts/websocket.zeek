@@ -105,7 +105,7 @@ event check_listening()
 	{
 	if ( listening_before )
 		{
-		Reporter::warning(fmt("portkin: Zeek listens on %s already, with other options; the sidecar is let in there, and Portkin::websocket_tls is not used",
+		Reporter::warning(fmt("portkin: Zeek listens on %s already, with other options; the sidecar connects there, and Portkin::websocket_tls is not used",
 		    address_text()));
 		return;
 		}

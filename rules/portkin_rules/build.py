@@ -87,7 +87,7 @@ def _all_rules(
 
 
 def _about(plan: Plan, table: Table, ports: Sequence[Port]) -> list[str]:
-    """What the header says of the rules."""
+    """What the header says about the rules."""
     tcp = sum(port.proto == "tcp" for port in ports)
     cutoff = plan.cutoff(table)
     cut = f" from a chance of {cutoff:g}" if cutoff else ""

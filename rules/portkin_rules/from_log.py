@@ -42,7 +42,7 @@ def ignore_warning(text: str) -> None:
 
 @dataclass
 class _Header:
-    """What the header of a TSV log says of its lines; the defaults are Zeek's."""
+    """What the header of a TSV log says about its lines; the defaults are Zeek's."""
 
     fields: Sequence[str] = ()
     separator: str = "\t"

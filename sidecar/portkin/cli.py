@@ -16,7 +16,7 @@ from portkin import __version__
 from portkin.errors import PortkinError, shown
 
 GROUP = "portkin.commands"
-_INTERRUPTED = "interrupted; whatever is written is written whole or not at all, so what was there stands"
+_INTERRUPTED = "interrupted; files are written whole or not at all, so what was there before is unchanged"
 
 
 class Commands(click.Group):
@@ -45,7 +45,7 @@ def main() -> None:
     """Run the command line; errors meant for people are printed without a traceback and end with status 1.
 
     One rule holds for every file that a command reads or writes: where the system refuses it, a line names the file and
-    the reason. Ctrl-C ends with status 130, as shells do, and says what stands.
+    the reason. Ctrl-C ends with status 130, as shells do, and says what was kept.
     """
     interrupts = _Interrupts()
     try:

@@ -61,7 +61,7 @@ class Sidecar:
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
-        """Serve for ever; cancelling closes the transport cleanly."""
+        """Serve until cancelled, which closes the transport cleanly."""
         try:
             await self._transport.run(self)
         finally:
@@ -160,7 +160,7 @@ class Sidecar:
         self._metrics.junk(junk)
         held = self._limiter.passes(junk.reason)
         if held is not None:
-            self._log.warning("junk received", reason=junk.reason, detail=junk.detail, not_shown=held)
+            self._log.warning("invalid message received", reason=junk.reason, detail=junk.detail, not_shown=held)
 
 
 class TableFolder(Watch):

@@ -10,9 +10,9 @@ import pytest
 from portkin.bundles.table import default_table
 from portkin_rules.build import write_port_rules
 from portkin_rules.plan import Plan
-from support.benign import Traffic, host
 from support.captures import BEGIN, ipv4, pcap, tcp
 from support.suricata import dropped, replay, scanners_by_address, whole_seconds
+from support.traffic import Traffic, host
 
 pytestmark = pytest.mark.suricata
 

@@ -8,6 +8,7 @@ lost after the request was carried out.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,10 @@ Gate = Callable[[int, str, str], Any]
 """Called with the number of a request, its method, and the key in the bucket."""
 
 
+_numbers = itertools.count(1)
+"""Of buckets: moto's are those of this process, whichever server made them."""
+
+
 @dataclass
 class Store:
     """A store that runs.
@@ -40,16 +45,15 @@ class Store:
     gate: Gate = lambda number, method, key: PASS
     requests: list[tuple[str, str]] = field(default_factory=list)
     takes_bodies: bool = True
-    _buckets: int = 0
 
     def bucket(self) -> str:
         """The URL of a new, empty bucket."""
         from s3fs import S3FileSystem
 
-        self._buckets += 1
-        S3FileSystem().mkdir(f"bucket{self._buckets}")
+        name = f"bucket{next(_numbers)}"
+        S3FileSystem().mkdir(name)
         self.requests.clear()
-        return f"s3://bucket{self._buckets}"
+        return f"s3://{name}"
 
     def keys(self, place: str) -> list[str]:
         """What lies below a place."""

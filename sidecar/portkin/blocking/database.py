@@ -243,7 +243,7 @@ class BlockDatabase:
         )
 
     def end_unreadable(self, now: float) -> None:
-        """Rows that hold no block are active no more."""
+        """Invalid rows are no longer active."""
         rows = [(now, row) for row in self.unreadable]
         self._db.executemany("UPDATE blocks SET outcome = 'error', ended = ? WHERE id = ?", rows)
 

@@ -92,6 +92,6 @@ class Endings:
                 vetoed.setdefault(protection, []).append(block)
         responses = []
         for veto, blocks in vetoed.items():
-            self._log.warning("blocks ended that are never allowed", reason=veto, blocks=len(blocks))
+            self._log.warning("blocks ended that are no longer allowed", reason=veto, blocks=len(blocks))
             responses += self.end(blocks, "vetoed", veto, now)
         return responses

@@ -236,7 +236,7 @@ class Enforcer:
             return self._endings.veto(self._wall_clock())
 
     def flush(self) -> list[BlockResponse]:
-        """End every block, without grace, and have the backend release what the database does not know of.
+        """End every block, without grace, and have the backend release what is not in the database.
 
         Raises StorageError, and BackendError where the backend cannot be reached.
         """

@@ -42,7 +42,7 @@ class SourceBlocks:
 
 
 def exported(rows: Iterable[Row], limits: Limits, now: float) -> list[Row]:
-    """The rows that may be handed on, the oldest first.
+    """The rows that may be exported, the oldest first.
 
     Left out is what is held out on purpose, what is over though no sidecar has recorded it, and what the limits protect
     now.

@@ -109,7 +109,7 @@ class Hook:
         if len(changes) > room:
             self._metrics.counted("dropped", len(changes) - room)
             if self._limiter.passes("full") is not None:
-                self._log.error("changes of blocks are not handed on: the hook is too slow", waiting=len(self._queue))
+                self._log.error("changes of blocks dropped: the hook is too slow", waiting=len(self._queue))
         if self._thread is None:
             # A daemon: a receiver that hangs does not keep the sidecar from ending.
             self._thread = threading.Thread(target=self._run, name="hook", daemon=True)
@@ -130,7 +130,7 @@ class Hook:
             if self._thread.is_alive():
                 self._receiver.abandon()
         if self._queue:
-            self._log.warning("changes of blocks were not handed on before the end", changes=len(self._queue))
+            self._log.warning("changes of blocks not delivered before the end", changes=len(self._queue))
 
     def _run(self) -> None:
         while True:
@@ -161,5 +161,5 @@ class Hook:
         self._metrics.counted("failed", len(changes))
         if self._limiter.passes("failed") is not None:
             self._log.error(
-                "changes of blocks were not handed on", reason=reason, attempts=attempt, changes=len(changes)
+                "changes of blocks not delivered to the hook", reason=reason, attempts=attempt, changes=len(changes)
             )

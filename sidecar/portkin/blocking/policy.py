@@ -83,7 +83,7 @@ class Policy:
 
         The grace of the key begins.
 
-        The backend may hold more than we know of. But only what may be blocked can be in its sets at all.
+        The backend may hold keys that we do not know. But only what may be blocked can be in its sets at all.
         """
         block = self._active.by_key.get(key)
         if block is not None:

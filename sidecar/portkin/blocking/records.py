@@ -249,6 +249,6 @@ class BlockRecords:
         database = self.database
         self.active.load(database.active(), database.grace(now))
         if database.unreadable:
-            self._log.error("rows of the block database hold no block, and are left out", rows=len(database.unreadable))
+            self._log.error("invalid rows of the block database are left out", rows=len(database.unreadable))
             with database.transaction():
                 database.end_unreadable(now)

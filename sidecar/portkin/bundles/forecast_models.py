@@ -1,4 +1,4 @@
-"""What a bundle of forecast models says of them, in models.json: features, scaling, thresholds, and common rules."""
+"""The description of forecast models in a bundle, models.json: features, scaling, thresholds, and common rules."""
 
 from __future__ import annotations
 

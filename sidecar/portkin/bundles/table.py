@@ -89,7 +89,7 @@ class Rows:
 
     @classmethod
     def reached(cls, ports: NDArray[np.uint16], steps: NDArray[np.uint16], distances: NDArray[np.float32]) -> Rows:
-        """The rows by the steps (n, K) that a bundle stores; ValueError for arrays that are none."""
+        """The rows by the steps (n, K) that a bundle stores; ValueError for arrays that are not such rows."""
         if ports.ndim != 1 or steps.ndim != 2 or len(ports) != len(steps):
             raise ValueError(f"shapes {ports.shape}, {steps.shape}: there is not a row of steps for each port")
         neighbors = ports[:, None] + steps
@@ -179,7 +179,7 @@ class Table:
         return None if chosen is None else float(chosen["min_chance"])
 
     def __contains__(self, port: Port) -> bool:
-        """Whether the table knows the port, be it without neighbors."""
+        """Whether the table knows the port, even if it has no neighbors."""
         return self._place(port) is not None
 
     def nearest(self, port: Port, k: int | None = None) -> Neighbors:

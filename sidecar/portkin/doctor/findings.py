@@ -18,7 +18,7 @@ class Finding:
     """One thing that was looked at."""
 
     code: str
-    """Names the finding for programs, as ``zeek.refused``; what stands before the dot is its subject."""
+    """Names the finding for programs, as ``zeek.refused``; the part before the dot is its subject."""
     level: Level
     what: str
     """What was found: one sentence, without its full stop."""

@@ -43,15 +43,15 @@ class Actions:
         if self._token is None:
             raise HTTPException(403, "the page is read-only; page.actions and page.token in the settings change that")
         if not same_origin(headers):
-            self._log.warning("an order to the page refused: it came from another site", client=client)
-            raise HTTPException(403, "this order came from another site")
+            self._log.warning("a change from the page refused: it came from another site", client=client)
+            raise HTTPException(403, "this request came from another site")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise HTTPException(415, "send JSON, with Content-Type: application/json")
         right = self._attempts.right(bearer(headers), self._token)
         if right is None:
             raise HTTPException(429, "too many wrong tokens; wait a minute", {"Retry-After": "60"})
         if not right:
-            self._log.warning("an order to the page refused: wrong token", client=client)
+            self._log.warning("a change from the page refused: wrong token", client=client)
             raise HTTPException(401, "the token is wrong; it is in the file that page.token names", _ASK)
 
     async def unblock(self, body: bytes) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _GOODBYE = 1
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP that does not wait for ever for a request."""
+    """HTTP that does not wait forever for a request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

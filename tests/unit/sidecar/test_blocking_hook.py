@@ -97,7 +97,7 @@ def test_after_the_last_attempt_changes_are_given_up_and_counted(final, tries):
     until(lambda: count("failed") == 1.0)
     hook.notify([change(2)])
     until(lambda: count("delivered") == 1.0)
-    assert (["2/tcp"], ["changes of blocks were not handed on"]) == (
+    assert (["2/tcp"], ["changes of blocks not delivered to the hook"]) == (
         [got["port"] for got in receiver.got],
         log.events("error"),
     )

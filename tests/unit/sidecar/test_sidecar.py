@@ -116,7 +116,7 @@ def test_junk_is_counted_and_logged_once_in_a_while(setting, item, reason):
 
     in_loop(flood)
     assert 1001 == setting.count("portkin_invalid_messages_total", reason=reason)
-    assert [("junk received", reason, 0), ("junk received", reason, 999)] == [
+    assert [("invalid message received", reason, 0), ("invalid message received", reason, 999)] == [
         (entry["event"], entry["reason"], entry["not_shown"]) for entry in setting.logged()
     ]
     assert [] == setting.transport.sent

@@ -1,4 +1,4 @@
-"""What ``portkin ingest`` says of a run: what was wrong with its inputs, and what it came to, as JSON or tables."""
+"""What ``portkin ingest`` reports about a run: problems of its inputs and the resulting counts, as JSON or tables."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def cve(
 ) -> None:
     """Compare E and W with the vulnerabilities in the NVD files (the paper's Figs. 12 to 14).
 
-    NVD files are 1.1 feeds or answers of API 2.0, plain or .gz. Every score stands beside that of an indicator that
+    NVD files are 1.1 feeds or answers of API 2.0, plain or .gz. Every score is shown beside that of an indicator that
     is always zero, and beside the share of reordered (perm.) and shifted CVE series that do at least as well. Only days
     between the first and the last entry of the NVD files are compared.
     """

@@ -163,7 +163,7 @@ def reliability_of(rows: Mapping[Proto, Rows], k: int, tested: History) -> list[
 
 
 def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dict[str, Any]:
-    """What a manifest says of it: per K, each predictor's figures, the limit, and how far the first method leads."""
+    """What a manifest records of it: per K, each predictor's figures, the limit, and how far the first method leads."""
     first, *others = found.counts
     entry: dict[str, Any] = {"training_share": TRAINING, "window": window, "probes": len(found.history)}
     for k in ks:

@@ -1,4 +1,4 @@
-"""A results: the same traffic replayed under several predictors, and all that a report says of it."""
+"""Results: the same traffic replayed under several predictors, and all that a report says about it."""
 
 from __future__ import annotations
 

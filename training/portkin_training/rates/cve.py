@@ -3,7 +3,7 @@
 Notes
 -----
 Both scores compare distances of differently scaled series, so an indicator that is small everywhere comes near a CVE
-series that is zero on most days, and scores well for saying nothing. Therefore every score stands beside the score of
+series that is zero on most days, and scores well for saying nothing. Therefore every score is shown beside the score of
 an indicator that is always zero, and beside those of CVE series of the same values in another order and shifted in
 time: a real relationship is one that these do not reach.
 """

@@ -1,4 +1,4 @@
-"""From probes to a table: a method learns, the manifest says of what and how well, and a bundle is written."""
+"""From probes to a table: a method learns, the manifest records from what and how well, and a bundle is written."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _tried(figures: dict[str, Any]) -> dict[str, Any]:
 def _about(
     inputs: list[dict[str, Any]], options: ScanOptions, built: Mapping[Proto, ProtocolRows], method: str
 ) -> dict[str, Any]:
-    """What every table's manifest says of how it was made."""
+    """What every table's manifest records about how it was built."""
     return {
         "inputs": inputs,
         "options": asdict(options),
@@ -181,7 +181,7 @@ def _about(
 
 
 def described_inputs(datasets: Sequence[Place]) -> list[dict[str, Any]]:
-    """The datasets a table is learnt from: the sha256 of each manifest, and what that says of the recordings."""
+    """The datasets a table is learnt from: the sha256 of each manifest, and what it records about the recordings."""
     return [_described(dataset) for dataset in datasets]
 
 

@@ -23,7 +23,7 @@ _ROUNDS = 200
 
 
 def layout(graph: nx.Graph, sizes: Mapping[str, tuple[float, float]], width: float) -> tuple[dict[str, Points], float]:
-    """The centre of each node's box, and the height of the page.
+    """The centre (2,) of each node's box, x and y in inches, and the height of the page.
 
     ``sizes`` are widths and heights of the boxes; ``width`` is that of the page, and at least that of the widest box.
     """

@@ -1,6 +1,6 @@
 """Who is a scanner, and what it probes: the twin of zeek-scripts/detection.zeek and scanners.zeek.
 
-Both take the same verdicts from the same packets; a test holds them against each other on every capture. Names,
+Both reach the same verdicts from the same packets; a test compares them on every capture. Names,
 order of steps and defaults are the scripts': change one only with the other.
 """
 

@@ -106,7 +106,7 @@ class Suricata:
         return "" if self._add(address, bit, int(seconds)) else NO_RULE
 
     def _try(self, bit: str) -> bool:
-        """Set the bit for addresses that no packet comes from, and look who has it; False where no rule tests it."""
+        """Set the bit for addresses no packet comes from, and check which have it; False where no rule tests it."""
         # Another address each time, since `portkin blocks` may try the same at once. 240.0.0.0/4 is reserved (RFC
         # 1112, section 4), 100::/64 is discarded (RFC 6666).
         ipv4 = IPv4Address(0xF000_0000 | secrets.randbits(27))

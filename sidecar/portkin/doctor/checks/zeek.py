@@ -1,4 +1,4 @@
-"""Checks of Zeek: the way to it, what it says of itself, and what its logs say."""
+"""Checks of Zeek: the connection to it, what it reports about itself, and its logs."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Transport(Protocol):
     """A way to Zeek that is opened again whenever it closes."""
 
     async def run(self, listener: Listener) -> None:
-        """Connect, read and write for ever; when cancelled, close cleanly."""
+        """Connect, read and write until cancelled; then close cleanly."""
 
     def send(self, event: Event) -> None:
         """Take an event to send. Never blocks: while the peer is away or slow it waits, and the oldest go."""

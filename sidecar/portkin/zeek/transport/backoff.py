@@ -10,7 +10,7 @@ STEADY = 10.0
 
 
 def backoff(first: float, cap: float, rng: random.Random) -> Iterator[float]:
-    """Delays in seconds, for ever: ``first``, doubled up to ``cap``, each times a random factor in [0.5, 1].
+    """Delays in seconds, without end: ``first``, doubled up to ``cap``, each times a random factor in [0.5, 1].
 
     The jitter keeps the peers of a Zeek that restarts from coming back all at once.
     """
@@ -21,7 +21,7 @@ def backoff(first: float, cap: float, rng: random.Random) -> Iterator[float]:
 
 
 class Delays:
-    """The delays of one connection that is tried for ever; they begin again after a success.
+    """The delays of one connection that is retried without end; they start over after a success.
 
     A peer that accepts a connection and ends it at once is not tried more often than one that is away.
     """

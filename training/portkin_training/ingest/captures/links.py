@@ -316,7 +316,7 @@ def network_layer(p, end, layer):
         is minus the reason there is none. The address may be ``end`` or lie behind it.
     """
     tags = 0
-    # Every round but those of raw headers takes bytes; a length of 0 in a header cannot go round for ever.
+    # Every round but those of raw headers takes bytes; a length of 0 in a header cannot loop forever.
     for _ in range(64):
         if layer >= _COOKED:
             p, end, tags, layer = _behind_cooked(p, end, layer - _COOKED, tags)

@@ -1,7 +1,7 @@
 """Suricata's EVE (7 and 8): flow and drop records.
 
 A flow record has a flow's whole life: first packet, packets of either side, TCP flags of either side. It is a probe
-where the client opened and nothing came of it: as `probe_definition` says of Zeek's conn.log, in EVE's terms.
+where the client opened and the connection failed: as `probe_definition` says of Zeek's conn.log, in EVE's terms.
 A drop record is a packet that a rule or the stream engine dropped; the flow it may belong to repeats it, and is the
 same probe. Stamps have a zone.
 """
