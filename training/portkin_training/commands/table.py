@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +12,11 @@ from portkin.bundles.table_format import DEFAULT_K, default_path
 from portkin.net.ports import PROTOS, Port, service_name
 from portkin_training.commands.checks import a_number, writable
 from portkin_training.commands.engine_options import engine_options
+from portkin_training.commands.table_text import entries, flat, known, named, proof_of, recommended, recorded
 from portkin_training.commands.table_update import half_life_option, update
 from portkin_training.commands.working import working
 
 if TYPE_CHECKING:
-    from portkin.bundles.table import Neighbors, Table
     from portkin.net.ports import Proto
     from portkin_training.core.engine import Engine
 
@@ -115,9 +114,9 @@ def build(
             with TemporaryDirectory(prefix="portkin-counts-") as counts:
                 built, _ = table_of_days(probes[0], Path(counts), output, k=k, options=options, method=method,
                                          half_life=half_life, evaluate=tried_on_days, engine=engine)  # fmt: skip
-    click.echo(f"{output}: table {built.id}, {_known(built)}, K={built.k}, {built.method}")
+    click.echo(f"{output}: table {built.id}, {known(built)}, K={built.k}, {built.method}")
     if "cutoff" in built.manifest.about:
-        click.echo(_recommended(built.manifest.about["cutoff"]))
+        click.echo(recommended(built.manifest.about["cutoff"]))
 
 
 @table.command()
@@ -140,7 +139,7 @@ def show(ports: tuple[str, ...], folder: Path, k: int | None, as_json: bool) -> 
                 {
                     str(port): [
                         {"port": str(other), "distance": distance, "chance": chance, "service": service_name(other)}
-                        for other, distance, chance in _entries(near)
+                        for other, distance, chance in entries(near)
                     ]
                     for port, near in found.items()
                 },
@@ -155,15 +154,15 @@ def show(ports: tuple[str, ...], folder: Path, k: int | None, as_json: bool) -> 
     console = Console(highlight=False)
     for port, near in found.items():
         if port not in loaded:
-            console.print(f"{_named(port)}: not known to table {loaded.id}, so nothing is predicted from it")
+            console.print(f"{named(port)}: not known to table {loaded.id}, so nothing is predicted from it")
             continue
         if not near.ports:
             console.print(
-                f"{_named(port)}: known to table {loaded.id}, which predicts nothing from it: "
+                f"{named(port)}: known to table {loaded.id}, which predicts nothing from it: "
                 "too few sources went on from it to another port"
             )
             continue
-        console.print(f"{_named(port)}, by table {loaded.id}:")
+        console.print(f"{named(port)}, by table {loaded.id}:")
         grid = Grid(box=box.SIMPLE)
         grid.add_column("rank", justify="right")
         grid.add_column("port")
@@ -171,7 +170,7 @@ def show(ports: tuple[str, ...], folder: Path, k: int | None, as_json: bool) -> 
         grid.add_column("distance", justify="right")
         if near.chances:
             grid.add_column("chance", justify="right")
-        for rank, (other, distance, chance) in enumerate(_entries(near), start=1):
+        for rank, (other, distance, chance) in enumerate(entries(near), start=1):
             cells = [str(rank), str(other), service_name(other) or "", f"{distance:.6g}"]
             grid.add_row(*cells, *([] if chance is None else [f"{chance:.3g}"]))
         console.print(grid)
@@ -197,19 +196,19 @@ def info(folder: Path, as_json: bool) -> None:
     grid.add_row("table", loaded.id)
     grid.add_row("folder", str(folder))
     grid.add_row("created", f"{loaded.created:%Y-%m-%d %H:%M:%S} UTC by {loaded.manifest.writer}")
-    grid.add_row("known", f"{_known(loaded)}, K={loaded.k}")
+    grid.add_row("known", f"{known(loaded)}, K={loaded.k}")
     for name, value in loaded.manifest.about.items():
         if name == "inputs":
             for made_from in value:
-                grid.add_row("learnt from", _recorded(made_from))
+                grid.add_row("learnt from", recorded(made_from))
         elif name == "cutoff":
-            grid.add_row("cut-off", _recommended(value))
+            grid.add_row("cut-off", recommended(value))
         elif name == "held_out":
             for k, found in value.items():
                 if k.startswith("k="):
-                    grid.add_row(f"held out, {k}", _proof(found))
+                    grid.add_row(f"held out, {k}", proof_of(found))
         elif name not in ("k", "ports"):
-            grid.add_row(name, _flat(value))
+            grid.add_row(name, flat(value))
     console = Console(highlight=False, soft_wrap=True)
     console.print(grid)
     tried = loaded.manifest.about.get("held_out", {})
@@ -256,63 +255,7 @@ def export(folder: Path, output: Path, form: str | None) -> None:
         raise click.UsageError(f"--output {output}: name it {', '.join(sorted(suffixes))}, or give --format")
     loaded = Table.load(folder)
     exports.export(loaded, output, chosen)
-    click.echo(f"{output}: table {loaded.id} as {chosen}, {_known(loaded)}")
+    click.echo(f"{output}: table {loaded.id} as {chosen}, {known(loaded)}")
 
 
 table.add_command(update)
-
-
-def _entries(near: Neighbors) -> Iterator[tuple[Port, float, float | None]]:
-    """Port, distance and chance of each entry; None for a table without chances."""
-    chances: Sequence[float | None] = near.chances or [None] * len(near.ports)
-    return zip(near.ports, near.distances, chances, strict=True)
-
-
-def _recommended(chosen: Mapping[str, Any]) -> str:
-    """The recommended cut-off and what is expected of it, in a sentence."""
-    expected, wanted = chosen["expected"], chosen["usefulness_wanted"]
-    found = (
-        f"of the new ports {expected['recall']:.1%} found, by {expected['blocks']:,} blocks, "
-        f"{expected['usefulness']:.1%} of them useful (held-out probes)"
-    )
-    if chosen["reached"]:
-        return f"a chance of {chosen['min_chance']:g}: {found}"
-    asked = f"{wanted:.1%} useful blocks" if wanted is not None else f"{chosen['blocks_allowed']:,} blocks"
-    return f"no cut-off reaches {asked}; the closest is a chance of {chosen['min_chance']:g}: {found}"
-
-
-def _named(port: Port) -> str:
-    service = service_name(port)
-    return f"{port} ({service})" if service else str(port)
-
-
-def _known(loaded: Table) -> str:
-    return " and ".join(f"{number:,} {proto} ports" for proto, number in loaded.known.items())
-
-
-def _recorded(made_from: Mapping[str, Any]) -> str:
-    """One dataset that a table was learnt from, on one line."""
-    sources = [source["name"] for source in made_from["about"].get("sources", ())]
-    of = f" of {', '.join(sources)}" if sources else ""
-    return f"{made_from['rows']:,} probes{of}, {made_from['first']} to {made_from['last']}"
-
-
-def _proof(found: Mapping[str, Any]) -> str:
-    """The share of new ports that each predictor predicted in the held-out part."""
-
-    def share(value: float | None) -> str:
-        return "-" if value is None else f"{value:.1%}"
-
-    shares = [f"{name} {share(part['new_port_recall']['value'])}" for name, part in found["predictors"].items()]
-    limit = f"best in hindsight {share(found['hindsight_oracle'])}"
-    return f"of {found['new_ports']:,} new ports: {', '.join([*shares, limit])}"
-
-
-def _flat(value: object, level: int = 0) -> str:
-    """A value of the manifest: a line for each of its parts, and these on their line."""
-    if isinstance(value, dict):
-        separator = ", " if level else "\n"
-        return separator.join(f"{name}{' ' if level else ': '}{_flat(part, level + 1)}" for name, part in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_flat(part, level + 1) for part in value)
-    return str(value)

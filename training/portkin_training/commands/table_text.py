@@ -1,0 +1,69 @@
+"""What ``portkin table`` prints about a table, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from portkin.net.ports import Port, service_name
+
+if TYPE_CHECKING:
+    from portkin.bundles.table import Neighbors, Table
+
+
+def entries(near: Neighbors) -> Iterator[tuple[Port, float, float | None]]:
+    """Port, distance and chance of each entry; None for a table without chances."""
+    chances: Sequence[float | None] = near.chances or [None] * len(near.ports)
+    return zip(near.ports, near.distances, chances, strict=True)
+
+
+def recommended(chosen: Mapping[str, Any]) -> str:
+    """The recommended cut-off and what is expected of it, in a sentence."""
+    expected, wanted = chosen["expected"], chosen["usefulness_wanted"]
+    found = (
+        f"of the new ports {expected['recall']:.1%} found, by {expected['blocks']:,} blocks, "
+        f"{expected['usefulness']:.1%} of them useful (held-out probes)"
+    )
+    if chosen["reached"]:
+        return f"a chance of {chosen['min_chance']:g}: {found}"
+    asked = f"{wanted:.1%} useful blocks" if wanted is not None else f"{chosen['blocks_allowed']:,} blocks"
+    return f"no cut-off reaches {asked}; the closest is a chance of {chosen['min_chance']:g}: {found}"
+
+
+def named(port: Port) -> str:
+    """A port and, where it is known, its service."""
+    service = service_name(port)
+    return f"{port} ({service})" if service else str(port)
+
+
+def known(loaded: Table) -> str:
+    """How many ports of each protocol a table knows."""
+    return " and ".join(f"{number:,} {proto} ports" for proto, number in loaded.known.items())
+
+
+def recorded(made_from: Mapping[str, Any]) -> str:
+    """One dataset that a table was learnt from, on one line."""
+    sources = [source["name"] for source in made_from["about"].get("sources", ())]
+    of = f" of {', '.join(sources)}" if sources else ""
+    return f"{made_from['rows']:,} probes{of}, {made_from['first']} to {made_from['last']}"
+
+
+def proof_of(found: Mapping[str, Any]) -> str:
+    """The share of new ports that each predictor predicted in the held-out part."""
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    shares = [f"{name} {share(part['new_port_recall']['value'])}" for name, part in found["predictors"].items()]
+    limit = f"best in hindsight {share(found['hindsight_oracle'])}"
+    return f"of {found['new_ports']:,} new ports: {', '.join([*shares, limit])}"
+
+
+def flat(value: object, level: int = 0) -> str:
+    """A value of the manifest: a line for each of its parts, and these on their line."""
+    if isinstance(value, dict):
+        separator = ", " if level else "\n"
+        return separator.join(f"{name}{' ' if level else ': '}{flat(part, level + 1)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(flat(part, level + 1) for part in value)
+    return str(value)
