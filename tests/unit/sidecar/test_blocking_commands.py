@@ -87,11 +87,19 @@ def test_a_listing_waits_for_nobody_and_writes_nothing(portkin, tmp_path):
     writer.close()
 
 
-def test_a_listing_says_what_the_backend_does_not_hold(portkin, tmp_path):
+@pytest.fixture
+def now(monkeypatch):
+    """The time, which stands still: a listing says how many seconds ago something was."""
+    stopped = time.time()
+    monkeypatch.setattr("time.time", lambda: stopped)
+    return stopped
+
+
+def test_a_listing_says_what_the_backend_does_not_hold(portkin, now, tmp_path):
     """What the sidecar last found out about its backend is said on standard error, apart from the blocks."""
     portkin(blocks, "add", SRC, "80")
     with sqlite3.connect(tmp_path / "blocks.sqlite") as db:
-        db.execute("INSERT INTO backend VALUES (1, 'suricata', 0, 'Suricata 7.0.10 keeps', ?)", (time.time() - 7,))
+        db.execute("INSERT INTO backend VALUES (1, 'suricata', 0, 'Suricata 7.0.10 keeps', ?)", (now - 7,))
     db.close()
     listed = portkin(blocks, "list")
     said = listed.stderr.splitlines()
@@ -107,11 +115,11 @@ def test_a_listing_without_a_database_says_so(portkin, tmp_path):
     assert not (tmp_path / "blocks.sqlite").exists()
 
 
-def test_a_listing_says_that_nobody_looks(portkin, tmp_path):
+def test_a_listing_says_that_nobody_looks(portkin, now, tmp_path):
     """Where the sidecar looked at its backend long ago, a listing says that it does not know."""
     portkin(blocks, "add", SRC, "80")
     with sqlite3.connect(tmp_path / "blocks.sqlite") as db:
-        db.execute("INSERT INTO backend VALUES (1, 'suricata', 1, '', ?)", (time.time() - 1000,))
+        db.execute("INSERT INTO backend VALUES (1, 'suricata', 1, '', ?)", (now - 1000,))
         db.execute("UPDATE blocks SET mode = 'suricata'")
     db.close()
     assert "no sidecar has looked at suricata for 1000 s" in portkin(blocks, "list").stderr
