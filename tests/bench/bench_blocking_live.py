@@ -97,7 +97,7 @@ def send(probes: int) -> None:
 
 
 def watch(probes: int) -> None:
-    """On the sensor: when each SYN comes in, and when the kernel tells of each element."""
+    """On the sensor: when each SYN comes in, and when the kernel reports each element."""
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
     packets.bind(("outside", 0x0800))
     told = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
@@ -130,7 +130,7 @@ def watch(probes: int) -> None:
 
 
 def elements(data: bytes) -> Iterator[bytes]:
-    """The keys of the elements that a notification tells of."""
+    """The keys of the elements in a notification."""
     view = memoryview(data)
     while len(view) >= 16:
         length, kind = struct.unpack_from("=IH", view)

@@ -89,7 +89,7 @@ sync=1
 CONF
 ip netns exec $ns nft add rule inet scans input ip daddr 192.0.2.10 tcp flags syn / syn,ack log group 8
 ip netns exec $ns nft add rule inet scans input ip daddr 192.0.2.10 udp dport 161 log group 8
-# The kernel's own lines come from the first namespace only, unless it is told otherwise.
+# The kernel's own lines come from the first namespace only, by default.
 before=$(cat /proc/sys/net/netfilter/nf_log_all_netns)
 echo 1 > /proc/sys/net/netfilter/nf_log_all_netns
 ip netns exec $ns nft add rule inet scans input ip daddr 192.0.2.10 tcp flags syn / syn,ack log prefix \"$ns \"

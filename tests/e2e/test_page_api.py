@@ -135,7 +135,7 @@ def test_values_are_those_of_what_happened(tmp_path):
 
 
 def test_figures_by_day_survive_a_restart(tmp_path):
-    """After a restart the figures since the start begin anew, and those of the day go on."""
+    """After a restart the figures since the start begin at zero, and those of the day go on."""
 
     async def scenario():
         async with watched(tmp_path, enforce={"check": 3600.0}) as site:

@@ -72,7 +72,7 @@ def compare(suricata: str, folder: Path, capture: Path, table, plan: Plan, ports
 
 
 def blocked_by_kernel(seen, plan: Plan, kin) -> Counter[Port]:
-    """How many openings of each port the kernel of `portkin replay` finds blocked, told who is a scanner."""
+    """How many openings of each port the kernel of `portkin replay` finds blocked, given who is a scanner."""
     matrix = np.full((CODES, plan.k), -1, np.int32)
     for port, (_, *near) in kin.items():
         matrix[code(port), : len(near)] = [code(other) for other in near]

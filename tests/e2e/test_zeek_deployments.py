@@ -71,7 +71,7 @@ def zeekctl(backend: str, nodes: str):
         before = ""
         if backend == "ZeroMQ" and is_8_0(zeek):
             before = ZEROMQ + (PROXY_THREAD if nodes == ONE_NODE else "")
-        # zeekctl waits for a manager that does not end: a minute, unless told otherwise.
+        # zeekctl waits for a manager that does not end: a minute by default.
         settings = {"ClusterBackend": backend, "StopTimeout": "10", "UseWebSocket": "1"}
         return Zeekctl(net, machine, zeek, folder, local=before + LOCAL, nodes=nodes, settings=settings)
 
@@ -155,7 +155,7 @@ def test_connects_answers_blocks_and_counts(name, net, zeek, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["ZeroMQ"])
 def test_cluster_without_a_logger_says_why(backend, net, zeek, tmp_path):
-    """A ZeroMQ cluster of zeekctl without a logger: Zeek starts, names the missing logger, and ends when told to."""
+    """A ZeroMQ cluster of zeekctl without a logger: Zeek starts, names the missing logger, and ends when asked to."""
     made = zeekctl(backend, NODES)
     with made(net, "sensor", zeek, tmp_path / "zeek") as site, sidecar_of(net, tmp_path):
         site.start()

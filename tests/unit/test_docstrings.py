@@ -87,7 +87,7 @@ def test_errors_are_named():
 
 
 def test_shapes_are_told():
-    """A public function that takes or returns arrays tells their shapes in its docstring."""
+    """A public function that takes or returns arrays gives their shapes in its docstring."""
     missing = [
         f"{module}:{function.lineno}: {name}"
         for module, tree in modules()
@@ -98,7 +98,7 @@ def test_shapes_are_told():
 
 
 def test_these_checks_find_what_is_missing():
-    """An error that is raised and not caught, and an array, are seen in a function whose docstring tells nothing."""
+    """An error that is raised and not caught, and an array, are seen in a function whose docstring says nothing."""
     (name, function, said), *_ = public(
         ast.parse("""
 def f(x: NDArray[np.int64]) -> None:

@@ -175,7 +175,7 @@ def web():
 
 
 def test_a_web_address_is_posted_to_with_its_token(web, tmp_path):
-    """The document is posted as JSON; the token is read anew each time."""
+    """The document is posted as JSON; the token is read again each time."""
     token = tmp_path / "token"
     hook = Webhook(f"http://127.0.0.1:{web.server_port}/a/b?c=d", 20.0, token)
     for secret in ("one", "two"):

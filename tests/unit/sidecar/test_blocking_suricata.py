@@ -117,7 +117,7 @@ def test_versions_that_keep_ipv6_bits_under_one_address(version, wrong):
 @pytest.mark.root
 @pytest.mark.suricata
 def test_ipv6_is_refused_where_a_bit_shows_on_another_address(real, tmp_path):
-    """Suricata itself shows whether it tells IPv6 addresses apart: where not, IPv6 is an error and IPv4 is blocked."""
+    """Suricata itself shows whether it distinguishes IPv6 addresses: if not, IPv6 is an error and IPv4 is blocked."""
     source, other = "2001:db8::5", "2001:db8::6"
     asker = SuricataSocket(real.socket)
     asker.connect()

@@ -60,7 +60,7 @@ def test_a_count_is_sent_as_a_count():
     ],
 )
 def test_what_is_no_message_is_junk_with_a_reason(event, reason):
-    """Unknown events, a wrong number of arguments and wrong types are told apart, and none raises."""
+    """Unknown events, a wrong number of arguments and wrong types are distinguished, and none raises."""
     junk = parse(event)
     assert (Junk, reason) == (type(junk), junk.reason)
 

@@ -13,7 +13,7 @@ from portkin.zeek.transport.outbox import Outbox
 
 
 def test_the_oldest_goes_when_it_is_full():
-    """Of four items in an outbox of two, the two newest are left, and two drops were told."""
+    """Of four items in an outbox of two, the two newest are left, and two drops were reported."""
     outbox = Outbox(2)
     assert [0, 0, 1, 1] == [outbox.put(item) for item in "abcd"]
     assert (["c", "d"], 0) == (outbox.take(64), len(outbox))

@@ -1,4 +1,4 @@
-"""The shell: what it does with what the transport tells, and how the table is reloaded."""
+"""The shell: what it does with what the transport reports, and how the table is reloaded."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_request_is_answered_and_counted(setting):
     ],
 )
 def test_junk_is_counted_and_logged_once_in_a_while(setting, item, reason):
-    """A thousand times the same junk are a thousand in the metrics and one line; the next line tells the number."""
+    """The same junk a thousand times counts a thousand in the metrics and is one line; the next line has the number."""
 
     def flood():
         for _ in range(1000):

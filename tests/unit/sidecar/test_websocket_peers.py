@@ -126,7 +126,7 @@ def test_a_peer_that_is_not_zeek_is_named_and_tried_again(ack, reason):
 
 
 def test_a_web_server_that_knows_no_websocket_is_a_failure():
-    """A plain HTTP answer is told as a failure; nothing is raised."""
+    """A plain HTTP answer is reported as a failure; nothing is raised."""
 
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")

@@ -38,7 +38,7 @@ def server_tls(certificate, *, ask):
 
 
 def first_state(certificate, mine, *, ask=False):
-    """What is told first when connecting by wss to a peer with that certificate."""
+    """What is reported first when connecting by wss to a peer with that certificate."""
 
     async def scenario():
         async with zeek_peer(tls=server_tls(certificate, ask=ask)) as peer:

@@ -168,7 +168,7 @@ def test_udp_ports_refused_by_icmp_count(heard):
 
 
 def test_every_contact_of_a_scanner_is_a_probe_at_its_first_packet(heard):
-    """Once known, its probes are told before anybody could answer."""
+    """Once known, its probes are reported before anybody could answer."""
     judge = detector(heard)
     refuse(judge, 1, 2, 3, 4)
     judge.contacted(US, SCANNER, HOST, 80, TCP)

@@ -127,7 +127,7 @@ class TestUndefined:
         assert [0.0, 0.0, 0.0] == lengths([4, 4, 4]).tolist()
 
     def test_equal_middle_half(self):
-        """Where only the quartiles are equal the lengths are told in transitions."""
+        """Where only the quartiles are equal the lengths are counted in transitions."""
         # 1 1 1 1 1 5: Q1 = Q3 = 1
         assert 1.0 == unit([1, 5, 1, 1, 1, 1])
         assert [4.0, 0.0, 4.0, 4.0, 4.0, 4.0] == lengths([1, 5, 1, 1, 1, 1]).tolist()

@@ -1,4 +1,4 @@
-"""``portkin ingest``: any recordings in, one dataset out, and what people are told."""
+"""``portkin ingest``: any recordings in, one dataset out, and what is reported."""
 
 import gzip
 import json

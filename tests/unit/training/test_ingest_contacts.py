@@ -116,7 +116,7 @@ def test_only_the_first_refusal_counts_and_no_answer_follows(tmp_path):
 
 
 def test_originator_only_direction_is_answered_by_its_first_ack(tmp_path):
-    """Where only the originator is seen, its first ACK tells that the responder answered."""
+    """Where only the originator is seen, its first ACK shows that the responder answered."""
     found = contacts(tmp_path, (0, there()), (0.1, there(ACK)), (0.2, there(ACK)), (0.3, there(FIN | ACK)))
     assert [(0, CONTACT), (0.1, ANSWERED)] == [row[:2] for row in events(found)]
 

@@ -164,13 +164,13 @@ def test_changes_of_clocks_are_told(tmp_path):
 
 @pytest.mark.parametrize(("stamp", "said"), [("5", "dated before 1993"), ("9999999999", "dated in the future")])
 def test_times_far_out_are_told(tmp_path, stamp, said):
-    """Few probes of a clock that was never set, or set wrongly, are kept and told."""
+    """Few probes of a clock that was never set, or set wrongly, are kept and reported."""
     path = text_file(tmp_path / "a.csv", HEAD + GOOD + GOOD.replace(str(BEGIN), stamp))
     assert [f"1 probes are {said}"] == [one.partition(", ")[0] for one in ingest([path], tmp_path / "probes").warnings]
 
 
 def test_probes_far_from_all_others_are_told(tmp_path):
-    """A row years before the others is kept and told: 2019-01-01 to 2026-01-01 are 2,557 days."""
+    """A row years before the others is kept and reported: 2019-01-01 to 2026-01-01 are 2,557 days."""
     path = text_file(
         tmp_path / "a.csv", HEAD + GOOD + GOOD.replace("22", "23") + GOOD.replace(str(BEGIN), "2019-01-01")
     )

@@ -203,7 +203,7 @@ def records(size: int, magic: int, *, order: str = "<") -> bytes:
     [(16, 0xA1B2C3D4), (20, 0xA1B2C3D4), (24, 0xA1B2C3D4), (24, 0xA1B2CD34), (28, 0xA1B2CD34)],
 )
 def test_forms_of_pcap_by_their_record_sizes(tmp_path, size, magic, order):
-    """The standard form, Nokia's and the modified ones are told apart by which record size makes sense."""
+    """The standard form, Nokia's and the modified ones are recognised by which record size makes sense."""
     packets, reading = read(tmp_path / "a", records(size, magic, order=order))
     assert [us for us, _ in timed(REFUSED)] == packets.ts.tolist()
     assert ([], 12) == (reading.problems, reading.read)

@@ -1,4 +1,4 @@
-"""A table that keeps itself current: what is gathered, when it is learnt, what it tells, and what it refuses."""
+"""A table that keeps itself current: what is gathered, when it is learnt, what it reports, and what it refuses."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_days_are_learnt_once_they_are_over(site):
 
 
 def test_the_table_in_service_is_tried_on_the_day_that_is_new(site):
-    """Before it is replaced, its figures on yesterday are told, exported, and kept for a learner that starts later."""
+    """Before it is replaced, its figures on the day before are reported, exported, and kept for later learners."""
     site.write(lines(0))
     site.look(1)
     first = Table.load(site.table)
@@ -145,7 +145,7 @@ def test_a_table_gone_stale_shows(site):
 
 
 def test_a_good_table_is_not_replaced_by_a_poor_one(site):
-    """Where the days are gone, the table stays as it is, the reason is told, and it is tried again an hour later."""
+    """Where the days are gone, the table stays as it is, the reason is reported, and it is retried an hour later."""
     site.write(lines(0, sources=200))
     site.look(1)
     before = {file.name: file.read_bytes() for file in site.table.iterdir()}
@@ -202,7 +202,7 @@ def test_a_damaged_table_is_learnt_again(site):
 
 
 def test_a_missing_log_is_told_once_and_looked_for(site):
-    """Trouble with the log is told when it begins, counted at every look, and over when the log is there."""
+    """Trouble with the log is reported when it begins, counted at every look, and over when the log is there."""
     for minute in range(3):
         site.look(0, 1, minute)
     assert 1 == len(site.warned)
@@ -217,7 +217,7 @@ def test_a_missing_log_is_told_once_and_looked_for(site):
 
 
 def test_what_is_taken_for_granted_is_told_once(site):
-    """A zone that no time names is told at the first rows, not at every look; rows that make no sense always are."""
+    """A missing time zone is reported at the first rows, not at every look; rows that make no sense always are."""
     site.write(lines(0, sources=1).replace("+00:00", ""))
     site.look(0, 1)
     assert ["zone" in text for text in site.warned] == [True]

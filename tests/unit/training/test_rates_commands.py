@@ -252,7 +252,7 @@ def test_the_report_lists_alarms_and_stays_small(dataset, bundle, tmp_path):
 
 
 def test_many_bins_are_drawn_as_means(dataset, bundle):
-    """A curve of more bins than can be told apart has a point for several, at their mean."""
+    """A curve of more bins than can be distinguished has a point for several, at their mean."""
     rng = np.random.default_rng(1)
     values = rng.uniform(0, 10, 2 * plots.MOST_POINTS)
     figure, axis = plots.plt.subplots()

@@ -89,7 +89,7 @@ def test_var_of_one_series_is_an_autoregression():
 
 @pytest.mark.parametrize("features", [1, 2])
 def test_var_of_order_zero_forecasts_the_mean(features):
-    """Where no lag tells anything, AIC chooses order 0: every forecast is the mean of the fitted part, shipped too."""
+    """Where no lag is informative, AIC chooses order 0: every forecast is the mean of the fitted part, shipped too."""
     counts = np.random.default_rng(0).normal(20, 3, (400, features)).round()
     t = Task(counts, HOUR, Split(300, 300, 400))
     model = var.fit_fixed(t, 6)

@@ -159,7 +159,7 @@ def test_mean_is_one_weighted_sum_in_the_sidecar(wave, tmp_path):
 
 
 def test_choice_that_cannot_be_fitted_again_gives_way(wave, tmp_path, monkeypatch):
-    """The next best ships of its port, and the others as they are; where nothing is left the reason is told."""
+    """The next best ships of its port, and the others as they are; where nothing is left the reason is reported."""
     both = tried(wave, ("EWMA", "HAR log", "median"), 2)
     choices = {
         port: choose(wave, [trial for trial in found if trial.model == "HAR log"]) for port, found in both.items()
@@ -257,7 +257,7 @@ def follow(observed, forecast, begin: calibrate.Calibrated, rules: Rules, half: 
 
 
 def test_alarms_are_shared_and_w_raises_none_unless_it_foretells():
-    """Rates without memory: W foretells nothing, and E has the whole budget. Where the forecast knows every peak, W
+    """Rates without memory: W predicts nothing, and E has the whole budget. Where the forecast knows every peak, W
     has its half, though the line through the bins after a peak falls below zero, and W warns of nothing there."""
     rng = np.random.default_rng(4)
     rules = Rules(HOUR, "UTC", trend=3)

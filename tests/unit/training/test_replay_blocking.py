@@ -256,7 +256,7 @@ class TestAgainstTheReference:
 
 class TestGroups:
     def test_ipv6_and_chunks(self):
-        """Sources are told apart by all 128 bits, and keep their numbers from chunk to chunk."""
+        """Sources are distinguished by all 128 bits, and keep their numbers from chunk to chunk."""
         src = np.array([[1, 5], [2, 5], [1, 5], [-7, 5]], np.int64)
         dst = np.array([[0, 1], [0, 1], [0, 2], [0, 1]], np.int64)
         one, two = Grouper("source", capacity=4), Grouper("destination", capacity=4)

@@ -46,7 +46,7 @@ def probes(tmp_path_factory) -> Path:
 
 
 def test_demo():
-    """A capture of scans is told decision by decision, then summed up beside the baselines."""
+    """A capture of scans is shown decision by decision, then summed up beside the baselines."""
     said = run(CAPTURES / "scans.pcap", "--detector", "zeek", "--decisions", "--limit", 3)
 
     assert "the first 3 of" in said
@@ -93,7 +93,7 @@ def test_labels_in_memory(tmp_path):
 
 
 def test_labels_of_other_traffic(tmp_path):
-    """Labels that cover nothing here are told, not passed over."""
+    """Labels that cover nothing here are reported, not passed over."""
     (tmp_path / "labels.csv").write_text(LABELS + "0,192.0.2.200,,,,ntscSYN,0.1,3,anomalous\n")
 
     said = " ".join(run(CAPTURES / "scans.pcap", "--labels", tmp_path / "labels.csv").split())
@@ -153,7 +153,7 @@ def test_report_that_cannot_be_written():
 
 
 def test_a_table_of_the_same_probes(probes, tmp_path):
-    """Figures of probes that a table was learnt from are told to be no proof."""
+    """Figures on probes that a table was learnt from are reported as no proof."""
     assert 0 == CliRunner().invoke(table, ["build", str(probes), "-o", str(tmp_path / "t"), "--no-proof"]).exit_code
 
     assert "learnt from these very probes" in run(probes, "--table", tmp_path / "t")
@@ -191,7 +191,7 @@ def test_held_out(probes):
 
 
 def test_equal_blocks(probes):
-    """What each predictor finds is told at the blocks that the others issue, with the points it is read off."""
+    """What each predictor finds is shown at the numbers of blocks of the others, with the points of its curve."""
     said = json.loads(run(probes, "--held-out", "--json"))
 
     assert {"kin", "shortest-path", "Euclidean", "hindsight oracle"} <= {*said["frontier"]}

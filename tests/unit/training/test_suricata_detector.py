@@ -45,7 +45,7 @@ def test_nearest_are_blocked():
 
 def test_ports_of_a_group():
     """TCP ports of a range whose numbers end alike are one, so only the first is new."""
-    # Ranges 0-22, 23-79 and 80-65535; a count of 3 tells 4 groups apart in each, so 84 and 88 are as 80.
+    # Ranges 0-22, 23-79 and 80-65535; a count of 3 distinguishes 4 groups in each, so 84 and 88 are as 80.
     alike = [Port(number, "tcp") for number in (80, 84, 88, 8080)]
     assert ["-"] * 4 == seen(*((at, "a", "h", port) for at, port in enumerate(alike)))
     assert ["-", "-", "n"] == seen(*((at, "a", "h", Port(80 + at, "tcp")) for at in range(3)))
@@ -96,7 +96,7 @@ def test_refusal():
 
 @pytest.mark.parametrize(("answered", "expected"), [(None, [65]), (0, [66]), (40, []), (64, [])])
 def test_burst(answered, expected):
-    """The last of so many contacts at once makes a scanner; an answer to any of them begins the count anew."""
+    """The last of so many contacts at once makes a scanner; an answer to any of them begins the count again."""
     # Two places, then the 64th further contact: the 66th in all.
     packets = []
     for at in range(100):
@@ -135,7 +135,7 @@ def test_ports_that_are_not_protected():
 
 
 def test_block_ends_and_is_extended():
-    """A block ends after its time, in whole seconds; a new probe of a scanner begins it anew."""
+    """A block ends after its time, in whole seconds; a new probe of a scanner begins it again."""
     config = RulesConfig(scan_count=2, scan_seconds=10, memory=1000, seconds=100)
     start = [(8, "a", "h", HTTP), (10, "a", "h", SSH)]
     assert ["-", "n", "bs"] == seen(*start, (110.9, "a", "h", SSH), config=config)

@@ -252,6 +252,6 @@ def test_no_table_is_made_where_nothing_follows(tmp_path):
 
 
 def test_more_neighbors_than_the_table_holds(tmp_path):
-    """-k beyond the table's K is told."""
+    """-k beyond the table's K is reported."""
     table = small_table(tmp_path / "table")
     assert f"table {table.id} holds the 3 nearest ports" in run("show", "22", "-t", tmp_path / "table", "-k", 9)

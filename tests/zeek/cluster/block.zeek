@@ -17,7 +17,7 @@
 # @TEST-EXEC: portkin blocks list --all --json -c sidecar.yaml | sed -E 's/.*"src": "([^"]*)", "port": "([^"]*)".*"reason": "evidence=([A-Z]*) .* refused=[1-9].*/database \1 \2 \3 refused/' | grep -v -w 8000 | sort >>blocks
 # @TEST-EXEC: btest-diff blocks
 
-# What is known against a source is told by its worker, asked for by its proxy, and written by the manager.
+# The evidence against a source is reported by its worker, asked for by its proxy, and written by the manager.
 # Blocked is what decide/sidecar keeps of 198.51.100.10, which was refused; 8000/tcp is left out, since the probe of
 # 443/tcp that leads to it was answered, and may come before the worker has heard that its source is a scanner.
 

@@ -1,4 +1,4 @@
-# @TEST-DOC: In shadow mode predictions are told and no block is asked for; in block mode each kept port is.
+# @TEST-DOC: In shadow mode predictions are reported and no block is asked for; in block mode each kept port is.
 #
 # @TEST-EXEC: zeek -b -C -r "$CAPTURES/ipv6.pcap" "%INPUT" >shadow
 # @TEST-EXEC: zeek -b -C -r "$CAPTURES/ipv6.pcap" "%INPUT" Portkin::mode=Portkin::BLOCK >block

@@ -1,4 +1,4 @@
-# @TEST-DOC: More sources than there is room for are told of in the log, and nothing grows beyond its limit.
+# @TEST-DOC: More sources than there is room for are reported in the log, and nothing grows beyond its limit.
 #
 # @TEST-EXEC: zeek -b -C -r "$CAPTURES/backscatter.pcap" "%INPUT" >state
 # @TEST-EXEC: zeek-cut kind dropped <portkin.log | grep STATE_FULL >>state

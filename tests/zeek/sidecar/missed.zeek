@@ -1,4 +1,4 @@
-# @TEST-DOC: A Zeek that nobody connects to says so, and how to start the sidecar; a client of another kind is told apart.
+# @TEST-DOC: A Zeek that nobody connects to says so, and how to start the sidecar; a client of another kind is recognised.
 #
 # @TEST-REQUIRES: test "$(id -u)" = 0
 # @TEST-PORT: WEBSOCKET_PORT

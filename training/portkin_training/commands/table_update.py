@@ -89,7 +89,7 @@ def update(
 def _refuse_or_tell_lost(table: Path, dataset: str, inputs: Sequence[Mapping[str, Any]]) -> None:
     """Raise InputError where the table was learnt from several datasets and this one does not hold all of them.
 
-    Of a single one, recordings that are in the dataset no more are told: days are dropped from it on purpose.
+    Of a single one, recordings that are no longer in the dataset are reported: days are dropped from it on purpose.
     """
     from portkin_training.core.dataset import manifest, recordings
 
@@ -102,7 +102,7 @@ def _refuse_or_tell_lost(table: Path, dataset: str, inputs: Sequence[Mapping[str
     if len(inputs) > 1 and (lost or not sources):
         raise InputError(
             f"{table}: was learnt from {len(inputs)} datasets, and {dataset} lacks "
-            f"{', '.join(lost) or 'what tells whether it holds all of them'}, which the table would forget; ingest all "
+            f"{', '.join(lost) or 'what shows whether it holds all of them'}, which the table would forget; ingest all "
             "recordings into one dataset, or write another table: portkin table build"
         )
     if lost:

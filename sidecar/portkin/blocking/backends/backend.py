@@ -51,8 +51,8 @@ class Dropped(NamedTuple):
 class Backend(Protocol):
     """Blocks keys, each until its time is over: by itself, even when the sidecar is dead.
 
-    Every method raises BackendError where the backend cannot be reached or refuses. A backend that takes what it is
-    told proves nothing: once after connecting, it sets something and looks whether that is seen.
+    Every method raises BackendError where the backend cannot be reached or refuses. A backend that accepts a
+    request has proved nothing: once after connecting, it sets something and checks that it is there.
     """
 
     mode: Mode

@@ -54,7 +54,7 @@ def walk_pcap(buf, pos, filled, big, units, head, layer, how, longest, row, out,
 
     Args:
         big, units, head, layer, how, longest: byte order, stamp units in a microsecond, bytes of a record header,
-            what `decode` is told, longest record believed.
+            the options of `decode`, longest record believed.
         out: the columns of `Packets`.
         counts: (len(REASONS),) int64, one more for each packet by what became of it.
 

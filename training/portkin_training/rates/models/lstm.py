@@ -26,7 +26,7 @@ STOP = 0.1
 
 
 GRACE = 8
-"""Epochs within which a network must be better than what is known already, where that is told."""
+"""Epochs within which a network must be better than what is known already, where that is given."""
 
 
 @dataclass(frozen=True)
