@@ -47,6 +47,12 @@ class Metrics:
         for outcome in ("changed", "same", "refused"):  # from zero on, so that the first one is a rise
             self._reloads.labels(outcome)
         self._table = Info("portkin_table", "The table now served", registry=registry)
+        self._pending = Gauge(
+            "portkin_setting_pending",
+            "1: changed in the file, and not in force",
+            ["setting"],
+            registry=registry,
+        )
         self._ever_connected = False
         self._clock = clock
         age = Gauge("portkin_table_age_seconds", "Seconds since the table was built", registry=registry)
@@ -96,6 +102,12 @@ class Metrics:
     def serving(self, table: Table) -> None:
         """This table is now served."""
         self._table.info({"id": table.id, "k": str(table.k), "method": table.method})
+
+    def pending(self, settings: Iterable[str]) -> None:
+        """These settings, and no others, are changed in the file and not in force."""
+        self._pending.clear()
+        for setting in settings:
+            self._pending.labels(setting).set(1)
 
     def reloaded(self, outcome: str) -> None:
         """A reload of the table ended: ``changed``, ``same`` or ``refused``."""

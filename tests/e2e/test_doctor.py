@@ -74,6 +74,40 @@ class Live:
         until(lambda: not socket.socket().connect_ex(("127.0.0.1", self.port)), lambda: self.zeek.out)
 
 
+@pytest.mark.root
+def test_a_backend_that_is_not_in_force_is_named(root, tmp_path):
+    """A sidecar whose file was edited, and one that is asked about with another file, do not pass for blocking."""
+    small_table(tmp_path / "table")
+    sections = {
+        "zeek": {"url": f"ws://127.0.0.1:{free_port()}/v1/messages/json"},
+        "table": {"path": str(tmp_path / "table")},
+        "metrics": {"port": free_port()},
+        "enforce": {"backend": "nftables", "database": str(tmp_path / "blocks.sqlite"), "nftables": {"table": "other"}},
+    }
+    sidecar = SidecarProcess(tmp_path / "sidecar", sections)
+    file = tmp_path / "sidecar" / "portkin.yaml"
+    shadow = {**sections["enforce"], "backend": "shadow"}
+    others = settings(tmp_path, **{**sections, "enforce": shadow})
+    try:
+        with sidecar:
+            sidecar.wait_for("blocking")
+            _, found, _ = examined(others)
+            assert "enforce.backend is shadow, and the sidecar's is nftables" == found["sidecar.other-backend"]["what"]
+            assert "sidecar.other-backend" not in examined(file)[1]
+            file.write_text(json.dumps({**sections, "table": {"poll": 3}, "enforce": shadow}))
+            line = sidecar.wait_for("settings changed that only a restart applies")
+            assert {"table.path", "table.poll", "enforce.backend"} == set(line["settings"].split(", "))
+            _, found, _ = examined(file)
+            assert "problem" == found["sidecar.other-backend"]["level"]
+            pending = "changed in the settings, and not in force: table.path, table.poll"
+            assert pending == found["sidecar.settings-pending"]["what"]
+            file.write_text(json.dumps(sections))
+            sidecar.wait_for("the settings are again those in force")
+            assert not {"sidecar.other-backend", "sidecar.settings-pending"} & examined(file)[1].keys()
+    finally:
+        subprocess.run(["nft", "delete", "table", "inet", "other"], check=False)
+
+
 @pytest.mark.zeek
 def test_zeek_and_its_sidecar_are_well_but_for_packets(zeek, tmp_path):
     """Greeted on both sides; what Zeek loads is named. A Zeek without an interface sees no packets: the one warning."""

@@ -116,6 +116,11 @@ class Enforcer:
         """Whether the backend has taken everything that it was given."""
         return self._reconciler.ready
 
+    @property
+    def unrecorded(self) -> int:
+        """How many blocks have ended without the database knowing it, since it could not be written."""
+        return len(self._active.unrecorded)
+
     def blocks_of(self, src: int) -> int:
         """How many blocks of a source are active. May be asked by any thread."""
         return self._active.counts.by_source.get(src, 0)
@@ -131,7 +136,11 @@ class Enforcer:
         """
         try:
             return self._start()
+        except StorageError:
+            self._metrics.failed("database")
+            raise
         except sqlite3.Error as error:
+            self._metrics.failed("database")
             raise StorageError(f"{self._records.path}: the block database cannot be used ({error})") from None
 
     def _start(self) -> list[BlockResponse]:

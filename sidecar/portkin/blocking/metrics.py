@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from portkin.blocking.backends.backend import Dropped
@@ -41,6 +41,15 @@ class BlockingMetrics:
         )
         for component in ("backend", "database", "queue", "defect"):  # from zero on, so that the first one is a rise
             self._errors.labels(component)
+        self._latest_error = Gauge(
+            "portkin_block_latest_error_timestamp_seconds",
+            "When the latest was; 0 for none",
+            registry=registry,
+        )
+        self._database_ready = Gauge(
+            "portkin_block_database_ready", "0: what is to be blocked could not be recorded at last", registry=registry
+        )
+        self._database_ready.set(1)
         self._backend = seconds("_backend", "One batch in the backend")
         self._database = seconds("_database", "One batch in the database")
         self._whole = seconds("", "From request read to block in place")
@@ -71,6 +80,9 @@ class BlockingMetrics:
     def failed(self, component: str) -> None:
         """``backend``, ``database``, ``queue``, ``resolver`` or ``defect``."""
         self._errors.labels(component).inc()
+        self._latest_error.set_to_current_time()
+        if component == "database":
+            self._database_ready.set(0)
 
     def applied(self, seconds: float) -> None:
         """The backend took a batch in that many seconds."""
@@ -79,6 +91,7 @@ class BlockingMetrics:
     def written(self, seconds: float) -> None:
         """The database took a batch in that many seconds."""
         self._database.observe(seconds)
+        self._database_ready.set(1)
 
     def done(self, seconds: float) -> None:
         """A request was answered after that many seconds."""

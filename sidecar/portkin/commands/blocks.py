@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _LONGEST = 31_536_000.0
 """Seconds: the most that `enforce.limits.max_duration` can be."""
+_UNRECORDED = (
+    "what was released is not recorded, so a running sidecar blocks it again within seconds: make the block database "
+    "writable (is its disk full?) and repeat the order, or unblock from the page, or stop the sidecar"
+)
 
 
 def _finite(context: click.Context, option: click.Parameter, seconds: float) -> float:
@@ -127,6 +131,8 @@ def _ordered(file: Path | None, as_json: bool, order: Any) -> None:
         enforcer.join()
         responses: list[BlockResponse] = order(enforcer)
     finally:
+        if enforcer.unrecorded:
+            click.echo(_UNRECORDED, err=True)
         enforcer.close()
     shown = [{"src": str(r.src), "port": str(r.p), "outcome": r.outcome, "detail": r.detail} for r in responses]
     if as_json:

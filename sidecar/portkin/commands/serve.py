@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from portkin.blocking.limits import Limits
+    from portkin.config.loading import Given
     from portkin.config.schema import Config, ZeekConfig
     from portkin.zeek.transport import Transport
 
@@ -39,7 +40,8 @@ def serve(
 
     Connects to Zeek and stays connected; start the two in any order. Settings are the defaults, then the
     file's, then the flags'. A new table in the table's folder, and new models in theirs, are loaded at once;
-    SIGHUP checks for both. SIGTERM and SIGINT end cleanly.
+    SIGHUP checks for both. Of the file, `enforce.limits` is reloaded; other settings need a restart. SIGTERM and SIGINT
+    end cleanly.
     """
     import asyncio
 
@@ -55,11 +57,14 @@ def serve(
         "log.level": ("--log-level", log_level),
     }
     given = {name: Given(value, flag) for name, (flag, value) in flags.items() if value is not None}
-    asyncio.run(run(load_config(file, given, checks()), file))
+    asyncio.run(run(load_config(file, given, checks()), file, given))
 
 
-async def run(config: Config, file: Path | None = None) -> None:
-    """Serve with these settings until SIGTERM or SIGINT; ``file`` is where they are from, for what is reloaded."""
+async def run(config: Config, file: Path | None = None, flags: Mapping[str, Given] | None = None) -> None:
+    """Serve with these settings until SIGTERM or SIGINT.
+
+    ``file`` and ``flags`` are where they are from, for what is reloaded.
+    """
     import asyncio
     import contextlib
     import secrets
@@ -71,6 +76,8 @@ async def run(config: Config, file: Path | None = None) -> None:
     from portkin.blocking.reload import LimitsFile
     from portkin.bundles.table import Table
     from portkin.bundles.table_format import default_path
+    from portkin.config.pending import PendingSettings
+    from portkin.config.schema import load_config
     from portkin.doctor.live import LiveHealth
     from portkin.logs import make_log
     from portkin.metrics import Metrics
@@ -108,8 +115,10 @@ async def run(config: Config, file: Path | None = None) -> None:
         watches.append((never_block, EVERY))
         if file is not None:
             limits = LimitsFile(file, limits_in(file, config), blocking.set_limits, log)
-            limits.look()
-            watches.append((limits, EVERY))
+            pending = PendingSettings(file, config, lambda: load_config(file, flags), metrics.pending, log)
+            for watch in (limits, pending):
+                watch.look()
+                watches.append((watch, EVERY))
         pulse = Pulse(blocking)
         addresses = {"metrics": "off"}
         if config.metrics.enabled:

@@ -109,6 +109,10 @@ class SidecarAnswers:
     table: str = ""
     zeek: Mapping[str, str] = field(default_factory=dict)
     """What Zeek answered to the sidecar's hello: ``node``, ``version``, ``protocol``."""
+    backend: str = ""
+    """What carries its blocks out, as ``enforce.backend``; empty while it has had none to carry out."""
+    pending: tuple[str, ...] = ()
+    """Settings, as ``enforce.backend``, that are changed in its file and in force only after a restart."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,8 @@ class DatabaseFacts:
     writable: bool = True
     """Whether this user can write it, or where it is absent create it."""
     detail: str = ""
+    free: int | None = None
+    """Bytes that are left on its file system; None where that is not known."""
 
 
 @dataclass(frozen=True)

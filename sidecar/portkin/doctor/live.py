@@ -73,7 +73,7 @@ class LiveHealth:
             *check_sidecar(facts, config),
             *check_table(facts),
             *self._backend(facts),
-            *check_databases(facts.databases),
+            *check_databases(facts.databases, facts.sidecar),
             *check_clock(facts, config),
         ]
 

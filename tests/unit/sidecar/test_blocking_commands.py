@@ -6,15 +6,19 @@ import fcntl
 import json
 import sqlite3
 import subprocess
+import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from portkin.blocking.database import BlockDatabase
 from portkin.commands.blocks import blocks
 from portkin.commands.nft import nft
 from portkin.errors import PortError, StorageError
+from support.disks import filled
 from support.netns import private_network
 
 SRC = "203.0.113.5"
@@ -219,6 +223,25 @@ def test_all_blocks_are_flushed_when_confirmed(portkin):
     assert 2 == len(rows(portkin))
     assert 0 == portkin(blocks, "flush", "--yes").exit_code
     assert [] == rows(portkin)
+
+
+@pytest.mark.parametrize("order", [("remove", SRC, "80"), ("flush", "--yes")])
+def test_what_a_full_disk_does_not_record_is_said(small_disk, tmp_path, order):
+    """An order that released and could not be recorded ends with status 1, and says what a sidecar makes of that."""
+    config = tmp_path / "portkin.yaml"
+    config.write_text(json.dumps({"enforce": {"database": str(small_disk / "blocks.sqlite")}}))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "portkin.cli", "blocks", *arguments, "-c", str(config)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert 0 == run("add", SRC, "80").returncode
+    with closing(BlockDatabase(small_disk / "blocks.sqlite")), filled(small_disk):  # open, as beside a sidecar
+        ran = run(*order)
+        assert (1, True) == (ran.returncode, "a running sidecar blocks it again" in ran.stderr)
+        assert "full" in ran.stdout + ran.stderr
+    again = run(*order)
+    assert (0, "") == (again.returncode, again.stderr)
 
 
 def test_text_that_is_no_address_or_port_is_refused(portkin):

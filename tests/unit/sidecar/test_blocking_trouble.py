@@ -7,15 +7,21 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from prometheus_client import Gauge
 
 from portkin.blocking.active import Ended
 from portkin.blocking.backends.nftables import SETS, Nftables, Place
 from portkin.blocking.backends.nftables_table import set_sizes
 from portkin.blocking.backends.shadow import Shadow
 from portkin.blocking.block import Block
+from portkin.blocking.config import EnforceConfig
 from portkin.blocking.database import BlockDatabase, Entry
 from portkin.blocking.enforcer import Intervals
 from portkin.blocking.limits import Limits
+from portkin.config.schema import Config
+from portkin.doctor.checks.host import check_databases
+from portkin.doctor.gathering.blocking import gather_databases
+from portkin.doctor.gathering.sidecar import read_families
 from portkin.errors import StorageError
 from support.disks import filled
 from support.enforcing import Bench, Clock, block, nets, unblock
@@ -137,6 +143,27 @@ def test_a_full_disk_is_no_defect(small_disk, bare_nft):
         pytest.raises(StorageError, match=r"cannot be used \(.* is full"),
     ):
         started(small_disk, Nftables(Place()))
+
+
+@pytest.mark.root
+def test_the_doctor_names_a_full_disk(small_disk):
+    """While nothing can be recorded, metrics and doctor say so, and name the disk; once there is room, no more."""
+    bench = started(small_disk)
+    config = Config(enforce=EnforceConfig(database=bench.path))
+    Gauge("portkin_connected", "", registry=bench.registry)  # by which a page of metrics is known as ours
+
+    def said() -> list[tuple[str, bool]]:
+        found = read_families("here", bench.registry.collect())
+        return [(each.code, "0 KiB are left" in each.what) for each in check_databases(gather_databases(config), found)]
+
+    assert [("added", "")] == bench.ask(block(SRC, "1", 600))
+    assert ([("block-database.disk-full", False)], 1.0) == (said(), bench.metric("portkin_block_database_ready"))
+    with filled(small_disk):
+        while bench.ask(*(block(SRC, str(port), 600) for port in range(2, 500)))[0][0] != "error":
+            bench.ask(unblock(SRC, "2"))
+        assert ([("block-database.not-written", True)], 0.0) == (said(), bench.metric("portkin_block_database_ready"))
+    assert [("added", "")] == bench.ask(block(OTHER, "1", 600))
+    assert 1.0 == bench.metric("portkin_block_database_ready")
 
 
 class ThenLocked(Shadow):

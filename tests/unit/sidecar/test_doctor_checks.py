@@ -129,6 +129,18 @@ PROBLEMS = {
         "sidecar.not-connected",
     ),
     "hello": (replace(HEALTHY, sidecar=replace(SIDECAR, zeek={})), "sidecar.hello-unanswered"),
+    "other backend": (
+        replace(HEALTHY, nftables=NFTABLES, sidecar=replace(SIDECAR, backend="nftables")),
+        "sidecar.other-backend",
+    ),
+    "backend not in force": (
+        replace(HEALTHY, sidecar=replace(SIDECAR, pending=("enforce.backend",))),
+        "sidecar.other-backend",
+    ),
+    "not written": (
+        replace(HEALTHY, sidecar=replace(SIDECAR, samples={**SAMPLES, "portkin_block_database_ready": 0.0})),
+        "block-database.not-written",
+    ),
     "no zeek": (with_connection("refused", ZeekHere(("/z",))), "zeek.not-running"),
     "no package": (with_connection("refused", replace(HERE, packages=())), "zeek.no-package"),
     "not loaded": (with_connection("refused", replace(HERE, loads=("portkin",))), "zeek.not-loaded"),
@@ -177,6 +189,15 @@ def test_what_does_not_work_is_a_problem(facts, code):
     assert (2, "Does not work: 1 problem") == (STATUS[verdict(findings)], in_words(findings)[:24])
 
 
+def with_errors(latest: datetime) -> Facts:
+    """A sidecar that had two failures of blocking, the later one then."""
+    counted = {
+        "portkin_block_errors_total": 2.0,
+        "portkin_block_latest_error_timestamp_seconds": latest.timestamp(),
+    }
+    return replace(HEALTHY, sidecar=replace(SIDECAR, samples={**SAMPLES, **counted}))
+
+
 WARNINGS = {
     "not served": (replace(HEALTHY, table=replace(TABLE, id="ba9876543210")), "table.not-served"),
     "old": (replace(HEALTHY, table=replace(TABLE, created=NOW - timedelta(days=366))), "table.old"),
@@ -191,6 +212,15 @@ WARNINGS = {
     "errors": (
         replace(HEALTHY, sidecar=replace(SIDECAR, samples={**SAMPLES, "portkin_block_errors_total": 1.0})),
         "sidecar.block-errors",
+    ),
+    "recent errors": (with_errors(NOW - timedelta(hours=23)), "sidecar.block-errors"),
+    "pending": (
+        replace(HEALTHY, sidecar=replace(SIDECAR, pending=("metrics.port", "table.poll"))),
+        "sidecar.settings-pending",
+    ),
+    "nearly full": (
+        replace(HEALTHY, databases=(DatabaseFacts("enforce.database", Path("/b"), "ours", free=4096),)),
+        "block-database.disk-full",
     ),
     "no packets": (with_zeek(packets=Count(0)), "zeek.no-packets"),
     "nodes": (
@@ -314,3 +344,22 @@ def test_a_report_has_no_secret_of_the_hook():
     )
     assert {"command": ["/usr/bin/x", "[2 arguments]"], "url": "https://h:1/[hidden]"} == shown["enforce"]["hook"]
     assert {"command": [], "url": None} == shown_settings({"hook": {"command": [], "url": None}})["hook"]
+
+
+def test_failures_of_long_ago_are_no_warning():
+    """A day after the latest failure of blocking, which healed, all is well."""
+    assert [] == codes(with_errors(NOW - timedelta(hours=25)), "warning")
+
+
+def test_a_table_is_missed_only_where_the_sidecar_keeps_one():
+    """A sidecar of another backend puts no table back, and nobody is promised that."""
+    config = Config(enforce=EnforceConfig(backend="nftables"))
+    facts = replace(
+        HEALTHY,
+        settings=SettingsFile(None, config),
+        nftables=replace(NFTABLES, state="missing"),
+        sidecar=replace(SIDECAR, backend="shadow"),
+    )
+    assert ["sidecar.other-backend"] == codes(facts, "problem")
+    ours = replace(facts, sidecar=replace(SIDECAR, backend="nftables"))
+    assert ["blocking.table-missing"] == codes(ours, "problem")

@@ -6,6 +6,8 @@ import asyncio
 
 from portkin.blocking.reload import LimitsFile
 from portkin.commands.serve import limits_in
+from portkin.config.loading import Given
+from portkin.config.pending import PendingSettings
 from portkin.config.schema import load_config
 from portkin.watch import Watch
 from support.enforcing import Lines
@@ -70,3 +72,23 @@ def test_an_edit_while_the_sidecar_starts_is_taken_up(tmp_path):
     asyncio.run(scenario())
     assert [6] == [each.max_ports for each in applied]
     assert ["info"] == [level for level, *_ in log.lines]
+
+
+def test_settings_that_need_a_restart_are_named_until_they_are_in_force(tmp_path):
+    """Of an edited file what is not reloaded is reported, but neither limits nor what a flag overrides; and its end."""
+    file, flags = tmp_path / "p.yaml", {"table.path": Given(tmp_path, "--table")}
+    before = "enforce: {backend: shadow, limits: {max_ports: 5}}"
+    file.write_text(before)
+    reported, log = [], Lines()
+    config = load_config(file, flags)
+    pending = PendingSettings(file, config, lambda: load_config(file, flags), reported.append, log)
+    for text in (
+        before,
+        "enforce: {backend: nftables, check: 9, limits: {max_ports: 6}}\ntable: {path: /elsewhere, poll: 3}",
+        "enforce: {backend: wrong}",
+        "enforce: {limits: {max_ports: 7}}",
+    ):
+        file.write_text(text)
+        asyncio.run(pending.changed())
+    assert [("enforce.backend", "enforce.check", "table.poll"), ()] == [tuple(sorted(each)) for each in reported]
+    assert ["warning", "info"] == [level for level, *_ in log.lines]

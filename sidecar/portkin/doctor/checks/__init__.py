@@ -24,6 +24,6 @@ def check(facts: Facts) -> list[Finding]:
         *check_sidecar(facts, config),
         *check_zeek(facts, config),
         *check_blocking(facts, config),
-        *check_databases(facts.databases),
+        *check_databases(facts.databases, facts.sidecar),
         *check_clock(facts, config),
     ]

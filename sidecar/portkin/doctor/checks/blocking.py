@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portkin.blocking.backends.suricata import stores_ipv6_wrongly
 from portkin.config.schema import Config
+from portkin.doctor.checks.sidecar import blocks_otherwise
 from portkin.doctor.facts import Facts, NftablesFacts, SuricataFacts
 from portkin.doctor.findings import Finding, ok, problem, skipped, warning
 
@@ -14,7 +15,9 @@ HOST_BYTES = 150
 def check_blocking(facts: Facts, config: Config) -> list[Finding]:
     """The backend that the settings name."""
     if facts.nftables is not None:
-        return _nftables(facts.nftables, running=facts.sidecar is not None and facts.sidecar.page == "answers")
+        running = facts.sidecar is not None and facts.sidecar.page == "answers"
+        # A sidecar of another backend leaves the table as it is.
+        return _nftables(facts.nftables, running=running and not blocks_otherwise(facts.sidecar, config))
     if facts.suricata is not None:
         return _suricata(facts.suricata, config.enforce.limits.max_blocks)
     return [ok("blocking.shadow", "backend shadow: blocks are recorded, and nothing is dropped")]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from portkin.config.schema import Config
-from portkin.doctor.facts import DatabaseFacts, Facts, Installation
+from portkin.doctor.facts import DatabaseFacts, Facts, Installation, SidecarAnswers
 from portkin.doctor.findings import Finding, ok, problem, warning
 
+LEAST = 2**20
+"""Bytes: with less on its disk a database cannot grow for long."""
 MAX_SKEW = 2.0
 """Seconds between the clocks of Zeek and of the sidecar: a bin of probing rates waits for two minutes."""
 
@@ -32,13 +34,17 @@ def check_installation(found: Installation) -> list[Finding]:
     return findings
 
 
-def check_databases(databases: Sequence[DatabaseFacts]) -> list[Finding]:
+def check_databases(databases: Sequence[DatabaseFacts], sidecar: SidecarAnswers | None) -> list[Finding]:
     """The block and the rates database."""
-    return [_database(found) for found in databases]
+    ready = 1.0 if sidecar is None else sidecar.samples.get("portkin_block_database_ready", 1.0)
+    return [_database(found, unwritten=found.name == "enforce.database" and not ready) for found in databases]
 
 
-def _database(found: DatabaseFacts) -> Finding:
+def _database(found: DatabaseFacts, *, unwritten: bool) -> Finding:
     code = "rates-database" if found.name.startswith("rates.") else "block-database"
+    full = found.free is not None and found.free < LEAST
+    if found.state in ("ours", "absent") and (full or unwritten):
+        return _no_room(found, code, full=full, unwritten=unwritten)
     match found.state:
         case "foreign":
             return problem(
@@ -59,6 +65,19 @@ def _database(found: DatabaseFacts) -> Finding:
         case "absent":
             return ok(f"{code}.absent", f"{found.path} is created when it is needed")
     return ok(f"{code}.usable", f"{found.path}{f', {found.detail}' if found.detail else ''}")
+
+
+def _no_room(found: DatabaseFacts, code: str, *, full: bool, unwritten: bool) -> Finding:
+    """A database that the sidecar cannot write, or soon cannot."""
+    left = f"{(found.free or 0) >> 10} KiB are left on the disk of {found.path}"
+    remedy = f"free space there, or set {found.name} to a file on another disk, and restart the sidecar"
+    if not unwritten:
+        return warning(f"{code}.disk-full", left, remedy)
+    return problem(
+        f"{code}.not-written",
+        f"the sidecar cannot write {found.path}, and so blocks nothing new{f': {left}' if full else ''}",
+        remedy if full else "the sidecar's log says why",
+    )
 
 
 def check_clock(facts: Facts, config: Config) -> list[Finding]:

@@ -7,6 +7,7 @@ from portkin.doctor.facts import Facts, SidecarAnswers
 from portkin.doctor.findings import Finding, ok, problem, skipped, warning
 
 START = "start it: systemctl start portkin, or portkin serve"
+RESTART = "restart the sidecar with these settings: systemctl restart portkin, or portkin serve -c"
 
 
 def check_sidecar(facts: Facts, config: Config) -> list[Finding]:
@@ -37,7 +38,33 @@ def check_sidecar(facts: Facts, config: Config) -> list[Finding]:
                     "restart the sidecar; its log says why",
                 )
             ]
-    return [_connection(found), *_troubles(found)]
+    return [_connection(found), *_settings(found, config), *_troubles(found, facts.now.timestamp())]
+
+
+def blocks_otherwise(found: SidecarAnswers | None, config: Config) -> bool:
+    """Whether the running sidecar has another backend than these settings name."""
+    if found is None or found.page != "answers":
+        return False
+    return "enforce.backend" in found.pending or found.backend not in ("", config.enforce.backend)
+
+
+def _settings(found: SidecarAnswers, config: Config) -> list[Finding]:
+    """Whether the sidecar runs with what its file says now."""
+    findings = []
+    if blocks_otherwise(found, config):
+        if "enforce.backend" in found.pending:
+            said = "enforce.backend was changed in the settings, and the sidecar blocks as before"
+        else:
+            said = f"enforce.backend is {config.enforce.backend}, and the sidecar's is {found.backend}"
+        findings.append(problem("sidecar.other-backend", said, RESTART))
+    others = [name for name in found.pending if name != "enforce.backend"]
+    if others:
+        findings.append(
+            warning(
+                "sidecar.settings-pending", f"changed in the settings, and not in force: {', '.join(others)}", RESTART
+            )
+        )
+    return findings
 
 
 def _connection(found: SidecarAnswers) -> Finding:
@@ -73,16 +100,26 @@ _TROUBLES = (
     (
         "portkin_block_errors_total",
         "sidecar.block-errors",
-        "{:.0f} failures of the backend, the block database or the queue since its start",
+        "failures of the backend, the block database or the queue since its start: {:.0f}",
         "the sidecar's log names each",
     ),
 )
 """Counters that stay at zero where all is well: name, code, text, remedy."""
+_LATEST = {"portkin_block_errors_total": "portkin_block_latest_error_timestamp_seconds"}
+"""Of those that heal by themselves, the metric that says when the latest was (s since 1970)."""
+PAST = 86_400.0
+"""Seconds after which what healed is not reported any more: until then a daily look at the doctor sees it."""
 
 
-def _troubles(found: SidecarAnswers) -> list[Finding]:
+def _troubles(found: SidecarAnswers, now: float) -> list[Finding]:
     return [
         warning(code, text.format(found.samples[name]), remedy)
         for name, code, text, remedy in _TROUBLES
-        if found.samples.get(name)
+        if found.samples.get(name) and not _is_past(name, found, now)
     ]
+
+
+def _is_past(name: str, found: SidecarAnswers, now: float) -> bool:
+    """Whether what was counted happened long ago, and so needs nobody any more."""
+    latest = found.samples.get(_LATEST.get(name, ""))
+    return latest is not None and now - latest > PAST

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,6 +126,19 @@ def gather_databases(config: Config) -> tuple[DatabaseFacts, ...]:
 
 
 def _database(name: str, path: Path) -> DatabaseFacts:
+    return replace(_file(name, path), free=_room(path.parent))
+
+
+def _room(folder: Path) -> int | None:
+    """Bytes that users other than root may still write there; 0 where nothing can be written, None where unknown."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return None
+    return 0 if disk.f_flag & os.ST_RDONLY else disk.f_bavail * disk.f_frsize
+
+
+def _file(name: str, path: Path) -> DatabaseFacts:
     try:
         if not path.exists():
             return DatabaseFacts(name, path, "absent", writable=_can_create(path.parent))

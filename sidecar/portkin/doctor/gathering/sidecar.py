@@ -58,6 +58,7 @@ def read_families(address: str, families: Iterable[Metric]) -> SidecarAnswers:
     """The answers in metrics. Raises what reading them raises."""
     samples: dict[str, float] = defaultdict(float)
     infos: dict[str, dict[str, str]] = {}
+    backend, pending = "", []
     for family in families:
         for sample in family.samples:
             if not sample.name.startswith("portkin_") or sample.name.endswith("_bucket"):
@@ -65,7 +66,12 @@ def read_families(address: str, families: Iterable[Metric]) -> SidecarAnswers:
             samples[sample.name] += sample.value
             if sample.name.endswith("_info"):
                 infos[sample.name] = dict(sample.labels)
+            elif sample.name == "portkin_block_backend_ready":
+                backend = sample.labels.get("mode", "")
+            elif sample.name == "portkin_setting_pending" and sample.value:
+                pending.append(sample.labels.get("setting", ""))
     if "portkin_connected" not in samples:
         return SidecarAnswers(address, "foreign", "it has no metrics of portkin's")
     table = infos.get("portkin_table_info", {}).get("id", "")
-    return SidecarAnswers(address, "answers", "", dict(samples), table, infos.get("portkin_zeek_info", {}))
+    zeek = infos.get("portkin_zeek_info", {})
+    return SidecarAnswers(address, "answers", "", dict(samples), table, zeek, backend, tuple(sorted(pending)))
