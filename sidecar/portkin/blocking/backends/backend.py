@@ -86,3 +86,16 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Close the connection; blocks stay."""
+
+
+class Uncounted:
+    """The answers of a backend that can neither list its blocks nor count what they drop."""
+
+    def held(self) -> Mapping[BlockKey, HeldBlock] | None:
+        return None
+
+    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
+        return {}
+
+    def dropped(self) -> Dropped | None:
+        return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
+from portkin.blocking.backends.backend import Batch, Uncounted
 from portkin.blocking.block import BlockKey, Mode
 
 
-class Shadow:
+class Shadow(Uncounted):
     """A `Backend` that does nothing, and never fails."""
 
     mode: Mode = "shadow"
@@ -21,15 +21,6 @@ class Shadow:
 
     def apply(self, batch: Batch) -> Mapping[BlockKey, str]:
         return {}
-
-    def held(self) -> Mapping[BlockKey, HeldBlock] | None:
-        return None
-
-    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
-        return {}
-
-    def dropped(self) -> Dropped | None:
-        return None
 
     def lost_blocks(self) -> bool:
         return False

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock
+from portkin.blocking.backends.backend import Batch, Uncounted
 from portkin.blocking.backends.host_bits import bit_of
 from portkin.blocking.block import BlockKey, Mode
 from portkin.errors import BackendError
@@ -35,7 +35,7 @@ def stores_ipv6_wrongly(version: str) -> bool:
     return release < _FIXED.get(release[0], (_FIXED[7] if release[0] < 7 else (0,)))
 
 
-class Suricata:
+class Suricata(Uncounted):
     """A `Backend`: one connection, reopened by `setup`. For one thread at a time."""
 
     mode: Mode = "suricata"
@@ -70,15 +70,6 @@ class Suricata:
         for key in batch.remove:
             self._bit("remove-hostbit", key.address, bit_of(key.port))
         return refused
-
-    def held(self) -> Mapping[BlockKey, HeldBlock] | None:
-        return None
-
-    def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
-        return {}
-
-    def dropped(self) -> Dropped | None:
-        return None
 
     def lost_blocks(self) -> bool:
         """Whether the connection has closed: Suricata stopped, and its bits are gone."""
