@@ -2,10 +2,10 @@
 
     python tests/bench/bench_scale.py --probes 1e6,3e6,1e7,3e7,1e8 [--folder FOLDER]
 
-Synthetic probes of 30 days (`synthetic_probes`), a table by shortest paths, each in a process of its own, memory as
+Synthetic probes of 30 days (`synthetic_probes`), a table by either method, each in a process of its own, memory as
 that process had it at most. The bare query counts the transitions of all days at once, in DuckDB with 8 GB, and
 makes no table. The slope is that of a straight line through the logarithms of probes and processor seconds: 1 where
-twice the probes take twice as long.
+twice the probes take twice as long; from 10 million probes on, what starting takes no longer counts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,16 @@ import numpy as np
 from bench.figures import Figure, Size, missing, script
 from bench.programs import Used, program, watched
 from bench.synthetic_probes import write
+from portkin.bundles.table import Table
 
 SIZES = {"smoke": (30_000,), "small": (300_000, 1_000_000, 3_000_000), "full": (1_000_000, 3_000_000, 10_000_000)}
 """What fits beside the other benchmarks; more is asked for by --probes."""
 SPARK = {"smoke": 0, "small": 0, "full": 1_000_000}
+METHODS = ("shortest-path", "kin")
+LARGE = 10_000_000
+"""From so many probes on the slope is said apart."""
+MOST_BARE = 30_000_000
+"""Probes that the bare query is asked of at most: it holds, or spills, all days at once."""
 PORTKIN = [sys.executable, "-c", "from portkin.cli import main; main()"]
 BARE = """
 import duckdb, sys
@@ -48,15 +54,25 @@ connection.execute('''
 """
 
 
-def table(dataset: Path, output: Path, *options: str) -> Used:
+def table(dataset: Path, output: Path, *options: str, method: str = METHODS[0]) -> Used:
     """Build a table in a process of its own."""
-    build = ("table", "build", dataset, "-o", output, "--method", "shortest-path", "--no-proof")
+    build = ("table", "build", dataset, "-o", output, "--method", method, "--no-proof")
     return watched(*PORTKIN, *build, *options)
 
 
 def update(dataset: Path, output: Path) -> Used:
     """Bring a table up to date in a process of its own."""
     return watched(*PORTKIN, "table", "update", dataset, output, "--method", "shortest-path")
+
+
+def alike(one: Path, other: Path) -> bool:
+    """Whether two tables have the same rows, bit by bit."""
+    ours, theirs = Table.load(one).rows, Table.load(other).rows
+    return ours.keys() == theirs.keys() and all(
+        np.array_equal(getattr(part, name), getattr(theirs[proto], name))
+        for proto, part in ours.items()
+        for name in ("ports", "neighbors", "distances")
+    )
 
 
 def slope(probes: Sequence[int], seconds: Sequence[float]) -> float:
@@ -66,20 +82,16 @@ def slope(probes: Sequence[int], seconds: Sequence[float]) -> float:
 
 def growth(sizes: Sequence[int], folder: Path, spark: int) -> Iterator[Figure]:
     """Time and memory at every size, and the slope; the update of one day, and Spark, at the size that is given."""
-    spent: list[Used] = []
+    spent: dict[str, list[Used]] = {method: [] for method in METHODS}
     for size in sizes:
         dataset = folder / "probes"
         rows = write(dataset, size)
-        ours, bare = table(dataset, folder / "table"), watched(sys.executable, "-c", BARE, dataset, folder / "spill")
-        spent.append(ours)
-        yield Figure(
-            f"{rows:,} probes to a table", ours.wall, "s", "less", "bare SQL count", bare.wall, bare.wall / ours.wall,
-            ours.cpu, bare.cpu, bare.cpu / ours.cpu,
-        )  # fmt: skip
-        yield Figure(
-            f"{rows:,} probes to a table: memory", ours.memory, "MiB", "less", "bare SQL count", bare.memory,
-            bare.memory / ours.memory,
-        )  # fmt: skip
+        bare = watched(sys.executable, "-c", BARE, dataset, folder / "spill") if size <= MOST_BARE else None
+        for method in METHODS:
+            ours = table(dataset, folder / f"table-{method}", method=method)
+            spent[method].append(ours)
+            yield from beside(f"{rows:,} probes to a table by {method}", ours, bare)
+        ours = spent[METHODS[0]][-1]
         if size == sizes[-1] != sizes[0]:
             update(dataset, folder / "updated")
             (part,) = sorted(dataset.glob("day=*"))[-1:]
@@ -91,18 +103,39 @@ def growth(sizes: Sequence[int], folder: Path, spark: int) -> Iterator[Figure]:
                 ours.wall / one.wall, one.cpu, ours.cpu, ours.cpu / one.cpu,
             )  # fmt: skip
         if size == spark and program("java"):
-            alone = table(dataset, folder / "spark", "--engine", "spark", "--memory-limit", "4g")
-            yield Figure(
-                f"{rows:,} probes to a table on Spark, local[2]", alone.wall, "s", "less", "DuckDB", ours.wall,
-                ours.wall / alone.wall, note="processor time of the Java process is not counted",
-            )  # fmt: skip
+            for method, each in spent.items():
+                alone = table(dataset, folder / "spark", "--engine", "spark", "--memory-limit", "4g", method=method)
+                same = "the same table" if alike(folder / "spark", folder / f"table-{method}") else "ANOTHER TABLE"
+                yield Figure(
+                    f"{rows:,} probes to a table by {method} on Spark, local[2]", alone.wall, "s", "less",
+                    "DuckDB", each[-1].wall, each[-1].wall / alone.wall,
+                    note=f"{same}; processor time of the Java process is not counted",
+                )  # fmt: skip
     if spark and not program("java"):
         yield missing("a table on Spark", "there is no java")
-    if len(sizes) == 1:
+    for method, each in spent.items():
+        large = [at for at, size in enumerate(sizes) if size >= LARGE]
+        for what, which in ((f"{len(sizes)} sizes", range(len(sizes))), (f"those from {LARGE:,} on", large)):
+            if len(which) > 1:
+                those, by = [sizes[at] for at in which], [each[at] for at in which]
+                yield Figure(
+                    f"slope over {what}, {method}, by processor time", slope(those, [one.cpu for one in by]), "",
+                    "less", note=f"by the clock {slope(those, [one.wall for one in by]):.2f}",
+                )  # fmt: skip
+
+
+def beside(name: str, ours: Used, bare: Used | None) -> Iterator[Figure]:
+    """What a table took, beside the bare query."""
+    if bare is None:
+        yield Figure(name, ours.wall, "s", "less", cpu=ours.cpu)
+        yield Figure(f"{name}: memory", ours.memory, "MiB", "less")
         return
     yield Figure(
-        f"slope over {len(sizes)} sizes, by processor time", slope(sizes, [one.cpu for one in spent]), "", "less",
-        note=f"by the clock {slope(sizes, [one.wall for one in spent]):.2f}",
+        name, ours.wall, "s", "less", "bare SQL count", bare.wall, bare.wall / ours.wall,
+        ours.cpu, bare.cpu, bare.cpu / ours.cpu,
+    )  # fmt: skip
+    yield Figure(
+        f"{name}: memory", ours.memory, "MiB", "less", "bare SQL count", bare.memory, bare.memory / ours.memory,
     )  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -27,6 +29,8 @@ APART = 30 * 86_400_000_000
 """Microseconds without a probe that part one recording from the next."""
 AT_ONCE = 2_000_000
 """Probes of which the sources are taken at once: about a third of a gigabyte of memory."""
+TOGETHER = 8
+"""So many parts are taken out of a dataset in one reading: half a gigabyte that the engine holds or spills."""
 
 
 class Steps(NamedTuple):
@@ -127,14 +131,40 @@ def histories_by_source(probes: ir.Table, *, at_once: int = AT_ONCE) -> Iterator
     """The history of a probes dataset, grouped by source, some whole sources at a time: about `at_once` probes, so
     that memory does not grow with the dataset. A group is numbered within its part."""
     parts = -(-probes.count().to_pyarrow().as_py() // at_once)
-    for part in range(parts):
-        its = probes.filter(_portion(probes, parts) == part) if parts > 1 else probes
-        found = its.order_by("src_hi", "src_lo", "ts", "seq").select("ts", "src_hi", "src_lo", "dport", "proto")
-        table = found.to_pyarrow()
-        high, low = table["src_hi"].to_numpy(), table["src_lo"].to_numpy()
-        other = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-        group = np.concatenate([[0], np.cumsum(other)])[: len(table)]
-        yield History(stamps(table["ts"]), group.astype(np.int64), _codes(table))
+    for first in range(0, parts, TOGETHER):
+        if parts == 1:
+            yield _by_source(probes)
+            continue
+        last = min(first + TOGETHER, parts) - 1
+        some = probes.select("src_hi", "src_lo", "ts", "seq", "dport", "proto", part=_portion(probes, parts))
+        with _held(some.filter(some.part.between(first, last))) as held:
+            for part in range(first, last + 1):
+                yield _by_source(held.filter(held.part == part))
+
+
+@contextmanager
+def _held(probes: ir.Table) -> Iterator[ir.Table]:
+    """These probes as DuckDB holds, or spills, them: a dataset is not read again for each question. Spark reads again,
+    on many machines."""
+    backend = probes.get_backend()
+    if backend.name != "duckdb":
+        yield probes
+        return
+    name = f"held_{uuid.uuid4().hex}"
+    try:
+        yield backend.create_table(name, obj=probes, temp=True)
+    finally:
+        backend.con.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _by_source(probes: ir.Table) -> History:
+    """All of these probes, grouped by source."""
+    found = probes.order_by("src_hi", "src_lo", "ts", "seq").select("ts", "src_hi", "src_lo", "dport", "proto")
+    table = found.to_pyarrow()
+    high, low = table["src_hi"].to_numpy(), table["src_lo"].to_numpy()
+    other = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    group = np.concatenate([[0], np.cumsum(other)])[: len(table)]
+    return History(stamps(table["ts"]), group.astype(np.int64), _codes(table))
 
 
 def of_every_source(probes: ir.Table, every: int) -> ir.Table:
