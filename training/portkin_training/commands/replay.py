@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portkin_training.commands.checks import a_chance, a_number, writable
+from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.place_type import PlaceType
 from portkin_training.commands.working import working
 
 if TYPE_CHECKING:
+    from portkin_training.core.engine import Engine
     from portkin_training.core.places import Place
 
 PATH = click.Path(exists=True, path_type=Path)
@@ -55,6 +57,9 @@ LONGEST = 315_360_000
               help="Which of the labels count.")  # fmt: skip
 @click.option("--dedupe", is_flag=True, help="Drop TCP segments that come twice within 10 ms (same addresses, ports, "
               "flags and sequence number).")  # fmt: skip
+@click.option("--jobs", default=1, type=click.IntRange(1), metavar="N",
+              help="Labelled captures: read so many at once, each by a process; with --engine spark each is a "
+              "task.")  # fmt: skip
 @click.option("--outer", is_flag=True, help="Captures: in a tunnel the outermost packet counts, not the innermost.")
 @click.option("--context", type=click.Choice(["none", "vlan", "vni"]), default="none",
               help="Captures: what distinguishes hosts of one address, as Zeek's conn_key frameworks do.")  # fmt: skip
@@ -64,6 +69,7 @@ LONGEST = 315_360_000
 @click.option("--decisions", "want_decisions", is_flag=True, help="Print each decision as well.")
 @click.option("--limit", default=1000, type=click.IntRange(0), help="Decisions printed at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@engine_options
 def replay(
     inputs: tuple[Place, ...],
     table: Path | None,
@@ -72,6 +78,7 @@ def replay(
     window: float,
     protect: str | None,
     rules: Path | None,
+    engine: Engine,
     **options: Any,
 ) -> None:
     """Replay recordings or probes datasets: was each probe already blocked when it came?
@@ -93,6 +100,7 @@ def replay(
 
     from portkin.bundles.table import Table, default_table
     from portkin.bundles.table_format import DEFAULT_K
+    from portkin_training.core.engine import DUCKDB
     from portkin_training.evaluation import text
     from portkin_training.evaluation.held_out_replay import replay_held_out
     from portkin_training.evaluation.inputs import all_captures
@@ -129,6 +137,10 @@ def replay(
     if options["by"] == "destination" and options["over"] == "sources":
         raise click.UsageError("--over sources draws what is blocked as one; by destination these are pairs: "
                                "leave one of the two out")  # fmt: skip
+    streamed = bool(labels) and options["detector"] == "probe" and not options["want_decisions"] and protection is None
+    if (engine != DUCKDB and not (options["held_out"] or streamed)) or (options["jobs"] > 1 and not streamed):
+        raise click.UsageError("--engine and what belongs to it are for --held-out and for labelled captures, "
+                               "--jobs is for these alone")  # fmt: skip
     if options["held_out"] and options["learn"]:
         raise click.UsageError("--held-out learns from the first 80 % of INPUT: no --learn with it")
     how = ReplayOptions(
@@ -148,7 +160,7 @@ def replay(
     read = InputReport()
     with working("replaying") as watch:
         if options["held_out"]:
-            results = replay_held_out(inputs, ("kin", "shortest-path"), how, watch)
+            results = replay_held_out(inputs, ("kin", "shortest-path"), how, watch, engine=engine)
         else:
             used = Table.load(table) if table else default_table()
             if k > used.k and not min_chance and not rules:
@@ -156,9 +168,11 @@ def replay(
                     f"-k {k}: table {used.id} holds the {used.k} nearest ports of each port, and the others would be "
                     f"given more; choose at most {used.k}"
                 )
-            if labels and how.detector == "probe" and not how.decisions and all_captures(inputs) and not protection:
-                files = [Path(capture) for capture in inputs]
-                results = replay_labelled_captures(files, labels, used, how, read, learn=options["learn"], watch=watch)
+            if streamed and all_captures(inputs):
+                results = replay_labelled_captures(
+                    [Path(capture) for capture in inputs], labels, used, how, read,
+                    learn=options["learn"], watch=watch, jobs=options["jobs"], engine=engine,
+                )  # fmt: skip
             else:
                 results = replay_table(inputs, used, how, read, learn=options["learn"], labels=labels)
     for problem in read.problems:

@@ -8,6 +8,7 @@ import numpy as np
 
 from portkin.errors import InputError
 from portkin_training.core.dataset import is_dataset, open_probes
+from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.places import Place
 from portkin_training.evaluation.held_out import held_out
 from portkin_training.evaluation.options import ReplayOptions, Watch, extent_of, settings_of
@@ -21,6 +22,8 @@ def replay_held_out(
     methods: Sequence[str],
     options: ReplayOptions,
     watch: Watch = lambda name: None,
+    *,
+    engine: Engine = DUCKDB,
 ) -> ReplayResults:
     """Learn the methods and every baseline from the first 80 % of probes datasets, and replay the rest.
 
@@ -29,7 +32,7 @@ def replay_held_out(
     if not all(map(is_dataset, inputs)):
         raise InputError("what is learnt from must be probes datasets: make one with `portkin ingest`")
     found = held_out(
-        open_probes(*inputs),
+        open_probes(*inputs, engine=engine),
         methods,
         ScanOptions(),
         options.sweep,

@@ -174,6 +174,19 @@ class Replay:
             work(0)
             list(others)
 
+    def add_benign(self, unit: int, packets: int, connections: int, ports: np.ndarray) -> None:
+        """Count benign rows of a unit that belong to groups of which nothing is blocked, and so are not fed.
+
+        `connections`: how many of them open one; `ports`: how many there are of each code, int64 (CODES,).
+        """
+        _, (row,) = self._runs_of(np.array([unit]))
+        plain = self._lanes[0].levels[0].plain
+        plain[row, kernel.OTHERS] += packets
+        plain[row, kernel.CONNECTIONS] += connections
+        more = np.zeros((CODES, len(BY_PORT)), np.int64)
+        more[:, kernel.PORT_BENIGN] = ports
+        self._ports_before = self._ports_before + more
+
     def _run(
         self, number: int, began: int, count: int, members: np.ndarray, starts: np.ndarray, rows: np.ndarray, last: bool
     ) -> None:

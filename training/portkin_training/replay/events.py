@@ -6,6 +6,7 @@ blocked: a source (as in Evrard et al. 2019, section VI), or a source at one des
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +44,13 @@ class Events:
 
     def __getitem__(self, rows: slice) -> Events:
         return Events(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Events]) -> Events:
+        """The rows of all parts, one part after the other."""
+        empty = (np.empty(0, kind) for kind in (np.int64, np.int64, np.int32, bool, np.uint8, bool, np.int32))
+        columns = zip(cls.__dataclass_fields__, empty, strict=True)
+        return cls(*(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name, none in columns))
 
 
 BUCKETS = 512

@@ -84,16 +84,22 @@ class Trace:
     def events(self, grouper: Grouper, unit: int) -> Iterator[Events]:
         """The rows of its TCP and UDP packets: every packet of a labelled scan is a probe and acted upon (the regular
         detector is taken to know it, as in paper 1, VI); every row has this unit."""
-        for packets, truth in _read_ahead(self._judged()):
+        for packets, truth, code in self.judged():
             yield Events(
                 ts=packets.ts,
                 group=grouper.number(packets.src, packets.dst),
-                code=codes_of(packets.dport, packets.proto),
+                code=code,
                 act=truth == SCAN,
                 truth=truth,
-                opens=(packets.proto == TCP) & (packets.flags & (SYN | ACK) == SYN),
+                opens=opens_of(packets),
                 unit=np.full(len(packets), unit, np.int32),
             )
+
+    def judged(self) -> Iterator[tuple[Packets, np.ndarray, np.ndarray]]:
+        """Its TCP and UDP packets, chunk by chunk: of each what it is, uint8 (n,), as in `Events.truth`, and its port
+        code, int32 (n,)."""
+        for packets, truth in _read_ahead(self._judged()):
+            yield packets, truth, codes_of(packets.dport, packets.proto)
 
     def _judged(self) -> Iterator[Judged]:
         for packets in read_capture(self.path, self.reading):
@@ -104,6 +110,12 @@ class Trace:
                 packets = packets[kept]
             if len(packets):
                 yield packets, self.matcher.truth(packets.ts, packets.src, packets.dst, packets.sport, packets.dport)
+
+
+def opens_of(packets: Packets) -> np.ndarray:
+    """Which packets open a connection, bool (n,)."""
+    opens: np.ndarray = (packets.proto == TCP) & (packets.flags & (SYN | ACK) == SYN)
+    return opens
 
 
 def _read_ahead(chunks: Iterator[Judged], depth: int = 4) -> Iterator[Judged]:
