@@ -10,10 +10,10 @@ PYTEST_FLAGS ?=
 TEST_WORKERS ?= 3
 BENCH_FLAGS ?=
 
-.PHONY: demo test test-slow lint format bench wheel deb dev clean help
+.PHONY: demo test test-slow test-cluster lint format bench wheel deb dev clean help
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -63,10 +63,14 @@ format: $(VENV)/.dev  ## Format Python and Zeek
 test: wheel  ## Install what the tests need and run them all
 	@sh tests/debian-packages.sh
 	$(PIP) --force-reinstall --no-deps dist/portkin-*.whl
-	@status=0; $(BIN)/python -m pytest -m 'not slow' -n $(TEST_WORKERS) --dist worksteal --durations 15 $(PYTEST_FLAGS) || status=$$?; $(PIP) --no-deps -e .; exit $$status
+	@status=0; $(BIN)/python -m pytest -m 'not slow and not cluster' -n $(TEST_WORKERS) --dist worksteal --durations 15 $(PYTEST_FLAGS) || status=$$?; $(PIP) --no-deps -e .; exit $$status
 
 test-slow: $(VENV)/.dev  ## The tests that take minutes each
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
+
+test-cluster: $(VENV)/.dev  ## A Spark cluster on loopback: a master and three workers, killed and all
+	@sh tests/debian-packages.sh
+	$(BIN)/python -m pytest -m cluster $(PYTEST_FLAGS)
 
 bench: $(VENV)/.dev  ## Run all benchmarks into build/bench; BENCH_FLAGS='--size full' for more
 	@$(BIN)/python tests/bench/run.py $(BENCH_FLAGS)
