@@ -33,25 +33,12 @@ HEALTH_EVERY = 5.0
 """Seconds between two looks at health."""
 
 
-class Connection(Protocol):
-    """The way to Zeek, as `portkin.sidecar.Connection`."""
-
-    @property
-    def open(self) -> bool: ...
-    @property
-    def since(self) -> float: ...
-    @property
-    def peer(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-
-
 @dataclass(frozen=True)
 class Parts:
     """The running parts that are read. Each function may be called in any thread."""
 
     table: Callable[[], Table]
-    connection: Callable[[], Connection]
+    connection: Callable[[], shapes.Connection]
     greeting: Callable[[], HelloResponse | None]
     """What Zeek answered to our hello."""
     blocking: BlockingService

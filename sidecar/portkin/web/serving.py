@@ -19,8 +19,9 @@ from portkin.web.app import Monitoring, Page, make_app
 from portkin.web.config import PageConfig, token_of
 from portkin.web.guard import Guard
 from portkin.web.live import Live
-from portkin.web.reader import Connection, Parts, Reader
+from portkin.web.reader import Parts, Reader
 from portkin.web.server import PageServer
+from portkin.web.shapes import Connection
 from portkin.zeek.messages import PROTOCOL, HelloResponse
 
 BEAT = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from portkin import __version__
 from portkin.blocking.block import Evidence
@@ -19,9 +19,21 @@ from portkin.zeek.messages import PROTOCOL, HelloResponse
 
 if TYPE_CHECKING:
     from portkin.blocking.service import BlockingService
-    from portkin.web.reader import Connection
 
 service = lru_cache(maxsize=4096)(service_name)
+
+
+class Connection(Protocol):
+    """The connection to Zeek, as `portkin.sidecar.Connection`."""
+
+    @property
+    def open(self) -> bool: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def peer(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
 
 
 def status(
