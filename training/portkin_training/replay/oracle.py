@@ -114,24 +114,35 @@ def _greedy(event: Ints, pair: Ints, events: int, k: int, cost: NDArray[np.float
     row has room for it."""
     order = np.argsort(pair, kind="stable")
     key, start = np.unique(pair[order], return_index=True)
-    event, start = event[order], np.append(start, len(pair))
-    price = cost[key // CODES]
-    queue = [(-gain / price[at], at) for at, gain in enumerate(np.diff(start).tolist())]
+    row = key // CODES
+    gains, taken = _cover(event[order], np.append(start, len(pair)), row, cost[row], k, events)
+    return zip(gains.tolist(), key[taken].tolist(), strict=True)
+
+
+@numba.njit(cache=True)
+def _cover(event, start, row, price, k, events):  # pragma: no cover - compiled
+    """Entry `at` has the events event[start[at]:start[at + 1]], in `row`, at a `price`. Returns (gains, entries)."""
+    queue = [(-(start[at + 1] - start[at]) / price[at], at) for at in range(len(price))]
     heapq.heapify(queue)
-    reached = np.zeros(events, bool)
-    used: dict[int, int] = {}
-    while queue:
+    reached = np.zeros(events, np.bool_)
+    used = np.zeros(CODES, np.int64)
+    gains, taken = np.empty(len(price), np.int64), np.empty(len(price), np.int64)
+    found = 0
+    while len(queue) > 0:
         expected, at = heapq.heappop(queue)
-        row = int(key[at]) // CODES
-        if used.get(row, 0) == k:
+        if used[row[at]] == k:
             continue
-        mine = event[start[at] : start[at + 1]]
-        gain = len(mine) - int(np.count_nonzero(reached[mine]))
+        gain = 0
+        for i in range(start[at], start[at + 1]):
+            gain += not reached[event[i]]
         if gain == 0:
             continue
         if -gain / price[at] > expected:
             heapq.heappush(queue, (-gain / price[at], at))
             continue
-        reached[mine] = True
-        used[row] = used.get(row, 0) + 1
-        yield gain, int(key[at])
+        for i in range(start[at], start[at + 1]):
+            reached[event[i]] = True
+        used[row[at]] += 1
+        gains[found], taken[found] = gain, at
+        found += 1
+    return gains[:found], taken[:found]
