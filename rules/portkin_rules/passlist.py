@@ -30,7 +30,7 @@ def read_networks(path: Path) -> list[str]:
     Raises RulesError for a file that cannot be read, and for a line that is not a network, with its number.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # with a byte order mark or without
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError(f"{path}: cannot be read ({reason(error)}); name a file with one network per line") from None
     networks = []

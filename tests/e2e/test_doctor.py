@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -123,6 +124,20 @@ def test_zeek_and_its_sidecar_are_well_but_for_packets(zeek, tmp_path):
     assert (version, PROTOCOL, True, "BLOCK") == (node["zeek_version"], node["protocol"], node["sidecar"], node["mode"])
     assert {"block", "websocket", "detection"} <= set(node["scripts"])
     assert small_table(tmp_path / "again").id == node["table_id"]
+
+
+@pytest.mark.zeek
+def test_a_zeek_that_hangs_is_told_from_one_that_cannot_be_reached(zeek, tmp_path):
+    """A process that was stopped takes connections and answers none: no firewall and no wrong address is suspected."""
+    live = Live(zeek, tmp_path)
+    with live.zeek:
+        live.listens()
+        live.zeek.process.send_signal(signal.SIGSTOP)
+        try:
+            _, found, _ = examined(live.file)
+        finally:
+            live.zeek.process.send_signal(signal.SIGCONT)
+    assert "restart it" in found["zeek.hangs"]["remedy"]
 
 
 @pytest.mark.zeek

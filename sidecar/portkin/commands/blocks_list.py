@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from portkin.config.schema import Config
 
 file_option = click.option(
-    "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="The settings file of `portkin serve` [default: /etc/portkin/portkin.yaml where it is there].",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object per line.")
 
@@ -89,10 +93,11 @@ def export(form: str, output: Path | None, file: Path | None) -> None:
 
 
 def settings_of(file: Path | None) -> Config:
-    """The settings in that file, or the defaults."""
+    """The settings in that file, or in that of the installed service, or the defaults."""
     from portkin.config.schema import load_config
+    from portkin.config.state_paths import settings_file
 
-    return load_config(file)
+    return load_config(settings_file(file))
 
 
 def address_of(text: str) -> Any:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from portkin.blocking.backends.place import Place
 
 _file = click.option(
-    "-c", "--config", "file", type=click.Path(path_type=Path), help="The settings file of `portkin serve`."
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="The settings file of `portkin serve` [default: /etc/portkin/portkin.yaml where it is there].",
 )
 
 
@@ -74,8 +78,9 @@ def show(as_json: bool, file: Path | None) -> None:
 def _place(file: Path | None) -> Place:
     from portkin.blocking.config import place_of
     from portkin.config.schema import load_config
+    from portkin.config.state_paths import settings_file
 
-    return place_of(load_config(file).enforce)
+    return place_of(load_config(settings_file(file)).enforce)
 
 
 def _backend(file: Path | None) -> Nftables:

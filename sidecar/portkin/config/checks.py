@@ -6,6 +6,7 @@ import ssl
 
 from portkin.blocking.config import limits_of, place_of, receiver_of
 from portkin.config.schema import Checks, Config, ZeekConfig
+from portkin.errors import ConfigError
 from portkin.web.config import token_of
 from portkin.zeek.peer_addresses import peer_of, tls_context, uri_of
 
@@ -25,6 +26,7 @@ def checks() -> Checks:
         "zeek.tls": lambda config: tls_of(config.zeek),
         "table.path": _table,
         "rates.model": _models,
+        "metrics.host": _host,
         "page.token": lambda config: token_of(config.page),
         "enforce.never_block": lambda config: limits_of(config.enforce),
         "enforce.nftables.table": lambda config: place_of(config.enforce),
@@ -38,6 +40,11 @@ def _url(config: Config) -> None:
 
 def _broker(config: Config) -> None:
     peer_of(config.zeek.broker)
+
+
+def _host(config: Config) -> None:
+    if not config.metrics.host.strip():
+        raise ConfigError("metrics.host is empty: that is every address; write 127.0.0.1, or 0.0.0.0 if it is meant")
 
 
 def _table(config: Config) -> None:

@@ -11,6 +11,7 @@ By hand: of several errors msgspec reports the first alone, and cattrs takes 3.7
 from __future__ import annotations
 
 import difflib
+import os
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -238,6 +239,8 @@ def _path(value: Any) -> Path:
         return value
     if not isinstance(value, str) or not value:
         raise ValueError
+    if b"\0" in os.fsencode(value):
+        raise ValueError("no path has a NUL in it")
     try:
         return Path(value).expanduser()
     except RuntimeError:

@@ -272,6 +272,13 @@ def test_bad_pass_list(tmp_path, line, says):
         read_networks(tmp_path / "none.txt")
 
 
+def test_pass_list_with_a_byte_order_mark(tmp_path):
+    """As editors of Windows begin a file."""
+    file = tmp_path / "pass.txt"
+    file.write_bytes(b"\xef\xbb\xbf192.0.2.7\r\n192.0.2.0/28\r\n")
+    assert ["192.0.2.7/32", "192.0.2.0/28"] == read_networks(file)
+
+
 def test_mapped_pass_list(tmp_path):
     """IPv4 in IPv6 notation stands for IPv4: that is what the packets are."""
     file = tmp_path / "pass.txt"

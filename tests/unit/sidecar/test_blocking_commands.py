@@ -276,3 +276,26 @@ def test_the_kernel_is_shown_and_torn_down(root, tmp_path):
         assert run(nft, "show").output.startswith("1 blocks; 0 packets, 0 bytes dropped\n203.0.113.5 80/tcp")
         assert 0 == run(nft, "teardown").exit_code
         assert "portkin nft setup" in str(run(nft, "show").exception)
+
+
+def test_the_settings_of_the_installed_service_are_the_default(root, tmp_path, monkeypatch):
+    """Without -c a block is carried out, and ended, by the backend of /etc/portkin/portkin.yaml; nft finds it too."""
+    file = tmp_path / "portkin.yaml"
+    enforce = {"backend": "nftables", "database": str(tmp_path / "b.sqlite"), "nftables": {"table": "installed"}}
+    file.write_text(json.dumps({"enforce": enforce}))
+    monkeypatch.setattr("portkin.config.state_paths.INSTALLED", file)
+
+    def run(group, *arguments: str) -> str:
+        ran = CliRunner().invoke(group, arguments, catch_exceptions=False)
+        assert 0 == ran.exit_code, ran.output
+        return ran.output
+
+    with private_network():
+        run(nft, "setup")
+        run(blocks, "add", SRC, "80")
+        assert f"{SRC} 80/tcp" in run(nft, "show")
+        assert "nftables" in run(blocks, "list")
+        run(blocks, "remove", SRC, "80")
+        assert run(nft, "show").startswith("0 blocks")
+        run(nft, "teardown")
+        assert "" == subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout

@@ -46,6 +46,7 @@ def test_a_wrong_file_is_an_error(tmp_path):
             "3: enforce.limits.never_ports has '22/tpc' in it; write a port such as 22/tcp",
         ),
         ("enforce:\n  nftables: {table: a-b}\n", "2: enforce.nftables.table is 'a-b'; write letters, digits and _"),
+        ("metrics:\n  host: ''\n", "2: metrics.host is empty: that is every address; write 127.0.0.1"),
         ("zeek:\n  url: htp:/x\n", "2: zeek.url: 'htp:/x' is no address of a WebSocket; write ws://"),
         ("zeek:\n  url: 'ws://[bad'\n", "2: zeek.url: 'ws://[bad' is no address of a WebSocket; write ws://"),
         ("zeek:\n  broker: a..b:1\n", "2: zeek.broker: 'a..b:1' is no Broker address; write host:port"),

@@ -23,6 +23,13 @@ def test_networks_addresses_and_comments_are_read(file):
     assert tuple(map(ip_network, ("192.0.2.0/24", "203.0.113.5/32", "2001:db8::/32"))) == read_never_block(file)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(file):
+    """As editors of Windows write it; an address is added behind as to any other file."""
+    file.write_bytes(b"\xef\xbb\xbf192.0.2.7\r\n")
+    assert add_never_block(file, ip_address("192.0.2.8"), 0.0)
+    assert (ip_network("192.0.2.7/32"), ip_network("192.0.2.8/32")) == read_never_block(file)
+
+
 def test_without_a_file_there_are_none(file):
     """It is no mistake that nothing was added yet."""
     assert () == read_never_block(file)

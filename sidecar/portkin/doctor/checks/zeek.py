@@ -47,6 +47,13 @@ def _no_connection(found: ZeekAnswers, here: ZeekHere) -> Finding:
                 f"Zeek at {at} takes connections and acknowledges none",
                 f"Zeek says: {named}" if said else NO_ACKNOWLEDGEMENT,
             )
+        case "timeout" if found.loopback:
+            who = f"Zeek (process {here.processes[0]})" if here.processes else "what listens there"
+            return problem(
+                "zeek.hangs",
+                f"{at} does not answer ({found.detail}): {who} hangs, is stopped, or has too much to do",
+                "look at its load, and restart it: zeekctl restart, or systemctl restart zeek",
+            )
         case "timeout" | "unreachable":
             return problem(
                 f"zeek.{found.connection}",
