@@ -334,6 +334,18 @@ def test_flows_without_what_judges_them_are_refused(tmp_path, kind, text, missin
     assert ONE == found
 
 
+def test_flows_behind_a_summary_are_kept(tmp_path):
+    """nfdump ends with a summary; outputs put together go on behind it, with the next header."""
+    head = "ts,te,td,sa,da,sp,dp,pr,flg\n"
+    rows = [f"2026-01-01 00:00:00,x,0,{A},{B},40000,{port},TCP,......S.\n" for port in (22, 23, 24)]
+    end = "Summary\nflows,bytes\n1,40\n"
+    text = head + rows[0] + end + head + rows[1] + end + head + rows[2].replace("24", "x")
+    found, kind, reading = read(tmp_path / "flows.csv", text)
+    assert ("nfdump", [22, 23], 1) == (kind, [port for _, _, port, _ in found], reading.bad)
+    assert {"lines of a summary": 6, "repeated header lines": 2} == dict(reading.skipped)
+    assert "line 12: dport 'x'" in reading.problems[0]
+
+
 def test_columns_of_flows_between_other_signs(tmp_path):
     """rwcut and ra write any delimiter; flags may be numbers and addresses too."""
     silk = f"sIP,dIP,sPort,dPort,pro,flags,sTime\n 3325256711, {B},40000,22,6,2,2026/01/01T00:00:00\n"

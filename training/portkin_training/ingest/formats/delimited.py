@@ -49,7 +49,7 @@ class Delimited:
 
     def __call__(self, source: Source) -> Iterator[Rows]:
         """The rows; lines before the header are skipped, and those of another width behind it are bad."""
-        names, delimiter, begun = [*self.names], self.delimiter[0], False
+        names, delimiter, begun, ended = [*self.names], self.delimiter[0], False, False
         for first, block in text_blocks.blocks(source.path, source.reading):
             if not begun:
                 lines = block.split(b"\n", MOST_BEFORE)[:MOST_BEFORE]
@@ -63,19 +63,41 @@ class Delimited:
                     if before := sum(1 for text in texts[:at] if text.strip()):
                         source.reading.read += before
                         source.reading.skipped["lines before the header"] += before
+                elif not names:
+                    raise InputError(
+                        f"{source.path}: line 1: none of the first {MOST_BEFORE} lines names columns as the program "
+                        f"does; have it write its header"
+                    )
                 begun = True
-            block, ended = self._until_end(block)
-            if block:
-                yield self._rows(block, first, names, delimiter, source)
-            if ended:
-                return
+            while block:
+                rows = b"" if ended else block[: self._end(block)]
+                if rows:
+                    yield self._rows(rows, first, names, delimiter, source)
+                block, first = block[len(rows) :], first + rows.count(b"\n")
+                ended = ended or bool(block)
+                rest = self._summary(block, source)
+                first += block.count(b"\n") - rest.count(b"\n")
+                block, ended = rest, ended and not rest
 
-    def _until_end(self, block: bytes) -> tuple[bytes, bool]:
-        for text in self.end:
-            at = 0 if block.startswith(text.encode()) else block.find(b"\n" + text.encode()) + 1
-            if at or block.startswith(text.encode()):
-                return block[:at], True
-        return block, False
+    def _end(self, block: bytes) -> int:
+        """Where the rows of a block end and a summary begins."""
+        ends = [0 if block.startswith(text.encode()) else block.find(b"\n" + text.encode()) + 1 or len(block)
+                for text in self.end]  # fmt: skip
+        return min(ends, default=len(block))
+
+    def _summary(self, block: bytes, source: Source) -> bytes:
+        """What stands behind the summary that a block begins with: of files put together, the next header and rows."""
+        at = 0
+        while at < len(block):
+            end = (block.find(b"\n", at) + 1) or len(block)
+            line = block[at:end].decode("utf-8", "replace").rstrip("\r\n")
+            if self.header(line):
+                return block[at:]
+            if line.strip():
+                source.reading.read += 1
+                source.reading.skipped["lines of a summary"] += 1
+            at = end
+        return b""
 
     def _rows(self, block: bytes, first: int, names: Sequence[str], delimiter: str, source: Source) -> Rows:
         found, where = text_blocks.parse_delimited(block, first, names, delimiter, quoted=True, reading=source.reading)
