@@ -20,6 +20,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from portkin import __version__
 from portkin.bundles.manifest import MANIFEST
@@ -175,6 +176,7 @@ def _open_probes(paths: Sequence[Place], engine: Engine) -> ir.Table:
         parts.append((path, [f"{root}/{name}" for name in parts_of(path)]))
         if not parts[-1][1]:
             raise InputError(f"{path}: damaged, it has no {PARTS}; ingest the recordings again")
+        _refuse_other_forms(path, parts[-1][1])
     try:
         table = engine.read_parquet(parts, SCHEMA)
         found = table.count().to_pyarrow().as_py()
@@ -190,6 +192,29 @@ def _open_probes(paths: Sequence[Place], engine: Engine) -> ir.Table:
     return table
 
 
+def _refuse_other_forms(path: Place, files: Sequence[str]) -> None:
+    """Raise InputError for a file of this machine whose columns are not those of `SCHEMA`; what is damaged is left to
+    who reads it, and what is in a store too, where to look at each file takes long."""
+    if is_url(path):
+        return
+    for file in files:
+        try:
+            held = pq.read_schema(file)
+        except (OSError, pa.ArrowException):
+            continue
+        for wanted in SCHEMA:
+            at = held.get_field_index(wanted.name)
+            if at < 0:
+                raise InputError(f"{file}: {_MIXED.format(what=f'this one has no column {wanted.name!r}')}")
+            its = held.field(at).type
+            if its != wanted.type and not (pa.types.is_integer(its) and pa.types.is_integer(wanted.type)):
+                what = f"column {wanted.name!r} of this one is {its}, not {wanted.type}"
+                raise InputError(f"{file}: {_MIXED.format(what=what)}")
+
+
+_MIXED = "the files of the dataset are not of one form ({what}); ingest the recordings again, all by one version"
+
+
 def load(path: Place) -> Probes:
     """All probes of the dataset, in memory, in the order of the recording.
 
@@ -203,6 +228,7 @@ def _load(path: Place) -> Probes:
     rows = manifest(path)["rows"]
     system, root = located(path)
     files = [f"{root}/{name}" for name in parts_of(path)]
+    _refuse_other_forms(path, files)
     try:
         with reaching(path):
             read = ds.dataset(files, schema=SCHEMA, format="parquet", filesystem=system if is_url(path) else None)
@@ -213,5 +239,7 @@ def _load(path: Place) -> Probes:
         raise InputError(
             f"{path}: damaged, {len(table)} rows where the manifest says {rows}; ingest the recordings again"
         )
+    if lacking := [name for name in SCHEMA.names if table[name].null_count]:
+        raise InputError(f"{path}: {_MIXED.format(what=f'some have no column {lacking[0]!r}')}")
     probes = Probes.from_arrow(table)
     return probes if np.all(probes.seq[1:] > probes.seq[:-1]) else probes[np.argsort(probes.seq, kind="stable")]
