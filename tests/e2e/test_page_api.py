@@ -109,6 +109,20 @@ def test_every_endpoint_has_its_documented_fields(tmp_path):
     asyncio.run(scenario())
 
 
+def test_before_the_first_block_the_fields_are_there(tmp_path):
+    """A sidecar of which nobody has asked a block yet has no database, and answers with the same fields, empty."""
+
+    async def scenario():
+        async with watched(tmp_path) as site:
+            await site.greet()
+            for name in SECTIONS:
+                assert CONTRACT[name].keys() == (await site.get(f"/api/v1/{name}")).keys(), name
+            assert {"active": 0, "shown": []} == await site.get("/api/v1/blocks")
+            assert [] == (await site.get("/api/v1/figures"))["days"]
+
+    asyncio.run(scenario())
+
+
 def test_values_are_those_of_what_happened(tmp_path):
     """Probed 80 and 8080; of the two predicted 8080 came; the second probe was of a new port, and blocked."""
 

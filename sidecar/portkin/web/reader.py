@@ -108,8 +108,8 @@ class Reader:
         return {
             "status": self.status(),
             "scanners": self.scanners(),
-            "blocks": self._from(self._blocks, "blocks", self._latest_blocks),
-            "figures": {**self._since_start(), **self._from(self._blocks, "figures", self._days)},
+            "blocks": self._from(self._blocks, "blocks", self._latest_blocks, {"active": 0, "shown": []}),
+            "figures": {**self._since_start(), **self._from(self._blocks, "figures", self._days, {"days": []})},
             "rates": self._of_rates("rates", self._latest_rates),
             "alarms": self._of_rates("alarms", self._latest_alarms, changes_by_itself=True),
         }
@@ -202,7 +202,7 @@ class Reader:
     ) -> dict[str, Any]:
         if self._rates is None:
             return {"scored": False, "shown": []}
-        found = self._from(self._rates, name, read, changes_by_itself=changes_by_itself)
+        found = self._from(self._rates, name, read, {}, changes_by_itself=changes_by_itself)
         return {"scored": True, "shown": [], **found}
 
     def _from(
@@ -210,10 +210,11 @@ class Reader:
         database: Reopened[Opened],
         name: str,
         read: Callable[[Opened], dict[str, Any]],
+        nothing: Mapping[str, Any],
         *,
         changes_by_itself: bool = False,
     ) -> dict[str, Any]:
-        """A section from a database, read again only when the file was written."""
+        """A section from a database, read again only when the file was written; ``nothing`` while there is no file."""
 
         def when_written(opened: Opened) -> dict[str, Any]:
             version = id(opened), opened.version()
@@ -222,7 +223,7 @@ class Reader:
                 kept = self._kept[name] = version, read(opened)
             return kept[1]
 
-        return self._asked(database, when_written, {})
+        return self._asked(database, when_written, {}) or dict(nothing)
 
     def _asked(
         self, database: Reopened[Opened], read: Callable[[Opened], dict[str, Any]], nothing: dict[str, Any]
