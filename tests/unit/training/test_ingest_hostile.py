@@ -421,6 +421,19 @@ def test_routeros_with_nat_and_asa_with_names(tmp_path):
     assert "src 'scanner' is no address; --names" in reading.problems[0]
 
 
+def test_two_formats_in_one_file_are_told(tmp_path):
+    """A syslog of several firewalls is read by the format of its first record; lines of another one are named."""
+    asa = f"Jan 01 2026 00:00:00: %ASA-4-106023: Deny tcp src out:{A}/40000 dst in:{B}/23 by access-group\n"
+    text = f"Jan  1 00:00:00 fw kernel: {KERNEL}\nJan  1 00:00:00 fw cron[1]: ran\n{asa}{asa}"
+    found, kind, reading = read(tmp_path / "all.log", text)
+    assert ("netfilter", ONE, {"other lines": 3}) == (kind, found, dict(reading.skipped))
+    assert any(
+        "line 3 is a record of asa" in note and "--format asa --append --again" in note for note in reading.notes
+    )
+    found, *_ = read(tmp_path / "all.log", text, InputOptions("asa"))
+    assert [(0.0, 40000, 23, 6)] == found
+
+
 def test_what_honeypots_say_of_transport(tmp_path):
     """TLS is TCP, opencanary's port scans of UDP are UDP, and what dionaea itself connects to is no probe."""
     kinds = [("accept", "tls"), ("connect", "tcp"), ("connect", "udp"), ("accept", "dtls")]

@@ -112,7 +112,7 @@ def read_input(
     decoder = options.columns.decoder(reading, latest=modified_us(path))
     chosen = BY_NAME.get(kind)
     if chosen is not None:
-        chunks = chosen.rows(Source(path, reading, options.any_state))
+        chunks = chosen.rows(Source(path, reading, options.any_state, lambda head: _other_format(head, kind)))
     else:
         chunks = {"csv": csv_rows, "parquet": parquet_rows, "json": json_rows}[kind](path, options.columns, reading)
     seq = 0
@@ -124,6 +124,12 @@ def read_input(
         seq += len(probes)
         yield probes
     _note_clock(decoder.clock, reading)
+
+
+def _other_format(head: Head, kind: str) -> str | None:
+    """The format of lines whose records are lines, where it is another than ``kind``."""
+    found = next((one for one in FORMATS if one.lines and one.name != kind and one.recognise(head)), None)
+    return found.name if found else None
 
 
 def session_us(kind: str) -> int:

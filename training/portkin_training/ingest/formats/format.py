@@ -126,11 +126,13 @@ class Source:
         path: the file.
         reading: the report on it.
         any_state: flows that were answered count too.
+        foreign: which other format some lines are of, if any: for lines that are no records of the one that is read.
     """
 
     path: Path
     reading: Reading
     any_state: bool = False
+    foreign: Callable[[Head], str | None] = lambda head: None
 
 
 Judge = Callable[[Columns, Source], tuple[Columns, Reasons]]
@@ -192,6 +194,7 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
     """A reader of lines among which others may stand; a record is the first pattern whose needle it holds."""
 
     def rows(source: Source) -> Iterator[Rows]:
+        looks = 0
         for first, block in text_blocks.blocks(source.path, source.reading):
             lines, where = text_blocks.lines_of(block, first)
             left = np.ones(len(lines), np.bool_)
@@ -203,12 +206,35 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
                     taken = lines if len(at) == len(lines) else lines.take(pa.array(at))
                     columns, matched = groups(taken, where[at], pattern, source.reading)
                     yield judged(columns, matched, judge, source)
-            others = int(np.count_nonzero(left & (pc.binary_length(lines).to_numpy(zero_copy_only=False) > 2)))
-            if others:
-                source.reading.read += others
-                source.reading.skipped["other lines"] += others
+            others = np.flatnonzero(left & (pc.binary_length(lines).to_numpy(zero_copy_only=False) > 2))
+            if len(others):
+                source.reading.read += len(others)
+                source.reading.skipped["other lines"] += len(others)
+            if len(others) and looks < _LOOKS:
+                looks = _LOOKS if _tell_foreign(lines, where, others[:_SAMPLE], source) else looks + 1
 
     return rows
+
+
+_LOOKS, _SAMPLE = 4, 1000
+"""In how many blocks, and among how many lines of each, records of another format are looked for."""
+
+
+def _tell_foreign(lines: pa.Array, where: NDArray[np.int64], at: NDArray[np.int64], source: Source) -> bool:
+    """Note the first of the lines ``at`` (m,) that is a record of another format; whether there is one. ``where`` (n,)
+    are the numbers of all lines (n,)."""
+    texts = lines.take(pa.array(at)).to_pylist()
+    if source.foreign(Head("".join(texts).encode())) is None:
+        return False
+    for row, text in zip(at, texts, strict=True):
+        name = source.foreign(Head(text.encode()))
+        if name is not None:
+            source.reading.note(
+                f"line {where[row]} is a record of {name}, and others may be: to have them too, ingest the file once "
+                f"more with --format {name} --append --again"
+            )
+            return True
+    return False
 
 
 def _holds(lines: pa.Array, needle: str | tuple[str, ...]) -> NDArray[np.bool_]:
