@@ -115,6 +115,15 @@ def test_hours_known_not_to_be_normal_do_not_raise_the_threshold(dataset, bundle
     abnormal.write_text(f"port,start\n22/tcp,{rates.starts[worst] + 60}\n")
     said = portkin("train", dataset / "spike", *options, "--abnormal", abnormal, status=1)
     assert "abnormal.csv, line 2" in said and f"starts at {rates.starts[worst]}" in said
+    for text, words in (
+        (f"port,start\n9/tcp,{rates.starts[worst]}\n", "line 2: 9/tcp: these series have no such port"),
+        ("port,start\n22/tcp,soon\n", "line 2: not port,start with whole seconds"),
+        ("22/tcp,0\n", "line 1: not the header port,start"),
+        ("", "line 1: not the header port,start"),
+    ):
+        abnormal.write_text(text)
+        said = portkin("train", dataset / "spike", *options, "--abnormal", abnormal, status=1)
+        assert f"abnormal.csv, {words}" in said
 
 
 def test_models_that_cannot_ship_are_refused_with_the_remedy(dataset):

@@ -231,6 +231,11 @@ def test_paper_table_is_as_the_paper_prints_it():
     assert ["[bold]0.50[/bold]", "0.60", "-", "0.55"] == list(made.columns[1].cells)
     assert "R2 scores of the probing rates prediction models (1 hour ahead-of-time forecasting)" == made.title
     assert "SYNTHETIC" in printed.get()
+    silent = [one for one in found if one.port.number == 1]
+    for made in (report.paper_table(silent, "1 hour"), report.table(silent), report.table(found)):
+        assert not any("nan" in cell for column in made.columns for cell in column.cells)
+    assert ["0.55", "0.50"] == list(made.columns[1].cells)
+    assert ["[bold]0.50[/bold]", "0.25"] == list(made.columns[2].cells)
 
 
 def test_failing_fit_does_not_end_a_run(sky, affinities, tmp_path, monkeypatch):

@@ -116,9 +116,11 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
 
 def _tell(choice: Choice, alarms: Calibrated) -> None:
     """What a person should know about one port's model and alarms."""
-    reported = choice.reported
+    from portkin_training.rates.report import figure_text
+
+    r2, skill = figure_text(choice.reported.r2), figure_text(choice.reported.skill)
     click.echo(
-        f"{choice.port}: {choice.name}, R2 {reported.r2:.2f}, skill {reported.skill:.2f} on the last 25 %"
+        f"{choice.port}: {choice.name}, R2 {r2}, skill {skill} on the last 25 %"
         + ("" if choice.name == choice.reported_model else f" (chosen before them: {choice.reported_model})")
         + ("" if choice.reason.startswith("least") else f"; {choice.reason}")
     )
@@ -135,7 +137,8 @@ def _tell(choice: Choice, alarms: Calibrated) -> None:
 
 
 def read_abnormal(path: Path, loaded: Rates) -> NDArray[np.bool_]:
-    """The bins (n, p) that a CSV of rows port,start names. InputError for a row that names no bin of the series."""
+    """The bins (n, p) that a CSV of rows port,start names. InputError for a row that names no bin or no port of the
+    series."""
     import numpy as np
 
     from portkin.timeseries.bins import bin_start
@@ -143,6 +146,8 @@ def read_abnormal(path: Path, loaded: Rates) -> NDArray[np.bool_]:
     found = np.zeros(loaded.counts.shape, dtype=bool)
     with path.open(newline="", encoding="utf-8") as opened:
         rows = csv.DictReader(opened)
+        if not {"port", "start"}.issubset(rows.fieldnames or ()):
+            raise InputError(f"{path}, line 1: not the header port,start")
         for row in rows:
             where = f"{path}, line {rows.line_num}"
             try:
@@ -154,5 +159,8 @@ def read_abnormal(path: Path, loaded: Rates) -> NDArray[np.bool_]:
                 begins = bin_start(start, loaded.width, loaded.tz) if start >= 0 else start
                 hint = f"; the bin that holds it starts at {begins}" if begins in loaded.starts else ""
                 raise InputError(f"{where}: {start} is not the start of a bin of the series{hint}")
-            found[at, loaded.column(port)] = True
+            try:
+                found[at, loaded.column(port)] = True
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from None
     return found

@@ -40,6 +40,11 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
+def figure_text(value: float) -> str:
+    """Two decimals, or a dash for what cannot be had, as R2 where nothing varied."""
+    return "-" if np.isnan(value) else f"{value:.2f}"
+
+
 def named(port: Port) -> str:
     """``22/tcp (ssh)``."""
     service = service_name(port)
@@ -51,7 +56,10 @@ def table(results: Sequence[Result], figure: str = "r2", *, synthetic: bool = Fa
     ports = by_port(results)
     values = {(result.model, result.port): getattr(result.reported, figure) for result in results}
     sign = -1 if figure in ("r2", "skill") else 1
-    best = {port: min(sign * getattr(result.reported, figure) for result in found) for port, found in ports.items()}
+    best = {
+        port: np.nanmin([np.inf, *(sign * getattr(result.reported, figure) for result in found)])
+        for port, found in ports.items()
+    }
     title = f"{FIGURES[figure]} on the last 25 %" + (", SYNTHETIC rates" if synthetic else "")
     made = Table(title=title)
     made.add_column("model", no_wrap=True)
@@ -62,9 +70,9 @@ def table(results: Sequence[Result], figure: str = "r2", *, synthetic: bool = Fa
         cells = []
         for port in ports:
             value = values.get((name, port))
-            text = "-" if value is None else f"{value:.2f}"
+            text = "-" if value is None else figure_text(value)
             cells.append(f"[bold]{text}[/bold]" if value is not None and sign * value == best[port] else text)
-        made.add_row(name, f"{mean:.2f}", *cells)
+        made.add_row(name, figure_text(mean), *cells)
     return made
 
 
@@ -85,13 +93,13 @@ def paper_table(results: Sequence[Result], ahead: str, *, synthetic: bool = Fals
     for port in by_port(results):
         row = [values.get((name, port), float("nan")) for name in columns]
         best = max((value for value in row if not np.isnan(value)), default=float("nan"))
-        cells = ["-" if np.isnan(value) else f"{value:.2f}" for value in row]
+        cells = list(map(figure_text, row))
         made.add_row(
             named(port),
             *(f"[bold]{cell}[/bold]" if value == best else cell for cell, value in zip(cells, row, strict=True)),
         )
     made.add_section()
-    made.add_row("Mean R2", *(f"{mean:.2f}" for mean in columns.values()))
+    made.add_row("Mean R2", *map(figure_text, columns.values()))
     return made
 
 
