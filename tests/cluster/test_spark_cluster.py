@@ -52,7 +52,7 @@ def here(*arguments: object) -> str:
     """The same command by DuckDB, in this process; what it prints."""
     done = CliRunner().invoke(COMMANDS[arguments[0]], [*map(str, arguments[1:])], catch_exceptions=False)
     assert 0 == done.exit_code, done.output
-    return done.output
+    return done.stdout
 
 
 def assert_same_tables(one: Path, other: Path) -> None:

@@ -237,7 +237,7 @@ def test_a_recording_fills_the_window(site):
     probes = str(site.folder / "probes")
     assert 0 == CliRunner().invoke(ingest, [str(first), "-o", probes]).exit_code
     warmed = CliRunner().invoke(rates, ["warm", probes, "--ended", *window], catch_exceptions=False)
-    assert f"{site.folder / 'rates.sqlite'}: 24 bins up to 2023-11-15T22:00Z; the models read 4\n" == warmed.output
+    assert f"{site.folder / 'rates.sqlite'}: 24 bins up to 2023-11-15T22:00Z; the models read 4\n" == warmed.stdout
     with site.sidecar:
         notices, scores = site.read(second)
     assert EXPECTED == summary(notices)

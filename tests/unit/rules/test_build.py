@@ -192,7 +192,7 @@ def test_command(tmp_path):
     output = tmp_path / "portkin.rules"
     done = CliRunner().invoke(command, ["build", "--ports", "5", "-o", str(output)])
     assert 0 == done.exit_code
-    assert re.fullmatch(rf"{output}: \d+ rules \(\d+ new, 0 changed, 0 removed\)\n", done.output)
+    assert re.fullmatch(rf"{output}: \d+ rules \(\d+ new, 0 changed, 0 removed\)\n", done.stdout)
     failed = CliRunner().invoke(command, ["build", "-k", "0", "-o", str(output)])
     assert isinstance(failed.exception, RulesError)
 
