@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 
+import pyarrow.parquet as pq
 import pytest
 
 from portkin.errors import InputError, OutputError
@@ -238,6 +239,24 @@ class TestTrouble:
             for read in (load, lambda place: open_probes(place).count().to_pyarrow()):
                 with pytest.raises(InputError, match="damaged"):
                     read(place)
+
+    @pytest.mark.parametrize("which", [0, -1])
+    def test_files_of_another_form(self, store, tmp_path, which):
+        """A file that lacks a column, the first or a later one, is told as such."""
+        from s3fs import S3FileSystem
+
+        place, system = f"{store.bucket()}/probes", S3FileSystem(use_listings_cache=False)
+        write(place, some(100, days=3))
+        name = f"{place}/{parts_of(place)[which]}"
+        with system.open(name) as opened:
+            held = pq.ParquetFile(opened).read()
+        with system.open(name, "wb") as opened:
+            pq.write_table(held.drop_columns(["seq"]), opened)
+        with pytest.raises(InputError, match=r"not of one form .some have no column 'seq'."):
+            load(place)
+        with pytest.raises(InputError, match=r"not of one form .*seq"):
+            output_of(table, "build", place, "-o", tmp_path / "out", "--no-proof")
+        assert not (tmp_path / "out").exists()
 
     def test_a_file_that_vanishes_before_the_end(self, store, monkeypatch):
         """A manifest never names what is not there."""

@@ -28,15 +28,18 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> None:
         import duckdb
 
+        from portkin.errors import InputError
+        from portkin_training.core.dataset import mixed
         from portkin_training.core.engine import Engine, told_by_a_store
         from portkin_training.core.places import StoreError
 
         try:
             command(*args, engine=Engine(name, memory_limit, spill, master), **options)  # type: ignore[arg-type]
         except duckdb.Error as error:
-            reason = told_by_a_store(error)
-            if reason is None:
-                raise
-            raise StoreError(reason) from None
+            if reason := told_by_a_store(error):
+                raise StoreError(reason) from None
+            if "schema mismatch" in str(error):
+                raise InputError(mixed(str(error).partition(";")[0].partition("\n")[0])) from None
+            raise
 
     return chosen

@@ -185,6 +185,8 @@ def _open_probes(paths: Sequence[Place], engine: Engine) -> ir.Table:
             raise StoreError(f"{named}: {reason}") from None
         why = str(error).partition("\n")[0]  # what follows is our own SQL
         raise InputError(f"{named}: damaged ({why}); ingest the recordings again") from error
+    if lacking := [name for name in SCHEMA.names if name not in table.columns]:
+        raise InputError(f"{named}: {mixed(f'the first has no column {lacking[0]!r}')}")
     if found != sum(rows.values()):
         raise InputError(
             f"{named}: damaged, {found} rows where the manifest says {sum(rows.values())}; ingest the recordings again"
@@ -205,14 +207,16 @@ def _refuse_other_forms(path: Place, files: Sequence[str]) -> None:
         for wanted in SCHEMA:
             at = held.get_field_index(wanted.name)
             if at < 0:
-                raise InputError(f"{file}: {_MIXED.format(what=f'this one has no column {wanted.name!r}')}")
+                raise InputError(f"{file}: {mixed(f'this one has no column {wanted.name!r}')}")
             its = held.field(at).type
             if its != wanted.type and not (pa.types.is_integer(its) and pa.types.is_integer(wanted.type)):
                 what = f"column {wanted.name!r} of this one is {its}, not {wanted.type}"
-                raise InputError(f"{file}: {_MIXED.format(what=what)}")
+                raise InputError(f"{file}: {mixed(what)}")
 
 
-_MIXED = "the files of the dataset are not of one form ({what}); ingest the recordings again, all by one version"
+def mixed(what: str) -> str:
+    """The message about files that do not fit together."""
+    return f"the files of the dataset are not of one form ({what}); ingest the recordings again, all by one version"
 
 
 def load(path: Place) -> Probes:
@@ -240,6 +244,6 @@ def _load(path: Place) -> Probes:
             f"{path}: damaged, {len(table)} rows where the manifest says {rows}; ingest the recordings again"
         )
     if lacking := [name for name in SCHEMA.names if table[name].null_count]:
-        raise InputError(f"{path}: {_MIXED.format(what=f'some have no column {lacking[0]!r}')}")
+        raise InputError(f"{path}: {mixed(f'some have no column {lacking[0]!r}')}")
     probes = Probes.from_arrow(table)
     return probes if np.all(probes.seq[1:] > probes.seq[:-1]) else probes[np.argsort(probes.seq, kind="stable")]
