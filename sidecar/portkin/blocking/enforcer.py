@@ -40,6 +40,8 @@ from portkin.errors import BackendError, StorageError
 from portkin.logs import Limiter, Log
 from portkin.zeek.block_messages import BlockRequest, BlockResponse
 
+HEALED = 60.0
+"""Seconds without a failure of the database after which it counts as writable again, where nobody asks for blocks."""
 _LOG_EVERY = 10.0
 
 
@@ -87,6 +89,8 @@ class Enforcer:
         self._log = log
         self._wall_clock = wall_clock
         self._monotonic = monotonic
+        self._failures_seen = 0, 0.0
+        """Failures of the database at the latest check that found another number, and when that was."""
         self._next_check = self._next_count = self._next_prune = monotonic()
         self._dropped = DroppedCounts(self._reconciler, self._records, self.stats, log, wall_clock)
         self._endings = Endings(
@@ -216,6 +220,7 @@ class Enforcer:
                     self._next_check = monotonic + self._intervals.check
                     responses += self._check(now)
                     self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault)
+                    self._look_whether_healed(monotonic)
                     self._record_figures(now)
                 if monotonic >= self._next_count:
                     self._next_count = monotonic + self._intervals.count
@@ -310,6 +315,14 @@ class Enforcer:
         if not self.ready or self._reconciler.lost_blocks():
             self._reconciler.try_reconcile(now)
         return responses
+
+    def _look_whether_healed(self, monotonic: float) -> None:
+        """After a write of a few bytes that succeeded: on a full disk it may, beside larger ones that fail."""
+        failures = self._failures.of_database
+        if failures != self._failures_seen[0]:
+            self._failures_seen = failures, monotonic
+        elif monotonic - self._failures_seen[1] >= HEALED:
+            self._metrics.recorded()
 
     def _look_at_addresses(self) -> bool:
         """Read the machine's addresses; True where they have changed."""

@@ -29,6 +29,8 @@ class Failures:
         self._metrics = metrics
         self._log = log
         self._limiter = limiter
+        self.of_database = 0
+        """How often the database failed."""
 
     def backend(self, error: BackendError) -> None:
         """The backend failed: log and count that."""
@@ -51,6 +53,7 @@ class Failures:
 
     def _report(self, error: Exception) -> None:
         self._metrics.failed("database")
+        self.of_database += 1
         if self._limiter.passes("database") is not None:
             path = str(self._records.path)
             self._log.error("the block database cannot be used", reason=str(error), database=path)

@@ -91,6 +91,10 @@ class BlockingMetrics:
     def written(self, seconds: float) -> None:
         """The database took a batch in that many seconds."""
         self._database.observe(seconds)
+        self.recorded()
+
+    def recorded(self) -> None:
+        """The database takes what is written into it."""
         self._database_ready.set(1)
 
     def done(self, seconds: float) -> None:

@@ -16,7 +16,7 @@ from portkin.blocking.backends.shadow import Shadow
 from portkin.blocking.block import Block
 from portkin.blocking.config import EnforceConfig
 from portkin.blocking.database import BlockDatabase, Entry
-from portkin.blocking.enforcer import Intervals
+from portkin.blocking.enforcer import HEALED, Intervals
 from portkin.blocking.limits import Limits
 from portkin.config.schema import Config
 from portkin.doctor.checks.host import check_databases
@@ -164,6 +164,19 @@ def test_the_doctor_names_a_full_disk(small_disk):
         assert ([("block-database.not-written", True)], 0.0) == (said(), bench.metric("portkin_block_database_ready"))
     assert [("added", "")] == bench.ask(block(OTHER, "1", 600))
     assert 1.0 == bench.metric("portkin_block_database_ready")
+
+
+def test_a_database_that_healed_is_ready_without_a_block(tmp_path):
+    """A file that was removed is recreated; a minute later metrics say so, though nobody asked for a block."""
+    bench = started(tmp_path)
+    bench.ask(block(SRC, "1", 600))
+    bench.path.unlink()
+    ready = []
+    for seconds in (1.0, 1.0, HEALED - 1.0, 1.0):
+        bench.clock.pass_(seconds)
+        bench.enforcer.tick()
+        ready.append(bench.metric("portkin_block_database_ready"))
+    assert [0.0, 0.0, 0.0, 1.0] == ready
 
 
 class ThenLocked(Shadow):

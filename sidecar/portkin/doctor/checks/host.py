@@ -44,7 +44,7 @@ def _database(found: DatabaseFacts, *, unwritten: bool) -> Finding:
     code = "rates-database" if found.name.startswith("rates.") else "block-database"
     full = found.free is not None and found.free < LEAST
     if found.state in ("ours", "absent") and (full or unwritten):
-        return _no_room(found, code, full=full, unwritten=unwritten)
+        return _no_room(found, code, full=full, unwritten=unwritten or found.free == 0)
     match found.state:
         case "foreign":
             return problem(
@@ -68,14 +68,15 @@ def _database(found: DatabaseFacts, *, unwritten: bool) -> Finding:
 
 
 def _no_room(found: DatabaseFacts, code: str, *, full: bool, unwritten: bool) -> Finding:
-    """A database that the sidecar cannot write, or soon cannot."""
+    """A database that cannot be written, or soon cannot."""
     left = f"{(found.free or 0) >> 10} KiB are left on the disk of {found.path}"
     remedy = f"free space there, or set {found.name} to a file on another disk, and restart the sidecar"
     if not unwritten:
         return warning(f"{code}.disk-full", left, remedy)
+    without = "no rates are recorded" if found.name.startswith("rates.") else "nothing new is blocked"
     return problem(
         f"{code}.not-written",
-        f"the sidecar cannot write {found.path}, and so blocks nothing new{f': {left}' if full else ''}",
+        f"{found.path} cannot be written, so {without}{f': {left}' if full else ''}",
         remedy if full else "the sidecar's log says why",
     )
 
