@@ -30,6 +30,7 @@ def settings(tmp_path, url, **more):
         "zeek": {"url": url, "backoff": {"first": 0.05, "cap": 0.2}},
         "table": {"path": str(tmp_path / "table"), "poll": 3600.0},
         "metrics": {"port": 0},
+        "enforce": {"database": str(tmp_path / "blocks.sqlite")},  # not this machine's, which may be there
         **more,
     }
 
