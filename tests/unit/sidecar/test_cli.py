@@ -39,7 +39,7 @@ def ended(monkeypatch, capsys, raised: BaseException) -> tuple[int, str]:
             "portkin: /root/x: Permission denied; name another file or folder, or make this one usable\n",
         ),
         (OSError(28, "No space left on device", b"/x"), 1, "portkin: /x: No space left on device; name another "),
-        (click.Abort(), 130, "portkin: interrupted; whatever is written is written whole or not at all"),
+        (click.Abort(), 130, "portkin: interrupted; files are written whole or not at all"),
         (KeyboardInterrupt(), 130, "portkin: interrupted; "),
         (click.UsageError("no such option"), 2, "Error: no such option\n"),
     ],
