@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin.commands.blocks_list import address_of, export, file_option, json_option, list_, print_json, settings_of
+from portkin.commands.blocks_list import address_of, export, json_option, list_, print_json, settings_of
+from portkin.commands.settings_option import settings_option
 
 if TYPE_CHECKING:
     from portkin.blocking.enforcer import Enforcer
@@ -57,7 +58,7 @@ blocks.add_command(export)
 )
 @click.option("--reason", default="", help="A note for the block database.")
 @json_option
-@file_option
+@settings_option
 def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: bool, file: Path | None) -> None:
     """Block PORTS for the source SRC, or extend its blocks. Protected addresses and ports are refused."""
     from datetime import timedelta
@@ -91,7 +92,7 @@ def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: 
 @click.argument("src")
 @click.argument("ports", nargs=-1, required=True)
 @json_option
-@file_option
+@settings_option
 def remove(src: str, ports: tuple[str, ...], as_json: bool, file: Path | None) -> None:
     """Unblock PORTS for the source SRC, and do not block them again for `enforce.limits.grace` seconds."""
     from portkin.net.ports import Port
@@ -104,7 +105,7 @@ def remove(src: str, ports: tuple[str, ...], as_json: bool, file: Path | None) -
 @blocks.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-@file_option
+@settings_option
 def flush(yes: bool, as_json: bool, file: Path | None) -> None:
     """End every block. There is no grace: a source that probes again is blocked again."""
     if not yes:

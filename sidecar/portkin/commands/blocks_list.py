@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portkin.commands.settings_option import settings_option
+
 if TYPE_CHECKING:
     from portkin.blocking.config import EnforceConfig
     from portkin.blocking.listing import BackendState
     from portkin.config.schema import Config
 
-file_option = click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    help="The settings file of `portkin serve` [default: /etc/portkin/portkin.yaml where it is there].",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object per line.")
 
 _MISSED = 6
@@ -35,7 +30,7 @@ _WIDE = 2_000
     "-n", "--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most this many, the latest ones."
 )
 @json_option
-@file_option
+@settings_option
 def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: bool, file: Path | None) -> None:
     """List blocks, the latest first."""
     import time
@@ -63,7 +58,7 @@ def list_(ended: bool, src: str | None, port: str | None, limit: int, as_json: b
     help="plain: addresses, one per line; csv: every block; stix2: a STIX 2.1 bundle; crowdsec: decisions.",
 )
 @click.option("-o", "output", type=click.Path(path_type=Path, dir_okay=False), help="[default: standard output]")
-@file_option
+@settings_option
 def export(form: str, output: Path | None, file: Path | None) -> None:
     """Print the active blocks for other systems.
 
@@ -93,11 +88,10 @@ def export(form: str, output: Path | None, file: Path | None) -> None:
 
 
 def settings_of(file: Path | None) -> Config:
-    """The settings in that file, or in that of the installed service, or the defaults."""
+    """The settings in that file, or the defaults."""
     from portkin.config.schema import load_config
-    from portkin.config.state_paths import settings_file
 
-    return load_config(settings_file(file))
+    return load_config(file)
 
 
 def address_of(text: str) -> Any:

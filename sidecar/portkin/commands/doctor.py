@@ -6,15 +6,11 @@ from pathlib import Path
 
 import click
 
+from portkin.commands.settings_option import settings_option
+
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    help="The settings file of `portkin serve` [default: /etc/portkin/portkin.yaml where it is there].",
-)
+@settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: verdict, findings, facts.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Write a .tar.gz for a bug report, without secrets.")
 @click.option(
@@ -32,14 +28,13 @@ def doctor(file: Path | None, as_json: bool, bundle: Path | None, timeout: float
 
     Exit status, as monitoring reads it: 0 works, 1 works with warnings, 2 does not work.
     """
-    from portkin.config.state_paths import settings_file
     from portkin.doctor.bundle import write_bundle
     from portkin.doctor.checks import check
     from portkin.doctor.findings import STATUS, verdict
     from portkin.doctor.gathering import gather
     from portkin.doctor.report import as_text, to_json
 
-    facts = gather(settings_file(file), timeout)
+    facts = gather(file, timeout)
     findings = check(facts)
     click.echo(to_json(facts, findings) if as_json else as_text(facts, findings), nl=False)
     if bundle is not None:

@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from portkin.commands.settings_option import settings_option
+
 if TYPE_CHECKING:
     from portkin.blocking.backends.nftables import Nftables
     from portkin.blocking.backends.place import Place
-
-_file = click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    help="The settings file of `portkin serve` [default: /etc/portkin/portkin.yaml where it is there].",
-)
 
 
 @click.group()
@@ -27,7 +21,7 @@ def nft() -> None:
 
 @nft.command()
 @click.option("--print", "only", is_flag=True, help="Print the nft commands and do nothing.")
-@_file
+@settings_option
 def setup(only: bool, file: Path | None) -> None:
     """Create the table, or move its chain where the settings say; what is blocked stays blocked.
 
@@ -44,7 +38,7 @@ def setup(only: bool, file: Path | None) -> None:
 
 
 @nft.command()
-@_file
+@settings_option
 def teardown(file: Path | None) -> None:
     """Delete the table, and every block in it. A running `portkin serve` recreates it: stop that first."""
     backend = _backend(file)
@@ -54,7 +48,7 @@ def teardown(file: Path | None) -> None:
 
 @nft.command()
 @click.option("--json", "as_json", is_flag=True, help="JSON, one object per line: the totals, then the blocks.")
-@_file
+@settings_option
 def show(as_json: bool, file: Path | None) -> None:
     """Show what is in the kernel: each block, the time left, and what it has dropped."""
     import json
@@ -78,9 +72,8 @@ def show(as_json: bool, file: Path | None) -> None:
 def _place(file: Path | None) -> Place:
     from portkin.blocking.config import place_of
     from portkin.config.schema import load_config
-    from portkin.config.state_paths import settings_file
 
-    return place_of(load_config(settings_file(file)).enforce)
+    return place_of(load_config(file).enforce)
 
 
 def _backend(file: Path | None) -> Nftables:
