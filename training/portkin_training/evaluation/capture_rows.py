@@ -35,6 +35,11 @@ class Asked:
     levels: frozenset[str]
     dedupe: bool
 
+    def trace(self, capture: Path, name: str, labels: Sequence[Label]) -> Trace:
+        """A labelled capture to be read so; `name` is what the user calls it."""
+        matcher, duplicates = Matcher(labels, self.levels), Duplicates() if self.dedupe else None
+        return Trace(capture, matcher, Reading(name), duplicates)
+
 
 @dataclass(frozen=True)
 class CaptureRows:
@@ -68,7 +73,7 @@ class CaptureRows:
 
 def read_rows(place: int, capture: Path, name: str, labels: Sequence[Label], asked: Asked) -> CaptureRows:
     """What a replay needs of one labelled capture; `place` is its number among them, `name` what the user calls it."""
-    trace = Trace(capture, Matcher(labels, asked.levels), Reading(name), Duplicates() if asked.dedupe else None)
+    trace = asked.trace(capture, name, labels)
     grouper, scans = Grouper(asked.by), np.zeros(0, bool)
     kept: list[Events] = []
     addresses: list[tuple[Ints, Ints]] = []

@@ -31,11 +31,8 @@ from portkin_training.evaluation.options import (
 )
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.ingest.inputs import refuse_nothing
-from portkin_training.ingest.reading import Reading
 from portkin_training.replay.blocking import Replay
 from portkin_training.replay.mawi.labels import Label
-from portkin_training.replay.mawi.matcher import Matcher
-from portkin_training.replay.mawi.traces import Duplicates, Trace
 
 
 def replay_labelled_captures(
@@ -106,16 +103,11 @@ def _one_by_one(
     labelled: Labelled, runs: Mapping[str, Replay], options: ReplayOptions, report: InputReport, watch: Watch
 ) -> Played:
     """Replay one capture after the other, chunk by chunk."""
-    grouper = Grouper(options.by)
+    asked, grouper = Asked(options.by, options.levels, options.dedupe), Grouper(options.by)
     duplicates = rows = 0
     for unit, (capture, read) in enumerate(labelled.items()):
         watch(capture.name)
-        trace = Trace(
-            capture,
-            Matcher(read, options.levels),
-            Reading(str(capture)),
-            Duplicates() if options.dedupe else None,
-        )
+        trace = asked.trace(capture, str(capture), read)
         report.readings.append(trace.reading)
         for events in trace.events(grouper, unit):
             rows += len(events)
