@@ -317,7 +317,7 @@ class Enforcer:
         return responses
 
     def _look_whether_healed(self, monotonic: float) -> None:
-        """After a write of a few bytes that succeeded: on a full disk it may, beside larger ones that fail."""
+        """To be called after a small write: on a full disk one may succeed where larger ones fail, so it takes time."""
         failures = self._failures.of_database
         if failures != self._failures_seen[0]:
             self._failures_seen = failures, monotonic
