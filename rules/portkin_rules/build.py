@@ -10,6 +10,7 @@ from pathlib import Path
 from suricataparser.rule import Rule
 
 from portkin.bundles.table import Table
+from portkin.errors import RulesError
 from portkin.net.ports import Port
 from portkin_rules.from_log import active_blocks, ignore_warning, read_decisions, source_rules
 from portkin_rules.generate import build_rules
@@ -134,16 +135,24 @@ def write_source_rules(
     action: Action,
     sid_base: int = DEFAULT_BASE,
     now: float,
+    force: bool = False,
     warn: Callable[[str], None] = ignore_warning,
 ) -> Summary:
     """Write a rule per source and protocol from the decisions in a portkin.log; ``now`` is seconds since 1970.
 
     ``warn`` is called with a message for each line that is skipped. Raises RulesError, and writes nothing, for a file
-    that is not a portkin.log.
+    that is not a portkin.log, and unless ``force`` for one without any decision where that would end blocks.
     """
     today = datetime.fromtimestamp(now, UTC).date()
     before = read_previous(output)
-    blocked = active_blocks(read_decisions(log, warn), now=now, seconds=seconds)
+    decisions = list(read_decisions(log, warn))
+    if before and not decisions and not force:
+        raise RulesError(
+            f"{log}: not one decision in it, so all blocks of {output} would end ({len(before)} rules), and nothing "
+            "was written; name the log that has them (Zeek begins a new file when it rotates its logs), or end "
+            "the blocks with --force"
+        )
+    blocked = active_blocks(decisions, now=now, seconds=seconds)
     sids = Sids(sid_base)
     rules, summary = with_revisions(source_rules(blocked, action, sids=sids, before=before, today=today), before, today)
     head = header(

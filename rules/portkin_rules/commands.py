@@ -122,10 +122,12 @@ def build(
 )
 @click.option("--sid-base", default=1_500_000, show_default=True, help="First of 400,000 signature ids.")
 @click.option("-o", "--output", type=FILE, default=Path("portkin-sources.rules"), show_default=True)
-def from_log(log: Path, seconds: int, action: Action, sid_base: int, output: Path) -> None:
+@click.option("--force", is_flag=True, help="End all blocks where LOG has no decision.")
+def from_log(log: Path, seconds: int, action: Action, sid_base: int, output: Path, force: bool) -> None:
     """Write a rule per source that Zeek decided to block, from its portkin.log.
 
-    A block ends only when the rules are generated again, so run this regularly.
+    A block ends only when the rules are generated again, so run this regularly. A LOG without any decision, as just
+    after a rotation, does not replace existing rules.
     """
     import time
 
@@ -138,6 +140,7 @@ def from_log(log: Path, seconds: int, action: Action, sid_base: int, output: Pat
         action=action,
         sid_base=sid_base,
         now=time.time(),
+        force=force,
         warn=lambda text: click.echo(f"portkin: warning: {text}", err=True),
     )
     click.echo(f"{output}: {summary}")

@@ -1,4 +1,4 @@
-"""Watches a file, or a folder of flat files, while the sidecar runs."""
+"""Watches files, or folders of flat files, while the sidecar runs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ EVERY = 2.0
 
 
 class Watch:
-    """Calls `changed` when the file, or one in the folder, has changed, or on `look`. Subclasses set ``_log``.
+    """Calls `changed` when a file, or one in a folder, has changed, or on `look`. Subclasses set ``_log``.
 
     All files of a folder count: one that is copied file by file is looked at again until the last of them is there.
     """
 
     _log: Log
 
-    def __init__(self, path: Path) -> None:
-        self._file = path
+    def __init__(self, *paths: Path) -> None:
+        self._watched = paths
         self._seen = self._stamp()
         self._asked = asyncio.Event()
 
@@ -47,7 +47,7 @@ class Watch:
                 except Exception:  # whatever is in the file, the sidecar goes on
                     self._log.exception(
                         "a file could not be reloaded, what was in force stays; this is a defect of portkin",
-                        file=str(self._file),
+                        file=", ".join(map(str, self._watched)),
                     )
 
     async def changed(self) -> None:
@@ -55,12 +55,16 @@ class Watch:
         raise NotImplementedError
 
     def _stamp(self) -> list[tuple[str, int, int, int]]:
-        """Name, time, inode and size of what is there; empty where nothing is."""
-        try:
-            entries = sorted(self._file.iterdir()) if self._file.is_dir() else [self._file]
-        except OSError:
-            return []
-        return [found for entry in entries if (found := _stamp_of(entry)) is not None]
+        """Path, time, inode and size of what is there; empty where nothing is."""
+        return [found for path in self._watched for entry in _entries(path) if (found := _stamp_of(entry)) is not None]
+
+
+def _entries(path: Path) -> list[Path]:
+    """The files of a folder, or the file."""
+    try:
+        return sorted(path.iterdir()) if path.is_dir() else [path]
+    except OSError:
+        return []
 
 
 def _stamp_of(file: Path) -> tuple[str, int, int, int] | None:
@@ -68,4 +72,4 @@ def _stamp_of(file: Path) -> tuple[str, int, int, int] | None:
         status = file.stat()
     except OSError:
         return None
-    return file.name, status.st_mtime_ns, status.st_ino, status.st_size
+    return str(file), status.st_mtime_ns, status.st_ino, status.st_size

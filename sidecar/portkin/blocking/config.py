@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from portkin.blocking.backends.place import ELEMENTS, Hook, Place
+from portkin.blocking.backends.place import ELEMENTS, Hook, Place, fault_of_name
 from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
 from portkin.blocking.never_block import read_never_block
-from portkin.config.loading import setting
+from portkin.config.loading import Networks, setting
 from portkin.config.state_paths import state_path
 from portkin.errors import ConfigError
 from portkin.files import refuse_shared_secret
@@ -99,8 +99,12 @@ def never_block_path(config: EnforceConfig) -> Path:
 
 def limits_of(config: EnforceConfig) -> Limits:
     """The limits, with the sources of the never-block file. Raises ConfigError for a file that cannot be used."""
-    more = read_never_block(never_block_path(config))
-    return replace(config.limits, never_nets=(*config.limits.never_nets, *more)) if more else config.limits
+    return with_never_block(config.limits, read_never_block(never_block_path(config)))
+
+
+def with_never_block(limits: Limits, more: tuple[Networks, ...]) -> Limits:
+    """The limits, with ``more`` sources that are never blocked."""
+    return replace(limits, never_nets=(*limits.never_nets, *more)) if more else limits
 
 
 def intervals_of(config: EnforceConfig) -> Intervals:
@@ -111,8 +115,9 @@ def intervals_of(config: EnforceConfig) -> Intervals:
 def place_of(config: EnforceConfig) -> Place:
     """Where in nftables. Raises ConfigError for a name that no table can have."""
     nftables = config.nftables
-    if not (nftables.table.isascii() and nftables.table.isidentifier()):
-        raise ConfigError(f"enforce.nftables.table is {nftables.table!r}; write letters, digits and _")
+    fault = fault_of_name(nftables.table)
+    if fault:
+        raise ConfigError(f"enforce.nftables.table is {nftables.table[:80]!r}: {fault}")
     return Place(nftables.table, nftables.hook, nftables.priority, ELEMENTS * config.limits.max_blocks)
 
 

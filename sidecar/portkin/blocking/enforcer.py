@@ -121,6 +121,11 @@ class Enforcer:
         return self._reconciler.ready
 
     @property
+    def limits(self) -> Limits:
+        """Those in force."""
+        return self._policy.limits
+
+    @property
     def unrecorded(self) -> int:
         """How many blocks have ended without the database knowing it, since it could not be written."""
         return len(self._active.unrecorded)

@@ -20,6 +20,7 @@ _MISSED = 6
 """Checks of the backend that a sidecar which is alive does not miss."""
 _WIDE = 2_000
 """Columns that hold every row of the list, with the longest reason."""
+_NO_DATABASE = "-c names the settings of the sidecar that has one"
 
 
 @click.command("list")
@@ -71,10 +72,15 @@ def export(form: str, output: Path | None, file: Path | None) -> None:
     """
     import time
 
+    from portkin.blocking.config import database_path
     from portkin.blocking.export import FORMATS, exported
+    from portkin.errors import StorageError
     from portkin.files import replacing
 
     config, now = settings_of(file), time.time()
+    path = database_path(config.enforce)
+    if not path.exists():  # an empty list would end every block of the system that takes it
+        raise StorageError(f"{path}: there is no block database, so nothing was exported; {_NO_DATABASE}")
     rows = exported(_rows(config, active=True), config.enforce.limits, now)
     if any(row["mode"] == "shadow" for row in rows):
         click.echo("blocks of the backend shadow are among these: portkin itself drops nothing of them", err=True)
@@ -121,9 +127,7 @@ def _rows(config: Config, **which: Any) -> list[dict[str, Any]]:
     path = database_path(config.enforce)
     try:
         if not path.exists():
-            click.echo(
-                f"{path}: there is no block database; -c names the settings of the sidecar that has one", err=True
-            )
+            click.echo(f"{path}: there is no block database; {_NO_DATABASE}", err=True)
             return []
         listing = Listing(path)
         rows, state = listing.rows(**which), listing.backend()

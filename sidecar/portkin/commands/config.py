@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from portkin.commands.settings_option import settings_option
+
 
 @click.command()
-@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="The YAML file to check.")
+@settings_option
 @click.option("--sample", is_flag=True, help="Print a file with every setting, its default and what it does.")
 def config(file: Path | None, sample: bool) -> None:
     """Check the settings file of `portkin serve` and show the settings that result."""

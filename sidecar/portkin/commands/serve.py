@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from portkin.commands.settings_option import settings_option
+
 if TYPE_CHECKING:
-    from portkin.blocking.limits import Limits
     from portkin.config.loading import Given
     from portkin.config.schema import Config, ZeekConfig
     from portkin.zeek.transport import Transport
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    help="YAML file with settings; `portkin config --sample` prints one with every default.",
-)
+@settings_option
 @click.option("--transport", type=click.Choice(["websocket", "broker"]), help="How to reach Zeek.")
 @click.option("--url", metavar="URL", help="Zeek's WebSocket [default: ws://127.0.0.1:27759/v1/messages/json].")
 @click.option("--broker", metavar="HOST:PORT", help="Zeek's Broker [default: 127.0.0.1:27760].")
@@ -40,8 +35,8 @@ def serve(
 
     Connects to Zeek and stays connected; start the two in any order. Settings are the defaults, then the
     file's, then the flags'. A new table in the table's folder, and new models in theirs, are loaded at once;
-    SIGHUP checks for both. Of the file, `enforce.limits` is reloaded; other settings need a restart. SIGTERM and SIGINT
-    end cleanly.
+    SIGHUP checks for both. Of the file, `enforce.limits` is reloaded; other settings need a restart. `portkin config
+    --sample` prints a file with every default. SIGTERM and SIGINT end cleanly.
     """
     import asyncio
 
@@ -73,10 +68,9 @@ async def run(config: Config, file: Path | None = None, flags: Mapping[str, Give
 
     from portkin.blocking.config import database_path, never_block_path
     from portkin.blocking.factory import host_of, make_blocking_service
-    from portkin.blocking.reload import LimitsFile
     from portkin.bundles.table import Table
     from portkin.bundles.table_format import default_path
-    from portkin.config.pending import PendingSettings
+    from portkin.config.reload import SettingsReload
     from portkin.config.schema import load_config
     from portkin.doctor.live import LiveHealth
     from portkin.logs import make_log
@@ -110,15 +104,17 @@ async def run(config: Config, file: Path | None = None, flags: Mapping[str, Give
         watches: list[tuple[Watch, float]] = [(tables, config.table.poll)]
         if models is not None:
             watches.append((models, EVERY))
-        never_block = LimitsFile(never_block_path(config.enforce), limits_in(file, config), blocking.set_limits, log)
-        never_block.look()
-        watches.append((never_block, EVERY))
-        if file is not None:
-            limits = LimitsFile(file, limits_in(file, config), blocking.set_limits, log)
-            pending = PendingSettings(file, config, lambda: load_config(file, flags), metrics.pending, log)
-            for watch in (limits, pending):
-                watch.look()
-                watches.append((watch, EVERY))
+        settings = SettingsReload(
+            file,
+            config,
+            lambda: load_config(file, flags),
+            limits=blocking.enforcer.limits,
+            apply=blocking.set_limits,
+            report=metrics.pending,
+            log=log,
+        )
+        settings.look()  # since they were read, a table and models were loaded: an edit in the meantime counts
+        watches.append((settings, EVERY))
         pulse = Pulse(blocking)
         addresses = {"metrics": "off"}
         if config.metrics.enabled:
@@ -134,7 +130,7 @@ async def run(config: Config, file: Path | None = None, flags: Mapping[str, Give
                 not_ready=not_ready,
                 actions=config.page.actions,
             )
-            orders = BlockingOrders(blocking, never_block_path(config.enforce), never_block.look, loop)
+            orders = BlockingOrders(blocking, never_block_path(config.enforce), settings.look, loop)
             host, port = config.metrics.host, config.metrics.port
             server = serve_page(
                 config.page, host=host, port=port, registry=metrics.registry, parts=parts, pulse=pulse, orders=orders,
@@ -152,7 +148,8 @@ async def run(config: Config, file: Path | None = None, flags: Mapping[str, Give
                 watch.look()
 
         loop.add_signal_handler(signal.SIGHUP, look)
-        log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), **addresses)
+        read = str(file) if file is not None else "defaults"
+        log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), settings=read, **addresses)
         work = [
             asyncio.create_task(sidecar.run()),
             asyncio.create_task(blocking.run(sidecar.publish)),
@@ -187,15 +184,3 @@ def make_transport(zeek: ZeekConfig) -> Transport:
     from portkin.zeek.transport.websocket import WebSocketTransport
 
     return WebSocketTransport(zeek.url, delays=delays, size=zeek.outbox, tls=tls_of(zeek))
-
-
-def limits_in(file: Path | None, config: Config) -> Callable[[], Limits]:
-    """A function that returns the limits in force since the start, then, each time, those that the files have.
-
-    Between that reading and now a table and models were loaded: an edit in the meantime must be seen as one.
-    """
-    from portkin.blocking.config import limits_of
-    from portkin.config.schema import load_config
-
-    in_force = [config]
-    return lambda: limits_of((in_force.pop() if in_force else load_config(file)).enforce)

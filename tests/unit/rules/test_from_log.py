@@ -186,3 +186,17 @@ def test_file(log, tmp_path):
     written = write_source_rules(log, output, seconds=10, action="drop", now=1011.5)
     assert (1, 0, 0, 2) == (written.rules, written.new, written.changed, written.removed)
     assert [1_895_002] == [rule.sid for rule in read_rules(output)]
+
+
+@pytest.mark.parametrize("text", ["", f"{HEAD}\n", f"{HEAD}\n{LINES[4]}\n"])
+def test_a_log_without_a_decision_ends_no_block(log, tmp_path, text):
+    """A log that has just been rotated replaces no rules, unless that is meant; without rules it is as good as any."""
+    output = tmp_path / "sources.rules"
+    write_source_rules(log, output, seconds=100, action="drop", now=1010)
+    before = output.read_text()
+    log.write_text(text)
+    with pytest.raises(RulesError, match=r"portkin\.log: not one decision in it.*3 rules.*--force"):
+        write_source_rules(log, output, seconds=100, action="drop", now=1010)
+    assert before == output.read_text()
+    assert 3 == write_source_rules(log, output, seconds=100, action="drop", now=1010, force=True).removed
+    assert 0 == write_source_rules(log, output, seconds=100, action="drop", now=1010).rules

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import random
 import re
+import shutil
 import subprocess
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -16,11 +19,13 @@ from portkin.blocking.backends.libnftables import Program, find_runner
 from portkin.blocking.backends.nfnetlink_write import ElementWriter
 from portkin.blocking.backends.nftables import Nftables, commands_of
 from portkin.blocking.backends.nftables_setup import setup_commands
-from portkin.blocking.backends.place import Place
+from portkin.blocking.backends.place import Place, fault_of_name
 from portkin.blocking.block import key_of
 from portkin.errors import BackendError
 from portkin.net.ports import Port
 from support.simulated_backend import key
+
+NFT = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin")
 
 
 def in_words(batch, *, prolongs):
@@ -63,8 +68,27 @@ def test_a_batch_for_kernels_that_do_not_prolong():
 
 def test_a_table_has_a_plain_name():
     """A name that is more than a word is refused before nft sees it."""
-    with pytest.raises(ValueError, match="is not a table name"):
-        Nftables(Place(table="x; flush ruleset"), runner=Program("/bin/true"))
+    for name in ("x; flush ruleset", "set", "x" * 256):
+        with pytest.raises(ValueError, match="is not the name of a table"):
+            Nftables(Place(table=name), runner=Program("/bin/true"))
+
+
+@pytest.mark.skipif(NFT is None, reason="no program nft")
+def test_what_nft_reads_as_a_keyword_is_no_name(tmp_path):
+    """Of all words in nft's library, nft itself takes those as names of tables that we take, and refuses `chain`."""
+    ctypes.CDLL(libnftables.LIBRARY)
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    library = Path(next(line.split()[-1] for line in maps if "libnftables" in line))
+    words = {word.decode() for word in re.findall(rb"(?<!\w)[A-Za-z_]\w{0,30}(?!\w)", library.read_bytes())}
+    taken = sorted(word for word in words if not fault_of_name(word))
+    assert len(taken) > 1000
+    assert {"chain", "set", "counter"} <= words - set(taken)
+    # What follows the last name is no command: nft reads all lines, reports ten errors at most, and changes nothing.
+    for names, lines in ((taken, [len(taken) + 1]), (["chain", "portkin"], [1, 3])):
+        file = tmp_path / "names.nft"
+        file.write_text("".join(f"create table inet {name}\n" for name in names) + "no command\n")
+        ended = subprocess.run([NFT, "-c", "-f", file], capture_output=True, text=True)
+        assert lines == [int(line) for line in re.findall(rf"^{file}:(\d+):", ended.stderr, re.MULTILINE)], ended.stderr
 
 
 def test_without_library_and_program_it_is_said_what_to_install(monkeypatch):

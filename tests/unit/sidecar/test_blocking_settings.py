@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -11,7 +9,6 @@ from portkin.blocking.config import EnforceConfig, database_path, place_of
 from portkin.blocking.factory import host_of, protected_addresses
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.peers import PeerAddresses
-from portkin.blocking.reload import LimitsFile
 from portkin.config.schema import load_config
 from portkin.errors import ConfigError
 from portkin.net.addresses import number_of
@@ -58,26 +55,3 @@ def test_the_hosts_of_zeek_are_never_blocked():
     assert {number_of("192.0.2.7"), number_of("127.0.0.1")} <= addresses.own
     hosts = [host_of(text) for text in ("ws://[2001:db8::1]:27759/v1", "zeek.example:27760", "")]
     assert ["2001:db8::1", "zeek.example", ""] == hosts
-
-
-def test_limits_follow_the_file(tmp_path):
-    """A changed file brings new limits; a broken one is refused and the old stay; on `look` it checks at once."""
-
-    async def scenario():
-        path = tmp_path / "p.yaml"
-        path.write_text("enforce: {limits: {max_ports: 5}}")
-        applied, log = [], Lines()
-        watched = LimitsFile(path, lambda: load_config(path).enforce.limits, applied.append, log)
-        work = asyncio.create_task(watched.run(every=0.02))
-        for text in ("enforce: {limits: {max_ports: many}}", "enforce: {limits: {max_ports: 6}}"):
-            before = len(log.lines)
-            path.write_text(text)
-            async with asyncio.timeout(20):
-                while len(log.lines) == before:
-                    await asyncio.sleep(0.01)
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        assert [6] == [limits.max_ports for limits in applied]
-        assert ["error", "info"] == [level for level, *_ in log.lines]
-
-    asyncio.run(scenario())

@@ -12,9 +12,11 @@ import pytest
 import stix2
 from click.testing import CliRunner
 
+from portkin.blocking.database import open_database
 from portkin.blocking.export import as_crowdsec, as_csv, as_plain, as_stix2, exported
 from portkin.blocking.limits import Limits
 from portkin.commands.blocks import blocks
+from portkin.errors import StorageError
 from portkin.net.ports import Port
 from support.enforcing import nets
 
@@ -91,14 +93,24 @@ def test_a_later_export_is_a_version_of_the_same_indicator():
 
 @pytest.mark.parametrize("form", ["plain", "csv", "stix2", "crowdsec"])
 def test_without_blocks_every_format_is_valid_and_empty(form, tmp_path):
-    """No database is no block: lists are empty, and standard error says why."""
+    """A database without a block gives an empty list."""
+    open_database(tmp_path / "b", NOW)[0].close()
     config = tmp_path / "p.yaml"
     config.write_text(json.dumps({"enforce": {"database": str(tmp_path / "b")}}))
     ran = CliRunner().invoke(blocks, ["export", "--format", form, "-c", str(config)], catch_exceptions=False)
     sizes = {"plain": 0, "csv": 1}
     found = json.loads(ran.stdout) if form not in sizes else ran.stdout.splitlines()
     assert (0, sizes.get(form, 0)) == (ran.exit_code, len(found["objects"]) - 1 if form == "stix2" else len(found))
-    assert "there is no block database" in ran.stderr
+
+
+def test_without_a_database_nothing_is_exported(tmp_path):
+    """An empty list ends all blocks of whoever takes it, so a wrong path must not look like one."""
+    config, listed = tmp_path / "p.yaml", tmp_path / "list"
+    config.write_text(json.dumps({"enforce": {"database": str(tmp_path / "b")}}))
+    listed.write_text("203.0.113.5\n")
+    with pytest.raises(StorageError, match="b: there is no block database, so nothing was exported"):
+        CliRunner().invoke(blocks, ["export", "-o", str(listed), "-c", str(config)], catch_exceptions=False)
+    assert "203.0.113.5\n" == listed.read_text()
 
 
 def test_the_command_writes_a_file_whole(tmp_path):

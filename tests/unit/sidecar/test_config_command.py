@@ -45,7 +45,11 @@ def test_a_wrong_file_is_an_error(tmp_path):
             "enforce:\n  limits:\n    never_ports: [22/tpc]\n",
             "3: enforce.limits.never_ports has '22/tpc' in it; write a port such as 22/tcp",
         ),
-        ("enforce:\n  nftables: {table: a-b}\n", "2: enforce.nftables.table is 'a-b'; write letters, digits and _"),
+        ("enforce:\n  nftables: {table: a-b}\n", "2: enforce.nftables.table is 'a-b': write letters, digits and _"),
+        (
+            "enforce:\n  nftables: {table: set}\n",
+            "2: enforce.nftables.table is 'set': a keyword of nft; write another word, such as portkin_set",
+        ),
         ("metrics:\n  host: ''\n", "2: metrics.host is empty: that is every address; write 127.0.0.1"),
         ("zeek:\n  url: htp:/x\n", "2: zeek.url: 'htp:/x' is no address of a WebSocket; write ws://"),
         ("zeek:\n  url: 'ws://[bad'\n", "2: zeek.url: 'ws://[bad' is no address of a WebSocket; write ws://"),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from portkin.blocking.reload import LimitsFile
-from portkin.commands.serve import limits_in
+from portkin.blocking.config import limits_of
 from portkin.config.loading import Given
-from portkin.config.pending import PendingSettings
+from portkin.config.reload import SettingsReload
 from portkin.config.schema import load_config
 from portkin.watch import Watch
 from support.enforcing import Lines
@@ -22,7 +21,7 @@ class Brittle(Watch):
         super().__init__(file)
 
     async def changed(self) -> None:
-        self.read.append(int(self._file.read_text()))
+        self.read.append(int(self._watched[0].read_text()))
 
 
 async def until(true) -> None:
@@ -53,42 +52,120 @@ def test_a_defect_in_one_turn_is_logged_and_the_next_one_comes(tmp_path):
     assert [("exception", {"file": str(file)})] == [(level, pairs) for level, _, pairs in watch.log.lines]
 
 
+class Settings:
+    """A settings file and a never-block file that are followed, as `portkin serve` does."""
+
+    def __init__(self, folder, text: str, flags=None) -> None:
+        self.file, self.never_block = folder / "p.yaml", folder / "never"
+        self.write(text)
+        self.applied, self.reported, self.log = [], [], Lines()
+        config = load_config(self.file, flags)
+        self.reload = SettingsReload(
+            self.file,
+            config,
+            lambda: load_config(self.file, flags),
+            limits=limits_of(config.enforce),
+            apply=self.applied.append,
+            report=self.reported.append,
+            log=self.log,
+        )
+
+    def write(self, text: str) -> None:
+        self.file.write_text(text.replace("{", f"{{never_block: {self.never_block}, ", 1))
+
+    def changed(self) -> None:
+        asyncio.run(self.reload.changed())
+
+    def levels(self) -> list[str]:
+        return [level for level, *_ in self.log.lines]
+
+
 def test_an_edit_while_the_sidecar_starts_is_taken_up(tmp_path):
-    """Limits written after the settings were read, and before the file is followed, are applied at once."""
-    file = tmp_path / "p.yaml"
-    file.write_text("enforce: {limits: {max_ports: 5}}")
-    config = load_config(file)
-    file.write_text("enforce: {limits: {max_ports: 6}}")
-    applied, log = [], Lines()
-    limits = LimitsFile(file, limits_in(file, config), applied.append, log)
-    limits.look()
+    """Limits written after the settings were read, and before the files are followed, are applied at once."""
+    settings = Settings(tmp_path, "enforce: {limits: {max_ports: 5}}")
+    settings.write("enforce: {limits: {max_ports: 6}}")
+    settings.reload.look()
 
     async def scenario() -> None:
-        work = asyncio.create_task(limits.run(every=60.0))
-        await until(lambda: applied)
+        work = asyncio.create_task(settings.reload.run(every=60.0))
+        await until(lambda: settings.applied)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
 
     asyncio.run(scenario())
-    assert [6] == [each.max_ports for each in applied]
-    assert ["info"] == [level for level, *_ in log.lines]
+    assert [6] == [each.max_ports for each in settings.applied]
+    assert ["info"] == settings.levels()
+
+
+def test_limits_follow_the_file(tmp_path):
+    """A changed file brings new limits; a broken one is refused and the old stay."""
+    settings = Settings(tmp_path, "enforce: {limits: {max_ports: 5}}")
+
+    async def scenario() -> None:
+        work = asyncio.create_task(settings.reload.run(every=0.02))
+        for text in ("enforce: {limits: {max_ports: many}}", "enforce: {limits: {max_ports: 6}}"):
+            before = len(settings.log.lines)
+            settings.write(text)
+            await until(lambda before=before: len(settings.log.lines) > before)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert [6] == [each.max_ports for each in settings.applied]
+    assert ["error", "info"] == settings.levels()
 
 
 def test_settings_that_need_a_restart_are_named_until_they_are_in_force(tmp_path):
     """Of an edited file what is not reloaded is reported, but neither limits nor what a flag overrides; and its end."""
-    file, flags = tmp_path / "p.yaml", {"table.path": Given(tmp_path, "--table")}
     before = "enforce: {backend: shadow, limits: {max_ports: 5}}"
-    file.write_text(before)
-    reported, log = [], Lines()
-    config = load_config(file, flags)
-    pending = PendingSettings(file, config, lambda: load_config(file, flags), reported.append, log)
+    settings = Settings(tmp_path, before, {"table.path": Given(tmp_path, "--table")})
     for text in (
         before,
         "enforce: {backend: nftables, check: 9, limits: {max_ports: 6}}\ntable: {path: /elsewhere, poll: 3}",
         "enforce: {backend: wrong}",
         "enforce: {limits: {max_ports: 7}}",
     ):
-        file.write_text(text)
-        asyncio.run(pending.changed())
-    assert [("enforce.backend", "enforce.check", "table.poll"), ()] == [tuple(sorted(each)) for each in reported]
-    assert ["warning", "info"] == [level for level, *_ in log.lines]
+        settings.write(text)
+        settings.changed()
+    assert [("enforce.backend", "enforce.check", "table.poll"), ()] == [
+        tuple(sorted(each)) for each in settings.reported
+    ]
+    assert [6, 7] == [each.max_ports for each in settings.applied]
+    # Limits that are reloaded, and what needs a restart; the wrong file, once; and all in force again.
+    assert ["warning", "info", "error", "info", "info"] == settings.levels()
+
+
+def test_a_wrong_file_keeps_the_other_from_nothing(tmp_path):
+    """Sources of the never-block file count while the settings are wrong, and limits while the never-block file is."""
+    settings = Settings(tmp_path, "enforce: {limits: {max_ports: 5}}")
+    settings.write("enforce: {limits: {max_ports: many}}")
+    settings.never_block.write_text("192.0.2.1")
+    settings.changed()
+    settings.never_block.write_text("192.0.2.1\nmy own host")
+    settings.write("enforce: {limits: {max_ports: 6}}")
+    settings.changed()
+    assert [(5, ["192.0.2.1/32"]), (6, ["192.0.2.1/32"])] == [
+        (each.max_ports, [str(net) for net in each.never_nets]) for each in settings.applied
+    ]
+    said = [(level, pairs.get("reason", "")) for level, _, pairs in settings.log.lines]
+    assert ["error", "info", "error", "info"] == [level for level, _ in said]
+    assert "p.yaml:1" in said[0][1]
+    assert f"{settings.never_block}:2: 'my own host'" in said[2][1]
+
+
+def test_without_a_settings_file_the_never_block_file_is_followed(tmp_path):
+    """Defaults and a never-block file: what is added to it is never blocked."""
+    config = load_config(None, {"enforce.never_block": tmp_path / "never"})
+    applied = []
+    reload = SettingsReload(
+        None,
+        config,
+        lambda: load_config(None),
+        limits=limits_of(config.enforce),
+        apply=applied.append,
+        report=applied.append,
+        log=Lines(),
+    )
+    (tmp_path / "never").write_text("192.0.2.1")
+    asyncio.run(reload.changed())
+    assert [["192.0.2.1/32"]] == [[str(net) for net in each.never_nets] for each in applied]

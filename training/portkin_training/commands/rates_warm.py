@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portkin.commands.settings_option import settings_option
 from portkin.errors import InputError
 from portkin_training.commands.place_type import PlaceType
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", type=PlaceType())
-@click.option("-c", "--config", "file", type=click.Path(path_type=Path),
-              help="The sidecar's settings: its rates.model and rates.database are used.")  # fmt: skip
+@settings_option
 @click.option("--model", type=click.Path(path_type=Path), help="A bundle of models, instead of rates.model.")
 @click.option("--database", type=click.Path(path_type=Path),
               help="The sidecar's rates database, instead of rates.database.")  # fmt: skip
@@ -42,7 +42,7 @@ def warm(source: Place, file: Path | None, model: Path | None, database: Path | 
 
     settings = load_config(file, {"rates.model": model, "rates.database": database}).rates
     if settings.model is None:
-        raise click.UsageError("which models? Give --model, or -c with a file that sets rates.model")
+        raise click.UsageError("which models? Give --model, or set rates.model in the settings file (-c)")
     models = Forecaster.load(settings.model)
     rules = models.rules
     made = rate_series.from_probes(

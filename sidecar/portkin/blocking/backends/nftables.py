@@ -34,7 +34,7 @@ from portkin.blocking.backends.nftables_setup import (
     teardown_commands,
 )
 from portkin.blocking.backends.nftables_table import TableState, dropping_sets, read_table, set_sizes
-from portkin.blocking.backends.place import ELEMENTS, Place
+from portkin.blocking.backends.place import ELEMENTS, Place, fault_of_name
 from portkin.blocking.block import BlockKey, Mode, key_of
 from portkin.errors import BackendError
 from portkin.net.addresses import MAPPED, Address
@@ -57,10 +57,11 @@ class Nftables:
     def __init__(self, place: Place, runner: Runner | None = None, *, prolongs: bool | None = None) -> None:
         """``prolongs``: whether the kernel prolongs an element in place, keeping its counter; None: it is tried out.
 
-        Raises BackendError where nftables is not installed, ValueError for a table name that is not a word.
+        Raises BackendError where nftables is not installed, ValueError for a name that no table can have.
         """
-        if not (place.table.isascii() and place.table.isidentifier()):
-            raise ValueError(f"{place.table!r} is not a table name; use letters, digits and _")
+        fault = fault_of_name(place.table)
+        if fault:
+            raise ValueError(f"{place.table!r} is not the name of a table: {fault}")
         self._place = place
         self._runner = runner or find_runner()
         self._writer = ElementWriter()
