@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,8 +48,15 @@ def requirements(extra: str) -> list[Requirement]:
     return list(found.values())
 
 
-def _required() -> Iterator[Requirement]:
-    return (Requirement(text) for text in distribution(NAME).requires or ())
+def _required() -> tuple[Requirement, ...]:
+    return _parsed(tuple(distribution(NAME).requires or ()))
+
+
+@cache
+def _parsed(requires: tuple[str, ...]) -> tuple[Requirement, ...]:
+    return tuple(
+        map(Requirement, requires)
+    )  # the extras ask for them one after the other, a hundredth of a second each
 
 
 def _belongs(requirement: Requirement, extra: str) -> bool:

@@ -28,7 +28,6 @@ def doctor(file: Path | None, as_json: bool, bundle: Path | None, timeout: float
 
     Exit status, as monitoring reads it: 0 works, 1 works with warnings, 2 does not work.
     """
-    from portkin.doctor.bundle import write_bundle
     from portkin.doctor.checks import check
     from portkin.doctor.findings import STATUS, verdict
     from portkin.doctor.gathering import gather
@@ -38,6 +37,8 @@ def doctor(file: Path | None, as_json: bool, bundle: Path | None, timeout: float
     findings = check(facts)
     click.echo(to_json(facts, findings) if as_json else as_text(facts, findings), nl=False)
     if bundle is not None:
+        from portkin.doctor.bundle import write_bundle
+
         write_bundle(bundle, facts, findings)
         click.echo(f"{bundle}: written; read it before you send it", err=True)
     click.get_current_context().exit(STATUS[verdict(findings)])
