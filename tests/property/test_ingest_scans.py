@@ -15,7 +15,8 @@ from portkin_training.ingest.formats.netfilter import NETFILTER, PATTERN
 from portkin_training.ingest.inputs import InputOptions, read_input
 from portkin_training.ingest.logs.json_lines import JsonPaths
 from portkin_training.ingest.logs.json_scan import PathTree, scan
-from portkin_training.ingest.logs.text_blocks import line_ends
+from portkin_training.ingest.logs.json_shape import Shape
+from portkin_training.ingest.logs.line_ends import line_ends
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.values.stamp_scan import LOCAL, OTHER, YEARLESS, ZONED, scan_stamps
 
@@ -36,16 +37,34 @@ NOISE = st.sampled_from(
 
 
 def scanned(line: bytes) -> list[str | None] | None:
-    """The values that the scan finds in a line; None where it does not take it."""
+    """The values that the scan finds in a line; None where it does not take it.
+
+    They are the same where the line is the last thing that can be read, where much stands behind it, and where a line
+    of the same shape stands before it.
+    """
+    whole = line if line.endswith(b"\n") else line + b"\n"
+    behind = b"x" * 200 + b"\n"
+    alone, *_ = by_scan(line)
+    if b"\n" not in whole[:-1]:
+        with_more, _ = by_scan(whole + behind)
+        assert [alone] * 4 == [with_more, *by_scan(whole * 3 + behind)[:3]]
+    return alone
+
+
+def by_scan(block: bytes) -> list[list[str | None] | None]:
+    """The values that the scan finds in each line."""
     tree = PathTree.of(PATHS)
     assert tree is not None
-    begins, lengths = np.zeros((2, len(PATHS), 1), np.int32)
-    simple = np.zeros(1, np.bool_)
-    scan(np.frombuffer(line, np.uint8), line_ends(line), tree.arrays(), begins, lengths, simple)
-    if not simple[0]:
-        return None
-    spans = zip(begins[:, 0].tolist(), lengths[:, 0].tolist(), strict=True)
-    return [None if length < 0 else line[begin : begin + length].decode() for begin, length in spans]
+    ends = line_ends(block)
+    begins, lengths = np.zeros((2, len(PATHS), len(ends) - 1), np.int32)
+    simple = np.zeros(len(ends) - 1, np.bool_)
+    scan(np.frombuffer(block, np.uint8), ends, tree.arrays(), Shape().arrays(), begins, lengths, simple)
+    found: list[list[str | None] | None] = []
+    for row, taken in enumerate(simple):
+        spans = zip(begins[:, row].tolist(), lengths[:, row].tolist(), strict=True)
+        values = [None if length < 0 else block[begin : begin + length].decode() for begin, length in spans]
+        found.append(values if taken else None)
+    return found or [None]
 
 
 def looked_up(line: bytes) -> list[object]:
@@ -91,6 +110,22 @@ def test_damaged_json_lines_are_read_as_the_json_module_reads_them_or_not_at_all
     values = scanned(line)
     if values is not None:
         assert looked_up(line) == values
+
+
+@SETTINGS
+@given(st.lists(st.tuples(OBJECTS, FORMS, st.integers(1, 12)), min_size=1, max_size=6), NOISE, st.integers(0, 2000))
+def test_what_a_line_says_does_not_depend_on_those_before_it(records, noise, at):
+    """Lines of several shapes in turn, a byte or two of one of them damaged."""
+    lines = [
+        json.dumps(found, **form).encode("utf-8", "replace") + b"\n"
+        for found, form, times in records
+        for _ in range(times)
+    ]
+    at %= len(lines)
+    place = at % len(lines[at])
+    lines[at] = (lines[at][:place] + noise + lines[at][place + 1 :]).decode(errors="replace").encode()
+    lines[at] = lines[at].replace(b"\n", b"") + b"\n"
+    assert [by_scan(line)[0] for line in lines] == by_scan(b"".join([*lines, b"x" * 3000 + b"\n"]))[:-1]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ class Decoder:
     def _values(self, rows: Rows) -> tuple[tuple[NDArray[Any], ...], NDArray[np.int64]]:
         """ts, src, dst, sport, dport, proto of the rows that count, and which these are."""
         n = len(rows.where)
-        columns = {name: pa.array([text] * n, pa.string()) for name, text in self.constants.items()} | {**rows.columns}
+        columns = {name: constant(text, n) for name, text in self.constants.items()} | {**rows.columns}
         missing = [name for name in FIELDS if name not in columns and name != "sport"]
         if missing:
             raise InputError(
@@ -106,10 +106,11 @@ class Decoder:
         dport, bad_dport = ports(columns["dport"], proto[picked])
         bad = {"ts": bad_ts, "src": bad_src, "dst": bad_dst, "sport": bad_sport, "dport": bad_dport}
         kept = ~np.logical_or.reduce([*bad.values()])
-        if not kept.all():
-            self._report(columns, rows.where[picked], rows.what, bad)
-        values = tuple(column[kept] for column in (ts, src, dst, sport, dport, proto[picked]))
-        return values, picked[kept]
+        values = ts, src, dst, sport, dport, proto[picked]
+        if kept.all():
+            return values, picked
+        self._report(columns, rows.where[picked], rows.what, bad)
+        return tuple(column[kept] for column in values), picked[kept]
 
     def _counted(self, rows: Rows, names: pa.Array, proto: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Which rows have no reason against them; the others are counted by their reasons, and the faulty ones named.
@@ -162,6 +163,11 @@ class Decoder:
         if name == "ts" and self.clock.unit != "auto" and str(value).replace(".", "", 1).isdigit():
             return f"{text} in --unit {self.clock.unit}; leave --unit out, or name the right one"
         return f"{text}; {no_time(str(value or ''))}" if name == "ts" else text
+
+
+def constant(text: str, n: int) -> pa.Array:
+    """A text n times."""
+    return pa.repeat(pa.scalar(text, pa.string()), n)
 
 
 def contexts(rows: Rows, kept: NDArray[np.int64]) -> NDArray[np.int64]:

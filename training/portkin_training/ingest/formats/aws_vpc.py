@@ -62,7 +62,7 @@ _RECORDS = Delimited(" ,\t", _COLUMNS, _judge, _is_header, names=_VERSION_2.spli
 
 def _recognise(head: Head) -> bool:
     return _RECORDS.begins(head) or head.matches(
-        r"^2 \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \d+ \d+ \S+ (?:OK|NODATA|SKIPDATA)\s*$"
+        "2 ", r"^2 \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \d+ \d+ \S+ (?:OK|NODATA|SKIPDATA)\s*$"
     )
 
 

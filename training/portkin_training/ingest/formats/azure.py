@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portkin_training.ingest.formats.format import Format, Head, LinePattern, Source, groups, is_in
+from portkin_training.ingest.formats.format import Format, Head, Source, is_in
+from portkin_training.ingest.formats.line_patterns import LinePattern, matched
 from portkin_training.ingest.logs.text_blocks import blocks, lines_of
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Rows
@@ -37,7 +38,7 @@ def _rows(source: Source) -> Iterator[Rows]:
         held = np.flatnonzero(
             pc.match_substring_regex(lines, r"^\d{10,13},[^,]*,[^,]*,").to_numpy(zero_copy_only=False)
         )
-        columns, where = groups(lines.take(pa.array(held)), where[held], _TUPLE, source.reading)
+        columns, where = matched(lines.take(pa.array(held)), where[held], _TUPLE, source.reading)
         reasons = Reasons(len(where))
         reasons.mark(is_in(columns["dir"], "O"), "leaves the network")
         if not source.any_state:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portkin_training.ingest.formats.format import Format, LinePattern, Source, is_in, line_rows
+from portkin_training.ingest.formats.format import Format, Source, is_in
+from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.formats.syslog import TIME
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
@@ -48,7 +49,7 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 ASA = Format(
     "asa",
     "Cisco ASA and FTD denies",
-    lambda head: head.matches(_MESSAGE + r"\d{6}: "),
+    lambda head: head.matches("%", _MESSAGE + r"\d{6}: "),
     line_rows(_PATTERNS, _judge),
     packets=True,
 )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from portkin.errors import InputError
 from portkin_training.ingest.formats.format import Head, Judge, Source, judged
 from portkin_training.ingest.logs import text_blocks
+from portkin_training.ingest.logs.delimited_lines import parse_delimited
 from portkin_training.ingest.records import FIELDS, Rows
 from portkin_training.ingest.values.transport import by_value
 
@@ -100,12 +101,10 @@ class Delimited:
         return b""
 
     def _rows(self, block: bytes, first: int, names: Sequence[str], delimiter: str, source: Source) -> Rows:
-        found, where = text_blocks.parse_delimited(block, first, names, delimiter, quoted=True, reading=source.reading)
-        columns = {}
-        for name, several in self.columns.items():
-            there = [found[one] for one in several if one in found]
-            if there:
-                columns[name] = there[0]
+        chosen = {name: next((one for one in several if one in names), None) for name, several in self.columns.items()}
+        wanted = [*dict.fromkeys(one for one in chosen.values() if one is not None)]
+        found, where = parse_delimited(block, first, names, wanted, delimiter, quoted=True, reading=source.reading)
+        columns = {name: found[one] for name, one in chosen.items() if one is not None}
         needed = FIELDS if source.any_state else (*FIELDS, *self.needed)
         missing = [several[0] for name, several in self.columns.items() if name in needed and name not in columns]
         if missing:

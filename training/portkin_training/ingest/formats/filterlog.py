@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pyarrow.compute as pc
 
-from portkin_training.ingest.formats.format import Format, LinePattern, Source, filled, is_in, line_rows
+from portkin_training.ingest.formats.format import Format, Source, filled, is_in
+from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.formats.syslog import TIME
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
@@ -34,7 +35,7 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 FILTERLOG = Format(
     "filterlog",
     "pfSense and OPNsense filterlog",
-    lambda head: head.matches(r"\bfilterlog\b[^,]* \d*,"),
+    lambda head: head.matches("filterlog", r"\bfilterlog\b[^,]* \d*,"),
     line_rows([LinePattern("filterlog", TIME + _PATTERN)], _judge),
     packets=True,
 )

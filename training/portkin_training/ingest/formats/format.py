@@ -1,4 +1,4 @@
-"""What a format is, and two shapes that formats come in: JSON lines, and lines that match a pattern."""
+"""What a format is, and the shape of those that are JSON lines; for lines that match a pattern see `line_patterns`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin_training.ingest.logs import text_blocks
+from portkin_training.ingest.logs.gathering import gathered
 from portkin_training.ingest.logs.json_documents import OneALine, is_document, object_begin
 from portkin_training.ingest.logs.json_lines import JsonPaths, json_blocks
 from portkin_training.ingest.reading import Reading
@@ -64,10 +65,10 @@ class Head:
         """Whether a JSON line holds all these keys at its top."""
         return any(all(key in found for key in keys) for found in self.objects)
 
-    def matches(self, pattern: str) -> bool:
-        """Whether a line matches, at any place."""
+    def matches(self, needle: str, pattern: str) -> bool:
+        """Whether a line matches, at any place; all that match hold ``needle``."""
         compiled = re.compile(pattern)
-        return any(compiled.search(line) for line in self.lines)
+        return needle in self.text and any(compiled.search(line) for line in self.lines)
 
 
 def further(path: Path) -> Iterator[Head]:
@@ -167,119 +168,11 @@ def json_rows(paths: Mapping[str, str | Sequence[str]], judge: Judge) -> Callabl
 
     def rows(source: Source) -> Iterator[Rows]:
         values = JsonPaths(paths)
-        for first, block in json_blocks(source.path, source.reading, first_bytes(source.path)):
-            columns, where = values.columns(block, first, source.reading)
+        blocks = json_blocks(source.path, source.reading, first_bytes(source.path))
+        for columns, where in gathered(values.columns(block, first, source.reading) for first, block in blocks):
             yield judged(columns, where, judge, source)
 
     return rows
-
-
-@dataclass(frozen=True)
-class LinePattern:
-    """Lines that are records of a format, and their parts.
-
-    Attributes:
-        needle: text that every such line holds, so that others cost little; or several of which it holds one.
-        pattern: RE2; its named groups become columns, "" where a group is not there.
-        scan: finds the same in lines of the usual shape, faster: from lines (n,) the columns and a mask of those it
-            took, or None.
-    """
-
-    needle: str | tuple[str, ...]
-    pattern: str
-    scan: Callable[[pa.Array], tuple[Columns, NDArray[np.bool_]]] | None = None
-
-
-def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source], Iterator[Rows]]:
-    """A reader of lines among which others may stand; a record is the first pattern whose needle it holds."""
-
-    def rows(source: Source) -> Iterator[Rows]:
-        looks = 0
-        for first, block in text_blocks.blocks(source.path, source.reading):
-            lines, where = text_blocks.lines_of(block, first)
-            left = np.ones(len(lines), np.bool_)
-            for pattern in patterns:
-                held = left & _holds(lines, pattern.needle)
-                left &= ~held
-                at = np.flatnonzero(held)
-                if len(at):
-                    taken = lines if len(at) == len(lines) else lines.take(pa.array(at))
-                    columns, matched = groups(taken, where[at], pattern, source.reading)
-                    yield judged(columns, matched, judge, source)
-            others = np.flatnonzero(left & (pc.binary_length(lines).to_numpy(zero_copy_only=False) > 2))
-            if len(others):
-                source.reading.read += len(others)
-                source.reading.skipped["other lines"] += len(others)
-            if len(others) and looks < _LOOKS:
-                looks = _LOOKS if _tell_foreign(lines, where, others[:_SAMPLE], source) else looks + 1
-
-    return rows
-
-
-_LOOKS, _SAMPLE = 4, 1000
-"""In how many blocks, and among how many lines of each, records of another format are looked for."""
-
-
-def _tell_foreign(lines: pa.Array, where: NDArray[np.int64], at: NDArray[np.int64], source: Source) -> bool:
-    """Note the first of the lines ``at`` (m,) that is a record of another format; whether there is one. ``where`` (n,)
-    are the numbers of all lines (n,)."""
-    texts = lines.take(pa.array(at)).to_pylist()
-    if source.foreign(Head("".join(texts).encode())) is None:
-        return False
-    for row, text in zip(at, texts, strict=True):
-        name = source.foreign(Head(text.encode()))
-        if name is not None:
-            source.reading.note(
-                f"line {where[row]} is a record of {name}, and others may be: to have them too, ingest the file once "
-                f"more with --format {name} --append --again"
-            )
-            return True
-    return False
-
-
-def _holds(lines: pa.Array, needle: str | tuple[str, ...]) -> NDArray[np.bool_]:
-    held = np.zeros(len(lines), np.bool_)
-    for one in [needle] if isinstance(needle, str) else needle:
-        if not held.all():
-            held |= pc.match_substring(lines, one).to_numpy(zero_copy_only=False)
-    return held
-
-
-def groups(
-    lines: pa.Array, where: NDArray[np.int64], pattern: LinePattern, reading: Reading
-) -> tuple[Columns, NDArray[np.int64]]:
-    """The parts of the lines (n,) that match, and their numbers (m,); the others are bad and counted.
-
-    ``where`` (n,) are the numbers of all lines.
-    """
-    if pattern.scan is None:
-        return _matched(lines, where, pattern, reading)
-    columns, usual = pattern.scan(lines)
-    if usual.all():
-        return columns, where
-    rest, kept = np.flatnonzero(~usual), pa.array(usual)
-    others, numbers = _matched(lines.take(pa.array(rest)), where[rest], pattern, reading)
-    where = np.concatenate((where[usual], numbers))
-    order = np.argsort(where, kind="stable")
-    taken = pa.array(order)
-    return {
-        name: pa.concat_arrays([column.filter(kept), others[name]]).take(taken) for name, column in columns.items()
-    }, where[order]
-
-
-def _matched(
-    lines: pa.Array, where: NDArray[np.int64], pattern: LinePattern, reading: Reading
-) -> tuple[Columns, NDArray[np.int64]]:
-    parts = pc.extract_regex(lines, pattern.pattern)
-    broken = parts.is_null().to_numpy(zero_copy_only=False)
-    if broken.any():
-        for at in np.flatnonzero(broken):
-            reading.read += 1
-            text = lines[int(at)].as_py().strip()
-            reading.bad_row(f"line {where[at]}", f"no record: {text[:120]!r}", "no record")
-        kept = pa.array(~broken)
-        parts, where = parts.filter(kept), where[~broken]
-    return dict(zip((one.name for one in parts.type), parts.flatten(), strict=True)), where
 
 
 def judged(columns: Columns, where: NDArray[np.int64], judge: Judge, source: Source) -> Rows:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portkin_training.ingest.formats.format import Format, LinePattern, Source, filled, is_in, line_rows
+from portkin_training.ingest.formats.format import Format, Source, filled, is_in
+from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 
@@ -43,6 +44,6 @@ def _value(lines: pa.Array, key: str) -> pa.Array:
 FORTIGATE = Format(
     "fortigate",
     "FortiGate traffic logs",
-    lambda head: head.matches(_LINE + r".*\b(?:srcip|devid)="),
+    lambda head: head.matches("date=", _LINE + r".*\b(?:srcip|devid)="),
     line_rows([LinePattern("time=", rf"(?P<line>[^\n]*{_LINE}[^\n]*)")], _judge),
 )

@@ -8,10 +8,11 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portkin_training.ingest.formats.format import Format, LinePattern, Source, filled, is_in, json_rows, line_rows
+from portkin_training.ingest.formats.format import Format, Source, filled, is_in, json_rows
+from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.formats.syslog import TIME
 from portkin_training.ingest.reasons import Reasons
-from portkin_training.ingest.records import Columns
+from portkin_training.ingest.records import Columns, constant
 
 SESSION = 3600
 """Seconds: events of one session share their addresses and ports, and come this close together."""
@@ -20,17 +21,13 @@ _UDP_MODULES = ("10001", "11001", "13001", "15001")
 """logtype of opencanary's TFTP, NTP, SNMP and SIP."""
 
 
-def _constant(text: str, n: int) -> pa.Array:
-    return pa.array([text] * n, pa.string())
-
-
 def _cowrie(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     n = len(columns["event"])
     reasons = Reasons(n)
     reasons.mark(~is_in(columns["event"], "cowrie.session.connect"), "later events of sessions")
     # cowrie 3.1 writes local time with a Z: --tz says which it is.
-    ts = pc.replace_substring_regex(columns["ts"], "Z$", "")
-    return {**columns, "ts": ts, "proto": _constant("tcp", n)}, reasons
+    ts = pc.ascii_rtrim(columns["ts"], "Z")
+    return {**columns, "ts": ts, "proto": constant("tcp", n)}, reasons
 
 
 def _opencanary(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
@@ -62,7 +59,7 @@ def _honeytrap(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 def _endlessh(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     n = len(columns["src"])
-    return {**columns, "proto": _constant("tcp", n), "dport": _constant("22", n)}, Reasons(n)
+    return {**columns, "proto": constant("tcp", n), "dport": constant("22", n)}, Reasons(n)
 
 
 COWRIE = Format(
@@ -138,7 +135,7 @@ HONEYTRAP = Format(
 ENDLESSH = Format(
     "endlessh",
     "endlessh, with --dst; its port counts as 22",
-    lambda head: head.matches(r"\bACCEPT host=\S+ port=\d+ "),
+    lambda head: head.matches("ACCEPT host=", r"\bACCEPT host=\S+ port=\d+ "),
     line_rows(
         [
             LinePattern("Z ACCEPT host=", r"(?P<ts>\d{4}-\S+)\s+" + _ACCEPT),

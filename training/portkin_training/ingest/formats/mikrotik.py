@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pyarrow.compute as pc
 
-from portkin_training.ingest.formats.format import Format, LinePattern, Source, filled, line_rows
+from portkin_training.ingest.formats.format import Format, Source, filled
+from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.formats.syslog import TIME
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
@@ -31,7 +32,7 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 MIKROTIK = Format(
     "mikrotik",
     "MikroTik RouterOS firewall lines",
-    lambda head: head.matches(r"\bproto \S+(?: \([^)]*\))?, \S+->\S+, (?:NAT .*)?len \d+"),
+    lambda head: head.matches("->", r"\bproto \S+(?: \([^)]*\))?, \S+->\S+, (?:NAT .*)?len \d+"),
     line_rows([LinePattern(" proto ", TIME + _PATTERN)], _judge),
     packets=True,
 )

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from portkin_training.core.protocols import TCP
-from portkin_training.ingest.formats.format import Format, Head, LinePattern, Source, filled, json_rows, line_rows
+from portkin_training.ingest.formats.format import Format, Head, Source, filled, json_rows
+from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.formats.netfilter_scan import scan
 from portkin_training.ingest.formats.syslog import TIME
 from portkin_training.ingest.reasons import Reasons
@@ -62,7 +63,7 @@ def _as_text(messages: pa.Array) -> pa.Array:
 
 
 def _is_text(head: Head) -> bool:
-    return head.matches(r"^(?!\s*\")[^{]*IN=\S* OUT=\S*.* SRC=\S+ DST=\S+ .*PROTO=")
+    return head.matches("PROTO=", r"^(?!\s*\")[^{]*IN=\S* OUT=\S*.* SRC=\S+ DST=\S+ .*PROTO=")
 
 
 def _is_journal(head: Head) -> bool:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from portkin_training.core.unaligned import inlined, kernel
-from portkin_training.ingest.logs.spans import text_column
+from portkin_training.ingest.logs.spans import text_columns
 from portkin_training.ingest.values.text_numbers import text_buffers
 
 PARTS = ("ts", "in", "out", "src", "dst", "proto", "sport", "dport", "flags")
@@ -180,4 +180,4 @@ def scan(lines: pa.Array) -> tuple[dict[str, pa.Array], NDArray[np.bool_]]:
     data, offsets = text_buffers(lines)
     begins, lengths = np.zeros((2, len(PARTS), n), np.int32)
     _scan(data, offsets, begins, lengths, usual)
-    return {name: text_column(data, begins[at], lengths[at]) for at, name in enumerate(PARTS)}, usual
+    return dict(zip(PARTS, text_columns(data, begins, lengths), strict=True)), usual

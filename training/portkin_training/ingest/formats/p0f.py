@@ -3,25 +3,24 @@ retransmits, and local time without a zone (--tz)."""
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from portkin_training.ingest.formats.format import Format, LinePattern, Source, is_in, json_rows, line_rows
+from portkin_training.ingest.formats.format import Format, Source, is_in, json_rows
+from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.reasons import Reasons
-from portkin_training.ingest.records import Columns
+from portkin_training.ingest.records import Columns, constant
 
 
 def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     n = len(columns["src"])
     reasons = Reasons(n)
     reasons.mark(~is_in(columns["module"], "syn"), "other kinds of events")
-    constant = {name: pa.array([text] * n) for name, text in (("proto", "tcp"), ("flags", "SYN"))}
-    return {**columns, **constant}, reasons
+    constants = {name: constant(text, n) for name, text in (("proto", "tcp"), ("flags", "SYN"))}
+    return {**columns, **constants}, reasons
 
 
 P0F = Format(
     "p0f",
     "p0f 3 log",
-    lambda head: head.matches(r"^\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] mod=[^|]+\|cli="),
+    lambda head: head.matches("] mod=", r"^\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] mod=[^|]+\|cli="),
     line_rows(
         [
             LinePattern(

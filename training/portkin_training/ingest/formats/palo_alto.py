@@ -7,7 +7,8 @@ of a session repeats them. Times are local (--tz).
 
 from __future__ import annotations
 
-from portkin_training.ingest.formats.format import Format, LinePattern, Source, is_in, line_rows
+from portkin_training.ingest.formats.format import Format, Source, is_in
+from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 
@@ -31,6 +32,6 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 PALO_ALTO = Format(
     "paloalto",
     "Palo Alto traffic logs (CSV)",
-    lambda head: head.matches(r',"?TRAFFIC"?,"?(?:start|end|drop|deny)"?,'),
+    lambda head: head.matches("TRAFFIC", r',"?TRAFFIC"?,"?(?:start|end|drop|deny)"?,'),
     line_rows([LinePattern("TRAFFIC", _PATTERN)], _judge),
 )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from portkin_training.ingest.logs import text_blocks
+from portkin_training.ingest.logs.delimited_lines import parse_delimited
+from portkin_training.ingest.logs.gathering import Chunk, gathered
 from portkin_training.ingest.logs.json_lines import JsonPaths, pointer
+from portkin_training.ingest.logs.line_ends import line_breaks
 from portkin_training.ingest.probe_definition import flow_reasons
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.records import Rows
@@ -36,8 +36,6 @@ _FIELDS = {
 """Our name of a column -> Zeek's."""
 _NEEDED = ("ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "conn_state")
 
-Columns = tuple[Mapping[str, pa.Array], NDArray[np.int64]]
-
 
 def conn_log_rows(source: Source) -> Iterator[Rows]:
     """The rows of a conn.log; TSV with its header lines or JSON lines; plain, .gz, .xz or .zst.
@@ -51,23 +49,29 @@ def conn_log_rows(source: Source) -> Iterator[Rows]:
     reading.kind = ""
     header = _Header(source.path)
     paths = JsonPaths({field: [pointer(*keys) for keys in _spellings(name)] for field, name in _FIELDS.items()})
-    for first, block in text_blocks.blocks(source.path, reading):
-        if not reading.kind:
-            reading.kind = "zeek-json" if block.lstrip()[:1] == b"{" else "zeek-tsv"
-        chunks = (
-            [paths.columns(block, first, reading)]
-            if reading.kind == "zeek-json"
-            else header.parse(block, first, reading)
+    chunks = (
+        chunk
+        for first, block in text_blocks.blocks(source.path, reading)
+        for chunk in _chunks(block, first, header, paths, reading)
+    )
+    for columns, where in gathered(chunks):
+        nothing = pa.nulls(len(where), pa.string())
+        reasons = flow_reasons(
+            columns["proto"],
+            columns.get("state", nothing),
+            columns.get("history", nothing),
+            any_state=source.any_state,
         )
-        for columns, where in chunks:
-            nothing = pa.nulls(len(where), pa.string())
-            reasons = flow_reasons(
-                columns["proto"],
-                columns.get("state", nothing),
-                columns.get("history", nothing),
-                any_state=source.any_state,
-            )
-            yield Rows(columns, where, reasons)
+        yield Rows(columns, where, reasons)
+
+
+def _chunks(block: bytes, first: int, header: _Header, paths: JsonPaths, reading: Reading) -> Iterable[Chunk]:
+    """The rows of a block; the first one says which form the log has."""
+    if not reading.kind:
+        reading.kind = "zeek-json" if block.lstrip()[:1] == b"{" else "zeek-tsv"
+    if reading.kind == "zeek-json":
+        return [paths.columns(block, first, reading)]
+    return header.parse(block, first, reading)
 
 
 def _spellings(name: str) -> list[tuple[str, ...]]:
@@ -120,7 +124,7 @@ class _Header:
         else:
             reading.problem(f"line {number}", f"separator {escaped!r} is no character; {self._separator!r} is taken")
 
-    def parse(self, block: bytes, first: int, reading: Reading) -> Iterator[Columns]:
+    def parse(self, block: bytes, first: int, reading: Reading) -> Iterator[Chunk]:
         """The rows of a block of lines: columns by name and line numbers, a chunk for each header. Rows of other logs,
         and those without a header, are counted."""
         at = 0
@@ -130,12 +134,13 @@ class _Header:
                 self._read(block[at:end].decode().rstrip("\r\n"), first, reading)
                 first += 1
             else:
-                end = (block.find(b"\n#", at) + 1) or len(block)
+                # Most blocks hold no # at all, which is found out faster.
+                end = (block.find(b"\n#", at) + 1 if b"#" in block else 0) or len(block)
                 if self._fields:
                     yield self._rows(block[at:end], first, reading)
                 else:
                     self._left_out(block[at:end], first, reading)
-                first += block.count(b"\n", at, end)
+                first += line_breaks(block[at:end])
             at = end
 
     def _left_out(self, lines: bytes, first: int, reading: Reading) -> None:
@@ -149,14 +154,16 @@ class _Header:
             else:
                 reading.bad_row(f"line {number}", f"{line[:120]!r} stands before the line #fields", "before #fields")
 
-    def _rows(self, rows: bytes, first: int, reading: Reading) -> Columns:
-        found, where = text_blocks.parse_delimited(
-            rows, first, self._fields, self._separator, quoted=False, reading=reading
+    def _rows(self, rows: bytes, first: int, reading: Reading) -> Chunk:
+        wanted = [name for name in _FIELDS.values() if name in self._fields]
+        found, where = parse_delimited(
+            rows,
+            first,
+            self._fields,
+            wanted,
+            self._separator,
+            quoted=False,
+            reading=reading,
+            nulls=(self._unset, self._empty),
         )
-        columns = {}
-        for field, name in _FIELDS.items():
-            if name in found:
-                values = found[name]
-                unset = pc.or_(pc.equal(values, self._unset), pc.equal(values, self._empty))
-                columns[field] = pc.if_else(unset, pa.scalar(None, pa.string()), values)
-        return columns, where
+        return {field: found[name] for field, name in _FIELDS.items() if name in found}, where

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from portkin_training.ingest.logs.json_documents import OneALine, is_document, object_begin
 from portkin_training.ingest.logs.json_scan import PathTree, scan
-from portkin_training.ingest.logs.spans import text_column
-from portkin_training.ingest.logs.text_blocks import blocks, line_ends, lines_of, plain_text
+from portkin_training.ingest.logs.json_shape import Shape
+from portkin_training.ingest.logs.line_ends import line_ends
+from portkin_training.ingest.logs.spans import text_columns
+from portkin_training.ingest.logs.text_blocks import blocks, lines_of, plain_text
 from portkin_training.ingest.reading import Reading
 
 
@@ -41,6 +43,7 @@ class JsonPaths:
     def __init__(self, paths: Mapping[str, str | Sequence[str]]) -> None:
         """Column -> the JSON pointer of its value, or several of which the first that a line has counts."""
         self._columns = {name: (found,) if isinstance(found, str) else tuple(found) for name, found in paths.items()}
+        self._shape = Shape()
         self._pointers = [one for found in self._columns.values() for one in found]
 
     @cached_property
@@ -77,7 +80,8 @@ class JsonPaths:
         found, at = {}, 0
         for name, pointers in self._columns.items():
             several = values[at : at + len(pointers)]
-            found[name] = several[0] if len(several) == 1 else pc.coalesce(*several)
+            there = [value for value in several if value.null_count < len(value)] or several[:1]
+            found[name] = pc.coalesce(*there) if there[0].null_count and len(there) > 1 else there[0]
             at += len(pointers)
         return found, where
 
@@ -90,8 +94,8 @@ class JsonPaths:
             return [pa.nulls(n, pa.string()) for _ in self._pointers], simple
         data = np.frombuffer(block, np.uint8)
         begins, lengths = np.empty((2, len(self._pointers), n), np.int32)
-        scan(data, ends, tree.arrays(), begins, lengths, simple)
-        return [text_column(data, *spans) for spans in zip(begins, lengths, strict=True)], simple
+        scan(data, ends, tree.arrays(), self._shape.arrays(), begins, lengths, simple)
+        return text_columns(data, begins, lengths), simple
 
     def _parsed(
         self, lines: pa.Array, where: NDArray[np.int64], reading: Reading

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from portkin.errors import ConfigError, InputError
 from portkin_training.ingest.logs import text_blocks
+from portkin_training.ingest.logs.delimited_lines import parse_delimited
+from portkin_training.ingest.logs.gathering import Chunk, gathered
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import FIELDS, Decoder, Rows
@@ -110,22 +112,28 @@ def csv_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows]
         InputError: no such file, or a column is missing.
     """
     reading.kind = "csv"
-    chosen: dict[str, str] | None = None
+    chosen: dict[str, str] = {}
+    for found, where in gathered(_csv_chunks(path, columns, reading, chosen)):
+        yield Rows(taken(found, chosen), where, _header_lines(found, chosen))
+
+
+def _csv_chunks(path: Path, columns: ColumnMap, reading: Reading, chosen: dict[str, str]) -> Iterator[Chunk]:
+    """The rows of each block; ``chosen`` gets the column of each field."""
     names: list[str] = []
     delimiter = ","
     for first, block in text_blocks.blocks(path, reading):
-        if chosen is None:
+        if not names:
             lines = block.split(b"\n", MOST_BEFORE)[:MOST_BEFORE]
             texts = [line.decode("utf-8", "replace") for line in lines]
             at = header_place(texts)
             names, delimiter = split_header(texts[at])
-            chosen = columns.resolve(path, names, reading)
+            chosen.update(columns.resolve(path, names, reading))
             block = block[sum(len(line) + 1 for line in lines[: at + 1]) :]
             first += at + 1
             if not block:
                 continue
-        found, where = text_blocks.parse_delimited(block, first, names, delimiter, quoted=True, reading=reading)
-        yield Rows(taken(found, chosen), where, _header_lines(found, chosen))
+        wanted = [*dict.fromkeys(one for column in chosen.values() for one in parts_of(column, names))]
+        yield parse_delimited(block, first, names, wanted, delimiter, quoted=True, reading=reading)
 
 
 def parquet_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows]:

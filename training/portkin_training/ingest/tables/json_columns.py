@@ -7,6 +7,7 @@ from pathlib import Path
 
 from portkin.errors import InputError
 from portkin_training.ingest.formats.format import Head, first_bytes
+from portkin_training.ingest.logs.gathering import gathered
 from portkin_training.ingest.logs.json_lines import JsonPaths, json_blocks, leaves, pointer
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.records import Rows
@@ -29,6 +30,6 @@ def json_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows
         raise InputError(f"{path}: line 1: JSON without an object that holds a value; name the right file")
     chosen = columns.resolve(path, [*found], reading)
     paths = JsonPaths({one: pointer(*found[one]) for column in chosen.values() for one in parts_of(column, found)})
-    for first, block in json_blocks(path, reading, head):
-        columns_found, where = paths.columns(block, first, reading)
+    blocks = json_blocks(path, reading, head)
+    for columns_found, where in gathered(paths.columns(block, first, reading) for first, block in blocks):
         yield Rows(taken(columns_found, chosen), where)
