@@ -48,13 +48,7 @@ def write_bundle(
     written.mkdir()
     try:
         yield written
-        entries = {}
-        for file in sorted(written.iterdir()):
-            with file.open("rb") as opened:
-                entries[file.name] = FileEntry(
-                    os.fstat(opened.fileno()).st_size, hashlib.file_digest(opened, "sha256").hexdigest()
-                )
-                os.fsync(opened.fileno())
+        entries = entries_of(written)
         stamp = (created or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
         manifest = Manifest(kind, schema, content_id(entries), stamp, f"portkin {__version__}", entries, dict(about))
         with (written / MANIFEST).open("w", encoding="utf-8") as opened:
@@ -66,6 +60,18 @@ def write_bundle(
         sync_folder(path.parent)
     finally:
         shutil.rmtree(written, ignore_errors=True)
+
+
+def entries_of(folder: Path) -> dict[str, FileEntry]:
+    """What the manifest says of the files in a folder, each of which is on disk by then."""
+    entries = {}
+    for file in sorted(folder.iterdir()):
+        with file.open("rb") as opened:
+            entries[file.name] = FileEntry(
+                os.fstat(opened.fileno()).st_size, hashlib.file_digest(opened, "sha256").hexdigest()
+            )
+            os.fsync(opened.fileno())
+    return entries
 
 
 def refuse_foreign(path: Path, kind: str) -> None:

@@ -9,6 +9,8 @@ a table of every port takes a few megabytes instead of twenty-five.
 A table with chances holds -log P as the distance: P is the chance that a source now at the port probes the other, new
 to it, within the horizon that the manifest names under ``chances``. What is acted upon is a decision, not a part of the
 table: the entries that reach a cut-off. The manifest recommends one under ``cutoff``.
+
+A table may hold a model of sources as well, which ranks by what a source did before: see `source_model`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.bundles.bundle_reader import open_bundle
-from portkin.bundles.manifest import Manifest
+from portkin.bundles.manifest import Manifest, content_id
+from portkin.bundles.source_model import LearntFromSources, SourceModel, files_of_the_table, read_source_model
 from portkin.bundles.table_format import KIND, SCHEMA, UNCUT, default_path
 from portkin.errors import BundleError, CutoffError
 from portkin.net.ports import PORTS, PROTOS, Port, Proto
@@ -113,6 +116,7 @@ class Table:
 
     manifest: Manifest
     rows: Mapping[Proto, Rows]
+    source_model: SourceModel | None = None
 
     @classmethod
     def load(cls, path: Path | str, protos: Collection[Proto] = PROTOS) -> Table:
@@ -131,8 +135,11 @@ class Table:
                 rows[proto] = Rows.reached(ports, steps, distances)
             except ValueError as error:
                 raise BundleError(f"{path}: the {proto} table is not usable ({error}); build it again") from None
+        model = read_source_model(
+            bundle, {proto: (part.ports, part.neighbors, part.distances) for proto, part in rows.items()}
+        )
         try:
-            table = cls(bundle.manifest, rows)
+            table = cls(bundle.manifest, rows, model)
             wanted = (table.k, table.method, table.known, table.horizon, checked_chance(table.cutoff or 0.0))
         except (KeyError, TypeError, ValueError, CutoffError) as error:
             raise BundleError(f"{path}: the manifest lacks what a table needs ({error!r}); build it again") from None
@@ -220,7 +227,7 @@ class Table:
             cut = np.exp(-part.distances.astype(np.float64)) < min_chance
             distances = np.where(cut, np.float32(np.inf), part.distances)
             rows[proto] = Rows(part.ports, np.where(cut, np.uint16(0), part.neighbors), distances)
-        return Table(self.manifest, rows)
+        return Table(self.manifest, rows, self.source_model)
 
     def cut(self, k: int, min_chance: float | None = None) -> tuple[int, float]:
         """How many of the nearest ports are predicted at most, and the chance they must reach; see `predicted`.
@@ -265,14 +272,17 @@ def write_table(
     *,
     method: str,
     about: Mapping[str, Any] | None = None,
+    by_source: LearntFromSources | None = None,
     created: datetime | None = None,
 ) -> Table:
     """Write a table bundle at ``path`` and return it as loaded back.
 
     All ``rows`` have the same K (ValueError otherwise); ``about`` (JSON) records what the table was computed
-    from, with which options, and what was counted.
+    from, with which options, and what was counted. With ``by_source`` the table has a model of sources; its cut-off
+    is in ``about``.
     """
-    from portkin.bundles.bundle_writer import save_packed, write_bundle  # which reading a table does not need
+    # Which reading a table does not need.
+    from portkin.bundles.bundle_writer import entries_of, save_packed, write_bundle
 
     sizes = {part.k for part in rows.values()}
     if len(sizes) != 1:
@@ -284,4 +294,6 @@ def write_table(
             np.save(folder / f"{proto}-ports.npy", part.ports, allow_pickle=False)
             save_packed(folder / f"{proto}-steps.npy", part.steps())
             save_packed(folder / f"{proto}-distances.npy", part.distances)
+        if by_source is not None:
+            by_source.write(folder, save_packed, content_id(files_of_the_table(entries_of(folder))))
     return Table.load(path)

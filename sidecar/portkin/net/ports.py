@@ -11,6 +11,8 @@ Proto = Literal["tcp", "udp"]
 PROTOS: tuple[Proto, ...] = get_args(Proto)
 PORTS = 65536
 """How many port numbers a protocol has."""
+CODES = 2 * PORTS
+"""How many codes there are: a port and its protocol as one number, every TCP port, then every UDP port."""
 
 _WRITTEN = "write a port as 80, 80/tcp or 53/udp"
 
@@ -40,6 +42,24 @@ class Port(NamedTuple):
         if not (number.isascii() and number.isdigit() and len(number) <= 5) or int(number) >= PORTS:
             raise PortError(f"{text[:80]!r} is not a port from 0 to 65535; {_WRITTEN}")
         return cls(int(number), chosen)
+
+
+def code_of(port: Port) -> int:
+    """The code of one port: TCP port p is p, UDP port p is 65536 + p.
+
+    >>> code_of(Port(22, "tcp")), code_of(Port(53, "udp"))
+    (22, 65589)
+    """
+    return port.number + PORTS * PROTOS.index(port.proto)
+
+
+def port_of(code: int) -> Port:
+    """The port of a code.
+
+    >>> str(port_of(65589))
+    '53/udp'
+    """
+    return Port(code % PORTS, PROTOS[code // PORTS])
 
 
 def service_name(port: Port) -> str | None:

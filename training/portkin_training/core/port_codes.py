@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.net.ports import PORTS, Port
+from portkin.net.ports import CODES, PORTS
 from portkin_training.core.protocols import UDP
 
-CODES = 2 * PORTS
-"""How many codes there are: every TCP port, then every UDP port."""
+__all__ = ["CODES", "codes_of"]
 
 
 def codes_of(dport: NDArray[np.uint16], proto: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -20,12 +19,3 @@ def codes_of(dport: NDArray[np.uint16], proto: NDArray[np.integer]) -> NDArray[n
     """
     udp: NDArray[np.bool_] = np.asarray(proto) == UDP
     return dport.astype(np.int32) + PORTS * udp.astype(np.int32)
-
-
-def code_of(port: Port) -> int:
-    """The code of one port.
-
-    >>> code_of(Port(53, "udp"))
-    65589
-    """
-    return port.number + (PORTS if port.proto == "udp" else 0)

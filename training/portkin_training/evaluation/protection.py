@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from portkin.blocking.backends.host_bits import bit_of, port_of_bit
 from portkin.errors import InputError, PortError
-from portkin.net.ports import Port
-from portkin_training.core.port_codes import CODES, code_of
+from portkin.net.ports import Port, code_of
+from portkin_training.core.port_codes import CODES
 from portkin_training.replay.baselines import Matrix
 from portkin_training.twin.suricata_rules import RulesConfig
 

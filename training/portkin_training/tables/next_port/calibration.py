@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from portkin.bundles.calibrated import calibrated
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
 from portkin_training.tables.next_port.counts import HORIZON, Floats, Ints
@@ -23,8 +24,6 @@ from portkin_training.tables.next_port.walk import GRAIN
 EVIDENCE = 40.0
 """Sources that came true behind every step of the regression: with so many, a share is known to within a third (two
 standard errors of a Poisson count)."""
-BEYOND = 0.25
-"""How steeply the log odds go on beyond the highest step; below the lowest they go on as they are."""
 BINS = 10
 """Equal bins of chance in a reliability curve."""
 
@@ -102,13 +101,7 @@ class Calibration:
 
     def chances(self, odds: Floats) -> Floats:
         """The chances of log odds, of any shape; 0 for -inf."""
-        known = np.where(np.isneginf(odds), 0.0, odds)
-        if len(self.points):
-            x, y = self.points.T
-            inside = np.interp(known, x, y)
-            known = inside + np.minimum(known - x[0], 0) + BEYOND * np.maximum(known - x[-1], 0)
-        found: Floats = np.where(np.isneginf(odds), 0.0, 1 / (1 + np.exp(-known)))
-        return found
+        return calibrated(self.points, odds)
 
 
 def calibrate(odds: Floats, cases: Cases) -> Calibration:

@@ -1,0 +1,188 @@
+"""What a model of sources knows of a question: the ports that a source may come to next, and features of each.
+
+A question is what Zeek knows of a source by itself: its latest ports, how many it has probed, for how long. Training
+and the live service compute features by the one function here, `candidates`, so that they cannot drift apart. Questions
+of one protocol are taken together, since no table leads from one protocol to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portkin.net.ports import PORTS
+
+RECENT = 8
+"""Ports of a source that a question holds, the latest first."""
+ROWS = 3
+"""Of so many latest ports the table's rows are candidates."""
+AROUND = np.array([-4, -3, -2, -1, 1, 2, 3, 4])
+"""Steps from the latest port to numbers near it, which are candidates too."""
+NO_CHANCE = -12.0
+"""The log chance of what no row holds."""
+FEATURES = (
+    "log chance after the latest port",
+    "log chance after the one before",
+    "log chance after the one before that",
+    "log chance after any of the three",
+    "rank in the row of the latest port",
+    "log share of sources that came to the port",
+    "log2 of the step",
+    "step is up",
+    "step is the last one",
+    "how many of the last steps were this one",
+    "log number of ports probed",
+    "log seconds per port",
+    "largest log chance after the latest port",
+    "log2 of the distance to the nearest recent port",
+    "whether the last steps went its way",
+    "mean log2 of the last steps",
+    "log share of sources that came to the latest port",
+    "whether it lies beyond the recent ports, in the way of the last steps",
+    "how far the step is from the mean of the last ones, in log2",
+)
+"""What each row of a matrix of features is, in its order."""
+_NOTHING = PORTS
+"""Stands for a port where there is none; a key is question << _BITS | port."""
+_BITS = 17
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SourceRows:
+    """What the features of one protocol are computed from.
+
+    `neighbors` uint16 (n, k) and `distances` float32 (n, k) are rows of a table, distances -log of a chance;
+    `row_of` int32 (65536,) says where the row of a port is, -1 where it has none; `drawn` float32 (65536,) is the log
+    of the share of sources that came to a port.
+    """
+
+    neighbors: NDArray[np.uint16]
+    distances: NDArray[np.float32]
+    row_of: NDArray[np.int32]
+    drawn: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls,
+        ports: NDArray[np.uint16],
+        neighbors: NDArray[np.uint16],
+        distances: NDArray[np.float32],
+        drawn: NDArray[np.float32],
+    ) -> SourceRows:
+        """Of the rows of `ports` (n,); ValueError where `drawn` is not one finite number for each of all ports."""
+        if drawn.shape != (PORTS,) or not np.isfinite(drawn).all():
+            raise ValueError(f"shape {drawn.shape}: there is not a finite share of sources for each of {PORTS} ports")
+        row_of = np.full(PORTS, -1, np.int32)
+        row_of[ports] = np.arange(len(ports), dtype=np.int32)
+        return cls(neighbors, distances, row_of, drawn)
+
+    @property
+    def k(self) -> int:
+        """Neighbors in a row."""
+        return int(self.neighbors.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Questions of one protocol.
+
+    `recent` int64 (m, `RECENT`): the latest different ports of each source, latest first, -1 where there are fewer, at
+    least one; `probed` (m,): how many it has probed in all, of either protocol; `elapsed` float64 (m,): seconds since
+    its first probe.
+    """
+
+    recent: Ints
+    probed: Ints
+    elapsed: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Ports that sources may come to, by question and number, none of which is recent: `question` int64 (r,), `port`
+    int64 (r,) and `features` float64 (len(`FEATURES`), r)."""
+
+    question: Ints
+    port: Ints
+    features: Floats
+
+
+def candidates(known: SourceRows, asked: Questions) -> Candidates:
+    """The rows of the last `ROWS` ports, the step of the source once and twice more, and the numbers around."""
+    recent, k = asked.recent, known.k
+    codes, chances = _considered(known, recent)
+    # Each port once for each question, and where it is among the considered ones.
+    keys = (codes + (np.arange(len(recent)) << _BITS)[:, None]).ravel()
+    order = keys.argsort()
+    ordered = keys[order]
+    fresh = np.empty(len(keys), bool)
+    fresh[0], fresh[1:] = True, ordered[1:] != ordered[:-1]
+    place = np.empty(codes.shape, np.int64)
+    place.ravel()[order] = fresh.cumsum() - 1
+    found = ordered[fresh]
+    logs = np.full((ROWS, len(found)), NO_CHANCE)
+    for row in range(ROWS):
+        logs[row, place[:, row * k : (row + 1) * k]] = chances[:, row]
+    rank = np.full(len(found), float(k))
+    rank[place[:, :k]] = np.arange(k)
+    wanted = np.ones(len(found), bool)
+    wanted[place[:, -RECENT - 1 :]] = False  # what was probed, and what is no port
+    found, logs, rank = found[wanted], logs[:, wanted], rank[wanted]
+    question, port = found >> _BITS, found & ((1 << _BITS) - 1)
+    return Candidates(question, port, _features(known, asked, question, port, logs, rank, chances[:, 0].max(axis=1)))
+
+
+def _considered(known: SourceRows, recent: Ints) -> tuple[Ints, Floats]:
+    """Ports (m, ROWS * k + steps + RECENT + 1), `_NOTHING` in place of none: the rows, what steps lead to, and at last
+    what is not to be predicted; and log chances (m, ROWS, k) of the rows."""
+    m, k = len(recent), known.k
+    codes = np.full((m, ROWS * k + len(AROUND) + 2 + RECENT + 1), _NOTHING, np.int64)
+    # Where there is no port or no row of it, some row stands in, and is not looked at.
+    last = recent[:, :ROWS]
+    row = known.row_of[last]
+    distances = known.distances[row]
+    absent = np.isinf(distances) | ((last < 0) | (row < 0))[:, :, None]
+    codes[:, : ROWS * k] = np.where(absent, _NOTHING, known.neighbors[row].astype(np.int64)).reshape(m, -1)
+    chances = np.where(absent, NO_CHANCE, np.maximum(-distances.astype(np.float64), NO_CHANCE))
+    steps = codes[:, ROWS * k : -RECENT - 1]
+    steps[:, :-2] = recent[:, :1] + AROUND
+    stride = np.where(recent[:, 1] < 0, PORTS, recent[:, 0] - recent[:, 1])
+    steps[:, -2] = recent[:, 0] + stride
+    steps[:, -1] = steps[:, -2] + stride
+    steps[(steps < 0) | (steps >= PORTS)] = _NOTHING
+    codes[:, -RECENT - 1 : -1] = np.where(recent < 0, _NOTHING, recent)
+    return codes, chances
+
+
+def _features(
+    known: SourceRows, asked: Questions, question: Ints, port: Ints, logs: Floats, rank: Floats, largest: Floats
+) -> Floats:
+    """The features (len(FEATURES), r) of the ports (r,), from the log chances (ROWS, r), the ranks (r,), and the
+    largest log chance in the row of the latest port (m,)."""
+    recent = asked.recent
+    here = recent >= 0
+    steps = np.where(here[:, 1:], recent[:, :-1] - recent[:, 1:], 0)
+    number = np.maximum(here[:, 1:].sum(axis=1), 1)
+    way = np.sign(steps).sum(axis=1) / number
+    scale = np.log2(1 + np.abs(steps)).sum(axis=1) / number
+    per_port = np.log((asked.elapsed + 1) / asked.probed)
+    latest = recent[:, 0]
+    # What is of the question, in a row for each of its ports.
+    of_question = np.stack([np.log(asked.probed), per_port, largest, way, scale, known.drawn[latest]])
+    probed, pace, most, way, scale, drawn = of_question[:, question]
+    step = port - latest[question]
+    length = np.log2(np.abs(step))
+    distance = np.abs(np.where(here, recent, -PORTS)[question] - port[:, None]).min(axis=1)
+    beyond = (port > recent.max(axis=1)[question]) * 1.0 - (port < np.where(here, recent, PORTS).min(axis=1)[question])
+    alike = steps[question] == step[:, None]
+    any_ = np.log(np.maximum(1 - np.prod(1 - np.minimum(np.exp(logs), 0.999), axis=0), 1e-6))
+    return np.stack(
+        [
+            *logs, any_, rank, known.drawn[port], length, step > 0, alike[:, 0], alike.sum(axis=1),
+            probed, pace, most, np.log2(distance), way * np.sign(step), scale, drawn, way * beyond,
+            np.abs(length - scale),
+        ]
+    )  # fmt: skip
