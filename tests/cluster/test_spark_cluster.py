@@ -23,6 +23,7 @@ from portkin_training.commands.replay import replay
 from portkin_training.commands.table import table
 from portkin_training.core.dataset import manifest, open_probes
 from portkin_training.rates.series import rate_series
+from support.fits import judged, shipped
 from support.labelled_traces import write_traces
 from support.sidecar_process import until
 from support.spark_cluster import PORTKIN, STARTS, cluster_in, ended, while_it_works
@@ -108,6 +109,31 @@ class TestAlike:
         assert expected.starts.tolist() == actual.starts.tolist()
         assert expected.counts.tolist() == actual.counts.tolist()
         assert expected.counts.sum() > 10_000
+
+    def test_forecasts(self, cluster, probes, tmp_path):
+        """`rates evaluate` and `train` find the same kin, fit the same models, and ship the same bundle."""
+        here("rates", "series", probes, "-o", tmp_path / "series", "--absent", "zero")
+        fit = (
+            tmp_path / "series",
+            "--probes",
+            probes,
+            "--lags",
+            24,
+            "--most",
+            2,
+            "--model",
+            "EWMA",
+            "--model",
+            "ridge",
+        )
+        said, made = [], []
+        for name, run in (("duckdb", here), ("spark", cluster.run)):
+            said.append(judged(run("rates", "evaluate", *fit, "--work", tmp_path / f"work-{name}", "--json")))
+            run("rates", "train", *fit, "--work", tmp_path / f"fits-{name}", "-o", tmp_path / name)
+            made.append(shipped(tmp_path / name))
+        assert said[0] == said[1]
+        assert 2 == len(said[0]["ports"])
+        assert made[0] == made[1]
 
     def test_held_out(self, cluster, probes):
         """`replay --held-out` learns and finds the same."""

@@ -11,9 +11,11 @@ import importlib.util
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from io import BytesIO
 from typing import Any
 
@@ -38,12 +40,14 @@ class Store:
         url: where it listens.
         gate: what becomes of a request.
         requests: method and key of each, in order.
+        clock: how many seconds its clock is ahead of this machine's; beyond fifteen minutes it refuses, as AWS does.
         takes_bodies: whether who wants to put something is told to go on ("100 Continue"); else nothing is.
     """
 
     url: str = ""
     gate: Gate = lambda number, method, key: PASS
     requests: list[tuple[str, str]] = field(default_factory=list)
+    clock: float = 0.0
     takes_bodies: bool = True
 
     def bucket(self) -> str:
@@ -115,6 +119,8 @@ def store() -> Iterator[Store]:
             said = running.gate(len(running.requests), method, key)
         if f"Credential={KEY}/" not in environ.get("HTTP_AUTHORIZATION", ""):
             said = (403, "InvalidAccessKeyId")
+        elif abs(running.clock) > 900:
+            said = (403, "RequestTimeTooSkewed")
         if said is PASS:
             return moto(environ, start)
         if said == LOSE:
@@ -126,7 +132,9 @@ def store() -> Iterator[Store]:
         # S3 quotes the key and what was signed.
         text = (f"<Error><Code>{code}</Code><Message>refused</Message><AWSAccessKeyId>{KEY}</AWSAccessKeyId>"
                 f"<StringToSign>{environ.get('HTTP_AUTHORIZATION')}</StringToSign></Error>").encode()  # fmt: skip
-        start(f"{status} {code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(text)))])
+        date = formatdate(time.time() + running.clock, usegmt=True)
+        headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(text))), ("Date", date)]
+        start(f"{status} {code}", headers)
         return [] if method == "HEAD" else [text]
 
     server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Quiet)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,6 +211,19 @@ class TestDuckdb:
 
         assert full.counts == tight.counts
         assert full.transitions["tcp"].count.tolist() == tight.transitions["tcp"].count.tolist()
+
+    def test_no_bar(self, tmp_path):
+        """DuckDB draws no progress bar amid what a command prints, also where it takes Python for interactive, as
+        with ``-c``."""
+        program = (
+            "from portkin_training.core.dataset import open_probes; import sys; "
+            "connection = open_probes(sys.argv[1]).get_backend().con; "
+            "print(connection.sql(\"SELECT current_setting('enable_progress_bar')\").fetchall())"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, written(tmp_path / "probes")], capture_output=True, text=True
+        )
+        assert "[(False,)]\n" == done.stdout, done.stderr
 
     def test_refuses_a_limit(self, tmp_path):
         """A limit that is no size is refused."""

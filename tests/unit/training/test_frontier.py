@@ -17,7 +17,7 @@ from portkin_training.replay.frontier import (
     recommended,
     usual_cutoffs,
 )
-from portkin_training.replay.oracle import hindsight_ranking
+from portkin_training.replay.oracle import Hindsight
 
 T = 100.0
 SECOND = 1_000_000
@@ -76,7 +76,7 @@ class TestFrontier:
 
     def test_oracle(self):
         """The hindsight oracle finds all there is to find, and what it takes first is worth most per block."""
-        matrix, gains = hindsight_ranking(MADE, T)
+        matrix, gains = Hindsight(MADE, T).ranking()
         found = by_chance(darknet_events(MADE), matrix, gains, T)
 
         # 25 -> 80 comes for its one visitor; 443 and 22 for one each of the three of 80.

@@ -10,7 +10,7 @@ from portkin_training.replay.baselines import successors_by_sources as by_source
 from portkin_training.replay.baselines import together_in_a_day as same_day
 from portkin_training.replay.events import darknet_events
 from portkin_training.replay.frontier import by_number
-from portkin_training.replay.oracle import credits, hindsight
+from portkin_training.replay.oracle import Hindsight
 from portkin_training.tables.next_port import chances
 from portkin_training.tables.next_port.counts import learn, outcomes
 from portkin_training.tables.next_port.likelihood import Problem, most_likely
@@ -99,11 +99,12 @@ class TestOracle:
         made = History(*(column[np.argsort(made.ts, kind="stable")] for column in (made.ts, made.group, made.code)))
         # new: 443 (1), 443 (2), 22 (2; from 443 or 80), 25 (1; 8 s after 443)
 
-        assert 4 == credits(made, 5.0)[0]
-        assert 3 / 4 == hindsight(made, 1, 5.0)
+        five, sixty = Hindsight(made, 5.0), Hindsight(made, 60.0)
+        assert 4 == five.events
+        assert 3 / 4 == five.recall(1)
         # one port a row: 80 -> 443 and 443 -> 22 or 25; two: 443 -> 22 and 25, but 25 came too late for 5 s
-        assert (3 / 4, 3 / 4, 1.0) == (hindsight(made, 1, 60.0), hindsight(made, 2, 5.0), hindsight(made, 2, 60.0))
-        assert np.isnan(hindsight(made[:1], 1, 5.0))
+        assert (3 / 4, 3 / 4, 1.0) == (sixty.recall(1), five.recall(2), sixty.recall(2))
+        assert np.isnan(Hindsight(made[:1], 5.0).recall(1))
 
 
 def weights_of(made: History) -> np.ndarray:

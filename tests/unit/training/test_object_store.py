@@ -20,6 +20,7 @@ from portkin_training.core.engine import Engine
 from portkin_training.core.places import TIMEOUT
 from portkin_training.core.probes import Probes
 from portkin_training.rates.series import rate_series
+from support.fits import judged, shipped
 from support.object_store import KEY, SECRET, forget_clients, store
 from support.running import output_of
 from support.stored_probes import DAY, assert_holds, some, write
@@ -88,13 +89,30 @@ class TestAlike:
         assert local.counts.tolist() == remote.counts.tolist()
         assert local.counts.sum() > 2900  # of 3,000, those in the hours at both ends are not whole
 
+    def test_forecasts(self, store, tmp_path):
+        """From series counted there and kin found there, `rates evaluate` and `train` fit the same models."""
+        places, probes = [tmp_path / "probes", f"{store.bucket()}/probes"], some(6000, days=12)
+        said, made = [], []
+        for number, place in enumerate(places):
+            write(place, probes)
+            series, bundle = tmp_path / f"series{number}", tmp_path / f"bundle{number}"
+            run("rates", "series", place, "-o", series, "--absent", "zero", "--share", 1)
+            fit = (series, "--probes", place, "--lags", 24, "--most", 2, "--model", "EWMA", "--model", "ridge")
+            said.append(judged(run("rates", "evaluate", *fit, "--work", tmp_path / f"work{number}", "--json")))
+            run("rates", "train", *fit, "--work", tmp_path / f"fits{number}", "-o", bundle)
+            made.append(shipped(bundle))
+        assert said[0] == said[1]
+        assert 2 == len(said[0]["ports"])
+        assert made[0] == made[1]
+
     @pytest.mark.parametrize("options", [[], ["--held-out"]])
     def test_replays(self, places, options):
         """`replay` finds the same, also where it learns there."""
         local, remote = (json.loads(run("replay", place, "--json", *options)) for place in places)
         assert local == remote
 
-    def test_days(self, store, tmp_path):
+    @pytest.mark.parametrize("method", ["kin", "shortest-path"])
+    def test_days(self, store, tmp_path, method):
         """Appended day by day it stays what it is on disk, and `table update` counts what is new alone."""
         places, first, second = [tmp_path / "probes", f"{store.bucket()}/probes"], some(600), some(400, seq=600)
         second = Probes(**{name: getattr(second, name) for name in Probes.__slots__} | {"ts": second.ts + 2 * DAY})
@@ -102,7 +120,7 @@ class TestAlike:
         for number, place in enumerate(places):
             for probes in (first, second):
                 write(place, probes, append=probes is second)
-                said.append(run("table", "update", place, tmp_path / f"t{number}", "--method", "shortest-path"))
+                said.append(run("table", "update", place, tmp_path / f"t{number}", "--method", method))
         assert_holds(places[1], first, second)
         assert ["2 days counted of 2", "2 days counted of 4"] * 2 == [
             line.partition(", ")[2].partition(", half")[0] for line in said
@@ -200,6 +218,17 @@ class TestRefused:
         said = self.refused(command, place, tmp_path)
         assert f"{place}: the store refuses" in said
         assert "AWS_ACCESS_KEY_ID" in said
+
+    @pytest.mark.parametrize("command", [LINES[0], LINES[2]], ids=" ".join)
+    @pytest.mark.parametrize(("clock", "what"), [(3600, "60 minutes behind"), (-7200, "120 minutes ahead of")])
+    def test_clocks_apart(self, store, monkeypatch, tmp_path, command, clock, what):
+        """Where the store refuses since this machine's clock is off, that is what is said, not the credentials."""
+        place = f"{store.bucket()}/probes"
+        monkeypatch.setattr(store, "clock", clock)
+        said = self.refused(command, place, tmp_path)
+        assert f"{place}: the store refuses" in said
+        assert f"this machine's clock is {what} the store's; set it" in said
+        assert "AWS_ACCESS_KEY_ID" not in said
 
     def test_no_credentials(self, store, monkeypatch, tmp_path):
         """So do those of nobody."""

@@ -19,7 +19,6 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from portkin import __version__
@@ -229,6 +228,8 @@ def load(path: Place) -> Probes:
 
 
 def _load(path: Place) -> Probes:
+    import pyarrow.dataset as ds  # here, since it imports pandas, which `ingest` does without
+
     rows = manifest(path)["rows"]
     system, root = located(path)
     files = [f"{root}/{name}" for name in parts_of(path)]

@@ -71,6 +71,8 @@ class Engine:
             backend = ibis.duckdb.connect(temp_directory=str(spill), preserve_insertion_order=False, **options)
         except duckdb.ParserException as error:
             raise InputError(f"memory limit {self.memory_limit!r}: give a size as in 4GB ({error})") from error
+        # It draws one on standard output, amid what is printed there, wherever it takes Python for interactive.
+        backend.con.execute("SET enable_progress_bar = false")
         for scheme in {file.partition("://")[0] for file in files if is_url(file)}:
             backend.con.register_filesystem(located(f"{scheme}://")[0])
         # Not by ibis: it would have DuckDB fetch an extension of its own for S3, though fsspec reads it.

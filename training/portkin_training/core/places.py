@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ _CLIENTS = ("botocore", "aiobotocore", "aiohttp")
 TIMEOUT = "PORTKIN_STORE_TIMEOUT"
 """The environment's name for the seconds that a request to a store may take; `TAKES` where it says nothing."""
 TAKES = 60.0
+SKEW = 300.0
+"""Seconds that this machine's clock may be off the store's before a refusal is put down to it; AWS allows 900."""
 
 
 class StoreError(InputError):
@@ -114,12 +118,29 @@ def is_of_a_store(error: BaseException) -> bool:
 def _reason(error: BaseException) -> str:
     """What went wrong and what to do, without a word of what the store or the client said, but for its code."""
     kinds = [kind.__name__ for kind in (PermissionError, ConnectionError, TimeoutError) if isinstance(error, kind)]
-    return reason_of(code_of(error), *kinds)
+    return reason_of(code_of(error), *kinds, ahead=_ahead(error))
 
 
-def reason_of(code: str, *kinds: str) -> str:
-    """What went wrong and what to do, of a store's code or the name of an error, and what kinds of error it is."""
+def _ahead(error: BaseException) -> float:
+    """Seconds by which this machine's clock is ahead of the store's, of what it answered; 0 where that is unknown."""
+    answered = _answer(error).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return time.time() - parsedate_to_datetime(answered).timestamp()
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def reason_of(code: str, *kinds: str, ahead: float = 0.0) -> str:
+    """What went wrong and what to do, of a store's code or the name of an error, and what kinds of error it is.
+
+    `ahead` is by how many seconds this machine's clock is ahead of the store's: a request is signed with its time.
+    """
     said = " ".join((code, *kinds))
+    if "Permission" in said and abs(ahead) > SKEW:
+        return (
+            f"the store refuses ({code}): this machine's clock is {abs(ahead) / 60:.0f} minutes "
+            f"{'ahead of' if ahead > 0 else 'behind'} the store's; set it (chrony or systemd-timesyncd), and run again"
+        )
     if "Permission" in said or "Credential" in code or "Token" in code:
         return (
             f"the store refuses ({code}); give credentials that may read and write there: AWS_ACCESS_KEY_ID and "
@@ -135,7 +156,10 @@ def reason_of(code: str, *kinds: str) -> str:
 
 def code_of(error: BaseException) -> str:
     """The code of a store's answer, as AccessDenied; else the kind of the error."""
+    return str(_answer(error).get("Error", {}).get("Code", type(error).__name__))
+
+
+def _answer(error: BaseException) -> dict[str, Any]:
+    """What a store answered, as its client has it; empty where it answered nothing."""
     answer = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    if isinstance(answer, dict):
-        return str(answer.get("Error", {}).get("Code", type(error).__name__))
-    return type(error).__name__
+    return answer if isinstance(answer, dict) else {}

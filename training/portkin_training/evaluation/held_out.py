@@ -31,7 +31,7 @@ from portkin_training.replay.frontier import (
     recommended,
 )
 from portkin_training.replay.metrics import ReplayFigures, difference, figures, json_number
-from portkin_training.replay.oracle import LONGEST, hindsight, hindsight_ranking
+from portkin_training.replay.oracle import LONGEST, Hindsight
 from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 from portkin_training.tables.methods import METHODS, WITH_CHANCES
 from portkin_training.tables.next_port.calibration import Cases, reliability
@@ -55,13 +55,15 @@ class HeldOut:
     """Replays of the same held-out probes, by predictor; the methods first, then the baselines.
 
     `frontiers` holds the points of each at the sweep's window, and those of the oracle last; `reliability` the curve
-    of the first method that has chances, as `calibration.reliability` gives it.
+    of the first method that has chances, as `calibration.reliability` gives it; `hindsight` the best tables there
+    could have been, None for more than `LONGEST` probes.
     """
 
     history: History
     counts: dict[str, ReplayCounts]
     frontiers: dict[str, list[Point]] = field(default_factory=dict)
     reliability: list[dict[str, float]] = field(default_factory=list)
+    hindsight: Hindsight | None = None
 
     def figures(self, k: int, window: float) -> dict[str, ReplayFigures]:
         """The figures of every predictor at one K and one T (seconds)."""
@@ -143,10 +145,12 @@ def tried(
             matrix = found if isinstance(found, np.ndarray) else matrix_of_rows(_rows(found), most)
             frontiers[name] = by_number(events, matrix, window)
         counts[name] = replay(events, matrix, sweep)
+    best = None
     if len(tested) <= LONGEST:
         watch(ORACLE)
-        frontiers[ORACLE] = by_chance(events, *hindsight_ranking(tested, window), window)
-    return HeldOut(tested, counts, frontiers, curve)
+        best = Hindsight(tested, window)
+        frontiers[ORACLE] = by_chance(events, *best.ranking(), window)
+    return HeldOut(tested, counts, frontiers, curve, best)
 
 
 def _rows(found: Matrix | Mapping[Proto, ProtocolRows]) -> dict[Proto, Rows]:
@@ -174,7 +178,7 @@ def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float =
         entry[f"k={k}"] = {
             "new_ports": at[first].new,
             "ceiling": at[first].as_dict()["ceiling"],
-            "hindsight_oracle": json_number(hindsight(found.history, k, window)),
+            "hindsight_oracle": None if found.hindsight is None else json_number(found.hindsight.recall(k)),
             "lead": {"over": best, **{part: json_number(x) for part, x in asdict(lead).items()}},
             "predictors": {
                 name: {

@@ -13,7 +13,6 @@ from portkin_training.core.places import Place
 from portkin_training.evaluation.held_out import held_out
 from portkin_training.evaluation.options import ReplayOptions, Watch, extent_of, settings_of
 from portkin_training.evaluation.results import ReplayResults
-from portkin_training.replay.oracle import LONGEST, hindsight
 from portkin_training.tables.scans import ScanOptions
 
 
@@ -41,8 +40,8 @@ def replay_held_out(
         min_chance=options.min_chance,
         watch=watch,
     )
-    k, window = options.sweep.headline
-    oracle = hindsight(found.history, k, window) if k and len(found.history) <= LONGEST else None
+    k, _ = options.sweep.headline
+    oracle = found.hindsight.recall(k) if k and found.hindsight is not None else None
     settings = settings_of(
         inputs, options, learnt="the first 80 % of the probes", tested="the rest, from nothing blocked"
     )

@@ -20,7 +20,7 @@ from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import Sweep
 from portkin_training.replay.events import Events, Over, probes_of
 from portkin_training.replay.frontier import KS, ORACLE, Point, by_chance, by_number
-from portkin_training.replay.oracle import LONGEST, hindsight, hindsight_ranking
+from portkin_training.replay.oracle import LONGEST, Hindsight
 from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 from portkin_training.twin.decisions import ProbeDecision
 from portkin_training.twin.judged_contacts import DetectorName
@@ -125,7 +125,9 @@ def oracle_of(events: Events, options: ReplayOptions) -> float | None:
     """The hindsight oracle at the headline; None for too many probes, none, K = 0, or where not all is protected."""
     k, window = options.sweep.headline
     probes = probes_of(events)
-    return hindsight(probes, k, window) if 0 < len(probes) <= LONGEST and k and options.protection is None else None
+    if not 0 < len(probes) <= LONGEST or not k or options.protection is not None:
+        return None
+    return Hindsight(probes, window).recall(k)
 
 
 def frontiers_of(
@@ -150,7 +152,7 @@ def frontiers_of(
     for name in others:
         found[name] = by_number(events, predictors[name], window, range(min(predictors[name].shape[1], KS[-1]) + 1))
     if options.protection is None:
-        found[ORACLE] = by_chance(events, *hindsight_ranking(probes_of(events), window), window)
+        found[ORACLE] = by_chance(events, *Hindsight(probes_of(events), window).ranking(), window)
     return found
 
 

@@ -89,7 +89,8 @@ def most_counted(pairs: Ints, k: int) -> Matrix:
     """Of pairs before * CODES + after, int64 (m,), the k that occur most often for each before."""
     pair, count = np.unique(pairs, return_counts=True)
     before, after = pair // CODES, pair % CODES
-    order = np.lexsort((after, -count, before))
+    # They are sorted by (before, after), so that of equal counts the lower port stays first.
+    order = np.argsort(before * (len(pairs) + 1) - count, kind="stable")
     before, after = before[order], after[order]
     rows = np.arange(len(before))
     place = rows - np.searchsorted(before, before)

@@ -160,7 +160,7 @@ def at_equal_blocks(frontiers: Mapping[str, Sequence[Point]], ks: Sequence[int] 
 
 
 ORACLE = "hindsight oracle"
-"""What the frontier of `oracle.hindsight_ranking` is called."""
+"""What the frontier of `oracle.Hindsight.ranking` is called."""
 
 
 def _share(part: float, of: float) -> float:

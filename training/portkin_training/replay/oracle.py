@@ -75,61 +75,72 @@ def credits(history: History, window: float) -> tuple[int, Ints, Ints]:
     return events, event, pair
 
 
-def hindsight_ranking(
-    history: History, window: float, k: int = RECENT
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """The table that would have found most at any number of blocks, by greedy cover: always the entry that reaches
-    most events not yet reached for its cost, the sources that probed its port.
+class Hindsight:
+    """The tables that would have been best for a history, known afterwards, by greedy cover: always the entry that
+    reaches most events not yet reached for its cost.
 
-    int32 (CODES, k), -1 where there is none, and, in the order of the rows, events reached per source, float64: cut
-    by these it is the oracle at as many blocks.
+    `window` in seconds. An event is a new port that was reached by a source seen before.
     """
-    matrix, gains = np.full((CODES, k), -1, np.int32), np.zeros((CODES, k))
-    events, event, pair = credits(history, window)
-    if not events:
+
+    def __init__(self, history: History, window: float) -> None:
+        self.events, event, pair = credits(history, window)
+        # In which order an entry's events come changes nothing, so that the faster sort will do.
+        order = np.argsort(pair)
+        ordered = pair[order]
+        self._event = event[order]
+        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
+        self._key, self._start = ordered[first], np.append(first, len(ordered))
+        self._sources = np.bincount(history.visits()[1], minlength=CODES).astype(float)
+
+    def recall(self, k: int) -> float:
+        """New-port recall of the table of `k` ports that would have found most; nan where no new port is reached.
+
+        Greedy reaches at least half of the best (the rows are a partition matroid), in practice nearly all of it.
+        """
+        return sum(gain for gain, _ in self._greedy(k, np.ones(CODES))) / self.events if self.events else float("nan")
+
+    def ranking(self, k: int = RECENT) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """The table that would have found most at any number of blocks: an entry costs the sources that probed its
+        port.
+
+        int32 (CODES, k), -1 where there is none, and, in the order of the rows, events reached per source, float64: cut
+        by these it is the oracle at as many blocks.
+        """
+        matrix, gains = np.full((CODES, k), -1, np.int32), np.zeros((CODES, k))
+        used = np.zeros(CODES, np.int64)
+        for gain, key in self._greedy(k, self._sources):
+            row = key // CODES
+            matrix[row, used[row]], gains[row, used[row]] = key % CODES, gain / self._sources[row]
+            used[row] += 1
         return matrix, gains
-    cost = np.bincount(history.visits()[1], minlength=CODES).astype(float)
-    used = np.zeros(CODES, np.int64)
-    for gain, key in _greedy(event, pair, events, k, cost):
-        row = key // CODES
-        matrix[row, used[row]], gains[row, used[row]] = key % CODES, gain / cost[row]
-        used[row] += 1
-    return matrix, gains
 
-
-def hindsight(history: History, k: int, window: float) -> float:
-    """New-port recall of the table that would have been best for this very history, by greedy cover: always the
-    entry that reaches most events not yet reached, in a row with room. nan where no new port is reached.
-
-    Greedy reaches at least half of the best (the rows are a partition matroid), in practice nearly all of it.
-    """
-    events, event, pair = credits(history, window)
-    if not events:
-        return float("nan")
-    return sum(gain for gain, _ in _greedy(event, pair, events, k, np.ones(CODES))) / events
-
-
-def _greedy(event: Ints, pair: Ints, events: int, k: int, cost: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
-    """(events newly reached, pair) of the entry that reaches most for the cost of its row, again and again, while its
-    row has room for it."""
-    order = np.argsort(pair, kind="stable")
-    key, start = np.unique(pair[order], return_index=True)
-    row = key // CODES
-    gains, taken = _cover(event[order], np.append(start, len(pair)), row, cost[row], k, events)
-    return zip(gains.tolist(), key[taken].tolist(), strict=True)
+    def _greedy(self, k: int, cost: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+        """(events newly reached, p * CODES + q) of the entry that reaches most for the cost of its row (CODES,), again
+        and again, while its row has room for it; of equals the lower one."""
+        row = self._key // CODES
+        price = cost[row]
+        expected = -np.diff(self._start) / price
+        first = np.argsort(expected, kind="stable")
+        gains, taken = _cover(self._event, self._start, row, price, expected, first, k, self.events)
+        return zip(gains.tolist(), self._key[taken].tolist(), strict=True)
 
 
 @numba.njit(cache=True)
-def _cover(event, start, row, price, k, events):  # pragma: no cover - compiled
-    """Entry `at` has the events event[start[at]:start[at + 1]], in `row`, at a `price`. Returns (gains, entries)."""
-    queue = [(-(start[at + 1] - start[at]) / price[at], at) for at in range(len(price))]
-    heapq.heapify(queue)
+def _cover(event, start, row, price, expected, first, k, events):  # pragma: no cover - compiled
+    """Entry `at` has the events event[start[at]:start[at + 1]], in `row`, at a `price`; `expected`, what it reaches
+    alone, negated, for its price, and `first` the entries in that order. Returns (gains, entries)."""
+    again = [(0.0, 0) for _ in range(0)]  # entries that reach less than was expected of them
     reached = np.zeros(events, np.bool_)
     used = np.zeros(CODES, np.int64)
     gains, taken = np.empty(len(price), np.int64), np.empty(len(price), np.int64)
-    found = 0
-    while len(queue) > 0:
-        expected, at = heapq.heappop(queue)
+    found, fresh = 0, 0
+    while fresh < len(first) or len(again) > 0:
+        if fresh < len(first) and (len(again) == 0 or (expected[first[fresh]], first[fresh]) < again[0]):
+            at = first[fresh]
+            worth = expected[at]
+            fresh += 1
+        else:
+            worth, at = heapq.heappop(again)
         if used[row[at]] == k:
             continue
         gain = 0
@@ -137,8 +148,8 @@ def _cover(event, start, row, price, k, events):  # pragma: no cover - compiled
             gain += not reached[event[i]]
         if gain == 0:
             continue
-        if -gain / price[at] > expected:
-            heapq.heappush(queue, (-gain / price[at], at))
+        if -gain / price[at] > worth:
+            heapq.heappush(again, (-gain / price[at], at))
             continue
         for i in range(start[at], start[at + 1]):
             reached[event[i]] = True
