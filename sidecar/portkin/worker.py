@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Generic, NamedTuple, TypeVar
 
 from portkin.zeek.event_codec import Message
@@ -54,7 +55,10 @@ class Worker(Generic[Item]):
         self._done = done
         self._lazy = lazy
         self._waiting: deque[Queued[Item]] = deque()
-        self._woken = asyncio.Event()
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._woken = False
+        """Whether a wake is on its way: one is enough for all items that come with it."""
+        self._stopping = False
 
     @property
     def waiting(self) -> int:
@@ -66,29 +70,59 @@ class Worker(Generic[Item]):
         if len(self._waiting) >= self._size:
             return False
         self._waiting.append(Queued(now, item))
-        self._woken.set()
+        self.wake()
         return True
 
     def wake(self) -> None:
-        """Work soon, though no item came."""
-        self._woken.set()
+        """Work soon, even if no item came."""
+        if not self._woken:
+            self._woken = True
+            self._wakes.put(None)
 
     async def run(self, publish: Callable[[list[Message]], None]) -> None:
-        """Work until cancelled; then the batch in the thread is finished first."""
-        with ThreadPoolExecutor(1, self._name) as thread:
-            loop = asyncio.get_running_loop()
+        """Work until cancelled; then the batch in the thread is finished first. Raises what ``publish`` raises."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        failed: asyncio.Future[None] = loop.create_future()
+
+        def finished(batch: Sequence[Queued[Item]], messages: Sequence[Message]) -> None:
             try:
-                if self._lazy:
-                    await self._woken.wait()
-                while True:
-                    self._woken.clear()
-                    batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch))]
-                    if self._waiting:
-                        self._woken.set()
-                    publish(list(await loop.run_in_executor(thread, self._work, batch)))
-                    self._done(batch)
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(self._interval):
-                            await self._woken.wait()
+                publish(list(messages))
+                self._done(batch)
+            except Exception as error:
+                if not failed.done():
+                    failed.set_exception(error)
+
+        def turns() -> None:
+            try:
+                self._turns(lambda *done: loop.call_soon_threadsafe(finished, *done))
             finally:
-                await loop.run_in_executor(thread, self._close)
+                self._close()
+                loop.call_soon_threadsafe(ended.set_result, None)
+
+        self._stopping = False
+        Thread(target=turns, name=self._name).start()
+        try:
+            await asyncio.wait((ended, failed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._stopping = True
+            self.wake()
+            await asyncio.shield(ended)
+        if failed.done():
+            failed.result()
+
+    def _turns(self, finished: Callable[[Sequence[Queued[Item]], Sequence[Message]], object]) -> None:
+        """In the thread: batch after batch, until it is to stop."""
+        if self._lazy:
+            self._wakes.get()
+        while not self._stopping:
+            # Before the items are taken: what comes from now on wakes again, and what woke us is among them.
+            self._woken = False
+            with suppress(Empty):
+                while True:
+                    self._wakes.get_nowait()
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch))]
+            finished(batch, self._work(batch))
+            if not (self._waiting or self._stopping):
+                with suppress(Empty):
+                    self._wakes.get(timeout=self._interval)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from portkin.worker import Worker
 
 
@@ -106,5 +108,44 @@ def test_it_works_without_items_at_its_interval_and_when_woken():
         worker.wake()
         await until(lambda: len(seldom.batches) == 2)
         await ended(task)
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_published_ends_the_worker():
+    """An error of `publish` is that of `run`, after the thread has closed what it has open."""
+
+    async def scenario():
+        work = Work()
+        work.go_on.set()
+        worker = made(work, lazy=True)
+        worker.offer("a", 0.0)
+
+        def publish(messages):
+            raise RuntimeError("no way")
+
+        with pytest.raises(RuntimeError, match="no way"):
+            async with asyncio.timeout(20):
+                await worker.run(publish)
+        assert 1 == work.closed
+
+    asyncio.run(scenario())
+
+
+def test_items_offered_while_it_works_are_all_worked_off():
+    """Thousands of items, offered between its turns and during them: each is worked off once, in order."""
+
+    async def scenario():
+        work, published = Work(), []
+        work.go_on.set()
+        worker = made(work, queue=100_000, batch=7)
+        task = asyncio.create_task(worker.run(published.extend))
+        for n in range(5000):
+            assert worker.offer(n, 0.0)
+            if n % 50 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: len(published) == 5000)
+        await ended(task)
+        assert list(range(5000)) == published
 
     asyncio.run(scenario())
