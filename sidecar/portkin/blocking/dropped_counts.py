@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from portkin.blocking.backends.backend import Dropped, HeldBlock
-from portkin.blocking.block import Block
+from portkin.blocking.block import Block, BlockKey
 from portkin.blocking.reconcile import TOLERANCE, Reconciler
 from portkin.blocking.records import BlockRecords
 from portkin.blocking.stats import BlockingStats
@@ -37,11 +37,14 @@ class DroppedCounts:
         self._log = log
         self._wall_clock = wall_clock
 
-    def read(self) -> None:
-        """Read what the blocks have dropped, and which ports were tried though no probe was seen."""
+    def read(self) -> Mapping[BlockKey, HeldBlock] | None:
+        """Read what the blocks have dropped, and which ports were tried though no probe was seen.
+
+        Returns what the backend holds; None where it cannot say. Raises BackendError, StorageError and sqlite3.Error.
+        """
         dropped = self._reconciler.dropped()
         if dropped is None:
-            return
+            return None
         self.total = dropped
         held = self._reconciler.held()
         counted = []
@@ -57,6 +60,7 @@ class DroppedCounts:
         if missing:
             self._log.error("the backend lacks blocks that it was given; they are sent again", blocks=len(missing))
             self._reconciler.try_reconcile(now)
+        return held
 
     def read_ending(self, now: float) -> None:
         """Read what the blocks have dropped whose time is nearly over."""

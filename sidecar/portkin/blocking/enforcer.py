@@ -33,6 +33,7 @@ from portkin.blocking.policy import Plan, Policy, Request
 from portkin.blocking.protected import ProtectedAddresses
 from portkin.blocking.reconcile import Reconciler
 from portkin.blocking.records import BlockRecords
+from portkin.blocking.regular_work import RegularWork
 from portkin.blocking.response_counts import ResponseCounts
 from portkin.blocking.scanners import ScannerBoard
 from portkin.blocking.stats import BlockingStats
@@ -40,8 +41,6 @@ from portkin.errors import BackendError, StorageError
 from portkin.logs import Limiter, Log
 from portkin.zeek.block_messages import BlockRequest, BlockResponse
 
-HEALED = 60.0
-"""Seconds without a failure of the database after which it counts as writable again, where nobody asks for blocks."""
 _LOG_EVERY = 10.0
 
 
@@ -72,8 +71,8 @@ class Enforcer:
         """Since when `stats` counts, in seconds since 1970."""
         self._records = BlockRecords(path, self._active, log, wall_clock, monotonic)
         self._policy = Policy(backend.mode, limits, self._active, self.stats, draw)
-        self._limiter = Limiter(_LOG_EVERY, monotonic)
-        self._failures = Failures(backend.mode, self._records, metrics=metrics, log=log, limiter=self._limiter)
+        limiter = Limiter(_LOG_EVERY, monotonic)
+        self._failures = Failures(backend.mode, self._records, metrics=metrics, log=log, limiter=limiter)
         self._reconciler = Reconciler(
             backend,
             self._records,
@@ -83,15 +82,10 @@ class Enforcer:
             log=log,
             wall_clock=wall_clock,
         )
-        self._intervals = intervals
-        self._read_addresses = addresses
         self._metrics = metrics
         self._log = log
         self._wall_clock = wall_clock
         self._monotonic = monotonic
-        self._failures_seen = 0, 0.0
-        """Failures of the database at the latest check that found another number, and when that was."""
-        self._next_check = self._next_count = self._next_prune = monotonic()
         self._dropped = DroppedCounts(self._reconciler, self._records, self.stats, log, wall_clock)
         self._endings = Endings(
             self._active,
@@ -103,12 +97,13 @@ class Enforcer:
             notifier=self._notifier,
             log=log,
         )
-        self._responses = ResponseCounts(backend.mode, metrics, log, self._limiter)
-        metrics.watch(
-            self.active_by_mode,
-            self.stats,
-            lambda: BackendMetrics(self.mode, self.ready, bool(self._reconciler.ipv6_fault), self._dropped.total),
-        )
+        self._regular = RegularWork(
+            intervals=intervals, addresses=addresses, policy=self._policy, records=self._records,
+            reconciler=self._reconciler, failures=self._failures, endings=self._endings, dropped=self._dropped,
+            stats=self.stats, metrics=metrics, log=log, limiter=limiter, monotonic=monotonic,
+        )  # fmt: skip
+        self._responses = ResponseCounts(backend.mode, metrics, log, limiter)
+        metrics.watch(self.active_by_mode, self.stats, self._backend_metrics)
 
     @property
     def mode(self) -> Mode:
@@ -158,7 +153,7 @@ class Enforcer:
             self._records.check_clock(now)
             responses = self._endings.expire(now)
             self._endings.replace_others(now)
-            self._look_at_addresses()
+            self._regular.look_at_addresses()
             # Before anything is sent to the backend; what it must release it releases when it can be reached.
             responses += self._endings.veto(now)
             self._active.unreleased.update(self._records.database.ended_early(self.mode, now))
@@ -184,7 +179,7 @@ class Enforcer:
         """
         if not self._records.open(check=check):
             self._metrics.failed("database")
-        self._look_at_addresses()
+        self._regular.look_at_addresses()
 
     def handle(self, requests: Sequence[Request]) -> list[BlockResponse]:
         """Decide about requests, in order, and carry out what follows in as few batches as can be."""
@@ -220,21 +215,7 @@ class Enforcer:
                 self._failures.record_ended()
                 responses += self._endings.refresh(now)
                 responses += self._endings.expire(now)
-                monotonic = self._monotonic()
-                if monotonic >= self._next_check:
-                    self._next_check = monotonic + self._intervals.check
-                    responses += self._check(now)
-                    self._records.stamp(now, self.mode, self.ready, self._reconciler.ipv6_fault)
-                    self._look_whether_healed(monotonic)
-                    self._record_figures(now)
-                if monotonic >= self._next_count:
-                    self._next_count = monotonic + self._intervals.count
-                    self._dropped.read()
-                else:
-                    self._dropped.read_ending(now)
-                if monotonic >= self._next_prune:
-                    more = self._records.prune(now - self._intervals.retention, now)
-                    self._next_prune = monotonic + (0.0 if more else self._intervals.prune)
+                responses += self._regular.do(now)
         except BackendError as error:
             self._reconciler.failed(error)
         except (sqlite3.Error, StorageError) as error:
@@ -281,19 +262,13 @@ class Enforcer:
     def stop(self) -> None:
         """Record the figures of the last seconds, and close."""
         with suppress(sqlite3.Error, StorageError):
-            self._record_figures(self._wall_clock())
+            self._regular.record_figures(self._wall_clock())
         self.close()
 
     def close(self) -> None:
         """Close database and backend; blocks stay until their time is over."""
         self._records.close()
         self._reconciler.close()
-
-    def _record_figures(self, now: float) -> None:
-        counted = self.stats.untaken()
-        if counted:
-            self._records.count_day(counted, now)
-            self.stats.take(counted)
 
     def _carry_out(self, plan: Plan, now: float) -> list[BlockResponse]:
         """First the database, then the backend; returns the responses."""
@@ -314,31 +289,9 @@ class Enforcer:
         self._responses.count(plan.responses)
         return plan.responses
 
-    def _check(self, now: float) -> list[BlockResponse]:
-        """Look at the machine's addresses and at the backend."""
-        responses = self._endings.veto(now) if self._look_at_addresses() else []
-        if not self.ready or self._reconciler.lost_blocks():
-            self._reconciler.try_reconcile(now)
-        return responses
-
-    def _look_whether_healed(self, monotonic: float) -> None:
-        """To be called after a small write: on a full disk one may succeed where larger ones fail, so it takes time."""
-        failures = self._failures.of_database
-        if failures != self._failures_seen[0]:
-            self._failures_seen = failures, monotonic
-        elif monotonic - self._failures_seen[1] >= HEALED:
-            self._metrics.recorded()
-
-    def _look_at_addresses(self) -> bool:
-        """Read the machine's addresses; True where they have changed."""
-        try:
-            addresses = self._read_addresses()
-        except OSError as error:
-            if self._limiter.passes("addresses") is not None:
-                self._log.error("the machine's addresses cannot be read; those known stay", reason=str(error))
-            return False
-        changed, self._policy.addresses = addresses != self._policy.addresses, addresses
-        return changed
+    def _backend_metrics(self) -> BackendMetrics:
+        ipv6_faulty = bool(self._reconciler.ipv6_fault)
+        return BackendMetrics(self.mode, self.ready, ipv6_faulty, self._dropped.total, self._regular.foreign.count)
 
     def active_by_mode(self) -> dict[str, int]:
         """How many blocks are active, of the backend's mode and held out. May be asked by any thread."""

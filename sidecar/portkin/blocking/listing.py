@@ -6,8 +6,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from portkin.blocking.block import Mode
+from portkin.blocking.block import BlockKey, Mode
 from portkin.blocking.database_tables import APPLICATION, SCHEMA, WHAT
+from portkin.blocking.rows import key_in
 from portkin.blocking.stats import ModeStats
 from portkin.net.ports import Port
 from portkin.sqlite import connect_to_read
@@ -52,6 +53,11 @@ class Listing:
         """How many blocks are active, holdouts included."""
         query = "SELECT count(*) FROM blocks INDEXED BY active WHERE outcome IS NULL"
         return int(self._db.execute(query).fetchone()[0])
+
+    def active_keys(self) -> set[BlockKey]:
+        """The keys of all active blocks, holdouts included."""
+        query = "SELECT src, port, proto FROM blocks INDEXED BY active WHERE outcome IS NULL"
+        return {key for row in self._db.execute(query) if (key := key_in(*row)) is not None}
 
     def days(self, number: int) -> list[tuple[int, Mode, ModeStats]]:
         """The figures of the latest days, the latest first: day (86,400 s since 1970, UTC), mode, counts."""

@@ -24,6 +24,8 @@ class Backend(NamedTuple):
     ready: bool
     ipv6_faulty: bool
     dropped: Dropped
+    foreign: int
+    """Elements that it holds and the sidecar never asked for."""
 
 
 class BlockingMetrics:
@@ -115,6 +117,9 @@ def _families(active: dict[str, int], stats: BlockingStats, backend: Backend) ->
         active_blocks,
         ready,
         faulty,
+        GaugeMetricFamily(
+            "portkin_block_foreign_elements", "What the backend holds and nobody asked for", value=backend.foreign
+        ),
         CounterMetricFamily("portkin_dropped_packets", "Packets that blocks dropped", value=dropped.packets),
         CounterMetricFamily("portkin_dropped_bytes", "Bytes that blocks dropped", value=dropped.bytes),
     ]

@@ -11,7 +11,7 @@ from portkin.commands.settings_option import settings_option
 
 if TYPE_CHECKING:
     from portkin.blocking.config import EnforceConfig
-    from portkin.blocking.listing import BackendState
+    from portkin.blocking.listing import BackendState, Listing
     from portkin.config.schema import Config
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object per line.")
@@ -131,22 +131,22 @@ def _rows(config: Config, **which: Any) -> list[dict[str, Any]]:
             return []
         listing = Listing(path)
         rows, state = listing.rows(**which), listing.backend()
+        compared = _compare_with_kernel(config.enforce, rows, listing)
         listing.close()
     except (OSError, sqlite3.Error) as error:
         raise StorageError(
             f"{path}: the block database cannot be read ({error}); see the log of `portkin serve`"
         ) from None
-    compared = _compare_with_kernel(config.enforce, rows)
     if state is not None and not (compared and state.mode == "nftables"):
         _warn(state, time.time(), patience=_MISSED * config.enforce.check)
     return rows
 
 
-def _compare_with_kernel(enforce: EnforceConfig, rows: list[dict[str, Any]]) -> bool:
-    """Take over what the kernel counted, and say what it does not hold; False where it cannot be asked."""
-    ours = [row for row in rows if row["outcome"] is None and row["mode"] == "nftables"]
-    if not ours or enforce.backend != "nftables":
+def _compare_with_kernel(enforce: EnforceConfig, rows: list[dict[str, Any]], listing: Listing) -> bool:
+    """Take over what the kernel counted, and say what it lacks or holds beside; False where it cannot be asked."""
+    if enforce.backend != "nftables":
         return False
+    ours = [row for row in rows if row["outcome"] is None and row["mode"] == "nftables"]
     from ipaddress import ip_address
 
     from portkin.blocking.backends.nftables import Nftables  # which needs numpy
@@ -160,6 +160,8 @@ def _compare_with_kernel(enforce: EnforceConfig, rows: list[dict[str, Any]]) -> 
         backend = Nftables(place_of(enforce))
         lost = backend.lost_blocks()
         held = {} if lost else backend.held()
+        # The database after the kernel, and the kernel once more: what begins or ends meanwhile is not foreign.
+        foreign = backend.counted(held.keys() - listing.active_keys())
     except BackendError:  # as without the privilege
         return False
     finally:
@@ -172,12 +174,18 @@ def _compare_with_kernel(enforce: EnforceConfig, rows: list[dict[str, Any]]) -> 
             missing += 1
         elif found.packets > row["packets"]:
             row["packets"], row["bytes"], row["hit"] = found.packets, found.bytes, True
-    if lost:
+    if lost and ours:
         click.echo(
             "nftables drops nothing: its table, or a rule of it, is gone; see the log of `portkin serve`", err=True
         )
     elif missing:
         click.echo(f"nftables does not hold {missing} of these blocks; see the log of `portkin serve`", err=True)
+    if foreign:
+        click.echo(
+            f"nftables also holds {len(foreign)} elements that are in no database, such as {min(foreign)}; "
+            "`portkin blocks remove SOURCE PORT` releases one",
+            err=True,
+        )
     return True
 
 

@@ -11,8 +11,8 @@ import click
 from portkin.commands.settings_option import settings_option
 
 if TYPE_CHECKING:
-    from portkin.config.loading import Given
     from portkin.config.schema import Config, ZeekConfig
+    from portkin.config.sections import Given
     from portkin.zeek.transport import Transport
 
 
@@ -41,8 +41,8 @@ def serve(
     import asyncio
 
     from portkin.config.checks import checks
-    from portkin.config.loading import Given
     from portkin.config.schema import load_config
+    from portkin.config.sections import Given
 
     flags = {
         "zeek.transport": ("--transport", transport),

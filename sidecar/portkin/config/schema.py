@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from portkin.blocking.config import EnforceConfig
-from portkin.config.loading import Section, build, overlay, read_yaml, setting
+from portkin.config.loading import build, setting
+from portkin.config.sections import Section, overlay, read_yaml
 from portkin.errors import ConfigError, PortkinError
 from portkin.logs import Format, Level
 from portkin.rates.config import RatesConfig

@@ -151,6 +151,11 @@ def test_a_listing_shows_what_the_kernel_counted_and_what_it_lost(root, tmp_path
         }
         assert {"80/tcp": (3, 180, True), "81/tcp": (0, 0, False)} == found
         assert "nftables does not hold 1 of these blocks" in listed.stderr
+        subprocess.run(["nft", "add element inet portkin tcp4 { 203.0.113.99 . 22 }"], check=True)
+        listed = run(blocks, "list", "--src", "203.0.113.6")
+        assert "nftables also holds 1 elements that are in no database, such as 203.0.113.99 22/tcp" in listed.stderr
+        assert 0 == run(blocks, "remove", "203.0.113.99", "22").exit_code
+        assert "also holds" not in run(blocks, "list").stderr
         assert 0 == run(nft, "teardown").exit_code
         assert "nftables drops nothing" in run(blocks, "list").stderr
 

@@ -16,8 +16,9 @@ from portkin.blocking.backends.shadow import Shadow
 from portkin.blocking.block import Block
 from portkin.blocking.config import EnforceConfig
 from portkin.blocking.database import BlockDatabase, Entry
-from portkin.blocking.enforcer import HEALED, Intervals
+from portkin.blocking.intervals import Intervals
 from portkin.blocking.limits import Limits
+from portkin.blocking.regular_work import HEALED
 from portkin.config.schema import Config
 from portkin.doctor.checks.host import check_databases
 from portkin.doctor.gathering.blocking import gather_databases

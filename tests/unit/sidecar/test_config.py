@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from portkin.config.loading import Given, Networks, Section, build, read_yaml, setting, to_yaml
+from portkin.config.loading import Networks, build, setting, to_yaml
 from portkin.config.schema import SAMPLE, BackoffConfig, Config, load_config
+from portkin.config.sections import Given, Section, read_yaml
 from portkin.errors import ConfigError, TransportError
 
 

@@ -214,6 +214,10 @@ WARNINGS = {
         replace(HEALTHY, sidecar=replace(SIDECAR, samples={**SAMPLES, "portkin_block_errors_total": 1.0})),
         "sidecar.block-errors",
     ),
+    "foreign elements": (
+        replace(HEALTHY, sidecar=replace(SIDECAR, samples={**SAMPLES, "portkin_block_foreign_elements": 2.0})),
+        "sidecar.foreign-elements",
+    ),
     "recent errors": (with_errors(NOW - timedelta(hours=23)), "sidecar.block-errors"),
     "pending": (
         replace(HEALTHY, sidecar=replace(SIDECAR, pending=("metrics.port", "table.poll"))),

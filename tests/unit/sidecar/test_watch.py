@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from portkin.blocking.config import limits_of
-from portkin.config.loading import Given
 from portkin.config.reload import SettingsReload
 from portkin.config.schema import load_config
+from portkin.config.sections import Given
 from portkin.watch import Watch
 from support.enforcing import Lines
 

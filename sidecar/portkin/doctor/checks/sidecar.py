@@ -103,8 +103,14 @@ _TROUBLES = (
         "failures of the backend, the block database or the queue since its start: {:.0f}",
         "the sidecar's log names each",
     ),
+    (
+        "portkin_block_foreign_elements",
+        "sidecar.foreign-elements",
+        "elements of portkin's table that the sidecar never asked for, added by somebody else: {:.0f}",
+        "`portkin blocks list` names one, `portkin blocks remove SOURCE PORT` releases it",
+    ),
 )
-"""Counters that stay at zero where all is well: name, code, text, remedy."""
+"""Metrics that are zero where all is well: name, code, text, remedy."""
 _LATEST = {"portkin_block_errors_total": "portkin_block_latest_error_timestamp_seconds"}
 """Of those that heal by themselves, the metric that says when the latest was (s since 1970)."""
 PAST = 86_400.0
