@@ -159,7 +159,7 @@ def test_database_and_backend_never_part(tmp_path_factory, steps):
         active = dict(active_rows(bench.path))
         offset = kernel.clock.wall - kernel.clock.monotonic
         for held_key, end in kernel.ends.items():
-            if end > kernel.clock.monotonic:
+            if end > kernel.clock.monotonic + 1e-6:  # 1,000,000.02 less 1,000,000 is a little more than 0.02
                 assert held_key in active
                 assert end + offset <= active[held_key] + 2.001
                 assert held_key.src != number_of("198.51.100.1")
