@@ -80,24 +80,34 @@ class Worker(Generic[Item]):
             self._wakes.put(None)
 
     async def run(self, publish: Callable[[list[Message]], None]) -> None:
-        """Work until cancelled; then the batch in the thread is finished first. Raises what ``publish`` raises."""
+        """Work until cancelled; then the batch in the thread is finished first.
+
+        Raises what ``publish`` raises, and where ``work`` has a defect what that raises.
+        """
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         failed: asyncio.Future[None] = loop.create_future()
+
+        def fail(error: BaseException) -> None:
+            if not failed.done():
+                failed.set_exception(error)
 
         def finished(batch: Sequence[Queued[Item]], messages: Sequence[Message]) -> None:
             try:
                 publish(list(messages))
                 self._done(batch)
             except Exception as error:
-                if not failed.done():
-                    failed.set_exception(error)
+                fail(error)
 
         def turns() -> None:
             try:
-                self._turns(lambda *done: loop.call_soon_threadsafe(finished, *done))
+                try:
+                    self._turns(lambda *done: loop.call_soon_threadsafe(finished, *done))
+                finally:
+                    self._close()
+            except BaseException as error:
+                loop.call_soon_threadsafe(fail, error)
             finally:
-                self._close()
                 loop.call_soon_threadsafe(ended.set_result, None)
 
         self._stopping = False

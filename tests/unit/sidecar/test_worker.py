@@ -112,6 +112,24 @@ def test_it_works_without_items_at_its_interval_and_when_woken():
     asyncio.run(scenario())
 
 
+def test_a_defect_of_the_work_ends_the_worker():
+    """What is raised in the thread is raised by `run`, so that the sidecar does not go on without its worker."""
+
+    async def scenario():
+        closed = []
+
+        def broken(batch):
+            raise ZeroDivisionError("a defect")
+
+        worker = Worker("test", broken, queue=5, batch=3, interval=60.0, close=lambda: closed.append(1))
+        with pytest.raises(ZeroDivisionError, match="a defect"):
+            async with asyncio.timeout(20):
+                await worker.run(lambda messages: None)
+        assert [1] == closed
+
+    asyncio.run(scenario())
+
+
 def test_what_cannot_be_published_ends_the_worker():
     """An error of `publish` is that of `run`, after the thread has closed what it has open."""
 
