@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from portkin_training.evaluation.inputs import read_contacts
 from portkin_training.ingest.captures.flows import DEADLINE, KEY, FlowTable
 from portkin_training.ingest.captures.packets import IPV4_MAPPED, Packets
 from portkin_training.ingest.captures.pcap import read_capture
 from portkin_training.ingest.contacts import ANSWERED, CONTACT, REFUSED, Contacts, contacts_from_packets
+from portkin_training.ingest.reading import Reading
 from support import captures as by_hand
 from support.captures import ACK, BEGIN, FIN, RST, SYN, ipv4, ipv6, port_unreachable, tcp, udp
 
@@ -260,3 +262,16 @@ def test_ordinary_connections_are_all_answered(shared_data):
     path = shared_data / "pcaps" / "benign-echo-connections.pcap.gz"
     found = Contacts.concat(contacts_from_packets(read_capture(path)))
     assert [500, 500] == np.bincount(found.kind).tolist()
+
+
+def test_a_log_in_the_order_of_the_ends_of_flows_is_put_in_order_of_time(tmp_path):
+    """nfdump writes a flow when it is over: a long one that began first comes last."""
+    rows = [
+        f"2026-01-01 00:00:0{at},x,0,198.51.100.7,192.0.2.10,40000,{port},TCP,......S."
+        for at, port in ((5, 23), (1, 22))
+    ]
+    path = tmp_path / "flows.csv"
+    path.write_text("\n".join(["ts,te,td,sa,da,sp,dp,pr,flg", *rows]) + "\n")
+    contacts = read_contacts(path, Reading(str(path)))
+    assert [22, 23] == contacts.dport.tolist()
+    assert [4_000_000] == np.diff(contacts.ts).tolist()

@@ -96,6 +96,7 @@ def test_csv_bin_without_rows_is_unknown_or_zero_as_asked(tmp_path):
         ("hour,port,count\n2026-01-01T00,22,1,9\n", "line 2: 4 fields, but 3 columns"),
         ("hour,port,count\n2026-01-01T00,22,-1\n", "line 2: a count of -1"),
         ('hour,port,count\n2026-01-01T00,22,"1,010"\n', "line 2: '1,010' is not a count"),
+        ("hour,port,count\n2026-01-01T00,22,1.5\n", "line 2: a count of 1.5; counts are whole numbers"),
         ("hour,port,count\n2026-01-01T00,22,1_010\n", "line 2: '1_010' is not a count"),
         ("hour,port,count\n2026-01-01T00,22,nan\n", "line 2: 'nan' is not a count"),
         ("hour,port,count\n2026-01-01T00,22,\n", "line 2: '' is not a count"),

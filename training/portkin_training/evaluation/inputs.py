@@ -46,8 +46,14 @@ def read_contacts(place: Place, reading: Reading, captures: CaptureOptions = Cap
             else:
                 probes.append(chunk)
 
-    packets += contacts_from_packets(of_packets())
+    packets += contacts_from_packets(of_packets() if is_capture(place) else _in_time_order(of_packets()))
     return Contacts.concat([*packets, _contacts(probes)] if probes else packets)
+
+
+def _in_time_order(chunks: Iterable[Packets]) -> Iterator[Packets]:
+    """The packets of a log, whose records may come in the order of the ends of flows."""
+    packets = Packets.concat(chunks)
+    yield packets[np.argsort(packets.ts, kind="stable")]
 
 
 def usable(readings: Sequence[Reading], contacts: int) -> int:

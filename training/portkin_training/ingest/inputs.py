@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,11 @@ def detect(path: Path) -> str:
         return "pcap"
     if data.startswith(b"PAR1"):
         return "parquet"
+    if version := _exported(data):
+        raise InputError(
+            f"{path}: export packets of {version} as they cross the network; have a collector read them, and name "
+            f"what it writes: nfcapd and `nfdump -o csv`, or Python's netflow"
+        )
     head = Head(data)
     if found := recognised(head):
         return found.name
@@ -72,6 +78,17 @@ def detect(path: Path) -> str:
         else f"{path}: byte 0: {data[:8].hex(' ') or 'nothing'} begins no capture, log, CSV or Parquet file of a known "
         f"format; name the right file, or tell `portkin ingest` what it is with --format"
     )
+
+
+def _exported(data: bytes) -> str:
+    """The protocol of the export packet that a file begins with; "" for none."""
+    if len(data) < 16:
+        return ""
+    version, count = struct.unpack(">HH", data[:4])
+    (seconds,) = struct.unpack_from(">I", data, 4 if version == 10 else 8)
+    if not (count and seconds >= 946_684_800):  # the year 2000
+        return ""
+    return {5: "NetFlow v5", 9: "NetFlow v9", 10: "IPFIX"}.get(version, "")
 
 
 _OTHERS = {

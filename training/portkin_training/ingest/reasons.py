@@ -10,6 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+WITHOUT_PORTS = "a line that is cut, or a fragment, without ports"
+"""Why a line of TCP or UDP without ports is no probe."""
+
 
 class Reasons:
     """For each of n rows why it is no probe, or nothing; of several reasons the first counts.

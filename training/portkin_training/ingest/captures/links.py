@@ -6,8 +6,18 @@ Compiled functions over addresses; every read lies between ``p`` and ``end``, wh
 from __future__ import annotations
 
 from portkin_training.core.unaligned import be16, be32, inlined, kernel, le16, le32, u8
+from portkin_training.ingest.captures.framing import (
+    ETHERTYPE,
+    IP,
+    LLC,
+    MPLS,
+    behind_802_11,
+    behind_erf,
+    behind_llc,
+    behind_nflog,
+    behind_ppp,
+)
 from portkin_training.ingest.captures.link_types import (
-    ATM_RFC1483,
     AVS,
     C_HDLC,
     ERF,
@@ -37,19 +47,14 @@ from portkin_training.ingest.captures.link_types import (
     SLL,
     SLL2,
 )
-from portkin_training.ingest.captures.reasons import CUT, ENCRYPTED, MALFORMED, NOT_IP, UNKNOWN_LINK
+from portkin_training.ingest.captures.reasons import CUT, MALFORMED, NOT_IP, UNKNOWN_LINK
 
-ETHERTYPE = 1 << 17
-"""Added to an EtherType (or an 802.3 length), it is a layer of its own beside the link types."""
-LLC = ATM_RFC1483
-IP = -1
-"""The layer that is looked for."""
 _COOKED = 1 << 18
 """Added as well where a cooked capture says the type: a tag may stand before what it names."""
 
 VLAN_TAGS = (0x8100, 0x88A8, 0x9100, 0x9200)
 """802.1Q, 802.1ad (QinQ) and their older forms."""
-_IPV4, _IPV6, _MPLS, _MPLS_MULTICAST, _PPPOE = 0x0800, 0x86DD, 0x8847, 0x8848, 0x8864
+_IPV4, _IPV6, _MPLS_MULTICAST, _PPPOE = 0x0800, 0x86DD, 0x8848, 0x8864
 _PBB, _VN_TAG, _FABRIC_PATH = 0x88E7, 0x8926, 0x8903
 
 INNER_SHIFT = 13
@@ -86,7 +91,7 @@ def _behind_type(p, end, kind, tags):
         return p + 4, end, _tagged(tags, be16(p)), ETHERTYPE + be16(p + 2)
     if kind <= 1500:  # the length of an 802.3 frame, without its padding
         return (p, min(end, p + kind), tags, LLC) if kind >= 3 else (-NOT_IP, end, tags, IP)
-    if kind in (_MPLS, _MPLS_MULTICAST):  # RFC 3032: labels up to the one with the bottom bit
+    if kind in (MPLS, _MPLS_MULTICAST):  # RFC 3032: labels up to the one with the bottom bit
         while p + 5 <= end:
             bottom = u8(p + 2) & 1
             p += 4
@@ -131,106 +136,6 @@ def _behind_cooked(p, end, kind, tags):
 
 
 @kernel
-def _behind_ppp(p, end):
-    """(address of the IP header or minus the reason, layer) of a PPP frame, with or without HDLC's two bytes."""
-    if p + 2 <= end and u8(p + 1) == 0x03 and u8(p) in (0xFF, 0, 1):
-        p += 2
-    if p + 2 > end:
-        return -CUT, IP
-    if u8(p) & 1:  # compressed to one byte (RFC 1661, 6.5)
-        kind, p = u8(p), p + 1
-    else:
-        kind, p = be16(p), p + 2
-    if kind in (0x0021, 0x0057):
-        return p, IP
-    return (p, ETHERTYPE + _MPLS) if kind in (0x0281, 0x0283) else (-NOT_IP, IP)
-
-
-@kernel
-def _behind_llc(p, end):
-    """The same of an 802.2 LLC header: SNAP (RFC 1042), or the SAP of IP."""
-    if p + 3 > end:
-        return -CUT, IP
-    sap, size = be16(p), 3 if u8(p + 2) & 3 == 3 else 4
-    if sap == 0x0606:
-        return p + size, IP
-    if sap != 0xAAAA:
-        return -NOT_IP, IP
-    if p + size + 5 > end:
-        return -CUT, IP
-    organisation = (be16(p + size) << 8) | u8(p + size + 2)
-    if organisation not in (0, 0xF8):  # RFC 1042 and bridge tunnels: an EtherType follows
-        return -NOT_IP, IP
-    kind = be16(p + size + 3)
-    return (p + size + 5, ETHERTYPE + kind) if kind > 1500 else (-NOT_IP, IP)
-
-
-@kernel
-def _behind_802_11(p, end):
-    """The same of an 802.11 frame; of an aggregate (A-MSDU) the first frame counts."""
-    if p + 24 > end:
-        return -CUT, IP
-    control, flags, size = u8(p), u8(p + 1), 24
-    if (control >> 2) & 3 != 2 or control & 0x40:  # no data frame, or one without data
-        return -NOT_IP, IP
-    if flags & 0x40:
-        return -ENCRYPTED, IP
-    if flags & 3 == 3:
-        size += 6
-    if control & 0x80:
-        if p + size + 2 > end:
-            return -CUT, IP
-        aggregate = u8(p + size) & 0x80
-        size += 6 if flags & 0x80 else 2  # HT control
-        if aggregate:
-            size += 14
-    return p + size, LLC
-
-
-@kernel
-def _behind_nflog(p, end, big):
-    """(address, end, layer) of the packet in a netfilter log: attributes of length, type and value, padded to four."""
-    if p + 4 > end:
-        return -CUT, end, IP
-    if u8(p + 1) != 0:
-        return -MALFORMED, end, IP
-    family, kind = u8(p), 0
-    p += 4
-    while p + 4 <= end:
-        size, name = (be16(p), be16(p + 2)) if big else (le16(p), le16(p + 2))
-        if size < 4:
-            return -MALFORMED, end, IP
-        name &= 0x3FFF  # flags above
-        if name == 9:  # the packet
-            if family in (2, 10):
-                return p + 4, min(end, p + size), IP
-            return (p + 4, min(end, p + size), ETHERTYPE + kind) if kind else (-NOT_IP, end, IP)
-        if name == 1 and p + 6 <= end:  # begins with the EtherType, in network order
-            kind = be16(p + 4)
-        p += (size + 3) & ~3
-    return -CUT, end, IP
-
-
-@kernel
-def _behind_erf(p, end):
-    """(address, layer) of an ERF record of 16 bytes and extension headers of eight."""
-    if p + 16 > end:
-        return -CUT, IP
-    kind, more = u8(p + 8) & 0x7F, u8(p + 8) & 0x80
-    p += 16
-    while more:
-        if p + 8 > end:
-            return -CUT, IP
-        more = u8(p) & 0x80
-        p += 8
-    if kind in (2, 11, 16, 20):  # Ethernet, behind two bytes of padding
-        return p + 2, ETHERNET
-    if kind in (1, 10, 15, 19):
-        return p, PPP_HDLC
-    return (p, IP) if kind in (22, 23) else (-NOT_IP, IP)
-
-
-@kernel
 def _behind_link(p, end, link):
     """What lies behind the header of a link type: (address or minus the reason, end, layer)."""
     if link == ETHERNET:
@@ -250,10 +155,10 @@ def _behind_link(p, end, link):
         known = u8(p + 1) | u8(p + 2) == 0 and family in (2, 10, 24, 28, 30)
         return (p + 4 if known else -NOT_IP), end, IP
     if link == LLC:
-        p, layer = _behind_llc(p, end)
+        p, layer = behind_llc(p, end)
         return p, end, layer
     if link in (PPP, PPP_PPPD):
-        p, layer = _behind_ppp(p, end)
+        p, layer = behind_ppp(p, end)
         return p, end, layer
     if link == PPP_DIRECTION:
         return p + 1, end, PPP
@@ -268,9 +173,9 @@ def _behind_link(p, end, link):
             return -CUT, end, IP
         return (p + 6, min(end, p + 6 + be16(p + 4)), PPP) if u8(p + 1) == 0 else (-NOT_IP, end, IP)
     if link in (NFLOG, NFLOG_BIG):
-        return _behind_nflog(p, end, link == NFLOG_BIG)
+        return behind_nflog(p, end, link == NFLOG_BIG)
     if link == IEEE802_11:
-        p, layer = _behind_802_11(p, end)
+        p, layer = behind_802_11(p, end)
         return p, end, layer
     if link in (RADIOTAP, PPI):
         if p + 8 > end:
@@ -293,7 +198,7 @@ def _behind_link(p, end, link):
     if link == PFLOG:  # its length, padded to four
         return (p + ((u8(p) + 3) & ~3), end, IP) if p + 1 <= end else (-CUT, end, IP)
     if link == ERF:
-        p, layer = _behind_erf(p, end)
+        p, layer = behind_erf(p, end)
         return p, end, layer
     if link == PKTAP:
         if p + 12 > end:

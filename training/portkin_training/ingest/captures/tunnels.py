@@ -7,8 +7,8 @@ same packets. Compiled functions over addresses; every read lies between ``p`` a
 from __future__ import annotations
 
 from portkin_training.core.unaligned import be16, be32, inlined, kernel, u8
+from portkin_training.ingest.captures.framing import ETHERTYPE
 from portkin_training.ingest.captures.link_types import ETHERNET, IEEE802_11, PPP, RAW
-from portkin_training.ingest.captures.links import ETHERTYPE
 from portkin_training.ingest.captures.reasons import CUT, OTHER_PROTO
 
 MAX_DEPTH = 4

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from portkin_training.ingest.formats.format import Format, Source, filled, is_in
 from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.formats.syslog import TIME
-from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.reasons import WITHOUT_PORTS, Reasons
 from portkin_training.ingest.records import Columns
 from portkin_training.ingest.values.transport import protos
 
@@ -28,7 +28,7 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     proto = pc.binary_join_element_wise(columns["proto4"], columns["proto6"], "")
     reasons = Reasons(len(proto))
     reasons.mark(is_in(columns["dir"], "out"), "leaves the firewall")
-    reasons.mark((protos(proto) > 0) & ~filled(columns["dport"]), "a line that is cut, or a fragment, without ports")
+    reasons.mark((protos(proto) > 0) & ~filled(columns["dport"]), WITHOUT_PORTS)
     return {**columns, "proto": proto}, reasons
 
 

@@ -15,7 +15,7 @@ from portkin_training.ingest.formats.format import Format, Head, Source, filled,
 from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.formats.netfilter_scan import scan
 from portkin_training.ingest.formats.syslog import TIME
-from portkin_training.ingest.reasons import Reasons
+from portkin_training.ingest.reasons import WITHOUT_PORTS, Reasons
 from portkin_training.ingest.records import Columns
 from portkin_training.ingest.values.transport import protos
 
@@ -24,7 +24,6 @@ _PACKET = (
     r"(?: SPT=(?P<sport>\d+) DPT=(?P<dport>\d+))?"
     r"(?:[^\n\[]*? (?P<flags>(?:(?:CWR|ECE|URG|ACK|PSH|RST|SYN|FIN) )+)URGP=)?"
 )
-_CUT = "a line that is cut, or a fragment, without ports"
 
 PATTERN = TIME + r".*?" + _PACKET
 """What a line matches, at its beginning; the groups are the packet's parts."""
@@ -34,7 +33,7 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons = Reasons(len(columns["src"]))
     reasons.mark(~filled(columns["in"]) & filled(columns["out"]), "sent by the machine that logged it")
     proto = protos(columns["proto"])
-    reasons.mark((proto > 0) & ~filled(columns["dport"]), _CUT)
+    reasons.mark((proto > 0) & ~filled(columns["dport"]), WITHOUT_PORTS)
     reasons.mark((proto == TCP) & ~filled(columns["flags"]), "no TCP flags: a line that is cut", wrong=True)
     return columns, reasons
 

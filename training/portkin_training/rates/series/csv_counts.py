@@ -110,6 +110,8 @@ def _count(where: str, text: str) -> float:
         raise InputError(f"{where}: {text!r} is not a count; write digits alone, as 1010")
     if count < 0:
         raise InputError(f"{where}: a count of {text}; nothing is probed less than 0 times")
+    if not count.is_integer():
+        raise InputError(f"{where}: a count of {text}; counts are whole numbers")
     if count > MOST:
         raise InputError(f"{where}: a count of {text}; more than {MOST} cannot be counted")
     return count
