@@ -44,16 +44,20 @@ class _Group:
     blocks: dict[int, _Block] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)
     code: int | None = None
+    row: int = 0
     seen: int = 0
 
 
-def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) -> ReplayTotals:
+def replay_plainly(
+    events: Events, matrix: np.ndarray, k: int, window: float, answers: np.ndarray | None = None
+) -> ReplayTotals:
     """The same rule as `blocking.replay`, written for reading: one K, one T (seconds)."""
     totals, groups, clock = ReplayTotals(), {}, None
     span = round(window * 1e6)
-    nearest = {code: matrix[code, :k].tolist() for code in np.unique(events.code).tolist()}
-    columns = (events.ts, events.group, events.code, events.act, events.truth, events.opens)
-    for ts, number, code, act, truth, opens in zip(*(column.tolist() for column in columns), strict=True):
+    rows = events.code if answers is None else answers
+    nearest = {row: matrix[row, :k].tolist() for row in np.unique(rows).tolist()}
+    columns = (events.ts, events.group, events.code, rows, events.act, events.truth, events.opens)
+    for ts, number, code, row, act, truth, opens in zip(*(column.tolist() for column in columns), strict=True):
         clock = now = ts if clock is None else max(clock, ts)
         group = groups.setdefault(number, _Group())
         block = group.blocks.get(code)
@@ -72,11 +76,11 @@ def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) ->
                     totals.reached += now - group.seen < span
                 if code != group.code:
                     totals.steps += 1
-                    if code in nearest[group.code]:
+                    if code in nearest[group.row]:
                         totals.hits += 1
-                        totals.reciprocal += 1 / (1 + nearest[group.code].index(code))
+                        totals.reciprocal += 1 / (1 + nearest[group.row].index(code))
             group.touched.add(code)
-            group.code, group.seen = code, now
+            group.code, group.row, group.seen = code, row, now
         elif truth == BENIGN:
             totals.benign += 1
             totals.benign_blocked += blocked
@@ -85,7 +89,7 @@ def replay_plainly(events: Events, matrix: np.ndarray, k: int, window: float) ->
                 totals.connections_blocked += blocked
         if act:
             totals.acted += 1
-            for port in [code, *(q for q in nearest[code] if q >= 0)]:
+            for port in [code, *(q for q in nearest[row] if q >= 0)]:
                 totals.ordered += 1
                 block = group.blocks.get(port)
                 if block is not None and now < block.until:

@@ -46,6 +46,10 @@ class LearntFromSources:
     points: Floats
     drawn: Mapping[Proto, NDArray[np.float32]]
 
+    def chances(self, features: Floats) -> Floats:
+        """The chances (r,) of candidates with these features (len(`FEATURES`), r)."""
+        return calibrated(self.points, self.trees.odds(features))
+
     def write(self, folder: Path, save: Callable[[Path, NDArray[Any]], None], table: str) -> None:
         """Write it into the folder of a bundle; `table` is the id of the table's own files, `save` packs an array of
         any shape."""
@@ -67,7 +71,7 @@ class SourceModel:
     def __init__(
         self, learnt: LearntFromSources, rows: Mapping[Proto, SourceRows], horizon: float, cutoff: float
     ) -> None:
-        self._learnt = learnt
+        self.learnt = learnt
         self._rows = rows
         self.horizon = horizon
         """Seconds for which the chances hold."""
@@ -101,14 +105,10 @@ class SourceModel:
         own[0, : len(same)] = same
         asked = Questions(own, np.array([probed]), np.array([float(elapsed)]))
         found = candidates(known, asked)
-        chances = self.chances(found.features)
+        chances = self.learnt.chances(found.features)
         best = np.lexsort((found.port, -chances))[:n]
         kept = best[chances[best] >= cutoff]
         return (found.port[kept] + first).tolist(), chances[kept].tolist()
-
-    def chances(self, features: Floats) -> Floats:
-        """The chances (r,) of candidates with these features (len(`FEATURES`), r)."""
-        return calibrated(self._learnt.points, self._learnt.trees.odds(features))
 
 
 def _refuse_impossible(

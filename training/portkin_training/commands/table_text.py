@@ -30,6 +30,23 @@ def recommended(chosen: Mapping[str, Any]) -> str:
     return f"no cut-off reaches {asked}; the closest is a chance of {chosen['min_chance']:g}: {found}"
 
 
+def shipped(said: Mapping[str, Any] | None) -> str:
+    """Whether a table predicts by source, and what that found beside the table, in lines."""
+    if said is None:
+        return "no model, for want of sources that came to a second port"
+    lines = [
+        "a model, which the sidecar answers from"
+        if said["ships"]
+        else "no model: it does not find enough more than the table on held-out probes",
+        *(
+            f"with {at['blocks']:,} blocks {at['by_source']:.1%}, the table {at['table']:.1%}"
+            for at in said["equal_blocks"]
+        ),
+        recommended(said["cutoff"]),
+    ]
+    return "\n".join(lines)
+
+
 def named(port: Port) -> str:
     """A port and, where it is known, its service."""
     service = service_name(port)

@@ -62,10 +62,16 @@ def update(
       portkin table update probes/ table/ --half-life 30
     """
     from portkin_training.evaluation.held_out_days import held_out_days_figures
-    from portkin_training.tables.build import made_by, table_of_days
+    from portkin_training.tables.build import made_by, predicts_by_source, table_of_days
     from portkin_training.tables.scans import ScanOptions
 
     before = made_by(table)
+    if predicts_by_source(table):
+        click.echo(
+            f"portkin: warning: {table} predicts by source, and a table from counts of days does not: to keep that, "
+            "build it with `portkin table build --by-source`",
+            err=True,
+        )
     _refuse_or_tell_lost(table, dataset, before.get("inputs", ()))
     least, most = min_ports or before.get("min_ports", 3), max_ports or before.get("max_ports", 30)
     if least > most:

@@ -10,17 +10,19 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 
+from portkin.bundles.source_model import LearntFromSources
 from portkin.bundles.table import Rows
 from portkin.bundles.table_format import DEFAULT_K
 from portkin.net.ports import Proto
 from portkin_training.core.groups import By
 from portkin_training.core.history import History, of_every_source, read_history, within
 from portkin_training.core.protocols import PROTO_NUMBERS
+from portkin_training.evaluation.by_source import by_source_for_manifest, replay_by_source
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import ReplayCounts, Sweep, replay
 from portkin_training.replay.events import Events, Over, darknet_events, units_of
-from portkin_training.replay.frontier import KS as FRONTIER_KS
 from portkin_training.replay.frontier import (
+    BY_SOURCE,
     ORACLE,
     Point,
     at_equal_blocks,
@@ -30,10 +32,12 @@ from portkin_training.replay.frontier import (
     found_anything,
     recommended,
 )
+from portkin_training.replay.frontier import KS as FRONTIER_KS
 from portkin_training.replay.metrics import ReplayFigures, difference, figures, json_number
 from portkin_training.replay.oracle import LONGEST, Hindsight
 from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 from portkin_training.tables.methods import METHODS, WITH_CHANCES
+from portkin_training.tables.next_port.by_source import learn_from_sources
 from portkin_training.tables.next_port.calibration import Cases, reliability
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
@@ -55,8 +59,9 @@ class HeldOut:
     """Replays of the same held-out probes, by predictor; the methods first, then the baselines.
 
     `frontiers` holds the points of each at the sweep's window, and those of the oracle last; `reliability` the curve
-    of the first method that has chances, as `calibration.reliability` gives it; `hindsight` the best tables there
-    could have been, None for more than `LONGEST` probes.
+    of the first method that has chances, as `calibration.reliability` gives it, and `reliability_by_source` that of
+    its predictions by source (`BY_SOURCE` among the predictors), where these were asked for; `hindsight` the best
+    tables there could have been, None for more than `LONGEST` probes.
     """
 
     history: History
@@ -64,6 +69,7 @@ class HeldOut:
     frontiers: dict[str, list[Point]] = field(default_factory=dict)
     reliability: list[dict[str, float]] = field(default_factory=list)
     hindsight: Hindsight | None = None
+    reliability_by_source: list[dict[str, float]] = field(default_factory=list)
 
     def figures(self, k: int, window: float) -> dict[str, ReplayFigures]:
         """The figures of every predictor at one K and one T (seconds)."""
@@ -81,13 +87,14 @@ def held_out(
     min_chance: float = 0.0,
     over: Over = "days",
     by: By = "source",
+    by_source: bool = False,
     watch: Callable[[str], None] = lambda name: None,
 ) -> HeldOut:
     """Learn every method and baseline from the first `share` of the probes, and replay the rest.
 
     The rest starts with nothing blocked and nobody known. Methods with chances fill rows of `k` for the frontier, and
-    are cut by `min_chance` otherwise.
-    `watch` is called with each name before its turn.
+    are cut by `min_chance` otherwise. With `by_source` the first of them predicts by source as well, where sources are
+    blocked and did enough to learn from. `watch` is called with each name before its turn.
     """
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     history = read_history(wanted)
@@ -99,7 +106,8 @@ def held_out(
         name: partial(METHODS[name], training, options, **asked_of(name, tested)) for name in methods
     }
     ways |= {name: partial(BASELINES[name], earlier) for name in BASELINES}
-    return tried(tested, events, ways, sweep, k=k, min_chance=min_chance, watch=watch)
+    sources = partial(learn_from_sources, training, options) if by_source and by == "source" else None
+    return tried(tested, events, ways, sweep, k=k, min_chance=min_chance, by_source=sources, watch=watch)
 
 
 Way = Callable[[int], Matrix | Mapping[Proto, ProtocolRows]]
@@ -119,17 +127,20 @@ def tried(
     *,
     k: int,
     min_chance: float = 0.0,
+    by_source: Callable[[], LearntFromSources | None] | None = None,
     watch: Callable[[str], None] = lambda name: None,
 ) -> HeldOut:
     """Have each of the `ways`, by name, learn what it knows, and replay the events of the `tested` history.
 
     Those that are named in `WITH_CHANCES` fill rows of `k`; the others are the methods and baselines to compare with.
+    `by_source` learns from sources, for predictions by source with the rows of the first of those.
     """
     most = max(*KS, FRONTIER_KS[-1], sweep.ks[-1])  # so that a table does not depend on what is asked of it
     window = sweep.headline[1]
     counts: dict[str, ReplayCounts] = {}
     frontiers: dict[str, list[Point]] = {}
     curve: list[dict[str, float]] = []
+    curve_by_source: list[dict[str, float]] = []
     for name, learn in ways.items():
         watch(name)
         if name in WITH_CHANCES:
@@ -145,12 +156,19 @@ def tried(
             matrix = found if isinstance(found, np.ndarray) else matrix_of_rows(_rows(found), most)
             frontiers[name] = by_number(events, matrix, window)
         counts[name] = replay(events, matrix, sweep)
+        if name in WITH_CHANCES and by_source is not None:
+            watch(BY_SOURCE)
+            learnt, by_source = by_source(), None
+            if learnt is not None:
+                found_by_source = replay_by_source(learnt, rows, events, sweep, k=k, min_chance=min_chance)
+                counts[BY_SOURCE], frontiers[BY_SOURCE] = found_by_source.counts, found_by_source.frontier
+                curve_by_source = found_by_source.reliability
     best = None
     if len(tested) <= LONGEST:
         watch(ORACLE)
         best = Hindsight(tested, window)
         frontiers[ORACLE] = by_chance(events, *best.ranking(), window)
-    return HeldOut(tested, counts, frontiers, curve, best)
+    return HeldOut(tested, counts, frontiers, curve, best, curve_by_source)
 
 
 def _rows(found: Matrix | Mapping[Proto, ProtocolRows]) -> dict[Proto, Rows]:
@@ -168,7 +186,7 @@ def reliability_of(rows: Mapping[Proto, Rows], k: int, tested: History) -> list[
 
 def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dict[str, Any]:
     """What a manifest records of it: per K, each predictor's figures, the limit, and how far the first method leads."""
-    first, *others = found.counts
+    first, *others = (name for name in found.counts if name != BY_SOURCE)
     entry: dict[str, Any] = {"training_share": TRAINING, "window": window, "probes": len(found.history)}
     for k in ks:
         at = found.figures(k, window)
@@ -199,16 +217,18 @@ def held_out_figures(
     k: int,
     usefulness: float | None = None,
     *,
+    by_source: bool = False,
     most: int = MOST_TRIED,
 ) -> dict[str, Any]:
     """What the manifest of a table of `k` neighbors by `method` says of held-out probes: this method first, then the
     others; where it has chances, the cut-off that `cutoff_for_manifest` chooses as well, under ``cutoff``.
 
+    With `by_source` it says under ``by_source`` what predictions by source found, whether they ship, and their cut-off.
     Of more than `most` probes some sources take part, as many as come to that; ``sources`` says one in how many.
     """
     methods = (method, *(name for name in METHODS if name != method))
     every = max(1, -(-probes.count().to_pyarrow().as_py() // most))
-    found = held_out(of_every_source(probes, every), methods, options, SWEEP, k=k)
+    found = held_out(of_every_source(probes, every), methods, options, SWEEP, k=k, by_source=by_source)
     return everything_for_manifest(found, usefulness) | ({"sources": f"1 of {every}"} if every > 1 else {})
 
 
@@ -219,7 +239,16 @@ def everything_for_manifest(found: HeldOut, usefulness: float | None) -> dict[st
         **figures_for_manifest(found),
         **equal_blocks_for_manifest(found),
         **({} if chosen is None else {"cutoff": chosen}),
+        **_by_source_for_manifest(found, usefulness),
     }
+
+
+def _by_source_for_manifest(found: HeldOut, usefulness: float | None) -> dict[str, Any]:
+    points = found.frontiers.get(BY_SOURCE)
+    if points is None or not found_anything(points):
+        return {}
+    said = by_source_for_manifest(found.frontiers, found.reliability_by_source)
+    return {"by_source": said | {"cutoff": _cutoff_of(points, found, usefulness)}}
 
 
 def equal_blocks_for_manifest(found: HeldOut) -> dict[str, Any]:
@@ -238,8 +267,10 @@ def cutoff_for_manifest(found: HeldOut, usefulness: float | None = None) -> dict
     paper's at K = 3. ``reached`` is false where no cut-off does that: then it is the one that comes closest.
     """
     points = next(iter(found.frontiers.values()))
-    if not found_anything(points):
-        return None
+    return _cutoff_of(points, found, usefulness) if found_anything(points) else None
+
+
+def _cutoff_of(points: Sequence[Point], found: HeldOut, usefulness: float | None) -> dict[str, Any]:
     allowed = None if usefulness is not None else _blocks_of_the_paper(found)
     point = recommended(points, usefulness=usefulness, blocks=allowed)
     reached = point.usefulness >= usefulness if usefulness is not None else allowed is None or point.blocks <= allowed

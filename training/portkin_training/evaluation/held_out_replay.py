@@ -38,6 +38,7 @@ def replay_held_out(
         over=options.over,
         by=options.by,
         min_chance=options.min_chance,
+        by_source=True,
         watch=watch,
     )
     k, _ = options.sweep.headline
@@ -49,5 +50,10 @@ def replay_held_out(
         stamps, groups = found.history.ts, np.unique(found.history.group)
         settings |= extent_of(stamps, len(groups) if options.by == "source" else None)
     return ReplayResults(
-        settings, found.counts, oracle, frontiers=found.frontiers, reliability=tuple(found.reliability)
+        settings,
+        found.counts,
+        oracle,
+        frontiers=found.frontiers,
+        reliability=tuple(found.reliability),
+        reliability_by_source=tuple(found.reliability_by_source),
     )

@@ -10,10 +10,10 @@ from portkin import __version__
 from portkin_training.evaluation.curves import drawn_curves, drawn_frontier, drawn_reliability, drawn_usefulness
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.evaluation.text import (
-    EQUAL_BLOCKS_HEAD,
     MEANING,
     RELIABILITY_HEAD,
     best_rows,
+    equal_blocks_head,
     equal_blocks_rows,
     figure_cells,
     label_rule_rows,
@@ -75,7 +75,7 @@ def render(results: ReplayResults) -> str:
         ],
         traces=list(results.units.values()),
         drawings=drawn_curves(results, best) if len(results.sweep.windows) > 1 else [],
-        equal_blocks_head=EQUAL_BLOCKS_HEAD,
+        equal_blocks_head=equal_blocks_head(results.equal_blocks()),
         equal_blocks=equal_blocks_rows(results.equal_blocks()),
         frontier=[drawn_frontier(results.frontiers, window), drawn_usefulness(results.frontiers, window)]
         if results.frontiers
@@ -83,6 +83,7 @@ def render(results: ReplayResults) -> str:
         reliability_head=RELIABILITY_HEAD,
         reliability=reliability_rows(results.reliability),
         reliability_drawing=drawn_reliability(results.reliability) if results.reliability else None,
+        reliability_by_source=reliability_rows(results.reliability_by_source),
         port_head=PORT_HEAD,
         ports=_port_rows(results),
         ports_seen=results.ports_seen,

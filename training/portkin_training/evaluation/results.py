@@ -38,6 +38,7 @@ class ReplayResults:
     units: Mapping[int, str] = field(default_factory=dict)  # what the units are called, where they are traces
     frontiers: Mapping[str, Sequence[Point]] = field(default_factory=dict)  # by predictor, the oracle's last
     reliability: Sequence[Mapping[str, float]] = ()  # of the predictor under study, where it has chances
+    reliability_by_source: Sequence[Mapping[str, float]] = ()
 
     def best_table(self, rows: Mapping[str, ReplayFigures]) -> float | None:
         """What the best table predicts at the headline, of which `rows` are the figures, as far as is known: the
@@ -154,6 +155,7 @@ class ReplayResults:
                 else {}
             ),
             **({"reliability": list(self.reliability)} if self.reliability else {}),
+            **({"reliability_by_source": list(self.reliability_by_source)} if self.reliability_by_source else {}),
             "ports": self.ports(),
             "notes": list(self.notes),
         }

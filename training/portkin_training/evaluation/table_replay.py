@@ -13,6 +13,7 @@ from portkin.net.ports import PORTS, Port
 from portkin_training.core.dataset import is_dataset, manifest_digest
 from portkin_training.core.groups import Grouper
 from portkin_training.core.places import Place
+from portkin_training.evaluation.by_source import BySource, after_the_first, replay_by_source
 from portkin_training.evaluation.inputs import read_contacts, usable
 from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
 from portkin_training.evaluation.options import (
@@ -30,10 +31,11 @@ from portkin_training.ingest.contacts import Contacts
 from portkin_training.ingest.inputs import refuse_nothing
 from portkin_training.ingest.reading import Reading
 from portkin_training.replay.blocking import replay
-from portkin_training.replay.events import SCAN
+from portkin_training.replay.events import SCAN, Events
 from portkin_training.replay.events_of_contacts import events_of
 from portkin_training.replay.frontier import KS
 from portkin_training.replay.mawi.labels import Label
+from portkin_training.replay.oracle import LONGEST
 from portkin_training.twin.decisions import DecisionConfig, ProbeDecider
 from portkin_training.twin.judged_contacts import all_probes, configure, detect
 from portkin_training.twin.suricata_rules import RulesConfig, detect_by_rules, ports_of_table
@@ -83,6 +85,11 @@ def replay_table(
     most = max(options.sweep.ks[-1], KS[-1] if options.frontier else 0)
     predictors = predictors_of(table, learn, most, options)
     counts = {name: replay(events, matrix, options.sweep) for name, matrix in predictors.items()}
+    frontiers = frontiers_of(events, table, predictors, options) if options.frontier else {}
+    by_source = _by_source(events, table, options)
+    if by_source is not None:
+        counts = after_the_first(counts, by_source.counts)
+        frontiers = after_the_first(frontiers, by_source.frontier) if frontiers else {}
     notes = []
     late = int(np.count_nonzero(contacts.ts < np.maximum.accumulate(contacts.ts)))
     if late:
@@ -108,9 +115,22 @@ def replay_table(
         counts,
         oracle_of(events, options),
         tuple(notes),
-        frontiers=frontiers_of(events, table, predictors, options) if options.frontier else {},
+        frontiers=frontiers,
         reliability=() if options.rules else table.manifest.about.get("held_out", {}).get("reliability", ()),
+        reliability_by_source=() if by_source is None else table.manifest.about["by_source"].get("reliability", ()),
     )
+
+
+def _by_source(events: Events, table: Table, options: ReplayOptions) -> BySource | None:
+    """Predictions by source; None where the table has no model of them, what is blocked is no source, or there are more
+    events than are held in memory with an answer each."""
+    model = table.source_model
+    if model is None or options.rules is not None or options.by != "source" or not 0 < len(events) <= LONGEST:
+        return None
+    return replay_by_source(
+        model.learnt, table.rows, events, options.sweep, k=table.k, min_chance=options.min_chance,
+        protected=None if options.protection is None else options.protection.ports,
+    )  # fmt: skip
 
 
 def _protected(table: Table, options: ReplayOptions) -> list[Port]:

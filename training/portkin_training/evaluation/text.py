@@ -212,6 +212,8 @@ def pages(results: ReplayResults) -> Iterator[Grid | str]:
         )
     if results.reliability:
         yield reliability(results.reliability)
+    if results.reliability_by_source:
+        yield reliability(results.reliability_by_source, "the chances by source")
     yield from results.notes
     if results.units:
         yield table_ii(results.days(new_ports=False), "Table II, as the paper counts (the probed port included)")
@@ -219,13 +221,16 @@ def pages(results: ReplayResults) -> Iterator[Grid | str]:
         yield mapping()
 
 
-EQUAL_BLOCKS_HEAD = ("with the blocks of", "blocks", "finds", "the other", "ratio", "best in hindsight")
+def equal_blocks_head(compared: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of the columns of `equal_blocks_rows`."""
+    by_source = ["by source"] if any("by_source" in row for row in compared) else []
+    return ["with the blocks of", "blocks", "finds", *by_source, "the other", "ratio", "best in hindsight"]
 
 
 def equal_blocks(compared: Sequence[Mapping[str, Any]], title: str) -> Grid:
     """What a table finds with the blocks that each baseline issues; `compared` as `frontier.at_equal_blocks` has it."""
     grid = _grid(title)
-    for place, name in enumerate(EQUAL_BLOCKS_HEAD):
+    for place, name in enumerate(equal_blocks_head(compared)):
         grid.add_column(name, justify="right" if place else "left", no_wrap=True)
     for row in equal_blocks_rows(compared):
         grid.add_row(*row)
@@ -233,12 +238,12 @@ def equal_blocks(compared: Sequence[Mapping[str, Any]], title: str) -> Grid:
 
 
 def equal_blocks_rows(compared: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """The cells below `EQUAL_BLOCKS_HEAD`."""
+    """The cells below `equal_blocks_head`."""
     return [
         [
             f"{row['over']}, K = {row['k']}",
             f"{row['blocks']:,}",
-            *(percent(_number(row[name])) for name in ("recall", "theirs")),
+            *(percent(_number(row[name])) for name in ("recall", "by_source", "theirs") if name in row),
             "-" if row["ratio"] is None else f"{row['ratio']:.2f}",
             percent(_number(row["limit"])),
         ]
@@ -251,9 +256,9 @@ BARS = (("-", "stated"), ("#", "observed"))
 """How a reliability curve is drawn in text."""
 
 
-def reliability(curve: Sequence[Mapping[str, float]]) -> Grid:
+def reliability(curve: Sequence[Mapping[str, float]], of_what: str = "the chances") -> Grid:
     """A reliability curve, drawn: of each bin of chance, what is stated, what was observed, and both as bars."""
-    grid = _grid("Reliability of the chances on held-out probes: stated (-) and observed (#)")
+    grid = _grid(f"Reliability of {of_what} on held-out probes: stated (-) and observed (#)")
     for name in RELIABILITY_HEAD:
         grid.add_column(name, justify="right", no_wrap=True)
     grid.add_column("", no_wrap=True)

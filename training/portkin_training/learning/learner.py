@@ -175,6 +175,10 @@ class Learner:
             if worse:
                 raise _Worse(worse)
 
+        if present is not None and present.source_model is not None:
+            self.warn(
+                f"{places.table}: predicts by source, which one learnt from counts of days does not: this ends now"
+            )
         also: dict[str, Any] = {} if figures is None else {TRIED: figures.as_dict()}
         built, found = table_of_days(
             places.probes, places.counts, places.table, k=before.get("k", DEFAULT_K), options=options,

@@ -125,7 +125,8 @@ class _Lane:
 class Replay:
     """A replay under way: feed it rows in time order, chunk by chunk, then ask for the counts.
 
-    `matrix` is int32 (CODES, >= max K): the codes nearest to each code, nearest first, -1 where there is none.
+    `matrix` is int32 (CODES, >= max K): the codes nearest to each code, nearest first, -1 where there is none. More
+    rows may follow, for events that are answered by rows of their own.
     `lanes` is how many threads share the groups; all that is counted is whole numbers, so that they
     change nothing but the time it takes. `late` counts the rows whose stamp lay before that of an earlier row.
     """
@@ -133,7 +134,7 @@ class Replay:
     def __init__(self, matrix: np.ndarray, sweep: Sweep, *, capacity: int = 1 << 12, lanes: int = LANES) -> None:
         """ValueError for a matrix of another shape."""
         deepest = sweep.ks[-1]
-        if matrix.shape[0] != CODES or matrix.shape[1] < deepest:
+        if matrix.shape[0] < CODES or matrix.shape[1] < deepest:
             raise ValueError(f"K = {deepest} needs a matrix ({CODES}, >= {deepest}), not {matrix.shape}")
         self.sweep = sweep
         self.late = 0
@@ -147,8 +148,12 @@ class Replay:
         self._ports_before: np.ndarray | int = 0
         self._unsummed = 0
 
-    def feed(self, events: Events, *, last: bool = False) -> None:
-        """Replay these rows; they follow whatever was fed before, and nothing may follow the `last`."""
+    def feed(self, events: Events, *, last: bool = False, answers: np.ndarray | None = None) -> None:
+        """Replay these rows; they follow whatever was fed before, and nothing may follow the `last`.
+
+        `answers` (n,) says which row of the matrix answers each of them, where that is not the row of its code; all
+        rows are then fed at once.
+        """
         n, lanes = len(events), len(self._lanes)
         if n == 0:
             return
@@ -158,16 +163,19 @@ class Replay:
         began = max(self._clock, int(events.ts[0]))
         count, rows = np.empty(lanes, np.int64), np.empty((n, 2), np.int64)
         members, starts = np.empty((lanes, n), np.int64), np.empty((lanes, n + 1), np.int64)
+        answer = np.empty(0, np.int64) if answers is None else np.ascontiguousarray(answers, np.int64)
+        ordered = np.empty(len(answer), np.int64)
         # Whoever has anything blocked at any K has so at the greatest.
         self._clock, late = kernel.order(
             events.ts, events.group, events.code, events.act, events.truth, events.opens, self._clock,
-            runs, units, self._groups[-1].kept, self._place, self._lane_of, count, members, starts, rows,
+            runs, units, self._groups[-1].kept, self._place, self._lane_of, answer, ordered,
+            count, members, starts, rows,
             self._lanes[0].levels[0].plain, self._lanes[0].ports,
         )  # fmt: skip
         self.late += late
 
         def work(lane: int) -> None:
-            self._run(lane, began, int(count[lane]), members[lane], starts[lane], rows, last)
+            self._run(lane, began, int(count[lane]), members[lane], starts[lane], rows, ordered, last)
 
         with ThreadPoolExecutor(lanes) as pool:
             others = pool.map(work, range(1, lanes))
@@ -188,8 +196,9 @@ class Replay:
         self._ports_before = self._ports_before + more
 
     def _run(
-        self, number: int, began: int, count: int, members: np.ndarray, starts: np.ndarray, rows: np.ndarray, last: bool
-    ) -> None:
+        self, number: int, began: int, count: int, members: np.ndarray, starts: np.ndarray, rows: np.ndarray,
+        answers: np.ndarray, last: bool,
+    ) -> None:  # fmt: skip
         """Replay the rows of a chunk that began at `began` in one lane, K after K."""
         lane, (k, window) = self._lanes[number], self.sweep.headline
         longest = int(self._windows[-1])
@@ -199,7 +208,7 @@ class Replay:
             while True:
                 done, level.stored = kernel.run(
                     done, count, members, starts, rows, self._clock - longest, last,
-                    self._matrix, level.k, self._windows, head,
+                    self._matrix, answers, level.k, self._windows, head,
                     lane.held, lane.touched,
                     level.store, level.stored, groups.kept_at, groups.kept, groups.last_code, groups.last_seen,
                     level.by_window, level.by_level, level.plain, lane.ports,
@@ -279,8 +288,8 @@ def _by_level(counted: np.ndarray) -> np.ndarray:
     return np.stack([ranks.sum(axis=1), reciprocal, ordered], axis=1)
 
 
-def replay(events: Events, matrix: np.ndarray, sweep: Sweep) -> ReplayCounts:
-    """Replay all the rows at once; `matrix` int32 (CODES, >= max K), as in `Replay`."""
+def replay(events: Events, matrix: np.ndarray, sweep: Sweep, answers: np.ndarray | None = None) -> ReplayCounts:
+    """Replay all the rows at once; `matrix` int32 (CODES, >= max K) and `answers` (n,), as in `Replay`."""
     run = Replay(matrix, sweep)
-    run.feed(events, last=True)
+    run.feed(events, last=True, answers=answers)
     return run.counts()

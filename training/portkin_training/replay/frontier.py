@@ -23,7 +23,8 @@ KS = tuple(range(17))
 CUTS = 24
 """How many cut-offs a predictor with chances is tried at, at most."""
 Matrix = NDArray[np.int32]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ class Point:
         return asdict(self) | {"recall": json_number(self.recall), "usefulness": json_number(self.usefulness)}
 
 
-def by_number(events: Events, matrix: Matrix, window: float, ks: Sequence[int] = KS) -> list[Point]:
-    """A point for each K, ascending; `matrix` int32 (CODES, >= max K), as `replay.blocking` reads it."""
-    counts = replay(events, matrix, Sweep(tuple(ks), (window,), (ks[0], window)))
+def by_number(
+    events: Events, matrix: Matrix, window: float, ks: Sequence[int] = KS, *, answers: Ints | None = None
+) -> list[Point]:
+    """A point for each K, ascending; `matrix` int32 (CODES, >= max K) and `answers` int64 (n,), as `replay.blocking`
+    reads them."""
+    counts = replay(events, matrix, Sweep(tuple(ks), (window,), (ks[0], window)), answers)
     found = []
     for k in ks:
         named = {name: float(column.sum()) for name, column in columns(counts, k, window).items()}
@@ -60,20 +64,29 @@ def by_number(events: Events, matrix: Matrix, window: float, ks: Sequence[int] =
 
 
 def by_chance(
-    events: Events, matrix: Matrix, chances: Floats, window: float, cutoffs: Sequence[float] | None = None
+    events: Events,
+    matrix: Matrix,
+    chances: Floats,
+    window: float,
+    cutoffs: Sequence[float] | None = None,
+    *,
+    answers: Ints | None = None,
 ) -> list[Point]:
     """A point for each cut-off, from all that is cut down to nothing that is.
 
-    `matrix` int32 (CODES, K) and `chances` float64 (CODES, K), descending along a row. Without `cutoffs` they are
-    chosen so that the blocks grow evenly.
+    `matrix` int32 (CODES, K) and `chances` float (CODES, K), descending along a row; more rows where `answers` int64
+    (n,) says which of them each event has. Without `cutoffs` they are chosen so that the blocks grow evenly.
     """
     found = []
-    asked = np.unique(events.code)  # the other rows are never looked at
+    # The other rows are never looked at, but for those after which a source goes on.
+    asked = np.unique(events.code if answers is None else np.concatenate([events.code, answers]))
     cut = np.full_like(matrix, -1)
-    for cutoff in sorted(usual_cutoffs(events, matrix, chances) if cutoffs is None else cutoffs, reverse=True):
+    if cutoffs is None:
+        cutoffs = usual_cutoffs(events, matrix, chances, answers=answers)
+    for cutoff in sorted(cutoffs, reverse=True):
         cut[asked] = cut_matrix(matrix[asked], chances[asked], cutoff)
         longest = int(np.max(np.flatnonzero((cut[asked] >= 0).any(axis=0)), initial=-1)) + 1  # the rest would cost time
-        (point,) = by_number(events, cut, window, (longest,))
+        (point,) = by_number(events, cut, window, (longest,), answers=answers)
         found.append(Point(matrix.shape[1], cutoff, point.blocks, point.recall, point.usefulness))
     return found
 
@@ -83,10 +96,16 @@ def cut_matrix(matrix: Matrix, chances: Floats, cutoff: float) -> Matrix:
     return np.where(chances >= cutoff, matrix, np.int32(-1))
 
 
-def usual_cutoffs(events: Events, matrix: Matrix, chances: Floats, most: int = CUTS) -> list[float]:
+def usual_cutoffs(
+    events: Events, matrix: Matrix, chances: Floats, most: int = CUTS, *, answers: Ints | None = None
+) -> list[float]:
     """Cut-offs, ascending, at which the number of entries that are asked for by these events grows by equal factors;
-    1 as well, which cuts everything short of certainty. `matrix` and `chances` are (CODES, K)."""
-    asked = np.bincount(np.unique(events.group[events.act] * CODES + events.code[events.act]) % CODES, minlength=CODES)
+    1 as well, which cuts everything short of certainty. `matrix` and `chances` are (CODES, K), or have the rows that
+    `answers` int64 (n,) names."""
+    row = (events.code if answers is None else answers)[events.act]
+    # At the first probe of each port by each group.
+    _, first = np.unique(events.group[events.act] * CODES + events.code[events.act], return_index=True)
+    asked = np.bincount(row[first], minlength=len(matrix))
     rows = np.flatnonzero(asked)
     here = matrix[rows] >= 0
     chance, weight = chances[rows][here], np.broadcast_to(asked[rows, None], here.shape)[here]
@@ -134,23 +153,30 @@ def at_equal_blocks(frontiers: Mapping[str, Sequence[Point]], ks: Sequence[int] 
     """What the first predictor finds with the blocks that each of the others issues with these K; those that predict
     nothing at any K are left out.
 
-    ``limit`` is the recall of the hindsight oracle at as many blocks, where the frontiers hold it.
+    ``limit`` is the recall of the hindsight oracle at as many blocks, ``by_source`` that of predictions by source,
+    where the frontiers hold them.
     """
     first, *others = frontiers
     found = []
     for name in others:
         idle = min(point.blocks for point in frontiers[name])
         for point in frontiers[name]:
-            if name == ORACLE or point.min_chance or point.k not in ks or point.blocks == idle:
+            if name in (ORACLE, BY_SOURCE) or point.min_chance or point.k not in ks or point.blocks == idle:
                 continue
             ours = recall_at(frontiers[first], point.blocks)
             limit = recall_at(frontiers[ORACLE], point.blocks) if ORACLE in frontiers else float("nan")
+            by_source = (
+                {"by_source": json_number(recall_at(frontiers[BY_SOURCE], point.blocks))}
+                if BY_SOURCE in frontiers
+                else {}
+            )
             found.append(
                 {
                     "over": name,
                     "k": point.k,
                     "blocks": point.blocks,
                     "recall": json_number(ours),
+                    **by_source,
                     "theirs": json_number(point.recall),
                     "ratio": json_number(_share(ours, point.recall)),
                     "limit": json_number(limit),
@@ -159,6 +185,8 @@ def at_equal_blocks(frontiers: Mapping[str, Sequence[Point]], ks: Sequence[int] 
     return found
 
 
+BY_SOURCE = "kin by source"
+"""What the frontier of predictions by source (`by_source`) is called."""
 ORACLE = "hindsight oracle"
 """What the frontier of `oracle.Hindsight.ranking` is called."""
 

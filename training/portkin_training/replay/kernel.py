@@ -44,6 +44,7 @@ def order(
     runs, units,  # where runs of one unit begin, and the units' rows among the counters
     kept, place,  # what groups have from earlier chunks; -1 for every group, before and after
     lane_of,  # of every handful of groups, -1 where it has none yet
+    answer, answers,  # which row of the matrix answers each row, before and after; empty where that of its code does
     counts, members, starts, rows,  # the rows by lane and group
     plain, ports,
 ):  # fmt: skip  # pragma: no cover - compiled
@@ -109,6 +110,8 @@ def order(
                 rows[at, 1] = (
                     code[i] | kind << TRUTH | np.int64(act[i]) << ACTS | np.int64(opens[i]) << OPENS | u << UNIT
                 )
+                if len(answer):
+                    answers[at] = answer[i]
                 free[m] = at + 1
     return clock, late
 
@@ -132,7 +135,7 @@ def run(
     begun, count, members, starts, rows,  # the rows by group
     stale,  # a block that began by then has ended for the chunks to come: of a port never probed, as good as none
     last,  # whether no chunk is to come
-    matrix, k, windows, head_window,  # the rule, and the window of the headline: -1 at another K than its
+    matrix, answers, k, windows, head_window,  # the rule, and the window of the headline: -1 at another K than its
     held, touched,  # of the group at hand: what is known of each port, and the ports of which anything is
     store, stored, kept_at, kept, last_code, last_seen,  # what is kept of each group
     by_window, by_level, plain, ports,  # the counters
@@ -153,6 +156,7 @@ def run(
             c = store[kept_at[g] + i, 0]
             held[c], touched[i] = store[kept_at[g] + i, 1], c
         before, seen, u = np.int64(last_code[g]), last_seen[g], rows[starts[m], 1] >> UNIT
+        answered = before
         tally = by_window[u]
         probes = acted = fresh = steps = ordered = 0
         for row in range(starts[m], starts[m + 1] + 1):
@@ -195,7 +199,7 @@ def run(
                 if before >= 0 and before != c:
                     steps += 1
                     for rank in range(k):
-                        if matrix[before, rank] == c:
+                        if matrix[answered, rank] == c:
                             by_level[u, ORDERED + 1 + rank] += 1
                             break
                 touched[known] = c
@@ -203,6 +207,7 @@ def run(
                 held[c] = word = word - proved + b | PROBED
                 proved = b
                 before, seen = c, now  # type: ignore[assignment]
+                answered = answers[row] if len(answers) else before
             elif kind == BENIGN:
                 tally[BENIGN_BLOCKED, b] += 1
                 tally[CONNECTIONS_BLOCKED, b] += packed >> OPENS & 1
@@ -219,8 +224,9 @@ def run(
                 touched[known] = c
                 known += word == unseen
                 held[c] = now << 8 | word & PROBED | max(b, proved)
+                asked = np.int64(answers[row]) if len(answers) else np.int64(c)
                 for rank in range(k):
-                    near = matrix[c, rank]
+                    near = matrix[asked, rank]
                     if near < 0:
                         continue
                     q = np.uint32(near)

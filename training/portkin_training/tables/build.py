@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 
 from portkin.bundles.bundle_reader import read_manifest
 from portkin.bundles.bundle_writer import refuse_foreign
+from portkin.bundles.source_model import FILE
 from portkin.bundles.table import Table, write_table
 from portkin.bundles.table_format import KIND, SCHEMA
 from portkin.errors import BundleError, InputError
@@ -27,6 +28,7 @@ from portkin_training.tables.daily.methods import METHODS as DAILY_METHODS
 from portkin_training.tables.daily.methods import weighted_days
 from portkin_training.tables.daily.store import Refreshed, refresh
 from portkin_training.tables.methods import METHODS, WITH_CHANCES
+from portkin_training.tables.next_port.by_source import learn_from_sources
 from portkin_training.tables.next_port.counts import HORIZON
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
@@ -35,7 +37,7 @@ MADE_BY = ("portkin", "numpy", "numba", "ibis-framework", "duckdb")
 """Whose versions the manifest records."""
 Evaluate = Callable[[ir.Table, str, ScanOptions, int], dict[str, Any]]
 """Evaluates a method on held-out probes, with so many neighbors per port; the figures go into the manifest, and under
-``cutoff`` the cut-off that they recommend."""
+``cutoff`` the cut-off that they recommend, under ``by_source`` whether predictions by source ship."""
 
 EvaluateDays = Callable[[Sequence[Day], str, ScanOptions, int, float], dict[str, Any]]
 """The same for a table from days, with their half-life; nothing where there is no later day to try it on."""
@@ -53,7 +55,8 @@ def build_table(
 ) -> Table:
     """Learn a table from probes datasets, taken together, and write its bundle to ``output``.
 
-    With ``evaluate`` the manifest holds what it returns, under ``held_out``, and the cut-off beside it.
+    With ``evaluate`` the manifest holds what it returns, under ``held_out``, and the cut-off beside it. Where it says
+    that predictions by source ship, the table holds a model of sources, learnt from all of the probes.
 
     Raises:
         KeyError: ``method`` is none of `METHODS`.
@@ -69,8 +72,10 @@ def build_table(
     about = _about(inputs, options, built, method)
     if evaluate is not None:
         about |= _tried(evaluate(probes, method, options, k))
+    by_source = learn_from_sources(probes, options) if about.get("by_source", {}).get("ships") else None
     _refuse_replaced(datasets, inputs)
-    return write_table(output, {proto: part.rows for proto, part in built.items()}, method=method, about=about)
+    rows = {proto: part.rows for proto, part in built.items()}
+    return write_table(output, rows, method=method, about=about, by_source=by_source)
 
 
 def table_of_days(
@@ -136,6 +141,14 @@ def made_by(table: Path) -> dict[str, Any]:
     return {}
 
 
+def predicts_by_source(table: Path) -> bool:
+    """Whether there is a table with a model of sources, as far as its manifest can be read."""
+    try:
+        return FILE in read_manifest(table, kind=KIND, schema=SCHEMA).files
+    except BundleError:
+        return False
+
+
 def _refuse_nothing(datasets: Sequence[Place]) -> None:
     """Raise InputError where there is nothing to learn from: an empty table must not take the place of a good one."""
     if not any(manifest(dataset)["rows"] for dataset in datasets):
@@ -163,8 +176,8 @@ def _refuse_replaced(datasets: Sequence[Place], inputs: list[dict[str, Any]]) ->
 
 def _tried(figures: dict[str, Any]) -> dict[str, Any]:
     """Held-out figures as the manifest has them."""
-    cutoff = figures.pop("cutoff", None)
-    return {**({} if cutoff is None else {"cutoff": cutoff}), "held_out": figures}
+    beside = {name: figures.pop(name) for name in ("cutoff", "by_source") if figures.get(name) is not None}
+    return {**beside, "held_out": figures}
 
 
 def _about(

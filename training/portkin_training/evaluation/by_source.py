@@ -1,0 +1,104 @@
+"""Predictions by source on held-out probes: their frontier, what their chances are worth, and whether they ship."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from portkin.bundles.source_model import LearntFromSources
+from portkin.bundles.table import Rows
+from portkin.net.ports import Proto
+from portkin_training.core.questions import AskedHistory
+from portkin_training.replay.blocking import ReplayCounts, Sweep, replay
+from portkin_training.replay.by_source import Answers, answers_by_source
+from portkin_training.replay.events import Events
+from portkin_training.replay.frontier import BY_SOURCE, Point, by_chance, cut_matrix, recall_at
+from portkin_training.tables.next_port.by_source import came_true
+from portkin_training.tables.next_port.calibration import Cases, reliability
+
+TIMES = (1.1, 1.25, 1.5, 2.0, 3.0)
+"""Multiples of the blocks that MySelf issues, at which a table and its model of sources are compared."""
+WORTH = 1.05
+"""How much more the model has to find than the table, on average over these blocks, to ship: less may be luck."""
+
+
+@dataclass(frozen=True, eq=False)
+class BySource:
+    """A replay of predictions by source; `reliability` as `calibration.reliability` gives it."""
+
+    counts: ReplayCounts
+    frontier: list[Point]
+    reliability: list[dict[str, float]]
+
+
+def replay_by_source(
+    learnt: LearntFromSources,
+    rows: Mapping[Proto, Rows],
+    events: Events,
+    sweep: Sweep,
+    *,
+    k: int,
+    min_chance: float = 0.0,
+    protected: np.ndarray | None = None,
+) -> BySource:
+    """Replay events with an answer for each of them, `k` ports at most for the frontier; of ports that are
+    `protected`, bool (CODES,), alone."""
+    window = sweep.headline[1]
+    answers, asked = answers_by_source(learnt, rows, events, max(k, sweep.ks[-1]))
+    matrix, chances = answers.matrix, answers.chances
+    if protected is not None:
+        matrix = np.where((matrix >= 0) & protected[matrix], matrix, np.int32(-1))
+    counts = replay(events, cut_matrix(matrix, chances, min_chance), sweep, answers.row)
+    frontier = by_chance(events, matrix[:, :k], chances[:, :k], window, answers=answers.row)
+    return BySource(counts, frontier, reliability_by_source(answers, asked, window))
+
+
+def reliability_by_source(answers: Answers, asked: AskedHistory, horizon: float) -> list[dict[str, float]]:
+    """What came of the chances that were stated as sources came to their second or a later port; a source counts
+    once."""
+    chosen = np.flatnonzero(asked.new & (asked.probed > 1))
+    history = asked.history
+    row = np.flatnonzero(asked.probed > 1)
+    at = len(answers.matrix) - len(row) + np.searchsorted(row, chosen)
+    code, chance = answers.matrix[at], answers.chances[at].astype(np.float64)
+    _, source, of = np.unique(history.group[chosen], return_inverse=True, return_counts=True)
+    there = code >= 0
+    came = np.zeros(code.shape)
+    came[there] = came_true(history, np.repeat(chosen, there.sum(axis=1)), code[there].astype(np.int64), horizon)
+    trials = np.where(there, 1 / of[source][:, None], 0.0)
+    return reliability(chance, Cases(trials, trials * came))
+
+
+def comparison(frontiers: Mapping[str, Sequence[Point]]) -> list[dict[str, float]]:
+    """What the first predictor, the table, and predictions by source find at `TIMES` the blocks of MySelf."""
+    first = next(iter(frontiers))
+    idle = min(point.blocks for point in frontiers[first])
+    return [
+        {
+            "blocks": round(times * idle),
+            "table": round(recall_at(frontiers[first], times * idle), 4),
+            "by_source": round(recall_at(frontiers[BY_SOURCE], times * idle), 4),
+        }
+        for times in TIMES
+    ]
+
+
+def finds_more(compared: Sequence[Mapping[str, float]]) -> bool:
+    """Whether predictions by source find `WORTH` times what the table finds, over all of the blocks compared."""
+    table, ours = (sum(float(np.nan_to_num(at[name])) for at in compared) for name in ("table", "by_source"))
+    return ours > 0 and ours >= WORTH * table
+
+
+def by_source_for_manifest(frontiers: Mapping[str, Sequence[Point]], curve: Sequence[Any]) -> dict[str, Any]:
+    """What a manifest says of predictions by source on held-out probes, and whether they ship."""
+    compared = comparison(frontiers)
+    return {"ships": finds_more(compared), "equal_blocks": compared, "reliability": list(curve)}
+
+
+def after_the_first(one: Mapping[str, Any], what: Any) -> dict[str, Any]:
+    """A mapping by predictor, with what predictions by source have behind that of the first, their table."""
+    first, *others = one
+    return {first: one[first], BY_SOURCE: what, **{name: one[name] for name in others}}
