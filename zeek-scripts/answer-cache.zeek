@@ -1,4 +1,5 @@
-##! What the sidecar has answered of its current table.
+##! Which table the sidecar answers from, and what it has answered about ports. What
+##! it answers about a source is of use to that source alone, and not kept.
 
 @load ./api
 @load ./config
@@ -9,7 +10,7 @@ module Portkin;
 export {
 	## What came of a question.
 	type Nearest: record {
-		## The nearest ports, nearest first.
+		## The ports, nearest or likeliest first.
 		ports: vector of port &default=vector();
 		## Their chances; empty where the table has none.
 		chances: vector of double &default=vector();
@@ -17,6 +18,8 @@ export {
 		table_id: string &default="";
 		## How the answer was had.
 		answer: Answer;
+		## How they were predicted.
+		by: PredictedBy &default=BY_PORT;
 		## How long it took, in real time.
 		latency: interval &default=0sec;
 	};
@@ -42,6 +45,8 @@ type Known: record {
 };
 
 global current_table = "";
+# Whether it can be asked about a source.
+global table_by_source = F;
 global cache: table[port] of Known = table();
 
 function use_table(table_id: string)
@@ -73,7 +78,9 @@ function nearest(p: port): Nearest
 	return found;
 	}
 
-event table_changed(table_id: string, depth: count)
+# Before the sidecar is said to be there.
+event table_changed(table_id: string, depth: count, has_model: bool) &priority=5
 	{
 	use_table(table_id);
+	table_by_source = has_model;
 	}

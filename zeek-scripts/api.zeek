@@ -6,7 +6,7 @@ module Portkin;
 
 export {
 	## The version of this vocabulary.
-	const protocol: count = 3;
+	const protocol: count = 4;
 
 	## Where Zeek talks to the sidecar.
 	const sidecar_topic = "/portkin/v1/sidecar";
@@ -19,7 +19,8 @@ export {
 	const status_topic = "/portkin/v1/status";
 
 	## The sidecar says that it is there, and repeats it until it is answered:
-	## the first messages after subscribing can be lost.
+	## the first messages after subscribing can be lost. Its arguments are those
+	## of every version, so that two releases can tell that they differ.
 	##
 	## reqid: names the request.
 	##
@@ -33,7 +34,8 @@ export {
 	global hello_request: event(reqid: string, version: count, sidecar: string,
 	    table_id: string, depth: count);
 
-	## Zeek answers :zeek:see:`Portkin::hello_request`.
+	## Zeek answers :zeek:see:`Portkin::hello_request`; of the same version, the
+	## sidecar then says :zeek:see:`Portkin::table_changed`, and is there.
 	global hello_response: event(reqid: string, version: count, node: string,
 	    zeek_version: string);
 
@@ -68,12 +70,54 @@ export {
 	global nearest_response: event(reqid: string, p: port, table_id: string,
 	    ports: vector of port, chances: vector of double, error: string);
 
-	## The sidecar answers from another table from now on.
+	## Zeek asks for the ports that are predicted of a source, by what it did so
+	## far; only where :zeek:see:`Portkin::table_changed` said that it may. All
+	## that is known of the source is in the question: the sidecar remembers
+	## none.
 	##
-	## table_id: the new table.
+	## reqid: names the request.
+	##
+	## recent: the different ports that it probed most recently, latest first:
+	##         up to eight.
+	##
+	## probed: how many different ports it has probed.
+	##
+	## elapsed: how long from its first probe to its latest.
+	##
+	## n: how many ports are wanted at most.
+	##
+	## min_chance: the chance that each of them must have; -1
+	##             stands for the cut-off that the table recommends.
+	global source_request: event(reqid: string, recent: vector of port,
+	    probed: count, elapsed: interval, n: count, min_chance: double);
+
+	## The sidecar answers :zeek:see:`Portkin::source_request`.
+	##
+	## reqid: names the request.
+	##
+	## table_id: the table the answer is from.
+	##
+	## ports: what the source is predicted to probe, likeliest first.
+	##
+	## chances: for each of them, the chance that it does; empty where the table
+	##          has no chances.
+	##
+	## of_source: F where the table was replaced meanwhile by one that cannot
+	##            tell sources apart, and the answer is that for the latest port.
+	##
+	## error: empty, or why there is no answer.
+	global source_response: event(reqid: string, table_id: string, ports: vector of
+	    port, chances: vector of double, of_source: bool, error: string);
+
+	## The sidecar answers from this table from now on: said when a hello was
+	## answered, and whenever it is another one.
+	##
+	## table_id: the table.
 	##
 	## depth: how many neighbours it holds per port.
-	global table_changed: event(table_id: string, depth: count);
+	##
+	## has_model: whether it can be asked by :zeek:see:`Portkin::source_request`.
+	global table_changed: event(table_id: string, depth: count, has_model: bool);
 
 	## Zeek asks to keep a source from ports, on every host: what one decision
 	## wants. The vectors are as long as each other.

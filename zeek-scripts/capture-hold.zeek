@@ -6,6 +6,9 @@ module Portkin;
 export {
 	## Whether a held capture may go on; ``break`` keeps it waiting.
 	global may_release: hook();
+
+	## A capture was held as long as it may be: what it waits for is given up.
+	global hold_ended: hook();
 }
 
 global holding = F;

@@ -27,9 +27,9 @@ export {
 	## Worker to keeper: a source sent to a net without hosts.
 	global worker_darknet: event(source: Source);
 
-	## Worker to keeper: a scanner probed.
+	## Worker to keeper: a scanner probed, that long ago.
 	global worker_probe: event(source: Source, dst: addr, p: port,
-	    evidence: Evidence, past: bool);
+	    evidence: Evidence, past: bool, age: interval);
 
 	## Worker to keepers: a service is open.
 	global worker_service: event(p: port);
@@ -92,7 +92,7 @@ function report_darknet(source: Source)
 	Cluster::publish(keeper_topic(source), worker_darknet, source);
 	}
 
-function report_probe(source: Source, dst: addr, p: port, past: bool)
+function report_probe(source: Source, dst: addr, p: port, past: bool, at: time)
 	{
 	if ( [source, p] in sent_probes )
 		return;
@@ -102,7 +102,7 @@ function report_probe(source: Source, dst: addr, p: port, past: bool)
 		add sent_probes[source, p];
 
 	Cluster::publish(keeper_topic(source), worker_probe, source, dst, p,
-	    scanners[source]$evidence, past);
+	    scanners[source]$evidence, past, network_time() - at);
 	}
 
 function report_service(p: port)
@@ -168,7 +168,7 @@ event worker_failure(source: Source, dst: addr, p: port)
 	if ( is_scanner(source) )
 		{
 		refresh_scanner(source);
-		decide(source, dst, p, scanners[source]$evidence, T);
+		decide(source, dst, p, scanners[source]$evidence, T, network_time());
 		return;
 		}
 
@@ -187,7 +187,7 @@ event worker_darknet(source: Source)
 	}
 
 event worker_probe(source: Source, dst: addr, p: port, evidence: Evidence,
-    past: bool)
+    past: bool, age: interval)
 	{
 	# A keeper that was restarted learns from the workers who is a scanner.
 	if ( is_scanner(source) )
@@ -195,7 +195,8 @@ event worker_probe(source: Source, dst: addr, p: port, evidence: Evidence,
 	else
 		add_scanner(source, evidence);
 
-	decide(source, dst, p, evidence, past);
+	# By this node's clock, which may be another one.
+	decide(source, dst, p, evidence, past, network_time() - age);
 	}
 
 event worker_service(p: port)

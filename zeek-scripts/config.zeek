@@ -73,6 +73,19 @@ export {
 	## How many ports nearest to a probed one are predicted at most.
 	option k: count = 32;
 
+	## Whether a source's further ports are predicted by what it probed before,
+	## rather than by the port alone. It takes a table with a model for that,
+	## which a table has only where the model was shown to find more; with any
+	## other this changes nothing. A source's first port is always predicted by
+	## the port, from the cache.
+	option by_source = T;
+
+	## How many questions about sources may be open at once. While so many are,
+	## further ports are predicted without the source's history: the answer to
+	## each of these questions is for one source alone, so that a flood of probes
+	## would keep the sidecar from everything else.
+	option max_open_by_source: count = 1000;
+
 	## How long a decision holds after the last probe that caused it. The
 	## paper finds no gain beyond 20,000 s (VI-B).
 	option block_interval = 20000sec;

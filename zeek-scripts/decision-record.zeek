@@ -17,10 +17,12 @@ export {
 		probed: port;
 		## What made the source a scanner.
 		evidence: Evidence;
-		## The nearest ports, nearest first.
+		## The predicted ports, nearest or likeliest first.
 		predicted: vector of port &default=vector();
 		## Their chances; empty where the table has none.
 		chances: vector of double &default=vector();
+		## How they were predicted; missing without an answer.
+		predicted_by: PredictedBy &optional;
 		## What is kept for blocking, the probed port first.
 		kept: vector of port &default=vector();
 		## What was vetoed and why.
@@ -48,6 +50,9 @@ function log_line(d: Decision, kind: Kind): Info
 
 	if ( d$source$context != "" )
 		info$context = d$source$context;
+
+	if ( d?$predicted_by )
+		info$predicted_by = d$predicted_by;
 
 	return info;
 	}

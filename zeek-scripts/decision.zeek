@@ -8,6 +8,7 @@
 @load ./probe-history
 @load ./request
 @load ./sidecar-presence
+@load ./source-request
 @load ./sources
 @load ./vetoes
 
@@ -55,8 +56,10 @@ export {
 	##
 	## past: whether the probe came before the source was known as a scanner;
 	##       it cannot make a prediction come true.
+	##
+	## at: when the probe came.
 	global decide: function(source: Source, dst: addr, p: port, evidence: Evidence,
-	    past: bool);
+	    past: bool, at: time);
 }
 
 global decision_expired: function(t: table[Source, port] of Decision, i: any)
@@ -67,6 +70,8 @@ global decisions: table[Source, port] of Decision &write_expire=block_interval
 
 # The sources that wait for a port's prediction.
 global waiting: table[port] of set[Source] = table();
+# The decisions that wait for a prediction of their own, by question.
+global waiting_alone: table[string] of Decision = table();
 
 function end_decision(d: Decision)
 	{
@@ -120,6 +125,10 @@ function take_decision(d: Decision, found: Nearest)
 	d$predicted = found$ports;
 	d$chances = found$chances;
 	d$table_id = found$table_id;
+
+	if ( found$answer != NONE )
+		d$predicted_by = found$by;
+
 	d$ready = T;
 	d$until = network_time() + lifetime(d);
 
@@ -128,8 +137,10 @@ function take_decision(d: Decision, found: Nearest)
 	if ( found$answer != NONE || without_answer == PROBED_PORT )
 		candidates += d$probed;
 
+	# A source that went on while its question waited may come back.
 	for ( _, q in d$predicted )
-		candidates += q;
+		if ( q != d$probed )
+			candidates += q;
 
 	keep(d, candidates);
 
@@ -156,9 +167,35 @@ event nearest_found(p: port, found: Nearest)
 			take_decision(decisions[source, p], found);
 	}
 
-# Takes a decision now where the answer is known, else when it comes.
-function ask_for(d: Decision)
+event source_found(reqid: string, found: Nearest)
 	{
+	if ( reqid !in waiting_alone )
+		return;
+
+	local d = waiting_alone[reqid];
+	delete waiting_alone[reqid];
+
+	if ( d$ready
+	    || [d$source, d$probed] !in decisions
+	    || decisions[d$source, d$probed]$id != d$id )
+		return;
+
+	# What is known about the port is better than nothing.
+	if ( found$answer == NONE && known(d$probed) )
+		take_decision(d, nearest(d$probed));
+	else
+		take_decision(d, found);
+	}
+
+# Takes a decision now where the answer is known, else when it comes.
+function ask_for(d: Decision, h: ProbeHistory)
+	{
+	if ( asks_by_source(h) )
+		{
+		waiting_alone[ask_by_source(d$probed, h)] = d;
+		return;
+		}
+
 	if ( known(d$probed) )
 		{
 		take_decision(d, nearest(d$probed));
@@ -181,7 +218,7 @@ function open_decision(source: Source, p: port, evidence: Evidence,
 	    $evidence=evidence, $until=network_time() + block_interval,
 	    $after=h$probes);
 	decisions[source, p] = d;
-	ask_for(d);
+	ask_for(d, h);
 	}
 
 # A decision that the sidecar did not answer gives way to one that it may answer.
@@ -242,7 +279,7 @@ function extend_decision(d: Decision)
 	}
 
 function decide(source: Source, dst: addr, p: port, evidence: Evidence,
-    past: bool)
+    past: bool, at: time)
 	{
 	event probe(source, dst, p, evidence);
 
@@ -257,11 +294,7 @@ function decide(source: Source, dst: addr, p: port, evidence: Evidence,
 
 	local h = source in histories ? histories[source] : ProbeHistory();
 
-	if ( ! past )
-		{
-		++h$probes;
-		remember_probe(h, p);
-		}
+	remember_probe(h, p, past, at);
 
 	if ( [source, p] in decisions )
 		extend_decision(decisions[source, p]);

@@ -33,7 +33,8 @@ redef record connection += {
 global report_failure: function(source: Source, dst: addr, p: port);
 global report_success: function(source: Source);
 global report_darknet: function(source: Source);
-global report_probe: function(source: Source, dst: addr, p: port, past: bool);
+global report_probe: function(source: Source, dst: addr, p: port, past: bool,
+    at: time);
 global report_service: function(p: port);
 
 function is_protected(dst: addr): bool
@@ -58,8 +59,8 @@ function flush_pending(source: Source)
 	local t = tracker_of(source);
 	forget_tracker(source);
 
-	for ( [dst, p] in t$pending )
-		report_probe(source, dst, p, T);
+	for ( [dst, p], since in t$pending )
+		report_probe(source, dst, p, T, since);
 	}
 
 # Lets the contacts fail that were not answered in time, or before that many
@@ -132,7 +133,7 @@ function contacted(source: Source, dst: addr, p: port)
 		return;
 
 	refresh_scanner(source);
-	report_probe(source, dst, p, F);
+	report_probe(source, dst, p, F, network_time());
 	}
 
 function answered(source: Source, dst: addr, p: port)

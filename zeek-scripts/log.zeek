@@ -32,6 +32,15 @@ export {
 		NONE
 	};
 
+	## How a prediction was made.
+	type PredictedBy: enum {
+		## By the probed port alone, as for every source.
+		BY_PORT,
+		## By what the source probed before, too; see
+		## :zeek:see:`Portkin::by_source`.
+		BY_SOURCE
+	};
+
 	## What made a source a scanner.
 	type Evidence: enum {
 		## It sent to a net without hosts.
@@ -60,11 +69,13 @@ export {
 		proto: transport_proto &log &optional;
 		## What made it a scanner.
 		evidence: Evidence &log &optional;
-		## The nearest ports, nearest first.
+		## The predicted ports, nearest or likeliest first.
 		predicted: vector of port &log &optional;
 		## For each of them, the chance that the source probes it; empty where
 		## the table has no chances.
 		chances: vector of double &log &optional;
+		## How they were predicted; missing where there was no answer.
+		predicted_by: PredictedBy &log &optional;
 		## What is kept for blocking: of the probed and the predicted ports,
 		## those without a veto.
 		kept: vector of port &log &optional;

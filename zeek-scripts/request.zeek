@@ -1,4 +1,5 @@
-##! Questions to the sidecar: which are open, and what happens without an answer.
+##! Questions to the sidecar about ports: which are open, and what happens without an
+##! answer.
 
 @load base/frameworks/cluster
 @load base/frameworks/reporter
@@ -6,6 +7,7 @@
 @load ./api
 @load ./capture-hold
 @load ./config
+@load ./cutoff
 @load ./sidecar-presence
 
 module Portkin;
@@ -24,7 +26,8 @@ export {
 	## found: the answer.
 	global nearest_found: event(p: port, found: Nearest);
 
-	## Whether a port was asked for within :zeek:see:`Portkin::retry_interval`.
+	## Whether a port was asked for in vain, alone or for a source, within
+	## :zeek:see:`Portkin::retry_interval`, or is being asked for.
 	##
 	## p: the port.
 	global asked_lately: function(p: port): bool;
@@ -54,15 +57,18 @@ function asked_lately(p: port): bool
 	    || ( p in failed_questions && network_time() - failed_questions[p] < retry_interval );
 	}
 
+function asked_in_vain(p: port)
+	{
+	if ( |failed_questions| < max_open_requests )
+		failed_questions[p] = network_time();
+	}
+
 function give_up(reqid: string)
 	{
 	local asked = open_requests[reqid];
 	delete open_requests[reqid];
 	delete asked_ports[asked$p];
-
-	if ( |failed_questions| < max_open_requests )
-		failed_questions[asked$p] = network_time();
-
+	asked_in_vain(asked$p);
 	event nearest_found(asked$p, Nearest($answer=NONE,
 	    $latency=current_time() - asked$since));
 	}
@@ -76,8 +82,6 @@ function give_up_all()
 
 	for ( _, id in ids )
 		give_up(id);
-
-	go_on();
 	}
 
 event expire_request(reqid: string)
@@ -167,6 +171,12 @@ event sidecar_left()
 	{
 	clear_table(failed_questions);
 	give_up_all();
+	go_on();
+	}
+
+hook hold_ended()
+	{
+	give_up_all();
 	}
 
 event hold_check(since: time, limit: interval)
@@ -187,36 +197,6 @@ event hold_check(since: time, limit: interval)
 		Reporter::warning(fmt("portkin: no sidecar within %s; going on without predictions: %s",
 		    limit, why_no_sidecar()));
 
-	give_up_all();
-	}
-
-# Why a cut-off is none; empty where it is one.
-function wrong_min_chance(value: double): string
-	{
-	if ( value == -1.0 || ( 0.0 <= value && value <= 1.0 ) )
-		return "";
-
-	return fmt("Portkin::min_chance = %s: choose a chance between 0 and 1, or -1 for the one that the table recommends",
-	    value);
-	}
-
-function check_min_chance(id: string, value: double): double
-	{
-	local wrong = wrong_min_chance(value);
-
-	if ( wrong == "" )
-		return value;
-
-	Reporter::error(fmt("portkin: %s; it stays %s", wrong, min_chance));
-	return min_chance;
-	}
-
-event zeek_init() &priority=10
-	{
-	local wrong = wrong_min_chance(min_chance);
-
-	if ( wrong != "" )
-		Reporter::fatal(fmt("portkin: %s", wrong));
-
-	Option::set_change_handler("Portkin::min_chance", check_min_chance);
+	hook hold_ended();
+	go_on();
 	}

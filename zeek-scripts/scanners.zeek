@@ -133,8 +133,8 @@ function found_scanner(source: Source, evidence: Evidence)
 		local s = suspects[source];
 		delete suspects[source];
 
-		for ( [dst, p] in s$failed )
-			decide(source, dst, p, evidence, T);
+		for ( [dst, p], at in s$failed )
+			decide(source, dst, p, evidence, T, at);
 		}
 
 	announce_scanner(source, evidence);

@@ -35,6 +35,8 @@ export {
 
 # Why the latest sidecar was refused; empty where none was.
 global refused_sidecar = "";
+# Who said hello and was answered, and has not named its table yet; empty for nobody.
+global greeted_sidecar = "";
 # Counts the times that the sidecar was missed, so that an old check says nothing.
 global times_missed = 0;
 
@@ -99,22 +101,33 @@ event hello_request(reqid: string, version: count, sidecar: string,
 		}
 
 	use_table(table_id);
+	greeted_sidecar = sidecar;
+	}
+
+# What it can be asked is known with its table: nothing is asked before.
+event table_changed(table_id: string, depth: count, has_model: bool)
+	{
+	if ( greeted_sidecar == "" )
+		return;
 
 	if ( ! sidecar_up )
 		{
 		sidecar_up = T;
 		refused_sidecar = "";
-		Reporter::info(fmt("portkin: sidecar %s is here, with table %s", sidecar,
-		    table_id));
-		event sidecar_arrived(sidecar, table_id);
+		Reporter::info(fmt("portkin: sidecar %s is here, with table %s%s",
+		    greeted_sidecar, table_id, has_model ?
+		    " and a model of sources" : ""));
+		event sidecar_arrived(greeted_sidecar, table_id);
 		}
 
+	greeted_sidecar = "";
 	release();
 	}
 
 event sidecar_left()
 	{
 	sidecar_up = F;
+	greeted_sidecar = "";
 	miss_sidecar();
 	}
 

@@ -46,6 +46,12 @@ event nearest_found(p: port, found: Nearest)
 		latest_answer = network_time();
 	}
 
+event source_found(reqid: string, found: Nearest)
+	{
+	if ( found$answer == ASKED )
+		latest_answer = network_time();
+	}
+
 event prediction(d: Decision)
 	{
 	latest_decision = network_time();

@@ -8,10 +8,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from portkin.bundles.table import Table
 from portkin.zeek.event_codec import Junk, Message
-from portkin.zeek.messages import HelloResponse, NearestRequest, NearestResponse
+from portkin.zeek.messages import HelloResponse, NearestRequest, NearestResponse, SourceRequest, SourceResponse
 
 BUCKETS = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
 """Seconds. A lookup takes tens of microseconds; the last buckets mean trouble."""
+_ASKED_BY: dict[type[Message], str] = {NearestRequest: "port", SourceRequest: "source"}
 
 
 class Metrics:
@@ -22,12 +23,24 @@ class Metrics:
 
     def __init__(self, table: Callable[[], Table], clock: Callable[[], float]) -> None:
         self.registry = registry = CollectorRegistry()
-        self._requests = Counter("portkin_requests", "Requests for the nearest ports", registry=registry)
-        self._answers = Counter("portkin_answers", "Answers sent, empty ones too", registry=registry)
-        self._misses = Counter("portkin_misses", "Answers without a port: the port is in no table", registry=registry)
-        self._seconds = Histogram(
-            "portkin_answer_seconds", "From request read to answer queued", buckets=BUCKETS, registry=registry
+        self._requests = Counter(
+            "portkin_requests",
+            "Questions what comes next, by the port or by the source",
+            ["by"],
+            registry=registry,
         )
+        self._answers = Counter("portkin_answers", "Answers sent, empty ones too", registry=registry)
+        self._misses = Counter(
+            "portkin_misses",
+            "Answers without a port: none is known, or likely enough",
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "portkin_answer_seconds", "From request read to answer queued", ["by"], buckets=BUCKETS, registry=registry
+        )
+        for by in _ASKED_BY.values():
+            self._requests.labels(by)
+            self._seconds.labels(by)
         self._drops = Counter(
             "portkin_messages_dropped", "Messages to Zeek dropped: it was slow or not connected", registry=registry
         )
@@ -61,12 +74,13 @@ class Metrics:
 
     def answered(self, message: Message, answers: Iterable[Message], seconds: float) -> None:
         """A message was handled in that many seconds."""
-        if isinstance(message, NearestRequest):
-            self._requests.inc()
+        by = _ASKED_BY.get(type(message))
+        if by is not None:
+            self._requests.labels(by).inc()
             self._latest.set(self._clock())
-            self._seconds.observe(seconds)
+            self._seconds.labels(by).observe(seconds)
             for answer in answers:
-                if isinstance(answer, NearestResponse):
+                if isinstance(answer, NearestResponse | SourceResponse):
                     self._answers.inc()
                     if not answer.ports:
                         self._misses.inc()
@@ -101,7 +115,8 @@ class Metrics:
 
     def serving(self, table: Table) -> None:
         """This table is now served."""
-        self._table.info({"id": table.id, "k": str(table.k), "method": table.method})
+        by_source = str(table.source_model is not None).lower()
+        self._table.info({"id": table.id, "k": str(table.k), "method": table.method, "by_source": by_source})
 
     def pending(self, settings: Iterable[str]) -> None:
         """These settings, and no others, are changed in the file and not in force."""

@@ -37,6 +37,13 @@ event Portkin::hello_request(reqid: string, version: count, sidecar: string,
 	Cluster::publish(to, Portkin::nearest_request, "quotes \" and \\ and \x01 and \t", 0/udp, 1, 1.0);
 	Cluster::publish(to, Portkin::nearest_request, "icmp", 8/icmp, 1, -1.0);
 	Cluster::publish(to, Portkin::nearest_request, "unknown", 0/unknown, 1, -1.0);
+	Cluster::publish(to, Portkin::source_request, "s1", vector(443/tcp, 53/udp), 3, 1234567usec, 32, -1.0);
+	Cluster::publish(to, Portkin::source_request, "s2", vector(22/tcp), 1, 0sec, 1, 0.5);
+	# No history: the latest port is missing, the time negative, there are more than eight.
+	Cluster::publish(to, Portkin::source_request, "s3", vector(), 0, 0sec, 1, -1.0);
+	Cluster::publish(to, Portkin::source_request, "s4", vector(22/tcp, 23/tcp), 2, -1sec, 1, -1.0);
+	Cluster::publish(to, Portkin::source_request, "s5", vector(1/tcp, 2/tcp, 3/tcp, 4/tcp, 5/tcp, 6/tcp, 7/tcp, 8/tcp, 9/tcp),
+	    9, 1sec, 1, -1.0);
 	Cluster::publish(to, Portkin::rates_report, "R1", "worker-1", double_to_time(1700000040.0), 1min,
 	    vector(22/tcp, 53/udp), vector(3, 18446744073709551615));
 	Cluster::publish(to, Portkin::rates_report, "R2", "zeek", double_to_time(1700000040.25), 59750msec,
@@ -69,9 +76,15 @@ event Portkin::status_request(reqid: string)
 	say(cat("status_request ", reqid));
 	}
 
-event Portkin::table_changed(table_id: string, depth: count)
+event Portkin::source_response(reqid: string, table_id: string,
+    ports: vector of port, chances: vector of double, of_source: bool, error: string)
 	{
-	say(cat("table_changed ", table_id, " ", depth));
+	say(cat("source_response ", vector(reqid, table_id, error), ports, " ", chances, " ", of_source));
+	}
+
+event Portkin::table_changed(table_id: string, depth: count, has_model: bool)
+	{
+	say(cat("table_changed ", table_id, " ", depth, " ", has_model));
 	}
 
 event Portkin::block_responses(reqids: vector of string, srcs: vector of addr,

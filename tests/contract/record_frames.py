@@ -35,6 +35,7 @@ from portkin.zeek.messages import (  # noqa: E402
     RatesResponse,
     RatesScores,
     RateWarning,
+    SourceResponse,
     StatusRequest,
     TableChanged,
 )
@@ -55,7 +56,12 @@ SAID: dict[str, Message] = {
     ),
     "nearest_response-empty": NearestResponse("r2", Port(7, "udp"), "0123456789ab", (), (), ""),
     "nearest_response-error": NearestResponse("r3", Port(7, "udp"), "0123456789ab", (), (), 'no "table" ü\n'),
-    "table_changed": TableChanged("ba9876543210", Count(3)),
+    "source_response": SourceResponse(
+        "s1", "0123456789ab", (Port(80, "tcp"), Port(161, "udp")), (0.25, 1e-07), True, ""
+    ),
+    "source_response-by-port": SourceResponse("s2", "0123456789ab", (), (), False, ""),
+    "table_changed": TableChanged("ba9876543210", Count(3), False),
+    "table_changed-with-model": TableChanged("ba9876543210", Count(32), True),
     "block_responses": BlockResponses(
         ("B1", "B2", ""),
         (ip_address("198.51.100.10"), ip_address("2001:db8::1"), ip_address("198.51.100.10")),
@@ -86,6 +92,7 @@ SAID: dict[str, Message] = {
 RECEIVED = (
     "hello_response",
     *(f"nearest_request-{number}" for number in range(1, 7)),
+    *(f"source_request-{number}" for number in range(1, 6)),
     *(f"rates_report-{number}" for number in range(1, 3)),
     *(f"block_requests-{number}" for number in range(1, 3)),
     *(f"unblock_request-{number}" for number in range(1, 3)),

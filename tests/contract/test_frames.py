@@ -18,6 +18,7 @@ from portkin.zeek.messages import (
     HelloResponse,
     NearestRequest,
     RatesReport,
+    SourceRequest,
     StatusResponse,
 )
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode
@@ -56,6 +57,36 @@ def test_the_answer_to_our_hello_is_read():
 def test_requests_are_read(name, request_):
     """Each request that Zeek made is read as the message it is."""
     assert request_ == understood(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        (
+            "source_request-1",
+            SourceRequest(
+                "s1",
+                (Port(443, "tcp"), Port(53, "udp")),
+                Count(3),
+                timedelta(microseconds=1_234_567),
+                Count(32),
+                -1.0,
+            ),
+        ),
+        ("source_request-2", SourceRequest("s2", (Port(22, "tcp"),), Count(1), timedelta(0), Count(1), 0.5)),
+    ],
+)
+def test_questions_about_sources_are_read(name, request_):
+    """Ports of both protocols, and the time to the microsecond."""
+    assert request_ == understood(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("source_request-3", "are 0"), ("source_request-4", "negative"), ("source_request-5", "are 9")]
+)
+def test_questions_with_what_is_no_history_are_junk(name, why):
+    """No port, a negative time and more ports than are looked at are named."""
+    assert ("wrong-type", True) == (understood(name).reason, why in understood(name).detail)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,10 @@ CONTRACT = {
             "connected": bool, "since": NUMBER, "peer": str, "reason": str, "answers": bool, "node": str,
             "version": str, "protocol": {"ours": int, "theirs": MAYBE},
         },
-        "table": {"id": str, "method": str, "k": int, "built": NUMBER, "min_chance": MAYBE, "chances": bool},
+        "table": {
+            "id": str, "method": str, "k": int, "built": NUMBER, "min_chance": MAYBE, "chances": bool,
+            "by_source": bool,
+        },
         "blocking": {"backend": str, "active": dict},
         "health": {
             "verdict": str, "summary": str,
@@ -226,7 +229,7 @@ def test_without_the_page_monitoring_works(tmp_path):
 
     async def scenario():
         async with watched(tmp_path, page={"enabled": False}) as site:
-            assert 0 == (await asyncio.to_thread(site.sidecar.metrics))["portkin_requests_total"]
+            assert 0 == (await asyncio.to_thread(site.sidecar.metrics))['portkin_requests_total{by="port"}']
             assert [404, 404, 200] == [(await site.ask(path))[0] for path in ("/", "/api/v1", "/healthz")]
             assert "page" not in site.sidecar.wait_for("serving")
 

@@ -60,7 +60,7 @@ def test_zeek_is_greeted_and_answered(pair, table):
         assert f"nearest_response 0 {ANSWER.format(table=table.id)}" == zeek.wait_for("nearest_response 0 ")
         zeek.wait_for("nearest_response 20 ")
         metrics = sidecar.metrics()
-        assert metrics["portkin_requests_total"] >= 20
+        assert metrics['portkin_requests_total{by="port"}'] >= 20
         assert 0 == metrics["portkin_messages_dropped_total"]
 
 
@@ -98,7 +98,7 @@ def test_zeek_hears_of_a_new_table(pair, tmp_path):
         zeek.wait_for("nearest_response 5 ")
         new = small_table(tmp_path / "table", shift=1)
         sidecar.signal(signal.SIGHUP)
-        assert f"table_changed {new.id} 3" == zeek.wait_for("table_changed")
+        assert f"table_changed {new.id} 3 F" == zeek.wait_for(f"table_changed {new.id}")
         zeek.wait_for(f"{new.id} [24/tcp, 2223/tcp, 81/tcp]")
         ids = [int(n) for n in re.findall(r"^nearest_response (\d+) ", zeek.out, re.MULTILINE)]
         assert list(range(len(ids))) == ids
@@ -157,7 +157,7 @@ def test_another_client_that_publishes_junk_ends_nobody(zeek, tmp_path, table):
         event("/portkin/v1/sidecar", "no_such_event"),
         event("/portkin/v1/sidecar", "Portkin::nearest_request", ("count", 1)),
         # Well formed for Zeek, which passes them on; junk for the sidecar.
-        event("/portkin/v1/sidecar", "Portkin::table_changed", ("string", "x"), ("count", 1)),
+        event("/portkin/v1/sidecar", "Portkin::table_changed", ("string", "x"), ("count", 1), ("boolean", False)),
         event(
             "/portkin/v1/sidecar",
             "Portkin::nearest_request",

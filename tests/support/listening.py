@@ -11,7 +11,7 @@ from portkin.zeek.messages import HelloResponse, TableChanged
 from portkin.zeek.transport.websocket import WebSocketTransport
 
 HELLO = HelloResponse("h", Count(1), "zeek", "8.0.9")
-NEWS = [TableChanged(f"table-{n}", Count(16)) for n in range(10)]
+NEWS = [TableChanged(f"table-{n}", Count(16), False) for n in range(10)]
 
 
 class RecordingListener:

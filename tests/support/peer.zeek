@@ -73,7 +73,7 @@ event Portkin::nearest_response(reqid: string, p: port, table_id: string,
 		}
 	}
 
-event Portkin::table_changed(table_id: string, depth: count)
+event Portkin::table_changed(table_id: string, depth: count, has_model: bool)
 	{
-	say(fmt("table_changed %s %d", table_id, depth));
+	say(fmt("table_changed %s %d %s", table_id, depth, has_model));
 	}

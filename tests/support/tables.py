@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from portkin.bundles.table import Rows, Table, write_table
+from portkin.net.ports import PORTS
+
+
+class StepModel:
+    """Ranks by a source's latest step alone: where it leads again (0.5), and twice (0.25); within TCP.
+
+    It recommends the cut-off 0.3; ``asked`` is what it was asked last.
+    """
+
+    asked: tuple[list[int], int, float, int, float]
+
+    def rank(
+        self, recent: Sequence[int], probed: int, elapsed: float, n: int, min_chance: float
+    ) -> tuple[list[int], list[float]]:
+        self.asked = [*recent], probed, elapsed, n, min_chance
+        step = recent[0] - recent[1]
+        found = [(recent[0] + step, 0.5), (recent[0] + 2 * step, 0.25)]
+        cutoff = 0.3 if min_chance < 0 else min_chance
+        kept = [(port, chance) for port, chance in found if 0 <= port < PORTS and chance >= cutoff][:n]
+        return [port for port, _ in kept], [chance for _, chance in kept]
+
+
+def with_model(table: Table) -> StepModel:
+    """Give a loaded table a model of sources."""
+    model = StepModel()
+    object.__setattr__(table, "source_model", model)
+    return model
 
 
 def small_table(path: Path, *, shift: int = 0, created: datetime | None = None) -> Table:

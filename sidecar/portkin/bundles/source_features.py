@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from portkin.bundles.table_format import RECENT
 from portkin.net.ports import PORTS
 
-RECENT = 8
-"""Ports of a source that a question holds, the latest first."""
 ROWS = 3
 """Of so many latest ports the table's rows are candidates."""
 AROUND = np.array([-4, -3, -2, -1, 1, 2, 3, 4])

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from portkin.bundles.bundle_reader import Bundle
 from portkin.bundles.calibrated import calibrated
 from portkin.bundles.manifest import FileEntry, content_id
-from portkin.bundles.source_features import FEATURES, RECENT, Questions, SourceRows, candidates
+from portkin.bundles.source_features import FEATURES, Questions, SourceRows, candidates
 from portkin.bundles.source_trees import Trees
+from portkin.bundles.table_format import RECENT
 from portkin.errors import BundleError
 from portkin.net.ports import CODES, PORTS, PROTOS, Proto
 

@@ -10,6 +10,8 @@ DEFAULT_K = 32
 """Neighbors stored per port by default."""
 UNCUT = 3
 """How many of the nearest ports are predicted where no cut-off is known: paper 1's trade-off (VI-C)."""
+RECENT = 8
+"""The most ports of a source's history that what is predicted of it depends on."""
 
 
 def default_path() -> Path:

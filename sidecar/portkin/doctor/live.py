@@ -10,6 +10,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from portkin.bundles.prediction import described
 from portkin.bundles.table import Table
 from portkin.bundles.table_format import default_path
 from portkin.config.schema import Config
@@ -59,7 +60,7 @@ class LiveHealth:
     def findings(self) -> list[Finding]:
         """The sidecar itself, table, backend, databases, clock."""
         table, config = self._table(), self._config
-        about = f"the {table.k} nearest ports by {table.method}"
+        about = described(table)
         facts = Facts(
             now=datetime.now(UTC),
             installation=self._installation,

@@ -71,6 +71,7 @@ def status(
             "built": round(table.created.timestamp(), 3),
             "min_chance": table.cutoff,
             "chances": table.horizon is not None,
+            "by_source": table.source_model is not None,
         },
         "blocking": {"backend": enforcer.mode, "active": health.get("active", {})},
         "rates": rates,

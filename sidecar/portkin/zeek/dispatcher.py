@@ -8,13 +8,22 @@ The shell (`portkin.sidecar`) owns the clock and the transport, and calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from portkin import __version__
 from portkin.errors import CutoffError
 from portkin.zeek.event_codec import Count, Junk, Message
-from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
+from portkin.zeek.messages import (
+    PROTOCOL,
+    HelloRequest,
+    HelloResponse,
+    NearestRequest,
+    NearestResponse,
+    SourceRequest,
+    SourceResponse,
+    TableChanged,
+)
 
 if TYPE_CHECKING:  # which needs numpy; orders by hand need no table
     from portkin.bundles.table import Table
@@ -86,36 +95,57 @@ class Service:
 
 
 class Nearest(Part):
-    """Answers which ports are nearest."""
+    """Answers which ports are nearest to one, and which a source will probe. Nothing of a question is remembered."""
 
     def __init__(self, table: Table) -> None:
         self._use(table)
 
     def _use(self, table: Table) -> None:
+        from portkin.bundles.prediction import predicted_of_source  # as for the table itself
+
         self.table = table
-        # Scanners share their favourites: most questions are about few ports.
+        # Scanners share their favourites: most questions are about few ports. Those about a source are about it alone.
         self._predicted = lru_cache(maxsize=REMEMBERED)(table.predicted)
+        self._predicted_of_source = partial(predicted_of_source, table)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
-        return {NearestRequest: self._answer}
+        return {NearestRequest: self._answer, SourceRequest: self._answer_about_source}
 
     def _answer(self, request: NearestRequest, now: float) -> Iterable[Message]:
         try:
-            found = self._predicted(request.p, request.k, None if request.min_chance < 0 else request.min_chance)
+            found = self._predicted(request.p, request.k, _cutoff(request))
         except CutoffError as error:
             yield NearestResponse(request.reqid, request.p, self.table.id, (), (), str(error))
             return
         yield NearestResponse(request.reqid, request.p, self.table.id, found.ports, found.chances, "")
 
+    def _answer_about_source(self, request: SourceRequest, now: float) -> Iterable[Message]:
+        history = request.recent, request.probed, request.elapsed.total_seconds()
+        try:
+            found = self._predicted_of_source(*history, request.k, _cutoff(request))
+        except CutoffError as error:
+            yield SourceResponse(request.reqid, self.table.id, (), (), False, str(error))
+            return
+        yield SourceResponse(request.reqid, self.table.id, found.ports, found.chances, found.by_source, "")
+
+    def served(self) -> TableChanged:
+        """Which table answers, and what it can be asked."""
+        return TableChanged(self.table.id, Count(self.table.k), self.table.source_model is not None)
+
     def replace(self, table: Table) -> list[Message]:
         """Answer from another table from now on; says so to Zeek where its content differs."""
         changed = table.id != self.table.id
         self._use(table)
-        return [TableChanged(table.id, Count(table.k))] if changed else []
+        return [self.served()] if changed else []
+
+
+def _cutoff(request: NearestRequest | SourceRequest) -> float | None:
+    """None stands for what the table recommends."""
+    return None if request.min_chance < 0 else request.min_chance
 
 
 class Hello(Part):
-    """Says hello when the way opens, and again, ever more slowly, until Zeek answers."""
+    """Says hello when the way opens, and again, ever more slowly, until Zeek answers; then which table is served."""
 
     def __init__(self, nearest: Nearest, new_id: Callable[[], str]) -> None:
         self._nearest = nearest
@@ -143,6 +173,8 @@ class Hello(Part):
 
     def _answered(self, response: HelloResponse, now: float) -> Iterable[Message]:
         # Other nodes, and other sidecars, speak on the same topics.
-        if response.reqid == self._reqid:
-            self.due, self.answer = None, response
-        return ()
+        if response.reqid != self._reqid:
+            return []
+        self.due, self.answer = None, response
+        # Another version of the package may expect other arguments, and asks nothing anyway.
+        return [self._nearest.served()] if response.protocol == PROTOCOL else []

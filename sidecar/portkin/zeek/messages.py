@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from portkin.bundles.table_format import RECENT
 from portkin.net.ports import Port
 from portkin.zeek.event_codec import Count, Message, zeek_event
 
-PROTOCOL = 3
+PROTOCOL = 4
 """The version of this set of events; both sides say theirs in the hello."""
 
 TO_SIDECAR = "/portkin/v1/sidecar"
@@ -26,7 +27,10 @@ TO_STATUS = "/portkin/v1/status"
 @zeek_event("Portkin::hello_request")
 @dataclass(frozen=True, slots=True)
 class HelloRequest(Message):
-    """Sidecar to Zeek, until it is answered: I am here, with this table of ``k`` neighbors per port."""
+    """Sidecar to Zeek, until it is answered: I am here, with this table of ``k`` neighbors per port.
+
+    Its fields are those of every version, so that two releases can tell that they differ.
+    """
 
     reqid: str
     protocol: Count
@@ -76,13 +80,58 @@ class NearestResponse(Message):
     error: str
 
 
+@zeek_event("Portkin::source_request")
+@dataclass(frozen=True, slots=True)
+class SourceRequest(Message):
+    """Zeek to sidecar: what will a source probe that did this, ``k`` ports at most, each with this chance or more?
+
+    The fields of its history are those of `portkin.bundles.prediction.History`; ``min_chance`` as for `NearestRequest`.
+    """
+
+    reqid: str
+    recent: tuple[Port, ...]
+    probed: Count
+    elapsed: timedelta
+    k: Count
+    min_chance: float
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what is no history."""
+        if not 1 <= len(self.recent) <= RECENT:
+            raise ValueError(f"its recent ports are {len(self.recent)}, not 1 to {RECENT}")
+        if len(set(self.recent)) < len(self.recent) or self.probed < len(self.recent):
+            raise ValueError("its recent ports are not so many different ones as were probed")
+        if self.elapsed < timedelta(0):
+            raise ValueError("the time since its first probe is negative")
+
+
+@zeek_event("Portkin::source_response")
+@dataclass(frozen=True, slots=True)
+class SourceResponse(Message):
+    """Sidecar to Zeek: these, likeliest first, and their chances; for the source that was asked about, and no other.
+
+    ``of_source``: by its history, not by its latest port alone. ``error``: empty if all is well.
+    """
+
+    reqid: str
+    table_id: str
+    ports: tuple[Port, ...]
+    chances: tuple[float, ...]
+    of_source: bool
+    error: str
+
+
 @zeek_event("Portkin::table_changed")
 @dataclass(frozen=True, slots=True)
 class TableChanged(Message):
-    """Sidecar to Zeek: answers come from this table from now on; forget the older ones."""
+    """Sidecar to Zeek, when a hello was answered and when it is another one: answers come from this table from now on.
+
+    ``has_model``: whether `SourceRequest` may be asked.
+    """
 
     table_id: str
     k: Count
+    has_model: bool
 
 
 @zeek_event("Portkin::rates_report")

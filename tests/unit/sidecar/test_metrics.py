@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from portkin.metrics import Metrics
 from portkin.net.ports import Port
 from portkin.zeek.event_codec import Count, Junk
-from portkin.zeek.messages import HelloResponse, NearestRequest, NearestResponse, TableChanged
-from support.tables import small_table
+from portkin.zeek.messages import (
+    HelloResponse,
+    NearestRequest,
+    NearestResponse,
+    SourceRequest,
+    SourceResponse,
+    TableChanged,
+)
+from support.tables import small_table, with_model
 
 CREATED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 P = Port(22, "tcp")
+SECONDS = "portkin_answer_seconds_count"
 
 
 @pytest.fixture
@@ -36,10 +44,20 @@ def test_requests_answers_and_misses_are_counted(metrics):
     request = NearestRequest("r", P, Count(3), -1.0)
     metrics.answered(request, [answer(P)], 0.0001)
     metrics.answered(request, [answer()], 0.0004)
-    metrics.answered(TableChanged("t", Count(1)), [], 1.0)
-    names = ("portkin_requests_total", "portkin_answers_total", "portkin_misses_total", "portkin_answer_seconds_count")
-    assert [2, 2, 1, 2] == [value(metrics, name) for name in names]
-    assert 1 == value(metrics, "portkin_answer_seconds_bucket", le="0.0001")
+    metrics.answered(TableChanged("t", Count(1), False), [], 1.0)
+    assert [2, 1] == [value(metrics, f"portkin_{name}_total") for name in ("answers", "misses")]
+    assert [2, 2] == [value(metrics, name, by="port") for name in ("portkin_requests_total", SECONDS)]
+    assert 1 == value(metrics, "portkin_answer_seconds_bucket", by="port", le="0.0001")
+
+
+def test_questions_about_sources_are_counted_by_themselves(metrics):
+    """Theirs and their times have a label of their own, from zero on; their answers count with the others."""
+    assert [0, 0] == [value(metrics, name, by="source") for name in ("portkin_requests_total", SECONDS)]
+    request = SourceRequest("s", (P,), Count(1), timedelta(0), Count(3), -1.0)
+    metrics.answered(request, [SourceResponse("s", "t", (), (), True, "")], 0.0001)
+    assert [1, 1] == [value(metrics, name, by="source") for name in ("portkin_requests_total", SECONDS)]
+    assert [0, 0] == [value(metrics, name, by="port") for name in ("portkin_requests_total", SECONDS)]
+    assert [1, 1] == [value(metrics, f"portkin_{name}_total") for name in ("answers", "misses")]
 
 
 def test_only_a_second_connection_is_a_reconnect(metrics):
@@ -83,4 +101,7 @@ def test_the_table_and_its_age_can_be_read(metrics, tmp_path):
     table = small_table(tmp_path / "again", shift=1)
     assert 5400 == value(metrics, "portkin_table_age_seconds")
     metrics.serving(table)
-    assert 1 == value(metrics, "portkin_table_info", id=table.id, k="3", method="by hand")
+    assert 1 == value(metrics, "portkin_table_info", id=table.id, k="3", method="by hand", by_source="false")
+    with_model(table)
+    metrics.serving(table)
+    assert 1 == value(metrics, "portkin_table_info", id=table.id, k="3", method="by hand", by_source="true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 
 import pytest
 
@@ -10,8 +11,17 @@ from portkin import __version__
 from portkin.net.ports import Port
 from portkin.zeek.dispatcher import HELLO_LAST, Hello, Nearest, Part, Service
 from portkin.zeek.event_codec import Count, Junk
-from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
-from support.tables import small_table, table_with_chances
+from portkin.zeek.messages import (
+    PROTOCOL,
+    HelloRequest,
+    HelloResponse,
+    NearestRequest,
+    NearestResponse,
+    SourceRequest,
+    SourceResponse,
+    TableChanged,
+)
+from support.tables import small_table, table_with_chances, with_model
 
 
 @pytest.fixture
@@ -67,10 +77,88 @@ def test_a_cutoff_that_cannot_be_applied_is_answered_with_why(nearest, table):
         assert why in answer.error
 
 
+def about(*ports, k=32, min_chance=-1.0, probed=None, seconds=9.5):
+    recent = tuple(map(Port.parse, ports))
+    return SourceRequest("s", recent, Count(probed or len(recent)), timedelta(seconds=seconds), Count(k), min_chance)
+
+
+def test_a_source_is_answered_by_what_it_did(nearest, table):
+    """22, then 25: the step of 3 leads to 28 and 31; what is known of the source reaches the model as it was said."""
+    model = with_model(table)
+    service = Service(nearest)
+    for cut, ports, chances in ((-1.0, ("28",), (0.5,)), (0.0, ("28", "31"), (0.5, 0.25)), (0.6, (), ())):
+        expected = SourceResponse("s", table.id, tuple(map(Port.parse, ports)), chances, True, "")
+        assert [expected] == service.receive(about("25", "22", min_chance=cut, probed=7), now=0.0)
+        assert ([25, 22], 7, 9.5, 32, cut) == model.asked
+    service.receive(about("53/udp", "22"), now=0.0)
+    assert [65536 + 53, 22] == model.asked[0]
+
+
+def test_nothing_is_remembered_between_questions(nearest, table):
+    """The same question has the same answer whatever was asked before; the answer about a port does not change."""
+    with_model(table)
+    service = Service(nearest)
+    first = [service.receive(one, now=0.0) for one in (about("25", "22"), request("22/tcp", 3))]
+    service.receive(about("22", "9", "25"), now=1.0)
+    assert first == [service.receive(one, now=9.0) for one in (about("25", "22"), request("22/tcp", 3))]
+
+
+def test_without_a_model_or_a_step_the_latest_port_answers(nearest, table):
+    """A table that was replaced meanwhile, or a source with one port: the nearest ports, and the answer says so."""
+    expected = [SourceResponse("s", table.id, tuple(map(Port.parse, ("23", "2222"))), (), False, "")]
+    assert expected == Service(nearest).receive(about("22", "80", k=2), now=0.0)
+    with_model(table)
+    assert expected == Service(nearest).receive(about("22", k=2), now=0.0)
+
+
+def test_a_question_about_a_source_with_a_wrong_cutoff_is_answered_with_why(nearest, table):
+    """A chance above 1 is named; nothing is predicted."""
+    with_model(table)
+    (answer,) = Service(nearest).receive(about("25", "22", min_chance=1.5), now=0.0)
+    assert ((), False) == (answer.ports, answer.of_source)
+    assert "a cut-off of 1.5" in answer.error
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (lambda: about(probed=1), "are 0, not 1 to 8"),
+        (lambda: about(*map(str, range(1, 10))), "are 9, not 1 to 8"),
+        (lambda: about("22", "22"), "not so many different ones"),
+        (lambda: about("22", "23", probed=1), "not so many different ones"),
+        (lambda: about("22", "23", seconds=-0.001), "negative"),
+    ],
+)
+def test_what_is_no_history_is_refused(wrong, why):
+    """No port, too many, the same one twice, fewer probed than named, a negative time."""
+    with pytest.raises(ValueError, match=why):
+        wrong()
+
+
+def test_what_can_be_asked_is_said_with_the_table(hello, nearest, table, tmp_path):
+    """When Zeek answers the hello, and when the table is replaced by one with a model, or without."""
+    service = Service(hello, nearest)
+    service.connected(now=0.0)
+    greeted = HelloResponse("h1", Count(PROTOCOL), "zeek", "8.0.9")
+    assert [TableChanged(table.id, Count(3), False)] == service.receive(greeted, now=0.1)
+    other = small_table(tmp_path / "other", shift=1)
+    with_model(other)
+    assert [TableChanged(other.id, Count(3), True)] == nearest.replace(other)
+    assert [TableChanged(other.id, Count(3), True)] == service.receive(greeted, now=0.2)
+    assert [TableChanged(table.id, Count(3), False)] == nearest.replace(table)
+
+
+def test_another_version_of_the_package_is_told_of_no_table(hello, nearest):
+    """Its events may have other arguments."""
+    service = Service(hello, nearest)
+    service.connected(now=0.0)
+    assert [] == service.receive(HelloResponse("h1", Count(PROTOCOL - 1), "zeek", "8.0.9"), now=0.1)
+
+
 def test_a_new_table_is_answered_from_and_announced(nearest, tmp_path):
     """After a replacement, Zeek gets the new id, and answers carry it."""
     other = small_table(tmp_path / "other", shift=1)
-    assert [TableChanged(other.id, Count(3))] == nearest.replace(other)
+    assert [TableChanged(other.id, Count(3), False)] == nearest.replace(other)
     (answer,) = Service(nearest).receive(request("22/tcp", 1), now=0.0)
     assert (other.id, (Port(24, "tcp"),)) == (answer.table_id, answer.ports)
 
@@ -137,7 +225,7 @@ def test_a_new_connection_begins_with_a_new_hello(hello):
 
 def test_a_message_that_nobody_handles_is_junk(nearest):
     """Our own kinds of message, coming back from a peer, are counted and nothing else."""
-    outcome = Service(nearest).receive(TableChanged("x", Count(1)), now=0.0)
+    outcome = Service(nearest).receive(TableChanged("x", Count(1), False), now=0.0)
     assert Junk("unexpected", "nothing here handles Portkin::table_changed") == outcome
 
 

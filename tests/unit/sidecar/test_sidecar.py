@@ -92,7 +92,7 @@ def test_a_request_is_answered_and_counted(setting):
     in_loop(lambda: setting.sidecar.received(unparse(REQUEST)))
     (answer,) = setting.transport.sent
     assert ("r1", (Port(23, "tcp"),)) == (answer.reqid, answer.ports)
-    assert [1, 1] == [setting.count(name) for name in ("portkin_requests_total", "portkin_answers_total")]
+    assert [1, 1] == [setting.count("portkin_requests_total", by="port"), setting.count("portkin_answers_total")]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_defect_in_a_part_does_not_end_the_others(setting):
     """An exception in a handler is counted and logged with its traceback; the next request is answered."""
 
     def fail_then_ask():
-        setting.sidecar.received(unparse(TableChanged("x", Count(1))))
+        setting.sidecar.received(unparse(TableChanged("x", Count(1), False)))
         setting.sidecar.received(unparse(REQUEST))
 
     in_loop(fail_then_ask)
@@ -143,7 +143,7 @@ def impatient(setting, monkeypatch):
 
 
 def test_hello_is_repeated_by_the_clock_until_answered(setting, impatient):
-    """While Zeek is silent the timer repeats the hello; the answer is logged and stops it."""
+    """While Zeek is silent the timer repeats the hello; the answer is logged and stops it, and the table is named."""
 
     async def scenario():
         setting.sidecar.connected("zeek")
@@ -155,7 +155,9 @@ def test_hello_is_repeated_by_the_clock_until_answered(setting, impatient):
         return said
 
     said = asyncio.run(scenario())
-    assert [HelloRequest("h1", Count(PROTOCOL), *_rest(setting))] * said == setting.transport.sent
+    *hellos, named = setting.transport.sent
+    assert [HelloRequest("h1", Count(PROTOCOL), *_rest(setting))] * (said - 1) == hellos
+    assert TableChanged(setting.nearest.table.id, Count(3), False) == named
     assert ("Zeek answered", "8.0.9") == (setting.logged()[-1]["event"], setting.logged()[-1]["zeek"])
 
 
@@ -241,10 +243,10 @@ def test_a_new_table_in_the_folder_is_taken_into_service(setting, tmp_path):
             return new
 
     new = asyncio.run(scenario())
-    assert [TableChanged(new.id, Count(3))] == setting.transport.sent
+    assert [TableChanged(new.id, Count(3), False)] == setting.transport.sent
     assert new.id == setting.nearest.table.id
     assert 1 == setting.count("portkin_table_reloads_total", outcome="changed")
-    assert 1 == setting.count("portkin_table_info", id=new.id, k="3", method="by hand")
+    assert 1 == setting.count("portkin_table_info", id=new.id, k="3", method="by hand", by_source="false")
 
 
 def test_a_damaged_table_is_refused_once_and_the_old_one_stays(setting, tmp_path):
@@ -286,7 +288,7 @@ def test_a_table_that_is_copied_over_file_by_file_is_taken_into_service(setting,
                     assert rows[setting.nearest.table.id] == setting.nearest.table.nearest(port)
 
     asyncio.run(scenario())
-    assert [TableChanged(tables[1].id, Count(3))] == setting.transport.sent
+    assert [TableChanged(tables[1].id, Count(3), False)] == setting.transport.sent
 
 
 def test_being_told_to_look_reloads_even_an_unchanged_table(setting, tmp_path):

@@ -23,7 +23,7 @@ def test_a_peer_that_does_not_read_is_still_heard():
     """While the peer takes nothing, events from it arrive, and what does not fit is dropped, oldest first."""
 
     async def scenario():
-        big = TableChanged("x" * 100_000, Count(1))
+        big = TableChanged("x" * 100_000, Count(1), False)
         async with zeek_peer() as peer:
             transport = to(peer.url, size=5)
             async with running(transport) as listener:

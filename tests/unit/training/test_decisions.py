@@ -13,6 +13,7 @@ from portkin.net.ports import Port
 from portkin_training.core.protocols import TCP
 from portkin_training.twin.decisions import DecisionConfig, ProbeDecider
 from portkin_training.twin.detector import US, Evidence, Probe
+from support.tables import StepModel, with_model
 
 SCANNER, HOST = number_of("198.51.100.7"), number_of("192.0.2.10")
 
@@ -32,8 +33,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     return write_table(Path(tmp_path_factory.mktemp("table")) / "table", {"tcp": rows}, method="by hand")
 
 
-def probe(port: int, at: float, *, past: bool = False) -> Probe:
-    return Probe(round(at * US), SCANNER, HOST, port, TCP, Evidence.TRW, past=past)
+def probe(port: int, at: float, *, past: bool = False, sent: float | None = None) -> Probe:
+    when = at if sent is None else sent
+    return Probe(round(at * US), SCANNER, HOST, port, TCP, Evidence.TRW, past=past, sent=round(when * US))
 
 
 def decide(table: Table, *probes: Probe, **options) -> list:
@@ -83,6 +85,52 @@ def test_probes_from_before_the_verdict_make_nothing_come_true(table):
     """They were sent before anything was predicted."""
     decisions = decide(table, probe(80, 1, past=True), probe(443, 1, past=True), probe(8080, 1))
     assert {80: 1, 443: 0, 8080: 0} == {decision.probed.number: decision.hits for decision in decisions}
+
+
+@pytest.fixture
+def modelled(tmp_path: Path) -> tuple[Table, StepModel]:
+    """22 is near to 23; the model goes on by the step between the last two ports."""
+    rows = Rows(np.array([22], np.uint16), np.array([[23]], np.uint16), np.array([[1.0]], np.float32))
+    made = write_table(tmp_path / "modelled", {"tcp": rows}, method="by hand")
+    return made, with_model(made)
+
+
+def test_from_the_second_port_on_the_source_predicts(modelled):
+    """22 is predicted by the table; 25 after it by the step of 3: 28, which comes."""
+    table, model = modelled
+    decisions = decide(table, probe(22, 0), probe(25, 1.5), probe(28, 4))
+    assert [(tcp(23), False, 0), (tcp(28), True, 1), (tcp(31), True, 0)] == [
+        (one.predicted, one.by_source, one.hits) for one in decisions
+    ]
+    assert ([28, 25, 22], 3, 4.0, 32, -1.0) == model.asked
+    assert [False] * 3 == [one.by_source for one in decide(table, probe(22, 0), probe(25, 1), by_source=False)] + [
+        decide(table, probe(22, 0), probe(22, 1))[0].by_source
+    ]
+
+
+def test_the_latest_eight_ports_are_asked_with(modelled):
+    """A port that is probed again comes to the front, whatever stood before it; all of them count."""
+    table, model = modelled
+    decide(table, *(probe(port, port) for port in range(1, 11)), probe(5, 11), probe(50, 12))
+    assert ([50, 5, 10, 9, 8, 7, 6, 4], 11, 11.0, 32, -1.0) == model.asked
+
+
+def test_probes_from_before_the_verdict_are_part_of_the_history(modelled):
+    """They failed 30 and 20 s before the verdict: the source took 30 s so far, in whatever order they are told."""
+    table, model = modelled
+    decisions = decide(
+        table, probe(22, 100, past=True, sent=80), probe(23, 100, past=True, sent=70), probe(24, 100), probe(25, 100)
+    )
+    assert ([25, 24, 23, 22], 4, 30.0, 32, -1.0) == model.asked
+    # 23 was predicted of 22 and came before; 24 of (22, 23), and 25 of (23, 24), came after.
+    assert [0, 1, 1, 0] == [one.hits for one in decisions]
+
+
+def test_a_history_ends_with_the_last_decision(modelled):
+    """After 100 s of silence the source is a new one, whose first port is predicted by the table."""
+    table, _ = modelled
+    decisions = decide(table, probe(22, 0), probe(25, 1), probe(22, 102), block_interval=100)
+    assert [False, True, False] == [one.by_source for one in decisions]
 
 
 def test_a_probe_after_the_decision_ended_is_no_hit(table):

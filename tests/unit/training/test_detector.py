@@ -125,7 +125,7 @@ def test_one_packet_to_a_darknet_is_enough(heard):
     """Nobody lives there, so nobody is expected."""
     judge = detector(heard, darknets=Nets(["203.0.113.0/24"]))
     judge.contacted(0, SCANNER, DARK, 23, TCP)
-    assert [Probe(0, SCANNER, DARK, 23, TCP, Evidence.DARKNET, past=False)] == heard.probes
+    assert [Probe(0, SCANNER, DARK, 23, TCP, Evidence.DARKNET, past=False, sent=0)] == heard.probes
 
 
 def test_silence_is_a_failure_at_the_next_contact(heard):
@@ -172,7 +172,7 @@ def test_every_contact_of_a_scanner_is_a_probe_at_its_first_packet(heard):
     judge = detector(heard)
     refuse(judge, 1, 2, 3, 4)
     judge.contacted(US, SCANNER, HOST, 80, TCP)
-    assert Probe(US, SCANNER, HOST, 80, TCP, Evidence.TRW, past=False) == heard.probes[-1]
+    assert Probe(US, SCANNER, HOST, 80, TCP, Evidence.TRW, past=False, sent=US) == heard.probes[-1]
 
 
 def test_a_scanner_that_stays_silent_is_forgotten(heard):

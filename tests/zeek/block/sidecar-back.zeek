@@ -46,6 +46,7 @@ event wait_until_given_up()
 	event block(decision, 222/tcp, 3, 1min);
 	event block(ended, 23/tcp, 0, 1min);
 	event hello_request("H1", protocol, "sidecar", "T1", 16);
+	event table_changed("T1", 16, F);
 	}
 
 event network_time_init()

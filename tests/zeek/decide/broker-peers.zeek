@@ -25,6 +25,7 @@ event round(n: count)
 			event Broker::peer_added(peer("early"), "");
 			event Broker::peer_added(peer("sidecar"), "");
 			event hello_request("H1", protocol, "sidecar", "T1", 16);
+			event table_changed("T1", 16, F);
 			event Broker::peer_added(peer("late"), "");
 			break;
 		case 3:

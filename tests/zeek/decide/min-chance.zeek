@@ -51,6 +51,7 @@ event round(n: count)
 event zeek_init()
 	{
 	event hello_request("H1", protocol, "nonsense", "T1", 32);
+	event table_changed("T1", 32, F);
 	}
 
 event network_time_init()

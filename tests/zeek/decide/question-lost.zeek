@@ -17,7 +17,7 @@ global lost = "";
 
 function probe_again(what: string)
 	{
-	decide(scanner, 192.0.2.1, 23/tcp, TRW, F);
+	decide(scanner, 192.0.2.1, 23/tcp, TRW, F, network_time());
 	print fmt("%s: %d open", what, |open_requests|);
 	}
 
@@ -28,6 +28,7 @@ event round(n: count)
 		{
 		case 1:
 			event hello_request("H1", protocol, "sidecar", "T1", 16);
+			event table_changed("T1", 16, F);
 			break;
 		case 3:
 			probe_again("first probe");

@@ -17,11 +17,12 @@ event round(n: count)
 	switch ( n )
 		{
 		case 1:
-			decide(Source($host=198.51.100.9), 192.0.2.1, 23/tcp, TRW, F);
+			decide(Source($host=198.51.100.9), 192.0.2.1, 23/tcp, TRW, F, network_time());
 			break;
 		case 3:
 			print fmt("away: %d questions open, %d decisions wait", |open_requests|, |waiting|);
 			event hello_request("H1", protocol, "sidecar", "T1", 16);
+			event table_changed("T1", 16, F);
 			break;
 		case 5:
 			print fmt("back: %d questions open, %d decisions wait", |open_requests|, |waiting|);

@@ -38,6 +38,7 @@ event nearest_found(p: port, found: Nearest)
 event zeek_init()
 	{
 	event hello_request("H1", protocol, "nonsense", "T1", 16);
+	event table_changed("T1", 16, F);
 	}
 
 event network_time_init()

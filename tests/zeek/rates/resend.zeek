@@ -36,7 +36,9 @@ event round(n: count)
 		case 1:
 			show("away");
 			event hello_request("H1", protocol, "sidecar", "T1", 16);
+			event table_changed("T1", 16, F);
 			event hello_request("H1", protocol, "sidecar", "T1", 16);
+			event table_changed("T1", 16, F);
 			break;
 		case 3:
 			show("back, hello said twice");

@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from portkin.bundles.source_features import RECENT, Questions
+from portkin.bundles.source_features import Questions
+from portkin.bundles.table_format import RECENT
 from portkin.net.ports import PORTS, PROTOS, Proto
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES

@@ -6,8 +6,9 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from portkin.bundles.prediction import predicted_of_source
 from portkin.bundles.table import Table
-from portkin.bundles.table_format import DEFAULT_K
+from portkin.bundles.table_format import DEFAULT_K, RECENT
 from portkin.net.addresses import Nets
 from portkin.net.ports import Port
 from portkin_training.core.protocols import port_of
@@ -23,6 +24,7 @@ class DecisionConfig:
 
     k: int = DEFAULT_K
     min_chance: float | None = None
+    by_source: bool = True
     block_interval: float = 20_000.0
     max_ports: int = 4096
     max_decisions: int = 200_000
@@ -44,7 +46,9 @@ class ProbeDecision:
     evidence: Evidence
     until: int
     predicted: tuple[Port, ...]
-    """The nearest ports, nearest first."""
+    """The predicted ports, nearest or likeliest first."""
+    by_source: bool = False
+    """Whether they were predicted by what the source probed before."""
     kept: tuple[Port, ...] = ()
     """What may be blocked, the probed port first."""
     vetoed: tuple[tuple[Port, str], ...] = ()
@@ -56,10 +60,28 @@ class ProbeDecision:
 
 
 @dataclass(slots=True)
-class _Scanner:
+class _History:
+    """Of a scanner: ProbeHistory of zeek-scripts/probe-history.zeek."""
+
     probes: int = 0
     last: dict[Port, int] = field(default_factory=dict)
+    recent: tuple[Port, ...] = ()
+    first: int = 0
+    latest: int = 0
     decisions: int = 0
+
+    def remember(self, port: Port, probe: Probe, most: int) -> None:
+        """Note a probe."""
+        if not probe.past:
+            self.probes += 1
+            if port in self.last or len(self.last) < most:
+                self.last[port] = self.probes
+        elif len(self.last) < most:
+            self.last.setdefault(port, 0)
+        self.recent = (port, *(other for other in self.recent if other != port))[:RECENT]
+        # Probes from before the verdict come in the order of their failures.
+        self.first = min(self.first, probe.sent) if len(self.recent) > 1 else probe.sent
+        self.latest = max(self.latest, probe.sent)
 
 
 class ProbeDecider:
@@ -78,7 +100,7 @@ class ProbeDecider:
         self._interval = round(config.block_interval * US)
         self._service_timeout = round(config.service_timeout * US)
         self._services: dict[Port, int] = {}
-        self._scanners: dict[int, _Scanner] = {}
+        self._histories: dict[int, _History] = {}
         self._running: dict[tuple[int, Port], ProbeDecision] = {}
         self._ends: list[tuple[int, int, Port]] = []  # a heap of (until as it was, src, port)
         self.decisions: list[ProbeDecision] = []
@@ -95,20 +117,19 @@ class ProbeDecider:
         port = port_of(probe.port, probe.proto)
         self._finish_ended(probe.ts)
         running = self._running.get((probe.src, port))
-        scanner = self._scanners.setdefault(probe.src, _Scanner())
-        if not probe.past:
-            scanner.probes += 1
-            if port in scanner.last or len(scanner.last) < self._config.max_ports:
-                scanner.last[port] = scanner.probes
+        history = self._histories.setdefault(probe.src, _History())
+        history.remember(port, probe, self._config.max_ports)
         if running is not None:
             running.probes += 1
             running.until = probe.ts + self._interval
             return
-        if scanner.decisions >= self._config.max_ports or len(self._running) >= self._config.max_decisions:
+        if history.decisions >= self._config.max_ports or len(self._running) >= self._config.max_decisions:
             self.state_full += 1
+            if not history.decisions:
+                del self._histories[probe.src]
             return
-        scanner.decisions += 1
-        decision = self._decide(probe, port, scanner.probes)
+        history.decisions += 1
+        decision = self._decide(probe, port, history)
         self._running[probe.src, port] = decision
         heapq.heappush(self._ends, (decision.until, probe.src, port))
         self.decisions.append(decision)
@@ -118,8 +139,8 @@ class ProbeDecider:
         for decision in list(self._running.values()):
             self._finish(decision)
 
-    def _decide(self, probe: Probe, port: Port, after: int) -> ProbeDecision:
-        predicted = self._table.predicted(port, self._config.k, self._config.min_chance).ports
+    def _decide(self, probe: Probe, port: Port, history: _History) -> ProbeDecision:
+        predicted, by_source = self._predict(port, history)
         reasons = [(candidate, self._veto(probe, candidate)) for candidate in (port, *predicted)]
         return ProbeDecision(
             ts=probe.ts,
@@ -128,10 +149,21 @@ class ProbeDecider:
             evidence=probe.evidence,
             until=probe.ts + self._interval,
             predicted=predicted,
+            by_source=by_source,
             kept=tuple(candidate for candidate, reason in reasons if reason is None),
             vetoed=tuple((candidate, reason) for candidate, reason in reasons if reason is not None),
-            after=after,
+            after=history.probes,
         )
+
+    def _predict(self, port: Port, history: _History) -> tuple[tuple[Port, ...], bool]:
+        """The predicted ports, and whether they are so by the source."""
+        most, cutoff = self._config.k, self._config.min_chance
+        # Zeek asks by source as long as no more than max_open_by_source questions are open; a capture waits for them.
+        if not self._config.by_source or self._table.source_model is None:
+            return self._table.predicted(port, most, cutoff).ports, False
+        elapsed = (history.latest - history.first) / US
+        found = predicted_of_source(self._table, history.recent, len(history.last), elapsed, most, cutoff)
+        return found.ports, found.by_source
 
     def _veto(self, probe: Probe, port: Port) -> str | None:
         if probe.src in self._config.never_block_nets:
@@ -156,8 +188,8 @@ class ProbeDecider:
 
     def _finish(self, decision: ProbeDecision) -> None:
         del self._running[decision.src, decision.probed]
-        scanner = self._scanners[decision.src]
-        decision.hits = sum(scanner.last.get(port, 0) > decision.after for port in decision.predicted)
-        scanner.decisions -= 1
-        if not scanner.decisions:
-            del self._scanners[decision.src]
+        history = self._histories[decision.src]
+        decision.hits = sum(history.last.get(port, 0) > decision.after for port in decision.predicted)
+        history.decisions -= 1
+        if not history.decisions:
+            del self._histories[decision.src]

@@ -67,6 +67,8 @@ class Probe(NamedTuple):
     evidence: Evidence
     past: bool
     """Whether the packet came before the source was known as a scanner."""
+    sent: int
+    """When the packet came, or was found to have failed, microseconds since 1970."""
 
 
 class Contact(NamedTuple):
@@ -145,7 +147,7 @@ class ScannerDetector:
                 return
         scanner = self._scanners[src]
         scanner.last = ts
-        self._sink.probe(Probe(ts, src, *contact, scanner.evidence, past=False))
+        self._sink.probe(Probe(ts, src, *contact, scanner.evidence, past=False, sent=ts))
 
     def answered(self, ts: int, src: int, dst: int, port: int, proto: int) -> None:
         """The SYN-ACK or datagram that answers a contact, or the originator's ACK where only its direction is seen."""
@@ -238,9 +240,9 @@ class ScannerDetector:
         self._scanners[src] = _Scanner(ts, evidence)
         suspect = self._suspects.pop(src, None)
         tracker = self._trackers.pop(src, None)
-        past: list[Contact] = [*(suspect.failed if suspect else ()), *(tracker.pending if tracker else ())]
-        for contact in past:
-            self._sink.probe(Probe(ts, src, contact.dst, contact.port, contact.proto, evidence, past=True))
+        failed, pending = suspect.failed if suspect else {}, tracker.pending if tracker else {}
+        for contact, sent in (*failed.items(), *pending.items()):
+            self._sink.probe(Probe(ts, src, contact.dst, contact.port, contact.proto, evidence, past=True, sent=sent))
 
     def _record_failure(self, ts: int, src: int, contact: Contact) -> None:
         if self._is_scanner(ts, src):

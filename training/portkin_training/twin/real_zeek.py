@@ -43,6 +43,7 @@ class DecisionRecord:
     vetoed: tuple[str, ...]
     probes: int
     hits: int
+    by_source: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def decision_records(decisions: list[ProbeDecision]) -> list[DecisionRecord]:
             vetoed=tuple(f"{port} {reason}" for port, reason in decision.vetoed),
             probes=decision.probes,
             hits=decision.hits,
+            by_source=decision.by_source,
         )
         for decision in decisions
     )
@@ -208,6 +210,7 @@ def _taken_of(lines: list[dict[str, Any]]) -> list[DecisionRecord]:
                 vetoed=tuple(line.get("vetoed", ())),
                 probes=end.get("probes", -1),
                 hits=end.get("hits", -1),
+                by_source=line.get("predicted_by") == "Portkin::BY_SOURCE",
             )
         )
     return sorted(found)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portkin.bundles.bundle_reader import read_manifest
+from portkin.bundles.prediction import described
 from portkin.bundles.table import Table
 from portkin.bundles.table_format import default_path
 from portkin.config.checks import checks
@@ -60,7 +61,7 @@ def _table(config: Config) -> BundleFacts:
         table = Table.load(path)
     except BundleError as error:
         return BundleFacts(path, error=str(error))
-    about = f"the {table.k} nearest ports by {table.method}"
+    about = described(table)
     return BundleFacts(path, table.id, table.created, about, shipped=path.resolve() == default_path().resolve())
 
 

@@ -145,7 +145,7 @@ export function showStatus(status) {
   const { zeek, table, blocking, health } = status;
   const facts_ = [
     ["Zeek", zeek.connected ? [zeek.answers ? `${zeek.node}, Zeek ${zeek.version}` : "connected, does not answer the hello", el("span", { class: "sub" }, "connected ", moment(zeek.since))] : ["away", el("span", { class: "sub" }, zeek.reason)]],
-    ["Table", [el("span", { class: "mono" }, table.id), el("span", { class: "sub" }, `${table.k} nearest by ${table.method}, built `, moment(table.built), table.min_chance === null ? "" : `, cut-off ${percent(table.min_chance)}`)]],
+    ["Table", [el("span", { class: "mono" }, table.id), el("span", { class: "sub" }, `${table.k} nearest by ${table.method}, built `, moment(table.built), table.min_chance === null ? "" : `, cut-off ${percent(table.min_chance)}`, table.by_source ? ", with a model of sources" : "")]],
     ["Rates", [status.rates ? "scored by models" : "no models"]],
     ["Backend", [MODE[blocking.backend] || blocking.backend, el("span", { class: "sub" }, blocking.backend === "shadow" ? "records blocks, drops nothing" : "")]],
   ];
