@@ -27,17 +27,22 @@ from portkin_training.tables.next_port.boosting import DEPTH, BoostingOptions
 ANSWERS: dict[Size, int] = {"smoke": 50, "small": 2_000, "full": 20_000}
 
 
-def model_of(table: Table) -> SourceModel:
-    """A model of the usual size for the table."""
+def learnt_for(table: Table) -> LearntFromSources:
+    """As much as is usually learnt, for the table."""
     rng = np.random.default_rng(0)
     trees = BoostingOptions().trees
     feature = rng.integers(0, len(FEATURES), (DEPTH, trees))
     value = rng.normal(0, 0.1, (trees, 1 << DEPTH))
     drawn = {proto: np.full(PORTS, -5.0, np.float32) for proto in table.rows}
     points = np.column_stack([np.linspace(-8, 0, 12), np.linspace(-9, -1, 12)])
-    learnt = LearntFromSources(Trees(-4.0, feature, rng.normal(0, 3, (DEPTH, trees)), value), points, drawn)
+    return LearntFromSources(Trees(-4.0, feature, rng.normal(0, 3, (DEPTH, trees)), value), points, drawn)
+
+
+def model_of(table: Table) -> SourceModel:
+    """A model of the usual size for the table."""
+    learnt = learnt_for(table)
     rows = {
-        proto: SourceRows.of(part.ports, part.neighbors, part.distances, drawn[proto])
+        proto: SourceRows.of(part.ports, part.neighbors, part.distances, learnt.drawn[proto])
         for proto, part in table.rows.items()
     }
     return SourceModel(learnt, rows, 20_000.0, 0.01)
@@ -75,4 +80,5 @@ def measure(size: Size) -> Iterator[Figure]:
     )  # fmt: skip
 
 
-script(measure, __doc__)
+if __name__ == "__main__":
+    script(measure, __doc__)

@@ -1,7 +1,8 @@
 """A query from a real Zeek to a real sidecar and back, beside a bare echo of frames of the same text on loopback.
 
 The time is measured inside Zeek: from publishing the request to the event of its answer. First queries go one after
-another, then many a second. The echo runs before and after, and is the median of both.
+another, then many a second. The echo runs before and after, and is the median of both. Questions by source alternate
+with those by port, about a table with a model of the usual size.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.bench_by_source import learnt_for
 from bench.echo import round_trips
 from bench.figures import Figure, Size, missing, script
 from bench.programs import program
-from portkin.bundles.table import default_table
+from portkin.bundles.table import default_table, write_table
 from portkin.bundles.table_format import default_path
 from portkin.errors import TransportError
 from portkin.net.ports import Port
@@ -56,16 +59,14 @@ class Asked:
     rss: float
 
 
-def ask(zeek: str, transport: str, load: Load) -> Asked:
-    """Run both."""
+@contextmanager
+def asking(zeek: str, transport: str, table: Path, **environment: int) -> Iterator[tuple[ZeekProcess, SidecarProcess]]:
+    """A Zeek that asks a sidecar, which answers from this table."""
     port = free_port()
     address = {"url": f"ws://127.0.0.1:{port}/v1/messages/json", "broker": f"127.0.0.1:{port}"}
-    environment = {
-        f"{transport.upper()}_PORT": port, "QUERIES": load.queries, "RATE": load.rate, "SECONDS": load.seconds
-    }  # fmt: skip
     settings = {
         "zeek": {"transport": transport, **address},
-        "table": {"path": str(default_path())},
+        "table": {"path": str(table)},
         "metrics": {"port": 0},
     }
     with (
@@ -76,17 +77,45 @@ def ask(zeek: str, transport: str, load: Load) -> Asked:
             *backend_loads(zeek, transport),
             SCRIPTS / "api.zeek",
             HERE / "query.zeek",
-            **environment,
+            **{f"{transport.upper()}_PORT": port, **environment},
         ) as running,
         SidecarProcess(Path(name) / "sidecar", settings) as sidecar,
     ):
+        yield running, sidecar
+
+
+def result(running: ZeekProcess, number: int, load: Load) -> dict[str, float]:
+    """What it prints as its first result, second, and so on."""
+    line = running.wait_for("result ", count=number, timeout=120 + 2 * load.seconds)
+    return json.loads(line.removeprefix("result "))
+
+
+def ask(zeek: str, transport: str, load: Load) -> Asked:
+    """Run both."""
+    environment = {"QUERIES": load.queries, "RATE": load.rate, "SECONDS": load.seconds}
+    with asking(zeek, transport, default_path(), **environment) as (running, sidecar):
         phases, used = [], []
-        for count in (1, 2):
-            line = running.wait_for("result ", count=count, timeout=120 + 2 * load.seconds)
-            phases.append(json.loads(line.removeprefix("result ")))
+        for number in (1, 2):
+            phases.append(result(running, number, load))
             used.append(processor_seconds(sidecar.process.pid))
         # Before Zeek leaves, which ends the connection.
         return Asked(*phases, used[1] - used[0], sidecar.rss())
+
+
+def by_source(zeek: str, load: Load) -> Iterator[Figure]:
+    """Questions by source, in turn with those by port."""
+    environment = {"QUERIES": load.queries, "RATE": 0, "SECONDS": 0, "BY_SOURCE": 1}
+    with tempfile.TemporaryDirectory() as name:
+        table, path = default_table(), Path(name) / "table"
+        about = {**table.manifest.about, "by_source": {"cutoff": {"min_chance": 0.01}}}
+        write_table(path, table.rows, method=table.method, about=about, by_source=learnt_for(table))
+        with asking(zeek, "websocket", path, **environment) as (running, _):
+            by_port, ours = result(running, 1, load), result(running, 2, load)
+    for which, key in (("median", "median_ms"), ("99th percentile", "p99_ms")):
+        yield Figure(
+            f"query by source, {which}", ours[key], "ms", "less", "query by port", by_port[key],
+            by_port[key] / ours[key], n=int(ours["answered"]), note="in turn; a history of eight ports",
+        )  # fmt: skip
 
 
 def processor_seconds(pid: int) -> float:
@@ -131,6 +160,7 @@ def measure(size: Size) -> Iterator[Figure]:
     yield from sustained(what, many)
     yield Figure("the sidecar's processor time of a query", 1e6 * found.cpu / many["sent"], "µs", "less")
     yield Figure("the sidecar, resident", found.rss, "MB", "less")
+    yield from by_source(zeek, load)
     if size == "smoke":
         return
     try:

@@ -1,6 +1,7 @@
 ##! Asks the sidecar, and measures with Zeek's own clock. Run by bench_query.py:
 ##! zeek -b ZEEK-SCRIPTS/api.zeek query.zeek, with WEBSOCKET_PORT or BROKER_PORT, and
-##! QUERIES (one after the other), RATE and SECONDS (sustained) in the environment.
+##! QUERIES (one after the other), RATE and SECONDS (sustained) in the environment. With
+##! BY_SOURCE it asks by port and by source in turn, and nothing is sustained.
 
 @load base/frameworks/broker
 @load base/frameworks/cluster
@@ -15,6 +16,7 @@ const seconds = to_count(getenv("SECONDS"));
 # Ports that scanners touch, so that answers are full.
 const asked_ports = vector(21/tcp, 80/tcp, 81/tcp, 110/tcp, 135/tcp, 443/tcp, 8080/tcp, 3306/tcp);
 const warm_up = 200;
+const by_source = getenv("BY_SOURCE") != "";
 
 global begun = F;
 global sent: table[string] of time = table();
@@ -22,6 +24,7 @@ global total_sent = 0;
 global total_answered = 0;
 global neighbors = 0;
 global latencies: vector of double = vector();
+global latencies_by_source: vector of double = vector();
 global phase_start: time;
 global most_open = 0;
 
@@ -45,6 +48,26 @@ event zeek_init()
 	flush_all();
 	}
 
+# A source that probed them all, the latest first.
+function history(latest: count): vector of port
+	{
+	local recent: vector of port = vector();
+
+	for ( i in asked_ports )
+		recent += asked_ports[( latest + i ) % |asked_ports|];
+
+	return recent;
+	}
+
+function ask_by_source()
+	{
+	local reqid = fmt("S%d", total_answered);
+	local recent = history(total_answered % |asked_ports|);
+	sent[reqid] = current_time();
+	Cluster::publish(Portkin::sidecar_topic, Portkin::source_request, reqid, recent,
+	    |recent|, 1min, 16, 0.0);
+	}
+
 function ask()
 	{
 	local reqid = cat(total_sent);
@@ -54,7 +77,7 @@ function ask()
 	Cluster::publish(Portkin::sidecar_topic, Portkin::nearest_request, reqid, p, 16, 0.0);
 	}
 
-function report(name: string, lost: count, took: double)
+function report(name: string, latencies: vector of double, lost: count, took: double)
 	{
 	sort(latencies);
 	local n = |latencies|;
@@ -62,7 +85,6 @@ function report(name: string, lost: count, took: double)
 	    name, n + lost, n, lost, took, 1000 * latencies[n / 2], 1000 * latencies[n * 9 / 10],
 	    1000 * latencies[n * 99 / 100], 1000 * latencies[n - 1], most_open, neighbors);
 	flush_all();
-	latencies = vector();
 	}
 
 event Portkin::hello_request(reqid: string, version: count, sidecar: string,
@@ -86,6 +108,31 @@ event next_query()
 	ask();
 	}
 
+function next_or_report()
+	{
+	if ( total_answered < queries + warm_up )
+		{
+		event next_query();
+		return;
+		}
+
+	if ( total_answered > queries + warm_up )
+		return;
+
+	local took = interval_to_double(current_time() - phase_start);
+	report("one at a time", latencies, 0, took);
+
+	if ( by_source )
+		{
+		report("by source", latencies_by_source, 0, took);
+		return;
+		}
+
+	latencies = vector();
+	phase_start = current_time();
+	schedule 100msec { next_burst() };
+	}
+
 event Portkin::nearest_response(reqid: string, p: port, table_id: string,
     ports: vector of port, chances: vector of double, error: string)
 	{
@@ -100,14 +147,30 @@ event Portkin::nearest_response(reqid: string, p: port, table_id: string,
 	if ( total_answered > warm_up )
 		latencies += took;
 
-	if ( total_answered < queries + warm_up )
-		event next_query();
-	else if ( total_answered == queries + warm_up )
-		{
-		report("one at a time", 0, interval_to_double(current_time() - phase_start));
-		phase_start = current_time();
-		schedule 100msec { next_burst() };
-		}
+	if ( by_source )
+		ask_by_source();
+	else
+		next_or_report();
+	}
+
+event Portkin::source_response(reqid: string, table_id: string, ports: vector of port,
+    chances: vector of double, of_source: bool, error: string)
+	{
+	if ( reqid !in sent )
+		return;
+
+	local took = interval_to_double(current_time() - sent[reqid]);
+	delete sent[reqid];
+
+	if ( ! of_source )
+		Reporter::fatal(fmt("not answered by source: %s", error));
+
+	neighbors = |ports|;
+
+	if ( total_answered > warm_up )
+		latencies_by_source += took;
+
+	next_or_report();
 	}
 
 # Every few milliseconds, as many as are due by now.
@@ -138,6 +201,6 @@ event next_burst()
 
 event finish()
 	{
-	report("sustained", |sent|, seconds);
+	report("sustained", latencies, |sent|, seconds);
 	terminate();
 	}
