@@ -16,10 +16,9 @@ def calibrated(points: Floats, odds: Floats) -> Floats:
 
     Without points the log odds stand for themselves.
     """
-    known = np.where(np.isneginf(odds), 0.0, odds)
+    known = odds
     if len(points):
         x, y = points.T
-        inside = np.interp(known, x, y)
-        known = inside + np.minimum(known - x[0], 0) + BEYOND * np.maximum(known - x[-1], 0)
-    found: Floats = np.where(np.isneginf(odds), 0.0, 1 / (1 + np.exp(-known)))
+        known = np.interp(odds, x, y) + np.minimum(odds - x[0], 0) + BEYOND * np.maximum(odds - x[-1], 0)
+    found: Floats = 1 / (1 + np.exp(-known))  # of -inf this is 0
     return found

@@ -122,14 +122,17 @@ def candidates(known: SourceRows, asked: Questions) -> Candidates:
     place = np.empty(codes.shape, np.int64)
     place.ravel()[order] = fresh.cumsum() - 1
     found = ordered[fresh]
-    logs = np.full((ROWS, len(found)), NO_CHANCE)
+    logs = np.empty((ROWS, len(found)))
+    logs.fill(NO_CHANCE)
     for row in range(ROWS):
         logs[row, place[:, row * k : (row + 1) * k]] = chances[:, row]
-    rank = np.full(len(found), float(k))
+    rank = np.empty(len(found))
+    rank.fill(k)
     rank[place[:, :k]] = np.arange(k)
-    wanted = np.ones(len(found), bool)
-    wanted[place[:, -RECENT - 1 :]] = False  # what was probed, and what is no port
-    found, logs, rank = found[wanted], logs[:, wanted], rank[wanted]
+    unwanted = np.zeros(len(found), bool)
+    unwanted[place[:, -RECENT - 1 :]] = True  # what was probed, and what is no port
+    kept = np.flatnonzero(~unwanted)
+    found, logs, rank = found.take(kept), logs.take(kept, axis=1), rank.take(kept)
     question, port = found >> _BITS, found & ((1 << _BITS) - 1)
     return Candidates(question, port, _features(known, asked, question, port, logs, rank, chances[:, 0].max(axis=1)))
 
@@ -165,23 +168,37 @@ def _features(
     here = recent >= 0
     steps = np.where(here[:, 1:], recent[:, :-1] - recent[:, 1:], 0)
     number = np.maximum(here[:, 1:].sum(axis=1), 1)
-    way = np.sign(steps).sum(axis=1) / number
-    scale = np.log2(1 + np.abs(steps)).sum(axis=1) / number
-    per_port = np.log((asked.elapsed + 1) / asked.probed)
     latest = recent[:, 0]
-    # What is of the question, in a row for each of its ports.
-    of_question = np.stack([np.log(asked.probed), per_port, largest, way, scale, known.drawn[latest]])
-    probed, pace, most, way, scale, drawn = of_question[:, question]
-    step = port - latest[question]
-    length = np.log2(np.abs(step))
-    distance = np.abs(np.where(here, recent, -PORTS)[question] - port[:, None]).min(axis=1)
-    beyond = (port > recent.max(axis=1)[question]) * 1.0 - (port < np.where(here, recent, PORTS).min(axis=1)[question])
-    alike = steps[question] == step[:, None]
-    any_ = np.log(np.maximum(1 - np.prod(1 - np.minimum(np.exp(logs), 0.999), axis=0), 1e-6))
-    return np.stack(
-        [
-            *logs, any_, rank, known.drawn[port], length, step > 0, alike[:, 0], alike.sum(axis=1),
-            probed, pace, most, np.log2(distance), way * np.sign(step), scale, drawn, way * beyond,
-            np.abs(length - scale),
-        ]
-    )  # fmt: skip
+    # What is of the question, in a row for each of its ports. One answer is about a hundred ports, so that what counts
+    # is how many steps numpy takes, not how many numbers it meets.
+    of_question = np.empty((8, len(recent)))
+    of_question[0] = np.log(asked.probed)
+    of_question[1] = np.log((asked.elapsed + 1) / asked.probed)
+    of_question[2] = largest
+    of_question[3] = np.sign(steps).sum(axis=1) / number
+    of_question[4] = np.log2(1 + np.abs(steps)).sum(axis=1) / number
+    of_question[5] = known.drawn[latest]
+    of_question[6] = recent.max(axis=1)
+    of_question[7] = np.where(here, recent, PORTS).min(axis=1)
+    probed, pace, most, way, scale, drawn, upper, lower = of_question.take(question, axis=1)
+    step = port - latest.take(question)
+    apart = np.abs(np.where(here, recent, -PORTS).T.take(question, axis=1) - port).min(axis=0)
+    alike = (steps.T.take(question, axis=1) == step).view(np.uint8)
+    beyond = np.subtract(port > upper, port < lower, dtype=np.float64)
+    missed = 1 - np.minimum(np.exp(logs), 0.999)
+    found = np.empty((len(FEATURES), len(port)))
+    found[:ROWS] = logs
+    found[3] = np.log(np.maximum(1 - missed[0] * missed[1] * missed[2], 1e-6))
+    found[4] = rank
+    found[5] = known.drawn.take(port)
+    length = np.log2(np.abs(step), out=found[6])
+    found[7] = step > 0
+    found[8] = alike[0]
+    found[9] = alike.sum(axis=0, dtype=np.uint8)
+    found[10], found[11], found[12] = probed, pace, most
+    np.log2(apart, out=found[13])
+    np.multiply(way, np.sign(step), out=found[14])
+    found[15], found[16] = scale, drawn
+    np.multiply(way, beyond, out=found[17])
+    np.abs(length - scale, out=found[18])
+    return found

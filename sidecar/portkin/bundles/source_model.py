@@ -107,7 +107,7 @@ class SourceModel:
         asked = Questions(own, np.array([probed]), np.array([float(elapsed)]))
         found = candidates(known, asked)
         chances = self.learnt.chances(found.features)
-        best = np.lexsort((found.port, -chances))[:n]
+        best = (-chances).argsort(kind="stable")[:n]  # of equal ones the lower port, as they are in order of ports
         kept = best[chances[best] >= cutoff]
         return (found.port[kept] + first).tolist(), chances[kept].tolist()
 
@@ -117,7 +117,7 @@ def _refuse_impossible(
 ) -> None:
     if not codes:
         raise ValueError("recent is empty: a question names the port that was just probed")
-    if len(set(codes)) < len(codes) or not all(0 <= code < CODES for code in codes):
+    if len(set(codes)) < len(codes) or min(codes) < 0 or max(codes) >= CODES:
         raise ValueError(f"recent = {codes}: each port once, as a code from 0 to {CODES - 1}")
     if probed < len(recent):
         raise ValueError(f"probed = {probed}: a source that probed {len(recent)} ports lately has probed as many")

@@ -48,6 +48,10 @@ class TestRank:
         assert ports
         assert not set(ports) & set(recent)
 
+    def test_where_nothing_is_left(self, table):
+        """No row knows ports 0, 1 and 2, the step leads below 0, and all numbers around were probed."""
+        assert ([], []) == table.source_model.rank([0, 1, 2, 3, 4], 5, 60.0, 10, 0.0)
+
     def test_sorted(self, table):
         """Chances lie between 0 and 1 and fall; of equal ones the lower port comes first."""
         ports, chances = table.source_model.rank([23, 22, 80], 5, 1000.0, 100, 0.0)

@@ -13,11 +13,12 @@ from portkin_training.core.dataset import open_probes
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
 from portkin_training.core.questions import AskedHistory
-from portkin_training.evaluation.by_source import finds_more, replay_by_source
+from portkin_training.evaluation.by_source import by_source_for_manifest, chances_hold, finds_more, replay_by_source
 from portkin_training.evaluation.held_out import held_out_figures
 from portkin_training.replay.blocking import BY_LEVEL, BY_WINDOW, PLAIN, Sweep, replay
 from portkin_training.replay.by_source import answers_by_source
 from portkin_training.replay.events import darknet_events
+from portkin_training.replay.frontier import BY_SOURCE, Point
 from portkin_training.tables.next_port.boosting import DEPTH, BoostingOptions, boosted
 from portkin_training.tables.next_port.by_source import came_true
 from portkin_training.tables.scans import ScanOptions
@@ -223,6 +224,32 @@ class TestShips:
         """In all 1.05 times as much: 0.32 of 0.30 is enough, 0.31 is not, and nothing is not more than nothing."""
         compared = [{"table": one, "by_source": other} for one, other in zip(table, ours, strict=True)]
         assert wins == finds_more(compared)
+
+    @pytest.mark.parametrize(
+        ("stated", "observed", "hold"),
+        [(60.0, 40.0, True), (61.0, 40.0, False), (40.0, 60.0, True), (40.0, 61.0, False), (39.0, 39.0, False),
+         (0.0, 0.0, False)],
+    )  # fmt: skip
+    def test_whether_chances_hold(self, stated, observed, hold):
+        """Forty sources came true, and neither number is more than 1.5 times the other: 60 of 40 is, 61 is not."""
+        assert hold == chances_hold(stated, observed)
+
+    def test_chances_that_do_not_hold(self):
+        """Twice the recall does not ship with chances half of which come true: 1,000 cases at 0.1 state 100 sources,
+        of which 50 came. The figures and the text say why."""
+        frontiers = {
+            "kin": [Point(32, 1.0, 100, 0.0, 0.0), Point(32, 0.0, 300, 0.2, 0.1)],
+            BY_SOURCE: [Point(32, 1.0, 100, 0.0, 0.0), Point(32, 0.0, 300, 0.4, 0.2)],
+        }
+        curve = [{"from": 0.1, "to": 0.2, "cases": 1000.0, "stated": 0.1, "observed": 0.05}]
+        said = by_source_for_manifest(frontiers, curve)
+        assert said["finds_more"]
+        assert not said["ships"]
+        assert {"stated": 100.0, "observed": 50.0, "hold": False} == said["chances"]
+        cutoff = {"min_chance": 0.1, "usefulness_wanted": None, "reached": True}
+        cutoff["expected"] = {"recall": 0.4, "blocks": 300, "usefulness": 0.2}
+        text = shipped(said | {"cutoff": cutoff})
+        assert "its chances do not hold; 100 sources were stated to come true and 50 did" in text
 
     @pytest.mark.parametrize("more", [["--no-proof"], ["--method", "shortest-path"], ["--half-life", "30"]])
     def test_refused(self, tmp_path, more):

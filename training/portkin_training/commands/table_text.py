@@ -33,11 +33,10 @@ def recommended(chosen: Mapping[str, Any]) -> str:
 def shipped(said: Mapping[str, Any] | None) -> str:
     """Whether a table predicts by source, and what that found beside the table, in lines."""
     if said is None:
-        return "no model, for want of sources that came to a second port"
+        return "no model, for want of sources that came to further ports"
+    stated, observed = (said["chances"][name] for name in ("stated", "observed"))
     lines = [
-        "a model, which the sidecar answers from"
-        if said["ships"]
-        else "no model: it does not find enough more than the table on held-out probes",
+        f"{_whether_shipped(said)}; {stated:.0f} sources were stated to come true and {observed:.0f} did",
         *(
             f"with {at['blocks']:,} blocks {at['by_source']:.1%}, the table {at['table']:.1%}"
             for at in said["equal_blocks"]
@@ -45,6 +44,14 @@ def shipped(said: Mapping[str, Any] | None) -> str:
         recommended(said["cutoff"]),
     ]
     return "\n".join(lines)
+
+
+def _whether_shipped(said: Mapping[str, Any]) -> str:
+    if said["ships"]:
+        return "a model, which the sidecar answers from"
+    if said["finds_more"]:
+        return "no model: it finds more than the table, but its chances do not hold"
+    return "no model: it does not find enough more than the table"
 
 
 def named(port: Port) -> str:

@@ -17,12 +17,14 @@ from portkin_training.replay.by_source import Answers, answers_by_source
 from portkin_training.replay.events import Events
 from portkin_training.replay.frontier import BY_SOURCE, Point, by_chance, cut_matrix, recall_at
 from portkin_training.tables.next_port.by_source import came_true
-from portkin_training.tables.next_port.calibration import Cases, reliability
+from portkin_training.tables.next_port.calibration import EVIDENCE, Cases, reliability
 
 TIMES = (1.1, 1.25, 1.5, 2.0, 3.0)
 """Multiples of the blocks that MySelf issues, at which a table and its model of sources are compared."""
 WORTH = 1.05
 """How much more the model has to find than the table, on average over these blocks, to ship: less may be luck."""
+OFF = 1.5
+"""How far what the chances state may lie from what came true, as a factor, to ship: a cut-off is a chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +94,27 @@ def finds_more(compared: Sequence[Mapping[str, float]]) -> bool:
     return ours > 0 and ours >= WORTH * table
 
 
-def by_source_for_manifest(frontiers: Mapping[str, Sequence[Point]], curve: Sequence[Any]) -> dict[str, Any]:
-    """What a manifest says of predictions by source on held-out probes, and whether they ship."""
+def chances_hold(stated: float, observed: float) -> bool:
+    """Whether chances may be acted upon, which stated that so many sources would come true of which so many did: with
+    `EVIDENCE` that did, and neither `OFF` times the other."""
+    return observed >= EVIDENCE and stated <= OFF * observed and observed <= OFF * stated
+
+
+def by_source_for_manifest(
+    frontiers: Mapping[str, Sequence[Point]], curve: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    """What a manifest says of predictions by source on held-out probes, and whether they ship: where they find more,
+    and what they state comes true."""
     compared = comparison(frontiers)
-    return {"ships": finds_more(compared), "equal_blocks": compared, "reliability": list(curve)}
+    stated, observed = (round(sum(at["cases"] * at[name] for at in curve), 2) for name in ("stated", "observed"))
+    more, hold = finds_more(compared), chances_hold(stated, observed)
+    return {
+        "ships": more and hold,
+        "finds_more": more,
+        "chances": {"stated": stated, "observed": observed, "hold": hold},
+        "equal_blocks": compared,
+        "reliability": list(curve),
+    }
 
 
 def after_the_first(one: Mapping[str, Any], what: Any) -> dict[str, Any]:

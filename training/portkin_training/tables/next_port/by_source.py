@@ -26,7 +26,7 @@ from portkin_training.core.port_codes import CODES
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.core.questions import AskedHistory
 from portkin_training.tables.next_port.boosting import BoostingOptions, boosted
-from portkin_training.tables.next_port.calibration import Cases, calibrate
+from portkin_training.tables.next_port.calibration import EVIDENCE, Cases, calibrate
 from portkin_training.tables.next_port.chances import EARLIER
 from portkin_training.tables.next_port.counts import HORIZON, Floats, Ints
 from portkin_training.tables.next_port.method import ROW, next_port
@@ -38,8 +38,6 @@ ASKED = 12_000
 """Ports that the model learns from in all, at most: about a million candidates, 200 megabytes."""
 PARTS = 4
 """Parts that sources are divided into for the calibration."""
-FEWEST = 40
-"""Sources that must have come to a second port; of fewer nothing is learnt."""
 OPTIONS = BoostingOptions()
 
 
@@ -59,7 +57,7 @@ class Examples:
 def learn_from_sources(probes: ir.Table, options: ScanOptions) -> LearntFromSources | None:
     """A model of sources from probes, an Ibis table, for a table by `method.next_port` from the same probes.
 
-    None where too few sources came to a second port.
+    None where fewer than `EVIDENCE` sources came to ports that were candidates: a calibration has no step to stand on.
     """
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     spans = spans_of(wanted, EARLIER)
@@ -69,7 +67,10 @@ def learn_from_sources(probes: ir.Table, options: ScanOptions) -> LearntFromSour
         return None
     rows = {proto: part.rows for proto, part in next_port(earlier, options, ROW, ports=ports).items()}
     examples = examples_of(histories_by_source(later), rows, drawn_of(earlier))
-    if examples is None or len(np.unique(examples.source)) < FEWEST or not examples.came.any():
+    if examples is None:
+        return None
+    once = Cases(examples.stands / examples.of, examples.stands / examples.of * examples.came)
+    if once.successes.sum() < EVIDENCE:
         return None
     weight = examples.stands * examples.of**-0.5
     weight /= weight.mean()
@@ -78,8 +79,7 @@ def learn_from_sources(probes: ir.Table, options: ScanOptions) -> LearntFromSour
         mine = examples.source % PARTS == part
         trees = boosted(examples.features[:, ~mine], examples.came[~mine], weight[~mine], OPTIONS)
         odds[mine] = trees.odds(examples.features[:, mine])
-    once = examples.stands / examples.of
-    calibration = calibrate(odds, Cases(once, once * examples.came))
+    calibration = calibrate(odds, once)
     trees = boosted(examples.features, examples.came, weight, OPTIONS)
     return LearntFromSources(trees, calibration.points.round(4), drawn_of(wanted))
 
