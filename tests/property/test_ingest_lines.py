@@ -107,6 +107,29 @@ def test_columns_with_quotes_are_those_of_the_csv_module(rows):
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_quote_without_its_pair_in_the_last_line_takes_no_line_end_along(end):
+    lines = ['"a,b"\tc', "\t", 'd\t"e""', 'f\t"g']
+    found, where = parse_delimited(
+        "".join(line + end for line in lines).encode(),
+        1,
+        ["x", "y"],
+        ["x", "y"],
+        "\t",
+        quoted=True,
+        reading=Reading("a"),
+    )
+    assert ([1, 2, 3, 4], ["a,b", "", "d", "f"]) == (where.tolist(), found["x"].to_pylist())
+    assert ["c", "", 'e"', "g"] == found["y"].to_pylist()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_columns_without_values_are_columns_beside_quotes_too(end):
+    block = ('"a"\tb' + end + "\t" + end + end).encode()
+    found, where = parse_delimited(block, 1, ["x", "y"], ["x", "y"], "\t", quoted=True, reading=Reading("a"))
+    assert ([1, 2], ["a", ""], ["b", ""]) == (where.tolist(), found["x"].to_pylist(), found["y"].to_pylist())
+
+
 def _written(row: list[str]) -> list[str]:
     """A row as the csv module writes it."""
 
@@ -150,3 +173,27 @@ def test_a_cut_file_is_reported_once_and_keeps_what_came_before(tmp_path, lines)
     count = sum(line_breaks(block) for _, block in blocks)
     assert (lines == 40_000) <= (20_000 < count < 80_000)
     assert [f"line {at}".encode() for at in range(count)] == b"".join(block for _, block in blocks).split(b"\n")[:count]
+
+
+@pytest.mark.parametrize(
+    ("before", "begin", "end", "after"),
+    [
+        ([b"one"], b"", b"", []),
+        ([], b"", b"\n", [b"two"]),
+        ([b"one"], b"", b"\r\n", [b"two"]),
+        ([b"one"], b"\r", b"", []),
+    ],
+)
+def test_a_line_that_is_too_long_is_counted_once_wherever_it_stands(tmp_path, before, begin, end, after):
+    """At the beginning, in the middle, and at the end without a line end; a piece of it may look like another file."""
+    path = tmp_path / "log"
+    mark = b"\xff\xfe\r\xef\xbb\xbf"
+    path.write_bytes(
+        b"".join(line + b"\n" for line in before) + begin + mark.rjust(1 << 19) * 5 + end + b"\n".join(after)
+    )
+    if not before:
+        path.write_bytes(b" " * (1 << 19) + (b"\r" + b" " * ((1 << 19) - 1)) * 4 + end + b"\n".join(after))
+    reading = Reading(str(path))
+    found = b"".join(block for _, block in text_blocks.blocks(path, reading))
+    assert [line for line in found.split(b"\n") if line.strip()] == [*before, *after]
+    assert (1, [f"{path}: line {len(before) + 1}: longer than 1,048,576 bytes"]) == (reading.bad, reading.problems)

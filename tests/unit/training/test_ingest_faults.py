@@ -1,11 +1,9 @@
-"""What people's files get wrong, as kinds: nothing usable, odd protocols, addresses and times, repeats, rotation."""
+"""What people's files get wrong, as kinds: nothing usable, odd protocols, addresses and times, repeats."""
 
 # ruff: noqa: E501  # lines as programs write them
 
 import gzip
 import json
-import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from portkin.errors import ConfigError, InputError
 from portkin_training.commands.ingest import ingest as command
 from portkin_training.core.dataset import load, manifest
 from portkin_training.evaluation.inputs import read_contacts
-from portkin_training.ingest.follow import follow
 from portkin_training.ingest.inputs import detect, read_input, refuse_nothing
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import IngestOptions, in_time_order, ingest
@@ -279,50 +276,3 @@ def test_no_line_of_junk_takes_a_good_one_with_it(tmp_path, kind, junk, at):
     found = [int(port) for chunk in read_input(path, reading, IngestOptions(kind=kind)) for port in chunk.dport]
     assert [1, 2, 3, 4, 5] == [port for port in found if port in range(1, 6)][:5]
     assert reading.read <= 5 + len(junk)
-
-
-def test_a_growing_log_is_followed_over_a_rotation_and_a_restart(tmp_path):
-    """Lines are added as they come, also after the log is renamed, emptied, or the follower was away."""
-    log, probes = tmp_path / "log.csv", tmp_path / "probes"
-
-    def line(port: int) -> str:
-        return GOOD.replace(",22,", f",{port},")
-
-    def ports_are(expected: list[int]) -> None:
-        deadline = time.monotonic() + 60
-        while not probes.exists() or load(probes).dport.tolist() != expected:
-            assert time.monotonic() < deadline, load(probes).dport.tolist() if probes.exists() else "nothing"
-            time.sleep(0.02)
-
-    def follower() -> tuple[threading.Event, threading.Thread]:
-        stop = threading.Event()
-        thread = threading.Thread(target=follow, args=(log, probes, IngestOptions(), stop), kwargs={"interval": 0.05})
-        thread.start()
-        return stop, thread
-
-    text_file(log, HEAD + line(1))
-    stop, thread = follower()
-    try:
-        ports_are([1])
-        with log.open("a") as opened:
-            opened.write(line(2) + line(3)[:20])
-            opened.flush()
-            ports_are([1, 2])
-            opened.write(line(3)[20:])
-        ports_are([1, 2, 3])
-        log.rename(tmp_path / "log.csv.1")
-        text_file(log, HEAD + line(4))
-        ports_are([1, 2, 3, 4])
-    finally:
-        stop.set()
-        thread.join(60)
-    with log.open("a") as opened:
-        opened.write(line(5))
-    log.rename(tmp_path / "log.csv.2")
-    text_file(log, HEAD + line(6))
-    stop, thread = follower()
-    try:
-        ports_are([1, 2, 3, 4, 5, 6])
-    finally:
-        stop.set()
-        thread.join(60)

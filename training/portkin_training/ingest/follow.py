@@ -121,6 +121,7 @@ class Follower:
         self._path, self._output, self._options = path, output, options
         self._tail = Tail(path, known.get("inode", 0), known.get("position", 0))
         self._kind = options.kind
+        self._month: tuple[int, int] | None = known.get("month") if options.columns.year is not None else None
         self._first: FirstPackets | None = None
 
     def look(self) -> Reading | None:
@@ -141,9 +142,15 @@ class Follower:
             self._first = FirstPackets(window=session_us(self._kind) or window)
         reading = Reading(f"{self._path} (up to byte {self._tail.position})")
         options = replace(self._options, kind=self._kind)
+        if self._month:  # the year of the log's first stamp may have turned since
+            year, month = self._month
+            options = replace(options, columns=replace(options.columns, year=year, month=month))
         chunks = _probes_of(found, self._tail.header, options, self._first, reading)
+        self._month = reading.month or self._month
         if reading.probes:
             place = {"path": str(self._path), "inode": self._tail.inode, "position": self._tail.position}
+            if self._month:
+                place["month"] = self._month
             _write(self._output, chunks, place)
         return reading
 

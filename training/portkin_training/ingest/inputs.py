@@ -166,6 +166,8 @@ def _note_clock(clock: Clock, reading: Reading) -> None:
             f"{clock.ambiguous:,} times lie in an hour that a change of clocks in {clock.tz} repeats or skips; "
             f"each was taken for the earlier one. Log in UTC to keep them apart"
         )
+    if clock.year is not None and clock.month:
+        reading.month = clock.year, clock.month
     if clock.yearless:
         reading.note(
             f"{clock.yearless:,} times name no year; "

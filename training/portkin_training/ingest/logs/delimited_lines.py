@@ -82,6 +82,8 @@ def _quoted(
     for number, width in wrong.items():
         widths[number - 1] = width
     columns = {name: table.column(name).combine_chunks() for name in wanted}
+    if any(str(column[-1]).endswith("\n") for column in columns.values() if len(column)):
+        return None  # a quote without its pair in the last line, which takes no other one along
     widths[_empty(block)] = 0
     if (kept := widths[np.delete(np.arange(len(widths)), np.array([*wrong], np.int64) - 1)] > 0).all():
         return columns, widths
@@ -92,7 +94,7 @@ def _empty(block: bytes) -> NDArray[np.int64]:
     """The places of lines without anything in them."""
     ends = line_ends(block)
     short = np.flatnonzero(np.diff(ends) <= 2)
-    return np.array([at for at in short if not block[ends[at] : ends[at + 1]].strip()], np.int64)
+    return np.array([at for at in short if not block[ends[at] : ends[at + 1]].strip(b"\r\n")], np.int64)
 
 
 def _requoted(block: bytes, delimiter: str) -> bytes:

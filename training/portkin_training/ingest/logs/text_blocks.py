@@ -38,13 +38,14 @@ def blocks(
     Where a compressed file is cut, the lines before the cut are yielded and the reading reports it. Lines longer than
     `LONGEST` are left out and reported; each leaves an empty line.
     """
-    line, carried, ended, skipping = 1, b"", False, False
+    line, carried, ended, skipping, at_begin = 1, b"", False, False, True
     buffer = bytearray(BLOCK)
     with open_stream(path, reading) as stream:
         while not ended:
             size, ended = _filled(buffer, stream, reading)
             piece: bytes | bytearray = buffer
-            if line == 1 and not carried:
+            if at_begin:
+                at_begin = False
                 head = bytes(buffer[:size])
                 _refuse_other_text(path, head)
                 piece = head.removeprefix(_MARK)
@@ -54,9 +55,9 @@ def blocks(
             begin = 0
             if skipping:
                 begin = piece.find(b"\n", 0, size)
-                if begin < 0 and not ended:
+                if begin < 0:
                     continue
-                begin, skipping = max(begin, 0), False
+                skipping = False
             end = size if ended else piece.rfind(b"\n", begin, size) + 1
             view = memoryview(piece)
             if not end and not ended:

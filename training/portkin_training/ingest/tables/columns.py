@@ -32,7 +32,7 @@ class ColumnMap:
         proto: protocol of every row, "tcp" or "udp", where no column says so.
         dst: destination of every row, where no column says so.
         names: host names are allowed as addresses; see `values.addresses.name_address`.
-        unit, tz, year: see `values.stamps.Clock`.
+        unit, tz, year, month: see `values.stamps.Clock`.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +42,7 @@ class ColumnMap:
     unit: str = "auto"
     tz: str = "UTC"
     year: int | None = None
+    month: int = 0
 
     def __post_init__(self) -> None:
         """Raise ConfigError, with the remedy, for a map that cannot be used."""
@@ -100,7 +101,7 @@ class ColumnMap:
     def decoder(self, reading: Reading, *, latest: int | None = None) -> Decoder:
         """What makes probes of rows by these options; ``latest`` as for `Clock`."""
         constants = {name: value for name, value in (("proto", self.proto), ("dst", self.dst)) if value}
-        return Decoder(reading, Clock(self.unit, self.tz, self.year, latest), self.names, constants)
+        return Decoder(reading, Clock(self.unit, self.tz, self.year, self.month, latest), self.names, constants)
 
 
 def csv_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows]:

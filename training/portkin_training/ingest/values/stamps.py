@@ -87,6 +87,7 @@ class Clock:
         unit: unit of numbers, one of `UNITS`; auto: by their size.
         tz: zone of text that names none.
         year: of the first stamp, where text names none; it grows when December turns to January.
+        month: of the last stamp that named no year; 0 before the first.
         latest: us; without ``year``, stamps that name no year are of the last one that keeps them before this.
         local: stamps that named no zone.
         ambiguous: those of them that a change of clocks makes ambiguous or impossible; the first reading was taken.
@@ -97,12 +98,12 @@ class Clock:
     unit: str = "auto"
     tz: str = "UTC"
     year: int | None = None
+    month: int = 0
     latest: int | None = None
     local: int = 0
     ambiguous: int = 0
     yearless: int = 0
     units: set[str] = field(default_factory=set)
-    _month: int = 0
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a unit or zone that is none."""
@@ -201,7 +202,7 @@ class Clock:
         names = [((int(found[at]) >> 8).to_bytes(3, "big").decode("latin-1"), str(found[at] & 0xFF)) for at in order]
         if any(name.capitalize() not in _MONTHS for name, _ in names):
             return None
-        month = self._month, self.year
+        month = self.month, self.year
         dates = [self._date(name, day, "", "") for name, day in names]
         try:
             midnights = np.empty(len(found), "datetime64[us]")
@@ -209,7 +210,7 @@ class Clock:
         except ValueError:
             midnights[:] = np.datetime64("NaT")
         if np.isnat(midnights).any():
-            self._month, self.year = month
+            self.month, self.year = month
             return None
         self.yearless += len(us)
         return self._zoned(pa.array(midnights[of].astype(np.int64) + us, pa.timestamp("us")))
@@ -238,9 +239,11 @@ class Clock:
         if written := year1 or year2:
             return f"{written}-{number:02d}-{int(day):02d}"
         if self.year is not None:
-            if number < self._month - 6:
+            if (self.month, number, int(day)) == (1, 12, 31):  # a late line of another host
+                return f"{self.year - 1:04d}-12-31"
+            if number < self.month - 6:
                 self.year += 1
-            self._month = number
+            self.month = number
             return f"{self.year:04d}-{number:02d}-{int(day):02d}"
         latest = datetime.now(UTC) if self.latest is None else datetime.fromtimestamp(self.latest / 1e6, UTC)
         for year in range(latest.year + 1, latest.year - 8, -1):

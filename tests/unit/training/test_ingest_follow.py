@@ -1,0 +1,89 @@
+"""A log that grows is read as it grows: rotation, restarts, and years that turn between two looks."""
+
+import threading
+import time
+
+from portkin_training.core.dataset import load
+from portkin_training.ingest.follow import Follower, follow
+from portkin_training.ingest.run import IngestOptions
+from portkin_training.ingest.tables.columns import ColumnMap
+
+HEAD = "ts,src,dst,sport,dport,proto\n"
+GOOD = "1767225600,198.51.100.7,192.0.2.10,40000,22,tcp\n"
+
+
+def test_a_growing_log_is_followed_over_a_rotation_and_a_restart(tmp_path):
+    """Lines are added as they come, also after the log is renamed, emptied, or the follower was away."""
+    log, probes = tmp_path / "log.csv", tmp_path / "probes"
+
+    def line(port: int) -> str:
+        return GOOD.replace(",22,", f",{port},")
+
+    def ports_are(expected: list[int]) -> None:
+        deadline = time.monotonic() + 60
+        while not probes.exists() or load(probes).dport.tolist() != expected:
+            assert time.monotonic() < deadline, load(probes).dport.tolist() if probes.exists() else "nothing"
+            time.sleep(0.02)
+
+    def follower() -> tuple[threading.Event, threading.Thread]:
+        stop = threading.Event()
+        thread = threading.Thread(target=follow, args=(log, probes, IngestOptions(), stop), kwargs={"interval": 0.05})
+        thread.start()
+        return stop, thread
+
+    log.write_text(HEAD + line(1))
+    stop, thread = follower()
+    try:
+        ports_are([1])
+        with log.open("a") as opened:
+            opened.write(line(2) + line(3)[:20])
+            opened.flush()
+            ports_are([1, 2])
+            opened.write(line(3)[20:])
+        ports_are([1, 2, 3])
+        log.rename(tmp_path / "log.csv.1")
+        log.write_text(HEAD + line(4))
+        ports_are([1, 2, 3, 4])
+    finally:
+        stop.set()
+        thread.join(60)
+    with log.open("a") as opened:
+        opened.write(line(5))
+    log.rename(tmp_path / "log.csv.2")
+    log.write_text(HEAD + line(6))
+    stop, thread = follower()
+    try:
+        ports_are([1, 2, 3, 4, 5, 6])
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def test_a_followed_log_keeps_its_year_from_look_to_look_and_over_a_restart(tmp_path):
+    """Each look reads its lines by themselves: the turn of a year lies between two of them, the next after a restart.
+    A line of 2024 that comes late is of 2024 all the same."""
+    log, probes = tmp_path / "kern.log", tmp_path / "probes"
+    packet = "fw kernel: IN=x OUT= SRC=192.0.2.1 DST=192.0.2.2 LEN=60 PROTO=TCP SPT={} DPT=22 WINDOW=0 SYN URGP=0"
+    options = IngestOptions(columns=ColumnMap(year=2024))
+    looks = [["Dec 31 23:59:58"], ["Jan  1 00:00:01"], ["Dec 31 23:59:59", "Jan  1 00:00:02"], ["Aug  1 00:00:00"]]
+    log.touch()
+    follower = Follower(log, probes, options)
+    for at, times in enumerate([*looks, ["Jan  1 00:00:03"]]):
+        if at == len(looks):
+            follower.close()
+            follower = Follower(log, probes, options)
+        with log.open("a") as opened:
+            opened.writelines(f"{when} {packet.format(at * 10 + place)}\n" for place, when in enumerate(times))
+        reading = follower.look()
+        assert reading is not None
+        assert len(times) == reading.probes, reading
+    follower.close()
+    found = load(probes).ts.astype("datetime64[us]").astype("datetime64[s]").astype(str).tolist()
+    assert [
+        "2024-12-31T23:59:58",
+        "2025-01-01T00:00:01",
+        "2024-12-31T23:59:59",
+        "2025-01-01T00:00:02",
+        "2025-08-01T00:00:00",
+        "2026-01-01T00:00:03",
+    ] == found
