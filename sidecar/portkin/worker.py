@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Generic, NamedTuple, TypeVar
 
 from portkin.zeek.event_codec import Message
@@ -55,9 +53,7 @@ class Worker(Generic[Item]):
         self._done = done
         self._lazy = lazy
         self._waiting: deque[Queued[Item]] = deque()
-        self._wakes: SimpleQueue[None] = SimpleQueue()
-        self._woken = False
-        """Whether a wake is on its way: one is enough for all items that come with it."""
+        self._woken = Event()
         self._stopping = False
 
     @property
@@ -75,9 +71,7 @@ class Worker(Generic[Item]):
 
     def wake(self) -> None:
         """Work soon, even if no item came."""
-        if not self._woken:
-            self._woken = True
-            self._wakes.put(None)
+        self._woken.set()
 
     async def run(self, publish: Callable[[list[Message]], None]) -> None:
         """Work until cancelled; then the batch in the thread is finished first.
@@ -124,15 +118,11 @@ class Worker(Generic[Item]):
     def _turns(self, finished: Callable[[Sequence[Queued[Item]], Sequence[Message]], object]) -> None:
         """In the thread: batch after batch, until it is to stop."""
         if self._lazy:
-            self._wakes.get()
+            self._woken.wait()
         while not self._stopping:
-            # Before the items are taken: what comes from now on wakes again, and what woke us is among them.
-            self._woken = False
-            with suppress(Empty):
-                while True:
-                    self._wakes.get_nowait()
+            # Before the items are taken: whatever comes from now on wakes again.
+            self._woken.clear()
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch))]
             finished(batch, self._work(batch))
             if not (self._waiting or self._stopping):
-                with suppress(Empty):
-                    self._wakes.get(timeout=self._interval)
+                self._woken.wait(self._interval)

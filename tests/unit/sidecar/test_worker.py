@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 
 import pytest
 
+from portkin import worker as worker_module
 from portkin.worker import Worker
 
 
@@ -167,3 +169,38 @@ def test_items_offered_while_it_works_are_all_worked_off():
         assert list(range(5000)) == published
 
     asyncio.run(scenario())
+
+
+def test_an_item_wakes_the_thread_whatever_it_is_at():
+    """An item is offered as the thread comes to each of its lines in turn; neither it nor the next one waits for the
+    interval."""
+
+    async def scenario(line: int) -> bool:
+        passed, published = itertools.count(), []
+        worker = Worker("test", lambda batch: [item for _, item in batch], queue=5, batch=3, interval=60.0,
+                        close=lambda: None)  # fmt: skip
+
+        def trace(frame, event, _):
+            if frame.f_code.co_filename != worker_module.__file__:
+                return None
+            if event == "line" and next(passed) == line:
+                worker.offer("as it came there", 0.0)
+            return trace
+
+        threading.settrace(trace)
+        try:
+            task = asyncio.create_task(worker.run(published.extend))
+            await until(lambda: any(thread.name == "test" for thread in threading.enumerate()))
+        finally:
+            threading.settrace(None)
+        worker.offer("first", 0.0)
+        await until(lambda: "first" in published)
+        await asyncio.sleep(0.05)  # at which it has come to rest, or to a line that the first item did not lead to
+        came = next(passed) > line
+        await until(lambda: not came or "as it came there" in published)
+        worker.offer("next", 0.0)
+        await until(lambda: "next" in published)
+        await ended(task)
+        return came
+
+    assert 5 < sum(asyncio.run(scenario(line)) for line in range(40))
