@@ -54,9 +54,8 @@ def _required() -> tuple[Requirement, ...]:
 
 @cache
 def _parsed(requires: tuple[str, ...]) -> tuple[Requirement, ...]:
-    return tuple(
-        map(Requirement, requires)
-    )  # the extras ask for them one after the other, a hundredth of a second each
+    # The extras ask for them one after the other, a hundredth of a second each.
+    return tuple(map(Requirement, requires))
 
 
 def _belongs(requirement: Requirement, extra: str) -> bool:

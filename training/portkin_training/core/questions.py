@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from portkin.bundles.source_features import Questions
+from portkin.bundles.source_features import Questions, SourceRows
+from portkin.bundles.table import Rows
 from portkin.bundles.table_format import RECENT
 from portkin.net.ports import PORTS, PROTOS, Proto
 from portkin_training.core.history import History
@@ -18,6 +19,14 @@ from portkin_training.core.port_codes import CODES
 Ints = NDArray[np.int64]
 AT_ONCE = 4_000
 """Questions of which the candidates are held in memory at once: some 400,000."""
+
+
+def source_rows(rows: Mapping[Proto, Rows], drawn: Mapping[Proto, NDArray[np.float32]]) -> dict[Proto, SourceRows]:
+    """What features are computed from, by protocol: the rows of a table, and `drawn` float32 (65536,), the log of the
+    share of sources that came to each port."""
+    return {
+        proto: SourceRows.of(part.ports, part.neighbors, part.distances, drawn[proto]) for proto, part in rows.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)

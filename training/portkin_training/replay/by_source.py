@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.bundles.source_features import SourceRows, candidates
+from portkin.bundles.source_features import candidates
 from portkin.bundles.source_model import LearntFromSources
 from portkin.bundles.table import Rows
 from portkin.net.ports import PORTS, PROTOS, Proto
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
-from portkin_training.core.questions import AskedHistory
+from portkin_training.core.questions import AskedHistory, source_rows
 from portkin_training.replay.events import Events
 from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 
@@ -48,11 +48,11 @@ def answers_by_source(
     matrix = np.full((CODES + np.count_nonzero(several), k), -1, np.int32)
     chances = np.zeros(matrix.shape, np.float32)
     matrix[:CODES], chances[:CODES] = matrix_of_rows(rows, k), chances_of_rows(rows, k)
+    known = source_rows(rows, learnt.drawn)
     for proto, probe, questions in asked.questions(several):
-        if proto not in rows:
+        if proto not in known:
             continue
-        part = rows[proto]
-        had = candidates(SourceRows.of(part.ports, part.neighbors, part.distances, learnt.drawn[proto]), questions)
+        had = candidates(known[proto], questions)
         chance = learnt.chances(had.features)
         best = np.lexsort((had.port, -chance, had.question))
         question = had.question[best]

@@ -17,14 +17,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from portkin.bundles.source_features import SourceRows, candidates
+from portkin.bundles.source_features import candidates
 from portkin.bundles.source_model import LearntFromSources
 from portkin.bundles.table import Rows
 from portkin.net.ports import PORTS, PROTOS, Proto
 from portkin_training.core.history import History, histories_by_source, outside, spans_of, within
 from portkin_training.core.port_codes import CODES
 from portkin_training.core.protocols import PROTO_NUMBERS
-from portkin_training.core.questions import AskedHistory
+from portkin_training.core.questions import AskedHistory, source_rows
 from portkin_training.tables.next_port.boosting import BoostingOptions, boosted
 from portkin_training.tables.next_port.calibration import EVIDENCE, Cases, calibrate
 from portkin_training.tables.next_port.chances import EARLIER
@@ -111,9 +111,7 @@ def examples_of(
 ) -> Examples | None:
     """What the candidates of sources came to, of histories that have no source in common, None where there are none;
     `rows` those of the table, `drawn` float32 (65536,) as `drawn_of` gives them."""
-    known = {
-        proto: SourceRows.of(part.ports, part.neighbors, part.distances, drawn[proto]) for proto, part in rows.items()
-    }
+    known = source_rows(rows, drawn)
     found: list[Examples] = []
     sources = 0
     left = ASKED
