@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
+from portkin_training.evaluation.text import equal_blocks
 from portkin_training.replay.events import darknet_events
 from portkin_training.replay.frontier import (
+    BY_SOURCE,
     ORACLE,
     Point,
     at_equal_blocks,
@@ -99,6 +102,21 @@ def test_recall_at_equal_blocks():
     found = at_equal_blocks({"kin": ours, "Euclidean": theirs, ORACLE: [point(150, 0.6)]})
     expected = {"over": "Euclidean", "k": 3, "blocks": 150, "recall": 0.3, "theirs": 0.2, "ratio": 1.5, "limit": 0.6}
     assert [expected] == [{k: v if isinstance(v, str) else pytest.approx(v) for k, v in row.items()} for row in found]
+
+
+@pytest.mark.parametrize("beside", [{}, {BY_SOURCE: [point(150_000, 0.35)]}])
+def test_nothing_of_the_comparison_is_cut_short(beside):
+    """On a terminal of 80 columns, with the longest of names, every figure is there in full."""
+    theirs = [point(50, 0.0, k=0, min_chance=0), point(237_461, 0.264, k=10, min_chance=0)]
+    found = at_equal_blocks(
+        {"kin": [point(300_000, 0.572)], **beside, "next by sources": theirs, ORACLE: [point(9, 1)]}
+    )
+    console = Console(width=80, color_system=None)
+    with console.capture() as shown:
+        console.print(equal_blocks(found, "title"))
+    cells = ["next by sources, K = 10", "237,461", "57.2%", *(["35.0%"] if beside else []), "26.4%", "2.17", "100.0%"]
+    assert all(cell in shown.get() for cell in cells)
+    assert "…" not in shown.get()
 
 
 def test_who_predicts_nothing_is_not_compared():

@@ -231,7 +231,7 @@ def equal_blocks(compared: Sequence[Mapping[str, Any]], title: str) -> Grid:
     """What a table finds with the blocks that each baseline issues; `compared` as `frontier.at_equal_blocks` has it."""
     grid = _grid(title)
     for place, name in enumerate(equal_blocks_head(compared)):
-        grid.add_column(name, justify="right" if place else "left", no_wrap=True)
+        grid.add_column(name, justify="right" if place else "left", no_wrap=not place)
     for row in equal_blocks_rows(compared):
         grid.add_row(*row)
     return grid
