@@ -17,7 +17,7 @@ from portkin_rules.generate import build_rules
 from portkin_rules.passlist import pass_rules, read_networks
 from portkin_rules.plan import Action, Detector, Plan
 from portkin_rules.protected_ports import select_ports
-from portkin_rules.rule import metadata_date
+from portkin_rules.rule import metadata_date, reason
 from portkin_rules.ruleset import (
     Summary,
     header,
@@ -128,7 +128,7 @@ def _options(plan: Plan, ports: str, table: Path | None, pass_list: Path | None,
 
 
 def write_source_rules(
-    log: Path,
+    logs: Sequence[Path],
     output: Path,
     *,
     seconds: int,
@@ -138,28 +138,40 @@ def write_source_rules(
     force: bool = False,
     warn: Callable[[str], None] = ignore_warning,
 ) -> Summary:
-    """Write a rule per source and protocol from the decisions in a portkin.log; ``now`` is seconds since 1970.
+    """Write a rule per source and protocol from the decisions in a portkin.log, or in several that Zeek rotated.
 
-    ``warn`` is called with a message for each line that is skipped. Raises RulesError, and writes nothing, for a file
-    that is not a portkin.log, and unless ``force`` for one without any decision where that would end blocks.
+    ``now`` is seconds since 1970. ``warn`` is called with a message for each line that is skipped. Raises RulesError,
+    and writes nothing, for a file that is not a portkin.log, and unless ``force`` for logs without any decision where
+    that would end blocks.
     """
     today = datetime.fromtimestamp(now, UTC).date()
     before = read_previous(output)
-    decisions = list(read_decisions(log, warn))
+    # An archive has years of them: what was last written before the oldest decision of use has none.
+    recent = [log for log in logs if len(logs) == 1 or _written(log) > now - seconds]
+    decisions = [decision for log in recent for decision in read_decisions(log, warn)]
     if before and not decisions and not force:
         raise RulesError(
-            f"{log}: not one decision in it, so all blocks of {output} would end ({len(before)} rules), and nothing "
-            "was written; name the log that has them (Zeek begins a new file when it rotates its logs), or end "
-            "the blocks with --force"
+            f"{', '.join(map(str, recent or logs[-1:]))}: not one decision in it, so all blocks of {output} would end "
+            f"({len(before)} rules), and nothing was written; name the logs that have them, also those that Zeek has "
+            "rotated, or end the blocks with --force"
         )
     blocked = active_blocks(decisions, now=now, seconds=seconds)
     sids = Sids(sid_base)
     rules, summary = with_revisions(source_rules(blocked, action, sids=sids, before=before, today=today), before, today)
     head = header(
         [f"{len(blocked)} sources with a decision of Zeek in the last {seconds} s."],
-        ["portkin", "rules", "from-log", log.name, "--seconds", str(seconds), "--action", action]
+        ["portkin", "rules", "from-log", logs[0].name if len(logs) == 1 else "LOG..."]
+        + ["--seconds", str(seconds), "--action", action]
         + (["--sid-base", str(sid_base)] if sid_base != DEFAULT_BASE else [])
         + ["-o", output.name],
     )
     write_rules(output, head, rules)
     return summary
+
+
+def _written(path: Path) -> float:
+    """When a file was last written, in seconds since 1970. Raises RulesError where it cannot be told."""
+    try:
+        return path.stat().st_mtime
+    except OSError as error:
+        raise RulesError(f"{path}: cannot be read ({reason(error)}); name Zeek's portkin.log") from None

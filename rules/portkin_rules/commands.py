@@ -111,7 +111,7 @@ def build(
 
 
 @rules.command("from-log")
-@click.argument("log", type=EXISTING)
+@click.argument("logs", metavar="LOG...", type=EXISTING, nargs=-1, required=True)
 @click.option("--seconds", default=20_000, show_default=True, help="Skip decisions older than this.")
 @click.option(
     "--action",
@@ -122,19 +122,22 @@ def build(
 )
 @click.option("--sid-base", default=1_500_000, show_default=True, help="First of 400,000 signature ids.")
 @click.option("-o", "--output", type=FILE, default=Path("portkin-sources.rules"), show_default=True)
-@click.option("--force", is_flag=True, help="End all blocks where LOG has no decision.")
-def from_log(log: Path, seconds: int, action: Action, sid_base: int, output: Path, force: bool) -> None:
+@click.option("--force", is_flag=True, help="End all blocks where no LOG has a decision.")
+def from_log(logs: tuple[Path, ...], seconds: int, action: Action, sid_base: int, output: Path, force: bool) -> None:
     """Write a rule per source that Zeek decided to block, from its portkin.log.
 
-    A block ends only when the rules are generated again, so run this regularly. A LOG without any decision, as just
-    after a rotation, does not replace existing rules.
+    Name the logs that Zeek has rotated too: a block lasts longer than the hour that one of them holds. Those last
+    written before --seconds ago are not read.
+
+    A block ends only when the rules are generated again, so run this regularly. Logs without any decision do not
+    replace existing rules.
     """
     import time
 
     from portkin_rules.build import write_source_rules
 
     summary = write_source_rules(
-        log,
+        logs,
         output,
         seconds=seconds,
         action=action,

@@ -58,11 +58,11 @@ def test_every_form(zeek, tmp_path, form):
     assert {Port(21 + 7 * at, "tcp") for at in range(13)} <= ports_of(found, OTHER)
     begin = BEGIN / 1e6
     assert all(begin <= decision.ts <= begin + 30 for decision in found)
-    write_source_rules(log, tmp_path / "s.rules", seconds=60, action="drop", now=begin + 30)
+    write_source_rules([log], tmp_path / "s.rules", seconds=60, action="drop", now=begin + 30)
     assert ["drop tcp 198.51.100.8", "drop udp 198.51.100.7"] == sorted(
         f"{rule.action} {' '.join(rule.header.split(' ')[:2])}" for rule in read_rules(tmp_path / "s.rules")
     )
-    write_source_rules(log, tmp_path / "old.rules", seconds=60, action="drop", now=begin + 86_400)
+    write_source_rules([log], tmp_path / "old.rules", seconds=60, action="drop", now=begin + 86_400)
     assert [] == read_rules(tmp_path / "old.rules")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -77,7 +79,7 @@ def test_protocol_of_the_line(tmp_path, proto):
     row = {"ts": 1000.5, "kind": "Portkin::DECISION", "src": "198.51.100.7", "proto": proto, "kept": [53, 123]}
     path.write_text(json.dumps(row) + "\n")
     assert expected == list(read_decisions(path))
-    write_source_rules(path, tmp_path / "s.rules", seconds=100, action="alert", now=1010)
+    write_source_rules([path], tmp_path / "s.rules", seconds=100, action="alert", now=1010)
     assert [f"{proto} 198.51.100.7 any -> $HOME_NET [53,123]"] == [r.header for r in read_rules(tmp_path / "s.rules")]
 
 
@@ -167,7 +169,7 @@ def test_zone_of_an_address(tmp_path):
 def test_file(log, tmp_path):
     """The file holds a rule per source and protocol; a later one keeps ids and revisions, and omits what ended."""
     output = tmp_path / "sources.rules"
-    written = write_source_rules(log, output, seconds=100, action="drop", now=1010)
+    written = write_source_rules([log], output, seconds=100, action="drop", now=1010)
     assert (3, 3, 0, 0) == (written.rules, written.new, written.changed, written.removed)
     headers = [f"{rule.action} {rule.header}" for rule in read_rules(output)]
     expected = [
@@ -177,13 +179,13 @@ def test_file(log, tmp_path):
     ]
     assert expected == headers
     before = output.read_text()
-    write_source_rules(log, output, seconds=100, action="drop", now=1011)
+    write_source_rules([log], output, seconds=100, action="drop", now=1011)
     assert before == output.read_text()
     log.write_text("\n".join([HEAD, *LINES[1:3], ""]))
-    written = write_source_rules(log, output, seconds=100, action="drop", now=1012)
+    written = write_source_rules([log], output, seconds=100, action="drop", now=1012)
     assert (3, 0, 1, 0) == (written.rules, written.new, written.changed, written.removed)
     assert [(1_895_000, 2), (1_895_001, 1), (1_895_002, 1)] == [(rule.sid, rule.rev) for rule in read_rules(output)]
-    written = write_source_rules(log, output, seconds=10, action="drop", now=1011.5)
+    written = write_source_rules([log], output, seconds=10, action="drop", now=1011.5)
     assert (1, 0, 0, 2) == (written.rules, written.new, written.changed, written.removed)
     assert [1_895_002] == [rule.sid for rule in read_rules(output)]
 
@@ -192,11 +194,30 @@ def test_file(log, tmp_path):
 def test_a_log_without_a_decision_ends_no_block(log, tmp_path, text):
     """A log that has just been rotated replaces no rules, unless that is meant; without rules it is as good as any."""
     output = tmp_path / "sources.rules"
-    write_source_rules(log, output, seconds=100, action="drop", now=1010)
+    write_source_rules([log], output, seconds=100, action="drop", now=1010)
     before = output.read_text()
     log.write_text(text)
     with pytest.raises(RulesError, match=r"portkin\.log: not one decision in it.*3 rules.*--force"):
-        write_source_rules(log, output, seconds=100, action="drop", now=1010)
+        write_source_rules([log], output, seconds=100, action="drop", now=1010)
     assert before == output.read_text()
-    assert 3 == write_source_rules(log, output, seconds=100, action="drop", now=1010, force=True).removed
-    assert 0 == write_source_rules(log, output, seconds=100, action="drop", now=1010).rules
+    assert 3 == write_source_rules([log], output, seconds=100, action="drop", now=1010, force=True).removed
+    assert 0 == write_source_rules([log], output, seconds=100, action="drop", now=1010).rules
+
+
+def test_rotated_logs(log, tmp_path):
+    """Blocks of before a rotation go on with the logs that Zeek rotated; archives that are too old are not read."""
+    output = tmp_path / "sources.rules"
+    write_source_rules([log], output, seconds=100, action="drop", now=1010)
+    current = tmp_path / "current.log"
+    current.write_text("\n".join([HEAD, LINES[2], ""]))
+    archive = tmp_path / "archive.log"
+    archive.write_text("not a log of portkin\n")
+    os.utime(archive, (900, 900))
+    rotated = tmp_path / "rotated.log.gz"
+    rotated.write_bytes(gzip.compress(log.read_bytes()))
+    written = write_source_rules([archive, rotated, current], output, seconds=100, action="drop", now=1010)
+    assert (3, 0, 0, 0) == (written.rules, written.new, written.changed, written.removed)
+    with pytest.raises(RulesError, match=r"archive\.log:1: not a line of portkin\.log"):
+        write_source_rules([archive, current], output, seconds=200, action="drop", now=1010)
+    with pytest.raises(RulesError, match=r"archive\.log: not one decision in it.*3 rules"):
+        write_source_rules([archive, archive], output, seconds=100, action="drop", now=1010)
