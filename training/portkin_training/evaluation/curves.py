@@ -12,8 +12,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from portkin_training.evaluation.cells import MEANING, span
 from portkin_training.evaluation.results import ReplayResults
-from portkin_training.evaluation.text import MEANING, span
 from portkin_training.replay.frontier import ORACLE, Point
 
 

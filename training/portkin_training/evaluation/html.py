@@ -7,11 +7,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from portkin import __version__
-from portkin_training.evaluation.curves import drawn_curves, drawn_frontier, drawn_reliability, drawn_usefulness
-from portkin_training.evaluation.results import ReplayResults
-from portkin_training.evaluation.text import (
+from portkin_training.evaluation.cells import (
+    LABEL_RULES_HEAD,
     MEANING,
     RELIABILITY_HEAD,
+    TABLE_II_HEAD,
     best_rows,
     equal_blocks_head,
     equal_blocks_rows,
@@ -22,9 +22,10 @@ from portkin_training.evaluation.text import (
     shown,
     span,
     table_ii_rows,
-    traffic,
-    verdict,
 )
+from portkin_training.evaluation.curves import drawn_curves, drawn_frontier, drawn_reliability, drawn_usefulness
+from portkin_training.evaluation.results import ReplayResults
+from portkin_training.evaluation.sentences import traffic, verdict
 
 PORT_HEAD = (
     "port",
@@ -68,6 +69,7 @@ def render(results: ReplayResults) -> str:
         ceiling=percent(under_study.ceiling.value),
         best=None if best is None else percent(best),
         notes=results.notes,
+        table_ii_head=TABLE_II_HEAD,
         table_ii=[
             (title, table_ii_rows(results.days(new_ports=new_ports)))
             for title, new_ports in (("as the paper counts", False), ("new ports alone", True))
@@ -88,6 +90,7 @@ def render(results: ReplayResults) -> str:
         ports=_port_rows(results),
         ports_seen=results.ports_seen,
         probes_elsewhere=results.probes_elsewhere(),
+        label_rules_head=LABEL_RULES_HEAD,
         label_rules=label_rule_rows(),
     )
 
