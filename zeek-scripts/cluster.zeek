@@ -1,6 +1,6 @@
 ##! Where state lives in a cluster. Workers see packets and know which contacts
 ##! failed; what a source did is kept by one proxy, chosen by hashing the source's
-##! address, or by the manager where there are no proxies: its keeper. Only
+##! address, or by the manager where there are no proxies: its owner. Only
 ##! failures travel, the successes of sources that failed before, and the probes of
 ##! scanners.
 
@@ -18,30 +18,30 @@ export {
 	## A worker repeats that a service is open no sooner than this.
 	option service_interval = 5min;
 
-	## Worker to keeper: a first contact failed.
+	## Worker to owner: a first contact failed.
 	global worker_failure: event(source: Source, dst: addr, p: port);
 
-	## Worker to keeper: a first contact of a suspect was answered.
+	## Worker to owner: a first contact of a suspect was answered.
 	global worker_success: event(source: Source);
 
-	## Worker to keeper: a source sent to a net without hosts.
+	## Worker to owner: a source sent to a net without hosts.
 	global worker_darknet: event(source: Source);
 
-	## Worker to keeper: a scanner probed, that long ago.
+	## Worker to owner: a scanner probed, that long ago.
 	global worker_probe: event(source: Source, dst: addr, p: port,
 	    evidence: Evidence, past: bool, age: interval);
 
-	## Worker to keepers: a service is open.
+	## Worker to owners: a service is open.
 	global worker_service: event(p: port);
 
-	## Keeper to workers: sources failed; their successes are wanted too.
-	global keeper_suspects: event(sources: vector of Source);
+	## Owner to workers: sources failed; their successes are wanted too.
+	global owner_suspects: event(sources: vector of Source);
 
-	## Keeper to workers: a source is a scanner.
-	global keeper_scanner: event(source: Source, evidence: Evidence);
+	## Owner to workers: a source is a scanner.
+	global owner_scanner: event(source: Source, evidence: Evidence);
 
-	## Keeper to a worker that just started: what the others know.
-	global keeper_scanners: event(sources: vector of Source, evidence: vector of
+	## Owner to a worker that just started: what the others know.
+	global owner_scanners: event(sources: vector of Source, evidence: vector of
 	    Evidence);
 }
 
@@ -49,7 +49,7 @@ export {
 const sources_per_event = 1000;
 
 # On workers: the sources whose successes are wanted: those that failed here, and
-# those that keepers announce, well before they expire here.
+# those that owners announce, well before they expire here.
 global announced_suspects: set[Source] &create_expire=source_timeout;
 global sent_probes: set[Source, port] &create_expire=probe_interval;
 global sent_services: set[port] &create_expire=service_interval;
@@ -60,7 +60,7 @@ function has_proxies(): bool
 	}
 
 # The topic of the node that keeps the state of a source.
-function keeper_topic(source: Source): string
+function owner_topic(source: Source): string
 	{
 	return has_proxies() ? Cluster::hrw_topic(Cluster::proxy_pool, source$host) :
 	    Cluster::manager_topic;
@@ -68,28 +68,28 @@ function keeper_topic(source: Source): string
 
 function report_failure(source: Source, dst: addr, p: port)
 	{
-	# Until the keeper has announced it, successes would be lost, and a client that
+	# Until the owner has announced it, successes would be lost, and a client that
 	# is busy just then would be called a scanner.
 	if ( |announced_suspects| < max_sources )
 		add announced_suspects[source];
 
-	Cluster::publish(keeper_topic(source), worker_failure, source, dst, p);
+	Cluster::publish(owner_topic(source), worker_failure, source, dst, p);
 	}
 
 function report_success(source: Source)
 	{
 	if ( source in announced_suspects )
-		Cluster::publish(keeper_topic(source), worker_success, source);
+		Cluster::publish(owner_topic(source), worker_success, source);
 	}
 
 function report_darknet(source: Source)
 	{
-	# This worker need not wait for the keeper.
+	# This worker need not wait for the owner.
 	if ( ! add_scanner(source, DARKNET) )
 		return;
 
 	flush_pending(source);
-	Cluster::publish(keeper_topic(source), worker_darknet, source);
+	Cluster::publish(owner_topic(source), worker_darknet, source);
 	}
 
 function report_probe(source: Source, dst: addr, p: port, past: bool, at: time)
@@ -101,7 +101,7 @@ function report_probe(source: Source, dst: addr, p: port, past: bool, at: time)
 	if ( |sent_probes| < max_decisions )
 		add sent_probes[source, p];
 
-	Cluster::publish(keeper_topic(source), worker_probe, source, dst, p,
+	Cluster::publish(owner_topic(source), worker_probe, source, dst, p,
 	    scanners[source]$evidence, past, network_time() - at);
 	}
 
@@ -117,17 +117,17 @@ function report_service(p: port)
 
 function announce_scanner(source: Source, evidence: Evidence)
 	{
-	Cluster::publish(Cluster::worker_topic, keeper_scanner, source, evidence);
+	Cluster::publish(Cluster::worker_topic, owner_scanner, source, evidence);
 	}
 
 function announce_suspect(source: Source)
 	{
-	Cluster::publish(Cluster::worker_topic, keeper_suspects, vector(source));
+	Cluster::publish(Cluster::worker_topic, owner_suspects, vector(source));
 	}
 
 @if ( Cluster::local_node_type() == Cluster::WORKER )
 
-event keeper_suspects(sources: vector of Source)
+event owner_suspects(sources: vector of Source)
 	{
 	for ( _, source in sources )
 		{
@@ -139,7 +139,7 @@ event keeper_suspects(sources: vector of Source)
 		}
 	}
 
-function heard_of_scanner(source: Source, evidence: Evidence)
+function scanner_announced(source: Source, evidence: Evidence)
 	{
 	if ( ! add_scanner(source, evidence) )
 		return;
@@ -148,16 +148,16 @@ function heard_of_scanner(source: Source, evidence: Evidence)
 	flush_pending(source);
 	}
 
-event keeper_scanner(source: Source, evidence: Evidence)
+event owner_scanner(source: Source, evidence: Evidence)
 	{
-	heard_of_scanner(source, evidence);
+	scanner_announced(source, evidence);
 	}
 
-event keeper_scanners(sources: vector of Source, evidence: vector of Evidence)
+event owner_scanners(sources: vector of Source, evidence: vector of Evidence)
 	{
 	for ( i, source in sources )
 		if ( ! is_scanner(source) )
-			heard_of_scanner(source, evidence[i]);
+			scanner_announced(source, evidence[i]);
 	}
 
 @else
@@ -189,7 +189,7 @@ event worker_darknet(source: Source)
 event worker_probe(source: Source, dst: addr, p: port, evidence: Evidence,
     past: bool, age: interval)
 	{
-	# A keeper that was restarted learns from the workers who is a scanner.
+	# An owner that was restarted learns from the workers who is a scanner.
 	if ( is_scanner(source) )
 		refresh_scanner(source);
 	else
@@ -204,7 +204,7 @@ event worker_service(p: port)
 	service_seen(p);
 	}
 
-# Tells a worker that just started what this keeper knows.
+# Tells a worker that just started what this owner knows.
 function brief_worker(id: string)
 	{
 	local topic = Cluster::nodeid_topic(id);
@@ -215,7 +215,7 @@ function brief_worker(id: string)
 		{
 		if ( |sources| == sources_per_event )
 			{
-			Cluster::publish(topic, keeper_scanners, sources, evidence);
+			Cluster::publish(topic, owner_scanners, sources, evidence);
 			sources = vector();
 			evidence = vector();
 			}
@@ -225,7 +225,7 @@ function brief_worker(id: string)
 		}
 
 	if ( |sources| > 0 )
-		Cluster::publish(topic, keeper_scanners, sources, evidence);
+		Cluster::publish(topic, owner_scanners, sources, evidence);
 
 	sources = vector();
 
@@ -233,7 +233,7 @@ function brief_worker(id: string)
 		{
 		if ( |sources| == sources_per_event )
 			{
-			Cluster::publish(topic, keeper_suspects, sources);
+			Cluster::publish(topic, owner_suspects, sources);
 			sources = vector();
 			}
 
@@ -241,11 +241,11 @@ function brief_worker(id: string)
 		}
 
 	if ( |sources| > 0 )
-		Cluster::publish(topic, keeper_suspects, sources);
+		Cluster::publish(topic, owner_suspects, sources);
 	}
 
 # Whether this node keeps the state of sources.
-function is_keeper(): bool
+function owns_sources(): bool
 	{
 	return Cluster::local_node_type() == ( has_proxies() ? Cluster::PROXY :
 	    Cluster::MANAGER );
@@ -253,7 +253,7 @@ function is_keeper(): bool
 
 event Cluster::node_up(name: string, id: string)
 	{
-	if ( is_keeper()
+	if ( owns_sources()
 	    && name in Cluster::nodes
 	    && Cluster::nodes[name]$node_type == Cluster::WORKER )
 		brief_worker(id);

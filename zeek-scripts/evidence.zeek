@@ -32,7 +32,7 @@ export {
 	## source: the source.
 	global evidence_stored: hook(source: Source);
 
-	## Worker to keeper: a contact of the source was answered, refused or tried
+	## Worker to owner: a contact of the source was answered, refused or tried
 	## again.
 	global worker_evidence: event(source: Source, how: string);
 }
@@ -115,7 +115,7 @@ function report_evidence(c: connection, how: string)
 		return;
 
 	add sent_evidence[source, how];
-	Cluster::publish(keeper_topic(source), worker_evidence, source, how);
+	Cluster::publish(owner_topic(source), worker_evidence, source, how);
 @else
 	record_evidence(source, how);
 @endif

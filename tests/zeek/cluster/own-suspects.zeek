@@ -1,4 +1,4 @@
-# @TEST-DOC: A worker reports the successes of a source from its first failure on, without waiting for the keeper to announce it.
+# @TEST-DOC: A worker reports the successes of a source from its first failure on, without waiting for the owner to announce it.
 #
 # @TEST-PORT: BROKER_MANAGER_PORT
 # @TEST-PORT: BROKER_WORKER1_PORT

@@ -18,7 +18,7 @@
 # @TEST-EXEC: btest-diff decisions
 
 # The decisions are those of decide/sidecar, where one Zeek decides; only 443/tcp of 198.51.100.10 is left out: it was
-# answered, and may come before the worker has heard from the keeper that its source is a scanner.
+# answered, and may come before the worker has heard from the owner that its source is a scanner.
 
 # @TEST-START-FILE sidecar.yaml
 metrics:

@@ -1,4 +1,4 @@
-##! Keepers say whether they know of the sidecar when they decide, and tell the manager what they decided.
+##! Owners of sources say whether they know of the sidecar when they decide, and tell the manager what they decided.
 
 # What a Zeek alone decides about this capture (the test decide/sidecar), but for 443/tcp of 198.51.100.10: that probe
 # was answered, and may come before the worker has heard that its source is a scanner.
