@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portkin.errors import InputError
-from portkin_training.ingest.formats.registry import FORMATS
+from portkin_training.ingest.formats.names import KINDS
+from portkin_training.ingest.formats.registry import BY_NAME
 from portkin_training.ingest.inputs import InputOptions, detect, read_input
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.tables.columns import ColumnMap
@@ -68,8 +69,9 @@ JUNK = [b"", b"\n", b"\r", b"\0", b"\xff", b'"', b",", b"{", b"}", b"[", b"|", b
 
 
 def test_every_format_is_here():
-    """A format that is added is tried too."""
-    assert {*RECORDS} == {one.name for one in FORMATS} | {"json", "csv"}
+    """A format that is added is tried too, and whatever is named is registered."""
+    assert {*KINDS} - {"pcap", "parquet"} == {*RECORDS}
+    assert {*KINDS} - {"pcap", "parquet", "json", "csv"} == {*BY_NAME}
 
 
 @pytest.mark.parametrize("kind", sorted(RECORDS))

@@ -40,7 +40,7 @@ def a_chance(context: click.Context, parameter: click.Parameter, value: float | 
 def known_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Refuse a format that is none."""
     if value is not None:
-        from portkin_training.ingest.inputs import KINDS
+        from portkin_training.ingest.formats.names import KINDS
 
         if value not in KINDS:
             raise click.BadParameter(f"{value!r} is none of {', '.join(KINDS)}", context, parameter)

@@ -20,14 +20,10 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
     """Print the table of formats, and end."""
     if not value:
         return
-    from portkin_training.ingest.formats.registry import FORMATS
+    from portkin_training.ingest.formats.names import KINDS
 
-    click.echo("pcap          captures: pcap, pcapng")
-    for one in FORMATS:
-        click.echo(f"{one.name:<13} {one.title}")
-    click.echo("json          JSON lines of any program, with -c FIELD=path.to.key")
-    click.echo("csv           columns with a header line, with -c FIELD=COLUMN")
-    click.echo("parquet       the same as a Parquet file")
+    for name, title in KINDS.items():
+        click.echo(f"{name:<13} {title}")
     context.exit()
 
 

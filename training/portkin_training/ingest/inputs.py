@@ -21,7 +21,6 @@ from portkin_training.ingest.tables.csv_header import header_names, likely_heade
 from portkin_training.ingest.tables.json_columns import json_rows
 from portkin_training.ingest.values.stamps import Clock
 
-KINDS = ("pcap", *(one.name for one in FORMATS), "json", "csv", "parquet")
 """Kinds of input; "pcap" is either capture format, "zeek" either form of conn.log."""
 
 
@@ -30,7 +29,7 @@ class InputOptions:
     """How an input is read.
 
     Attributes:
-        kind: one of `KINDS` for every input; None: each as its first bytes say.
+        kind: one of `formats.names.KINDS` for every input; None: each as its first bytes say.
         columns: the columns of CSV, Parquet and JSON lines, and how stamps and addresses are read.
         any_state: flows that were answered count too, as for the log of a honeypot.
         captures: how captures are read.
@@ -43,7 +42,7 @@ class InputOptions:
 
 
 def detect(path: Path) -> str:
-    """Which of `KINDS` a file is, from its first (decompressed) bytes.
+    """Which of `formats.names.KINDS` a file is, from its first (decompressed) bytes.
 
     Raises:
         InputError: no such file, or its beginning is none of theirs.
@@ -117,7 +116,7 @@ def read_input(
     """What an input holds, in chunks: packets of captures and of logs of packets, else the rows that are probes.
 
     Raises:
-        InputError: no such file, none of `KINDS`, or it lacks what is needed.
+        InputError: no such file, none of these kinds, or it lacks what is needed.
     """
     path, options = Path(path), options or InputOptions()
     reading = Reading(str(path)) if reading is None else reading

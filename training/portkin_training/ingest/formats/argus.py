@@ -55,4 +55,4 @@ _RECORDS = Delimited(
     _is_header,
     needed=["state"],
 )
-ARGUS = Format("argus", "argus ra -c , -u", _RECORDS.begins, _RECORDS, lines=False)
+ARGUS = Format("argus", _RECORDS.begins, _RECORDS, lines=False)

@@ -66,4 +66,4 @@ def _recognise(head: Head) -> bool:
     )
 
 
-AWS_VPC = Format("aws-vpc", "AWS VPC flow logs, version 2 and custom", _recognise, _RECORDS)
+AWS_VPC = Format("aws-vpc", _recognise, _RECORDS)

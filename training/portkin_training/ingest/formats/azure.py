@@ -52,4 +52,4 @@ def _recognise(head: Head) -> bool:
     return '"flowTuples"' in head.text
 
 
-AZURE = Format("azure", "Azure NSG and virtual network flow logs", _recognise, _rows)
+AZURE = Format("azure", _recognise, _rows)

@@ -48,7 +48,6 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 ASA = Format(
     "asa",
-    "Cisco ASA and FTD denies",
     lambda head: head.matches("%", _MESSAGE + r"\d{6}: "),
     line_rows(_PATTERNS, _judge),
     packets=True,

@@ -34,7 +34,6 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 FILTERLOG = Format(
     "filterlog",
-    "pfSense and OPNsense filterlog",
     lambda head: head.matches("filterlog", r"\bfilterlog\b[^,]* \d*,"),
     line_rows([LinePattern("filterlog", TIME + _PATTERN)], _judge),
     packets=True,

@@ -145,8 +145,7 @@ class Format:
     """A format of records.
 
     Attributes:
-        name: as ``--format`` takes it and reports print it.
-        title: what it is, for people.
+        name: as ``--format`` takes it and reports print it; `names` says what it is.
         recognise: whether an input begins like one.
         rows: the rows of an input.
         packets: whether a record is a packet with its flags, judged by the rules for captures.
@@ -155,7 +154,6 @@ class Format:
     """
 
     name: str
-    title: str
     recognise: Callable[[Head], bool]
     rows: Callable[[Source], Iterator[Rows]]
     packets: bool = False

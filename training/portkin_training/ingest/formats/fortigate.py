@@ -43,7 +43,6 @@ def _value(lines: pa.Array, key: str) -> pa.Array:
 
 FORTIGATE = Format(
     "fortigate",
-    "FortiGate traffic logs",
     lambda head: head.matches("date=", _LINE + r".*\b(?:srcip|devid)="),
     line_rows([LinePattern("time=", rf"(?P<line>[^\n]*{_LINE}[^\n]*)")], _judge),
 )

@@ -31,7 +31,6 @@ def _recognise(head: Head) -> bool:
 
 GCP = Format(
     "gcp",
-    "Google Cloud firewall and VPC flow logs",
     _recognise,
     json_rows(
         {

@@ -64,7 +64,6 @@ def _endlessh(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 COWRIE = Format(
     "cowrie",
-    "cowrie JSON",
     lambda head: any(str(one.get("eventid", "")).startswith("cowrie.") for one in head.objects),
     json_rows(
         {
@@ -80,7 +79,6 @@ COWRIE = Format(
 )
 OPENCANARY = Format(
     "opencanary",
-    "opencanary JSON",
     lambda head: head.has_keys("logtype", "src_host", "dst_host"),
     json_rows(
         {
@@ -98,7 +96,6 @@ OPENCANARY = Format(
 )
 DIONAEA = Format(
     "dionaea",
-    "dionaea log_json",
     lambda head: any(isinstance(one.get("connection"), dict) and "transport" in one["connection"]
                      for one in head.objects),
     json_rows(
@@ -117,7 +114,6 @@ DIONAEA = Format(
 )  # fmt: skip
 HONEYTRAP = Format(
     "honeytrap",
-    "honeytrap attackers.json",
     lambda head: head.has_keys("attack_connection"),
     json_rows(
         {
@@ -134,7 +130,6 @@ HONEYTRAP = Format(
 )
 ENDLESSH = Format(
     "endlessh",
-    "endlessh, with --dst; its port counts as 22",
     lambda head: head.matches("ACCEPT host=", r"\bACCEPT host=\S+ port=\d+ "),
     line_rows(
         [

@@ -31,7 +31,6 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 MIKROTIK = Format(
     "mikrotik",
-    "MikroTik RouterOS firewall lines",
     lambda head: head.matches("->", r"\bproto \S+(?: \([^)]*\))?, \S+->\S+, (?:NAT .*)?len \d+"),
     line_rows([LinePattern(" proto ", TIME + _PATTERN)], _judge),
     packets=True,

@@ -71,14 +71,12 @@ def _is_journal(head: Head) -> bool:
 
 NETFILTER = Format(
     "netfilter",
-    "kernel lines of nftables, iptables, ufw, firewalld: syslog, journald, dmesg -T, ulogd2 syslogemu",
     _is_text,
     line_rows([LinePattern((" PROTO=", " SRC="), PATTERN, scan)], _judge),
     packets=True,
 )
 JOURNAL = Format(
     "journal",
-    "the same in journald's JSON (journalctl -o json)",
     _is_journal,
     json_rows({"ts": "/__REALTIME_TIMESTAMP", "message": "/MESSAGE"}, _judge_journal),
     packets=True,

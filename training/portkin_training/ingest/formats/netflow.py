@@ -111,6 +111,4 @@ def _recognise(head: Head) -> bool:
     )
 
 
-NETFLOW = Format(
-    "netflow", "NetFlow v5, v9, IPFIX by the collector of Python's netflow", _recognise, _rows, packets=True
-)
+NETFLOW = Format("netflow", _recognise, _rows, packets=True)

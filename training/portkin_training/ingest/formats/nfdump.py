@@ -46,10 +46,9 @@ def _is_header(line: str) -> bool:
 
 
 _RECORDS = Delimited(",", _COLUMNS, one_way, _is_header, needed=["flags"], end=("Summary", "No matching flows"))
-NFDUMP_CSV = Format("nfdump", "nfdump -o csv", _RECORDS.begins, _RECORDS, packets=True, lines=False)
+NFDUMP_CSV = Format("nfdump", _RECORDS.begins, _RECORDS, packets=True, lines=False)
 NFDUMP_JSON = Format(
     "nfdump-json",
-    "nfdump -o json",
     lambda head: any(
         head.has_keys(*keys)
         for keys in (["export_sysid", "type"], ["export_sysid", "first"], ["src4_addr"], ["src6_addr"])

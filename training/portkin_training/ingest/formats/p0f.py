@@ -19,7 +19,6 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 P0F = Format(
     "p0f",
-    "p0f 3 log",
     lambda head: head.matches("] mod=", r"^\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] mod=[^|]+\|cli="),
     line_rows(
         [
@@ -35,7 +34,6 @@ P0F = Format(
 )
 P0F_JSON = Format(
     "p0f-json",
-    "p0f in T-Pot's JSON",
     lambda head: head.has_keys("mod", "client_ip", "server_port"),
     json_rows(
         {

@@ -31,7 +31,6 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 PALO_ALTO = Format(
     "paloalto",
-    "Palo Alto traffic logs (CSV)",
     lambda head: head.matches("TRAFFIC", r',"?TRAFFIC"?,"?(?:start|end|drop|deny)"?,'),
     line_rows([LinePattern("TRAFFIC", _PATTERN)], _judge),
 )

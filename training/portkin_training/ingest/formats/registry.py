@@ -1,4 +1,4 @@
-"""The table of formats, in the order in which an input is compared with them."""
+"""All formats of records, and which of them an input is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from portkin_training.ingest.formats.fortigate import FORTIGATE
 from portkin_training.ingest.formats.gcp import GCP
 from portkin_training.ingest.formats.honeypots import COWRIE, DIONAEA, ENDLESSH, HONEYTRAP, OPENCANARY
 from portkin_training.ingest.formats.mikrotik import MIKROTIK
+from portkin_training.ingest.formats.names import KINDS
 from portkin_training.ingest.formats.netfilter import JOURNAL, NETFILTER
 from portkin_training.ingest.formats.netflow import NETFLOW
 from portkin_training.ingest.formats.nfdump import NFDUMP_CSV, NFDUMP_JSON
@@ -24,34 +25,37 @@ from portkin_training.ingest.formats.suricata_eve import EVE
 from portkin_training.ingest.formats.ulogd import ULOGD
 from portkin_training.ingest.formats.zeek_conn import CONN_LOG
 
-FORMATS: tuple[Format, ...] = (
-    CONN_LOG,
-    EVE,
-    NETFILTER,
-    JOURNAL,
-    ULOGD,
-    FILTERLOG,
-    MIKROTIK,
-    ASA,
-    FORTIGATE,
-    PALO_ALTO,
-    AWS_VPC,
-    GCP,
-    AZURE,
-    NFDUMP_CSV,
-    NFDUMP_JSON,
-    NETFLOW,
-    ARGUS,
-    SILK,
-    COWRIE,
-    OPENCANARY,
-    P0F,
-    P0F_JSON,
-    DIONAEA,
-    HONEYTRAP,
-    ENDLESSH,
-)
-BY_NAME = {one.name: one for one in FORMATS}
+BY_NAME = {
+    one.name: one
+    for one in (
+        ARGUS,
+        ASA,
+        AWS_VPC,
+        AZURE,
+        CONN_LOG,
+        COWRIE,
+        DIONAEA,
+        ENDLESSH,
+        EVE,
+        FILTERLOG,
+        FORTIGATE,
+        GCP,
+        HONEYTRAP,
+        JOURNAL,
+        MIKROTIK,
+        NETFILTER,
+        NETFLOW,
+        NFDUMP_CSV,
+        NFDUMP_JSON,
+        OPENCANARY,
+        P0F,
+        P0F_JSON,
+        PALO_ALTO,
+        SILK,
+        ULOGD,
+    )
+}
+FORMATS = tuple(BY_NAME[name] for name in KINDS if name in BY_NAME)
 
 
 def recognised(head: Head) -> Format | None:

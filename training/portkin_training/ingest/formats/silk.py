@@ -33,4 +33,4 @@ _RECORDS = Delimited(
     _is_header,
     needed=["flags"],
 )
-SILK = Format("silk", "SiLK rwcut", _RECORDS.begins, _RECORDS, packets=True, lines=False)
+SILK = Format("silk", _RECORDS.begins, _RECORDS, packets=True, lines=False)

@@ -75,4 +75,4 @@ def _recognise(head: Head) -> bool:
     return head.has_keys("event_type", "timestamp", "src_ip") or head.has_keys("event_type", "timestamp", "stats")
 
 
-EVE = Format("eve", "Suricata EVE: flow and drop records", _recognise, json_rows(_PATHS, _judge))
+EVE = Format("eve", _recognise, json_rows(_PATHS, _judge))

@@ -24,7 +24,6 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 ULOGD = Format(
     "ulogd",
-    "ulogd2 JSON",
     lambda head: head.has_keys("ip.protocol", "src_ip", "dest_ip") or head.has_keys("oob.prefix", "src_ip"),
     json_rows(
         {
