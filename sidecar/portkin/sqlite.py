@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -52,37 +52,43 @@ def refuse_foreign(path: Path, application: int, what: str) -> None:
     An empty file has none, and is taken. Raises OSError where the file cannot be read.
     """
     try:
-        with path.open("rb") as opened:
-            header = opened.read(_HEADER)
+        header = header_of(path)
     except FileNotFoundError:
         return
-    if header and _mark(path, header) != application:
+    if header and mark_of(path, header) != application:
         raise StorageError(
             f"{path}: this is not {what} of portkin, and is left as it is; name another file in the settings, or move "
             "this one away"
         )
 
 
-def _mark(path: Path, header: bytes) -> int | None:
-    """The application id of a file; None where there is none to be read."""
+def header_of(path: Path) -> bytes:
+    """The beginning of a file, as `mark_of` reads it; empty for an empty file. Raises OSError."""
+    with path.open("rb") as opened:
+        return opened.read(_HEADER)
+
+
+def mark_of(path: Path, header: bytes, *, timeout: float = BUSY) -> int | None:
+    """The mark of a SQLite file, 0 where it has none; None for any other file.
+
+    ``timeout``: seconds to wait for a writer.
+    """
     if not header.startswith(_MAGIC):
         return None
     mark = int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4], "big")
-    if mark:
+    # In the first minutes of a database its write-ahead log alone has it.
+    if mark or not path.with_name(path.name + "-wal").exists():
         return mark
-    try:  # the file itself may not have it yet, but its write-ahead log
-        db = _read_only(path)
-        try:
+    try:
+        with closing(_read_only(path, timeout)) as db:
             return int(db.execute("PRAGMA application_id").fetchone()[0])
-        finally:
-            db.close()
     except sqlite3.Error:
-        return None
+        return 0
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
+def _read_only(path: Path, timeout: float = BUSY) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
 
 
 @contextmanager

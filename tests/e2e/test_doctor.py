@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from portkin.bundles.bundle_writer import write_bundle
+from portkin.bundles.table_format import KIND, SCHEMA
 from portkin.commands.doctor import doctor
 from portkin.zeek.messages import PROTOCOL
 from support.namespaces import Network
@@ -360,6 +362,16 @@ def test_settings_that_cannot_be_used_are_the_problem(tmp_path, text, named):
     file.write_text(text)
     ran = CliRunner().invoke(doctor, ["-c", str(file)])
     assert (2, True, False) == (ran.exit_code, named in ran.output, "hunter2" in ran.output)
+
+
+def test_what_a_table_holds_is_looked_at(tmp_path):
+    """A table whose files are as its manifest says, and hold none of the ports that it counts, cannot be used."""
+    with write_bundle(tmp_path / "table", kind=KIND, schema=SCHEMA, about={"k": 3, "method": "kin", "ports": {}}):
+        pass
+    _, found, _ = examined(
+        settings(tmp_path, table={"path": str(tmp_path / "table")}, zeek={"url": f"ws://127.0.0.1:{free_port()}/"})
+    )
+    assert "the arrays do not fit the manifest" in found["table.unusable"]["what"]
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path):

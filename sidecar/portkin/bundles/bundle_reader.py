@@ -15,13 +15,13 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from portkin.bundles.manifest import MANIFEST, PACKED, Manifest, parse
 from portkin.errors import BundleError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LARGEST = 1 << 28
 """Bytes that an array may unpack to: a few kilobytes can hold a gigabyte of nothing."""
@@ -46,6 +46,8 @@ class Bundle:
 
         BundleError where the bundle has none, or not a usable one.
         """
+        import numpy as np  # verifying needs none of it
+
         if name in self.files:
             view = self.files[name]
         elif name + PACKED in self.files:

@@ -20,12 +20,6 @@ class Predicted(NamedTuple):
     by_source: bool
 
 
-def described(table: Table) -> str:
-    """A table in words, as ``the 32 nearest ports by kin, with a model of sources``."""
-    sources = "" if table.source_model is None else ", with a model of sources"
-    return f"the {table.k} nearest ports by {table.method}{sources}"
-
-
 def predicted_of_source(
     table: Table, recent: Sequence[Port], probed: int, elapsed: float, k: int, min_chance: float | None = None
 ) -> Predicted:

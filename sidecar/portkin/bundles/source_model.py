@@ -26,11 +26,10 @@ from portkin.bundles.calibrated import calibrated
 from portkin.bundles.manifest import FileEntry, content_id
 from portkin.bundles.source_features import FEATURES, Questions, SourceRows, candidates
 from portkin.bundles.source_trees import Trees
-from portkin.bundles.table_format import RECENT
+from portkin.bundles.table_format import BY_SOURCE, RECENT
 from portkin.errors import BundleError
 from portkin.net.ports import CODES, PORTS, PROTOS, Proto
 
-FILE = "by-source.json"
 SCHEMA = 1
 RECOMMENDED = -1.0
 """Stands for the cut-off that the bundle recommends."""
@@ -63,7 +62,7 @@ class LearntFromSources:
             "trees": self.trees.to_json(),
             "calibration": self.points.tolist(),
         }
-        (folder / FILE).write_text(json.dumps(fields, indent=1), encoding="utf-8")
+        (folder / BY_SOURCE).write_text(json.dumps(fields, indent=1), encoding="utf-8")
 
 
 class SourceModel:
@@ -142,7 +141,7 @@ def _of_the_row(known: SourceRows, code: int, first: int, n: int, cutoff: float)
 
 def files_of_the_table(entries: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
     """Those of a bundle's files that are no part of a model of sources."""
-    return {name: entry for name, entry in entries.items() if name != FILE and "-drawn.npy" not in name}
+    return {name: entry for name, entry in entries.items() if name != BY_SOURCE and "-drawn.npy" not in name}
 
 
 def read_source_model(
@@ -153,11 +152,11 @@ def read_source_model(
 
     Raises BundleError for a damaged one, one for another table, or of a schema that this version does not read.
     """
-    if FILE not in bundle.files:
+    if BY_SOURCE not in bundle.files:
         return None
-    where = bundle.path / FILE
+    where = bundle.path / BY_SOURCE
     try:
-        fields = json.loads(bytes(bundle.files[FILE]))
+        fields = json.loads(bytes(bundle.files[BY_SOURCE]))
         if fields["schema"] != SCHEMA:
             raise BundleError(
                 f"{where}: schema {fields['schema']}, and this portkin reads {SCHEMA}; update portkin, or build the "

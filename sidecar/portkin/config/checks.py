@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
+from typing import TYPE_CHECKING
 
 from portkin.blocking.config import limits_of, place_of, receiver_of
 from portkin.config.schema import Checks, Config, ZeekConfig
 from portkin.errors import ConfigError
 from portkin.web.config import token_of
 from portkin.zeek.peer_addresses import peer_of, tls_context, uri_of
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:

@@ -19,7 +19,7 @@ from portkin.doctor.report import as_text, to_json
 from portkin.errors import OutputError
 from portkin.files import replacing
 from portkin.installation import installed
-from portkin.zeek.transport.broker import ZEEK_BIN
+from portkin.zeek.programs import ZEEK_BIN
 
 _VERSIONS = (("zeek", "--version"), ("suricata", "-V"), ("nft", "--version"))
 _PATH = f"{ZEEK_BIN}:/usr/sbin:/sbin"

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from portkin.config.schema import Config
-from portkin.zeek.messages import StatusResponse
+if TYPE_CHECKING:
+    from portkin.config.schema import Config
+    from portkin.zeek.messages import StatusResponse
 
 
 @dataclass(frozen=True)

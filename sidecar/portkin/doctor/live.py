@@ -10,9 +10,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from portkin.bundles.prediction import described
 from portkin.bundles.table import Table
-from portkin.bundles.table_format import default_path
+from portkin.bundles.table_format import default_path, described
 from portkin.config.schema import Config
 from portkin.doctor.checks.blocking import check_blocking
 from portkin.doctor.checks.host import check_clock, check_databases
@@ -20,7 +19,7 @@ from portkin.doctor.checks.settings import check_table
 from portkin.doctor.checks.sidecar import check_sidecar
 from portkin.doctor.facts import BundleFacts, Facts, SettingsFile
 from portkin.doctor.findings import Finding, in_words, ok, problem, verdict
-from portkin.doctor.gathering.blocking import gather_databases
+from portkin.doctor.gathering.databases import gather_databases
 from portkin.doctor.gathering.host import gather_clock, gather_installation
 from portkin.doctor.gathering.sidecar import read_families
 from portkin.doctor.redaction import shown_text
@@ -60,7 +59,7 @@ class LiveHealth:
     def findings(self) -> list[Finding]:
         """The sidecar itself, table, backend, databases, clock."""
         table, config = self._table(), self._config
-        about = described(table)
+        about = described(table.manifest)
         facts = Facts(
             now=datetime.now(UTC),
             installation=self._installation,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidURI
 from websockets.uri import WebSocketURI, parse_uri
 
 from portkin.errors import TransportError
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def uri_of(url: str) -> WebSocketURI:
@@ -32,6 +35,8 @@ def tls_context(ca: str | None, certificate: str | None, key: str | None) -> ssl
 
     Raises TransportError, naming the file, where one cannot be used.
     """
+    import ssl  # which a ws:// URL needs not
+
     named = ca
     try:
         context = ssl.create_default_context(cafile=ca)

@@ -10,8 +10,8 @@ from ipaddress import ip_address
 import pytest
 
 from portkin.blocking.backends.backend import Batch, TimedKey
-from portkin.blocking.backends.host_bits import bit_of
-from portkin.blocking.backends.suricata import NO_RULE, Suricata, stores_ipv6_wrongly
+from portkin.blocking.backends.host_bits import bit_of, stores_ipv6_wrongly
+from portkin.blocking.backends.suricata import NO_RULE, Suricata
 from portkin.blocking.block import key_of
 from portkin.blocking.listing import Listing
 from portkin.errors import BackendError

@@ -21,7 +21,7 @@ from portkin.blocking.limits import Limits
 from portkin.blocking.regular_work import HEALED
 from portkin.config.schema import Config
 from portkin.doctor.checks.host import check_databases
-from portkin.doctor.gathering.blocking import gather_databases
+from portkin.doctor.gathering.databases import gather_databases
 from portkin.doctor.gathering.sidecar import read_families
 from portkin.errors import StorageError
 from support.disks import filled

@@ -210,7 +210,7 @@ def test_an_address_that_is_none_is_refused(address):
 def test_without_zeek_the_bindings_are_missed_in_one_line(monkeypatch):
     """Where there is no zeek-config, the error says what is missing and what to do."""
     monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.setattr("portkin.zeek.transport.broker.ZEEK_BIN", "/nonexistent")
+    monkeypatch.setattr("portkin.zeek.programs.ZEEK_BIN", "/nonexistent")
     with pytest.raises(TransportError, match=r"there is no zeek-config; put the bin folder .* or use the websocket"):
         find_bindings()
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from portkin.bundles.manifest import MANIFEST
-from portkin.bundles.source_model import FILE
 from portkin.bundles.table import Table
+from portkin.bundles.table_format import BY_SOURCE
 from portkin.errors import BundleError
 from portkin.net.ports import CODES, PORTS
 from support.source_models import learnt_by_hand, table_by_source
@@ -127,9 +127,9 @@ def changed(folder, edit) -> None:
 
     manifest = json.loads((folder / MANIFEST).read_text())
     kept = {name: (folder / name).read_bytes() for name in manifest["files"]}
-    fields = json.loads(kept[FILE])
+    fields = json.loads(kept[BY_SOURCE])
     edit(fields)
-    kept[FILE] = json.dumps(fields).encode()
+    kept[BY_SOURCE] = json.dumps(fields).encode()
     with write_bundle(folder, kind=manifest["kind"], schema=manifest["schema"], about=manifest["about"]) as written:
         for name, content in kept.items():
             (written / name).write_bytes(content)
@@ -182,7 +182,7 @@ class TestBundle:
     def test_a_changed_byte(self, tmp_path):
         """The model's file is verified as every other."""
         table_by_source(tmp_path / "table")
-        path = tmp_path / "table" / FILE
+        path = tmp_path / "table" / BY_SOURCE
         path.write_bytes(path.read_bytes().replace(b"-2.0", b"-3.0", 1))
         with pytest.raises(BundleError, match=r"by-source\.json"):
             Table.load(tmp_path / "table")

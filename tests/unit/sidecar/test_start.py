@@ -35,8 +35,10 @@ OFFLINE = {"torch", "scipy", "sklearn", "numba", "pyarrow", "duckdb", "ibis", "m
         ("blocks add 203.0.113.5 443 -c shadow.yaml", {"prometheus_client", "zeekpy", "websockets"}),
         ("blocks export -c shadow.yaml", {"zeekpy", "websockets"}),
         ("nft setup --print", set()),
+        ("doctor", {"websockets"}),  # where nothing runs, and for the table that ships
         ("serve --help", set()),
         ("ingest --help", set()),
+        ("ingest --formats", set()),
         ("rates --help", set()),
         ("rules --help", set()),
     ],

@@ -15,9 +15,8 @@ import ibis.expr.types as ir
 
 from portkin.bundles.bundle_reader import read_manifest
 from portkin.bundles.bundle_writer import refuse_foreign
-from portkin.bundles.source_model import FILE
 from portkin.bundles.table import Table, write_table
-from portkin.bundles.table_format import KIND, SCHEMA
+from portkin.bundles.table_format import BY_SOURCE, KIND, SCHEMA
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Proto
 from portkin_training.core.dataset import manifest, manifest_digest, open_probes
@@ -144,7 +143,7 @@ def made_by(table: Path) -> dict[str, Any]:
 def predicts_by_source(table: Path) -> bool:
     """Whether there is a table with a model of sources, as far as its manifest can be read."""
     try:
-        return FILE in read_manifest(table, kind=KIND, schema=SCHEMA).files
+        return BY_SOURCE in read_manifest(table, kind=KIND, schema=SCHEMA).files
     except BundleError:
         return False
 

@@ -9,30 +9,20 @@ is well. So each connection is tried out with its first bit, on addresses that n
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from portkin.blocking.backends.backend import Batch, Uncounted
-from portkin.blocking.backends.host_bits import bit_of
+from portkin.blocking.backends.host_bits import bit_of, stores_ipv6_wrongly
 from portkin.blocking.block import BlockKey, Mode
 from portkin.errors import BackendError
 from portkin.net.addresses import Address
 from portkin.net.suricata_socket import SuricataSocket
 
 NO_RULE = "no rule of the running Suricata tests this port; build rules for it with `portkin rules`"
-_FIXED = {7: (7, 0, 14), 8: (8, 0, 3)}
-"""The first version of each series that distinguishes IPv6 addresses."""
 _TRIAL_SECONDS = 30
-
-
-def stores_ipv6_wrongly(version: str) -> bool:
-    """Whether this release, as ``7.0.10 RELEASE``, keeps all IPv6 host bits under one address; False where unknown."""
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    release = tuple(map(int, found.groups())) if found else (99,)
-    return release < _FIXED.get(release[0], (_FIXED[7] if release[0] < 7 else (0,)))
 
 
 class Suricata(Uncounted):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portkin.blocking.backends.suricata import stores_ipv6_wrongly
+from portkin.blocking.backends.host_bits import stores_ipv6_wrongly
 from portkin.config.schema import Config
 from portkin.doctor.checks.sidecar import blocks_otherwise
 from portkin.doctor.facts import Facts, NftablesFacts, SuricataFacts

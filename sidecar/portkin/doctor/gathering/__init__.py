@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from portkin.bundles.bundle_reader import read_manifest
-from portkin.bundles.prediction import described
-from portkin.bundles.table import Table
-from portkin.bundles.table_format import default_path
+from portkin.blocking.config import EnforceConfig
+from portkin.bundles.bundle_reader import open_bundle, read_manifest
+from portkin.bundles.manifest import Manifest
+from portkin.bundles.table_format import KIND, SCHEMA, default_path, described
 from portkin.config.checks import checks
 from portkin.config.schema import Config, load_config
-from portkin.doctor.facts import BundleFacts, Facts, SettingsFile
-from portkin.doctor.gathering.blocking import gather_databases, gather_nftables, gather_suricata
+from portkin.doctor.facts import BundleFacts, Facts, NftablesFacts, SettingsFile, SuricataFacts
+from portkin.doctor.gathering.databases import gather_databases
 from portkin.doctor.gathering.host import gather_clock, gather_installation
 from portkin.doctor.gathering.sidecar import ask_sidecar
 from portkin.doctor.gathering.zeek import ask_zeek
@@ -21,13 +21,12 @@ from portkin.errors import BundleError, ConfigError
 
 
 def gather(file: Path | None, timeout: float) -> Facts:
-    """All facts about the installation with these settings; no part of it may take longer than ``timeout`` s."""
+    """All facts about the installation with these settings; no answer may take longer than ``timeout`` s."""
     settings = _settings(file)
     facts = Facts(now=datetime.now(UTC), installation=gather_installation(), settings=settings)
     config = settings.config
     if config is None:
         return facts
-    backend = config.enforce.backend
     zeek = ask_zeek(config.zeek, timeout)
     return Facts(
         now=facts.now,
@@ -38,8 +37,8 @@ def gather(file: Path | None, timeout: float) -> Facts:
         zeek=zeek,
         zeek_here=look_for_zeek(),
         sidecar=ask_sidecar(config.metrics, timeout),
-        nftables=gather_nftables(config.enforce) if backend == "nftables" else None,
-        suricata=gather_suricata(config.enforce) if backend == "suricata" else None,
+        nftables=_nftables(config.enforce),
+        suricata=_suricata(config.enforce),
         databases=gather_databases(config),
         clock=gather_clock(),
     )
@@ -57,24 +56,47 @@ def _settings(file: Path | None) -> SettingsFile:
 
 def _table(config: Config) -> BundleFacts:
     path = config.table.path or default_path()
+    shipped = path.resolve() == default_path().resolve()
     try:
-        table = Table.load(path)
+        # Of the one that ships it is enough that every byte is right; what is in another is looked at too.
+        manifest = open_bundle(path, kind=KIND, schema=SCHEMA).manifest if shipped else _unpacked(path)
     except BundleError as error:
         return BundleFacts(path, error=str(error))
-    about = described(table)
-    return BundleFacts(path, table.id, table.created, about, shipped=path.resolve() == default_path().resolve())
+    return BundleFacts(path, manifest.id, manifest.created, described(manifest), shipped=shipped)
+
+
+def _unpacked(path: Path) -> Manifest:
+    from portkin.bundles.table import Table  # which needs numpy
+
+    return Table.load(path).manifest
 
 
 def _models(config: Config) -> BundleFacts | None:
     path = config.rates.model
     if path is None:
         return None
+    from portkin.bundles import forecast_models
     from portkin.bundles.forecast import Forecaster  # onnxruntime is not small
-    from portkin.bundles.forecast_models import KIND, SCHEMA
 
     try:
         models = Forecaster.load(path)
-        created = read_manifest(path, kind=KIND, schema=SCHEMA).created
+        created = read_manifest(path, kind=forecast_models.KIND, schema=forecast_models.SCHEMA).created
     except BundleError as error:
         return BundleFacts(path, error=str(error))
     return BundleFacts(path, models.id, created, f"of {len(models.ports)} ports")
+
+
+def _nftables(config: EnforceConfig) -> NftablesFacts | None:
+    if config.backend != "nftables":
+        return None
+    from portkin.doctor.gathering.nftables import gather_nftables
+
+    return gather_nftables(config)
+
+
+def _suricata(config: EnforceConfig) -> SuricataFacts | None:
+    if config.backend != "suricata":
+        return None
+    from portkin.doctor.gathering.suricata import gather_suricata
+
+    return gather_suricata(config)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 from collections import defaultdict
 from collections.abc import Iterable
-
-from prometheus_client.core import Metric
-from prometheus_client.parser import text_string_to_metric_families
+from typing import TYPE_CHECKING
 
 from portkin.config.schema import MetricsConfig
 from portkin.doctor.facts import SidecarAnswers
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 _MOST = 16 * 2**20
 """Bytes of a page that are read."""
@@ -48,6 +49,8 @@ def _page(host: str, port: int, timeout: float) -> str:
 
 def read_metrics(address: str, text: str) -> SidecarAnswers:
     """The answers in a page of metrics."""
+    from prometheus_client.parser import text_string_to_metric_families  # a sidecar that is stopped needs none of it
+
     try:
         return read_families(address, text_string_to_metric_families(text))
     except (ValueError, KeyError, IndexError) as error:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import secrets
 import socket
 import ssl
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidHandshake, InvalidMessage, WebSocketException
 
 from portkin.config.checks import tls_of
 from portkin.config.schema import ZeekConfig
 from portkin.doctor.facts import Connection, ZeekAnswers
-from portkin.doctor.redaction import shown_url
+from portkin.doctor.gathering.zeek import is_loopback
 from portkin.zeek.event_codec import Event, Junk, parse, unparse
 from portkin.zeek.messages import TO_STATUS, TO_ZEEK, StatusRequest, StatusResponse
-from portkin.zeek.peer_addresses import peer_of, uri_of
+from portkin.zeek.peer_addresses import uri_of
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode, subscription
 from portkin.zeek.transport.link import Link, open_link
-from portkin.zeek.transport.websocket import is_refused
 
 _AGAIN = 0.5
 """Seconds between questions until one is answered: the first publishes after subscribing can be lost."""
@@ -30,35 +27,24 @@ _QUIET = 1.0
 """Seconds without a further answer after which no other node is waited for."""
 
 
-def ask_zeek(config: ZeekConfig, timeout: float) -> ZeekAnswers:
-    """What Zeek answers; each step, connection, acknowledgement and answers, may take ``timeout`` seconds."""
-    if config.transport == "broker":
-        return _knock(config.broker, timeout)
-    return asyncio.run(_ask(config, timeout))
+def talk_to_zeek(connected: socket.socket, config: ZeekConfig, address: str, timeout: float) -> ZeekAnswers:
+    """What Zeek answers over this connection to it; each step, handshake, acknowledgement and answers, may take
+    ``timeout`` seconds. ``address``: as people may see it."""
+    return asyncio.run(_ask(connected, config, address, timeout))
 
 
-def _knock(address: str, timeout: float) -> ZeekAnswers:
-    """Whether something listens where Broker should."""
-    host, port = peer_of(address)
-    try:
-        socket.create_connection((host, port), timeout=timeout).close()
-    except OSError as error:
-        return ZeekAnswers(address, _kind(error), is_loopback(host), str(error), asked=False)
-    return ZeekAnswers(address, "open", is_loopback(host), asked=False)
-
-
-async def _ask(config: ZeekConfig, timeout: float) -> ZeekAnswers:
-    address = shown_url(config.url)
-    loopback = is_loopback(urlsplit(config.url).hostname or "")
-    heard: asyncio.Queue[bytes] = asyncio.Queue()
+async def _ask(connected: socket.socket, config: ZeekConfig, address: str, timeout: float) -> ZeekAnswers:
+    uri = uri_of(config.url)
+    loopback = is_loopback(uri.host)
+    received: asyncio.Queue[bytes] = asyncio.Queue()
     try:
         async with asyncio.timeout(timeout):
-            link = await open_link(uri_of(config.url), tls_of(config), heard.put_nowait)
+            link = await open_link(uri, tls_of(config), received.put_nowait, connected=connected)
     except (OSError, WebSocketException) as error:
         return ZeekAnswers(address, _kind(error), loopback, str(error).strip() or type(error).__name__)
     try:
         link.say(subscription([TO_STATUS]).encode())
-        first = await _next(link, heard, timeout)
+        first = await _next(link, received, timeout)
         if first is None:
             connection: Connection = "closed" if link.closed.done() else "not-acknowledged"
             detail = link.closed.result() if link.closed.done() else f"none within {timeout:g} s"
@@ -66,15 +52,15 @@ async def _ask(config: ZeekConfig, timeout: float) -> ZeekAnswers:
         ack = acknowledged(first)
         if isinstance(ack, Junk):
             return ZeekAnswers(address, "not-websocket", loopback, ack.detail)
-        nodes, refused, skew = await _answers(link, heard, timeout)
+        nodes, refused, skew = await _answers(link, received, timeout)
         return ZeekAnswers(address, "open", loopback, "", ack[1], nodes, refused, skew)
     finally:
         await link.close()
 
 
-async def _next(link: Link, heard: asyncio.Queue[bytes], timeout: float) -> bytes | None:
+async def _next(link: Link, received: asyncio.Queue[bytes], timeout: float) -> bytes | None:
     """The next message; None where the link closes before, or none comes in time."""
-    message = asyncio.ensure_future(heard.get())
+    message = asyncio.ensure_future(received.get())
     either: set[asyncio.Future[Any]] = {message, link.closed}
     await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     if message.done():
@@ -84,7 +70,7 @@ async def _next(link: Link, heard: asyncio.Queue[bytes], timeout: float) -> byte
 
 
 async def _answers(
-    link: Link, heard: asyncio.Queue[bytes], timeout: float
+    link: Link, received: asyncio.Queue[bytes], timeout: float
 ) -> tuple[tuple[StatusResponse, ...], str, float | None]:
     """The answers of all nodes, what Zeek said where it did not take the question, and how far its clock is ahead."""
     loop = asyncio.get_running_loop()
@@ -96,7 +82,7 @@ async def _answers(
     while loop.time() < end and not link.closed.done():
         if not nodes:
             link.say(frame)
-        message = await _next(link, heard, _QUIET if nodes else _AGAIN)
+        message = await _next(link, received, _QUIET if nodes else _AGAIN)
         if message is None:
             if nodes:
                 break
@@ -122,24 +108,10 @@ def _complete(nodes: dict[str, StatusResponse]) -> bool:
 
 def _kind(error: Exception) -> Connection:
     """How far the connection came, by the error that ended it."""
-    if is_refused(error):
-        return "refused"
     if isinstance(error, TimeoutError):
         return "timeout"
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return "unknown-host"
     if isinstance(error, ssl.SSLError):
         return "tls"
     if isinstance(error, InvalidHandshake | InvalidMessage):
         return "not-websocket"
-    if isinstance(error, ConnectionError | WebSocketException):
-        return "closed"
-    return "unreachable"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine by its loopback address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return "closed"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from portkin.doctor.facts import ZeekHere
-from portkin.zeek.transport.broker import ZEEK_BIN
+from portkin.zeek.programs import zeek_program
 
 _LOGS = ("reporter.log", "stderr.log", ".stderr.log")
 _TAIL = 256 * 1024
@@ -23,8 +22,8 @@ _SAID = re.compile(r"portkin: (.*)")
 
 def look_for_zeek() -> ZeekHere:
     """What there is of Zeek on this machine."""
-    program = shutil.which("zeek") or shutil.which("zeek", path=ZEEK_BIN)
-    config = shutil.which("zeek-config") or shutil.which("zeek-config", path=ZEEK_BIN)
+    program = zeek_program("zeek")
+    config = zeek_program("zeek-config")
     processes = tuple(_processes())
     folders = _search_path(config, processes)
     local = next((path for folder in folders if _is_file(path := folder / "local.zeek")), None)

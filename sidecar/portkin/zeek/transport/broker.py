@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import shutil
 import subprocess
 import sys
 import time
@@ -25,11 +24,10 @@ from portkin.errors import TransportError
 from portkin.zeek.event_codec import Event, Junk
 from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK
 from portkin.zeek.peer_addresses import peer_of
+from portkin.zeek.programs import zeek_program
 from portkin.zeek.transport import Listener
 from portkin.zeek.transport.backoff import Delays
 
-ZEEK_BIN = "/opt/zeek/bin:/usr/local/zeek/bin"
-"""Where Zeek's packages put ``zeek-config`` when it is not on PATH."""
 QUEUE = 4096
 """Events that Broker keeps for us before it slows the peer down; all are taken at once."""
 
@@ -178,7 +176,7 @@ def _kept(broker: ModuleType, value: Any) -> Any:
 def find_bindings() -> ModuleType:
     """Zeek's ``broker`` module, from where ``zeek-config --python_dir`` says; TransportError without it."""
     remedy = "put the bin folder of a Zeek built with them on PATH, or use the websocket transport"
-    program = shutil.which("zeek-config") or shutil.which("zeek-config", path=ZEEK_BIN)
+    program = zeek_program("zeek-config")
     if program is None:
         raise TransportError(
             f"the broker transport needs the Python bindings inside Zeek, and there is no zeek-config; {remedy}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import ssl
 from collections.abc import Callable
 from typing import cast
@@ -186,12 +187,28 @@ class Link(asyncio.Protocol):
 
 
 async def open_link(
-    uri: WebSocketURI, tls: ssl.SSLContext | None, on_message: Callable[[bytes], None], *, ping: float = PING
+    uri: WebSocketURI,
+    tls: ssl.SSLContext | None,
+    on_message: Callable[[bytes], None],
+    *,
+    ping: float = PING,
+    connected: socket.socket | None = None,
 ) -> Link:
-    """Connect to the address. Raises OSError, TimeoutError or websockets' InvalidHandshake."""
+    """Connect to the address, or go on with a socket that is ``connected`` to it.
+
+    Raises OSError, TimeoutError or websockets' InvalidHandshake.
+    """
     loop = asyncio.get_running_loop()
+
+    def made() -> Link:
+        return Link(uri, on_message, ping)
+
     async with asyncio.timeout(OPEN_TIMEOUT):
-        _, link = await loop.create_connection(lambda: Link(uri, on_message, ping), uri.host, uri.port, ssl=tls)
+        if connected is None:
+            _, link = await loop.create_connection(made, uri.host, uri.port, ssl=tls)
+        else:
+            name = uri.host if tls else None
+            _, link = await loop.create_connection(made, sock=connected, ssl=tls, server_hostname=name)
         try:
             await link.opened
         except BaseException:
