@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from portkin.bundles.table import Table
-from portkin.zeek.event_codec import Junk, Message
+from portkin.zeek.event import Junk, Message
 from portkin.zeek.messages import HelloResponse, NearestRequest, NearestResponse, SourceRequest, SourceResponse
 
 BUCKETS = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)

@@ -14,7 +14,8 @@ from portkin.logs import Limiter, Log
 from portkin.metrics import Metrics
 from portkin.watch import Watch
 from portkin.zeek.dispatcher import Hello, Nearest, Service
-from portkin.zeek.event_codec import Event, Junk, Message, parse, unparse
+from portkin.zeek.event import Event, Junk, Message
+from portkin.zeek.event_codec import parse, unparse
 from portkin.zeek.messages import PROTOCOL
 from portkin.zeek.transport import Transport
 

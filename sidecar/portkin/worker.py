@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from typing import Generic, NamedTuple, TypeVar
 
-from portkin.zeek.event_codec import Message
+from portkin.zeek.event import Message
 
 Item = TypeVar("Item")
 

@@ -29,7 +29,7 @@ from portkin.blocking.limits import Limits
 from portkin.net.addresses import MAPPED, text_of
 from portkin.net.ports import Port
 from portkin.zeek.block_messages import BlockRequest
-from portkin.zeek.event_codec import Count
+from portkin.zeek.event import Count
 from support.enforcing import Bench
 from support.netns import private_network
 from support.sidecar_process import SidecarProcess

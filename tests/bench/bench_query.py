@@ -27,7 +27,8 @@ from portkin.bundles.table import default_table, write_table
 from portkin.bundles.table_format import default_path
 from portkin.errors import TransportError
 from portkin.net.ports import Port
-from portkin.zeek.event_codec import Count, unparse
+from portkin.zeek.event import Count
+from portkin.zeek.event_codec import unparse
 from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK, NearestRequest, NearestResponse
 from portkin.zeek.transport.broker import find_bindings
 from portkin.zeek.transport.json_v1 import encode

@@ -28,7 +28,7 @@ from prometheus_client import CollectorRegistry
 from portkin.config.schema import RatesConfig
 from portkin.bundles.forecast import Forecaster
 from portkin.zeek.messages import RatesReport, RatesScores
-from portkin.zeek.event_codec import Count
+from portkin.zeek.event import Count
 from portkin.rates.scorer import RateScorer
 from portkin.rates.factory import make_store
 from portkin.rates.metrics import RatesMetrics

@@ -22,7 +22,8 @@ from websockets.sync.client import connect  # noqa: E402
 
 from portkin.net.ports import Port  # noqa: E402
 from portkin.zeek.block_messages import BlockResponses  # noqa: E402
-from portkin.zeek.event_codec import Count, Event, Message, unparse  # noqa: E402
+from portkin.zeek.event import Count, Event, Message  # noqa: E402
+from portkin.zeek.event_codec import unparse  # noqa: E402
 from portkin.zeek.messages import (  # noqa: E402
     PROTOCOL,
     TO_SIDECAR,

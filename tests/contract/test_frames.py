@@ -11,7 +11,8 @@ import pytest
 
 from portkin.net.ports import Port
 from portkin.zeek.block_messages import BlockRequests, UnblockRequest
-from portkin.zeek.event_codec import Count, Junk, Message, parse, unparse
+from portkin.zeek.event import Count, Junk, Message
+from portkin.zeek.event_codec import parse, unparse
 from portkin.zeek.messages import (
     PROTOCOL,
     TO_ZEEK,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from portkin.net.ports import Port
-from portkin.zeek.event_codec import Count
+from portkin.zeek.event import Count
 from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.sidecar_process import SidecarProcess, until
 from support.tables import small_table

@@ -21,7 +21,7 @@ from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.protected import ProtectedAddresses
 from portkin.net.ports import Port
 from portkin.zeek.block_messages import BlockRequest, BlockRequests, BlockResponse, BlockResponses, UnblockRequest
-from portkin.zeek.event_codec import Count
+from portkin.zeek.event import Count
 
 PROVEN = "evidence=TRW answered=1 probe=1"
 _ids = itertools.count()

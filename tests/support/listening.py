@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from contextlib import asynccontextmanager, suppress
 
-from portkin.zeek.event_codec import Count
+from portkin.zeek.event import Count
 from portkin.zeek.messages import HelloResponse, TableChanged
 from portkin.zeek.transport.websocket import WebSocketTransport
 

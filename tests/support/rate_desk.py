@@ -14,7 +14,7 @@ from portkin.rates.metrics import RatesMetrics
 from portkin.rates.scorer import RateScorer
 from portkin.rates.store import RateStore
 from portkin.timeseries.bins import HOUR
-from portkin.zeek.event_codec import Count
+from portkin.zeek.event import Count
 from portkin.zeek.messages import RatesReport, RatesResponse
 from support.enforcing import Lines, at_work
 from support.telescope import BEGIN, USUAL, write_means

@@ -15,7 +15,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from portkin.zeek.block_messages import BlockRequest, BlockResponse, BlockResponses
-from portkin.zeek.event_codec import Event, Junk, Message, parse, unparse
+from portkin.zeek.event import Event, Junk, Message
+from portkin.zeek.event_codec import parse, unparse
 from portkin.zeek.messages import (
     TO_SIDECAR,
 )

@@ -15,7 +15,7 @@ from portkin.net.ports import Port
 from portkin.worker import Queued, Worker
 from portkin.zeek.block_messages import BlockRequests, BlockResponse, BlockResponses, UnblockRequest
 from portkin.zeek.dispatcher import Handler, Part
-from portkin.zeek.event_codec import Message
+from portkin.zeek.event import Message
 
 MAX_BATCH = 10_000
 _TICK = 1.0

@@ -66,7 +66,7 @@ def add(src: str, ports: tuple[str, ...], seconds: float, reason: str, as_json: 
     from portkin.blocking.block import NOTE
     from portkin.net.ports import Port
     from portkin.zeek.block_messages import BlockRequest
-    from portkin.zeek.event_codec import Count
+    from portkin.zeek.event import Count
 
     parsed = [Port.parse(port) for port in ports]
     evidence = f"evidence=OPERATOR {NOTE}={reason}" if reason else "evidence=OPERATOR"
@@ -117,10 +117,13 @@ def _ordered(file: Path | None, as_json: bool, order: Any) -> None:
     """Carry out an order with an enforcer of its own, and print the responses; status 1 where something failed."""
     from prometheus_client import CollectorRegistry
 
-    from portkin.blocking.factory import host_of, make_enforcer
+    from portkin.blocking.enforcer_factory import make_enforcer
     from portkin.blocking.metrics import BlockingMetrics
     from portkin.logs import make_log
+    from portkin.numpy_threads import one_thread
+    from portkin.zeek.peer_addresses import host_of
 
+    one_thread()
     config = settings_of(file)
     enforcer: Enforcer = make_enforcer(
         config.enforce,

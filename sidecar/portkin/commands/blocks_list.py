@@ -149,6 +149,9 @@ def _compare_with_kernel(enforce: EnforceConfig, rows: list[dict[str, Any]], lis
     ours = [row for row in rows if row["outcome"] is None and row["mode"] == "nftables"]
     from ipaddress import ip_address
 
+    from portkin.numpy_threads import one_thread
+
+    one_thread()
     from portkin.blocking.backends.nftables import Nftables  # which needs numpy
     from portkin.blocking.block import key_of
     from portkin.blocking.config import place_of

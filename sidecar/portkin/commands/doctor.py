@@ -32,7 +32,9 @@ def doctor(file: Path | None, as_json: bool, bundle: Path | None, timeout: float
     from portkin.doctor.findings import STATUS, verdict
     from portkin.doctor.gathering import gather
     from portkin.doctor.report import as_text, to_json
+    from portkin.numpy_threads import one_thread
 
+    one_thread()
     facts = gather(file, timeout)
     findings = check(facts)
     click.echo(to_json(facts, findings) if as_json else as_text(facts, findings), nl=False)

@@ -77,6 +77,9 @@ def _place(file: Path | None) -> Place:
 
 
 def _backend(file: Path | None) -> Nftables:
+    from portkin.numpy_threads import one_thread
+
+    one_thread()
     from portkin.blocking.backends.nftables import Nftables
 
     return Nftables(_place(file))

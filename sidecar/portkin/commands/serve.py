@@ -67,7 +67,7 @@ async def run(config: Config, file: Path | None = None, flags: Mapping[str, Give
     import time
 
     from portkin.blocking.config import database_path, never_block_path
-    from portkin.blocking.factory import host_of, make_blocking_service
+    from portkin.blocking.factory import make_blocking_service
     from portkin.bundles.table import Table
     from portkin.bundles.table_format import default_path
     from portkin.config.reload import SettingsReload
@@ -83,6 +83,7 @@ async def run(config: Config, file: Path | None = None, flags: Mapping[str, Give
     from portkin.web.reader import Parts
     from portkin.web.serving import BlockingOrders, Pulse, readiness, serve_page
     from portkin.zeek.dispatcher import Hello, Nearest, Service
+    from portkin.zeek.peer_addresses import host_of
 
     log = make_log(config.log.level, config.log.format)
     folder = config.table.path or default_path()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from portkin.rates.closing import Closed
 from portkin.rates.history import Alarm
-from portkin.zeek.event_codec import Message
+from portkin.zeek.event import Message
 from portkin.zeek.messages import RateAnomaly, RatesScores, RateWarning
 
 if TYPE_CHECKING:

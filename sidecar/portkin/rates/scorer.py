@@ -30,7 +30,7 @@ from portkin.rates.store import RateStore
 from portkin.timeseries.bins import label, latest_starts, next_start
 from portkin.timeseries.calibration import Thresholds
 from portkin.timeseries.scaling import Floats
-from portkin.zeek.event_codec import Count, Message
+from portkin.zeek.event import Count, Message
 from portkin.zeek.messages import RateAnomaly, RatesOutage, RatesReport, RatesResponse, RateWarning
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from portkin.rates.scorer import RateScorer
 from portkin.sqlite import is_damage
 from portkin.worker import Queued, Worker
 from portkin.zeek.dispatcher import Handler, Part
-from portkin.zeek.event_codec import Count, Message
+from portkin.zeek.event import Count, Message
 from portkin.zeek.messages import RatesReport, RatesResponse
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from portkin.net.addresses import Address
 from portkin.net.ports import Port
-from portkin.zeek.event_codec import Count, Message, refuse_different_lengths, zeek_event
+from portkin.zeek.event import Count, Message, refuse_different_lengths, zeek_event
 
 
 @dataclass(frozen=True, slots=True)

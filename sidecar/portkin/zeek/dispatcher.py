@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from portkin import __version__
 from portkin.errors import CutoffError
-from portkin.zeek.event_codec import Count, Junk, Message
+from portkin.zeek.event import Count, Junk, Message
 from portkin.zeek.messages import (
     PROTOCOL,
     HelloRequest,

@@ -19,44 +19,17 @@ A transport knows how `Event` (a name and such values) travels; nobody else does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, ClassVar, Literal, NewType, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import zeekpy
 
 from portkin.net.addresses import Address
 from portkin.net.ports import PORTS, PROTOS, Port
-
-Count = NewType("Count", int)
-Reason = Literal["not-json", "not-an-event", "unknown-event", "wrong-arity", "wrong-type", "unexpected", "refused"]
-"""Why something is junk; few and fixed, for it labels a metric."""
-_SHOWN = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event as every transport can carry it: its name and its arguments as zeekpy's types."""
-
-    name: str
-    args: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Junk:
-    """What came in and could not be used; ``detail`` is for people."""
-
-    reason: Reason
-    detail: str
-
-
-class Message:
-    """Base of all messages; ``EVENT`` is the name of the Zeek event."""
-
-    __slots__ = ()
-    EVENT: ClassVar[str]
+from portkin.zeek.event import MESSAGES, SHOWN, Count, Event, Junk, Message
 
 
 @dataclass(frozen=True)
@@ -70,9 +43,8 @@ class _Kind:
 
 @dataclass(frozen=True)
 class _Shape:
-    """A message class and the kinds of its fields in order."""
+    """The fields of a message class in order, and their kinds."""
 
-    cls: type[Message]
     names: tuple[str, ...]
     kinds: tuple[_Kind, ...]
 
@@ -139,35 +111,24 @@ def _kind(hint: Any) -> _Kind:
     return _KINDS[hint]
 
 
-_SHAPES: dict[str, _Shape] = {}
-_M = TypeVar("_M", bound=Message)
+_SHAPES: dict[type[Message], _Shape] = {}
 
 
-def refuse_different_lengths(*vectors: Sized) -> None:
-    """For messages whose vectors belong together, each place of one to the same of the others: ValueError where one is
-    longer."""
-    if len({*map(len, vectors)}) > 1:
-        raise ValueError("its vectors differ in length")
-
-
-def zeek_event(name: str) -> Callable[[type[_M]], type[_M]]:
-    """Class decorator: this frozen dataclass mirrors the Zeek event of that name."""
-
-    def register(cls: type[_M]) -> type[_M]:
-        cls.EVENT = name
+def _shape(cls: type[Message]) -> _Shape:
+    shape = _SHAPES.get(cls)
+    if shape is None:
         hints = get_type_hints(cls)
         names = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
-        _SHAPES[name] = _Shape(cls, names, tuple(_kind(hints[field]) for field in names))
-        return cls
-
-    return register
+        shape = _SHAPES[cls] = _Shape(names, tuple(_kind(hints[name]) for name in names))
+    return shape
 
 
 def parse(event: Event) -> Message | Junk:
     """The message that the event is; Junk where no class of that event is loaded, or its arguments are others."""
-    shape = _SHAPES.get(event.name)
-    if shape is None:
-        return Junk("unknown-event", f"no event {event.name[:_SHOWN]!r} is known here")
+    cls = MESSAGES.get(event.name)
+    if cls is None:
+        return Junk("unknown-event", f"no event {event.name[:SHOWN]!r} is known here")
+    shape = _shape(cls)
     if len(event.args) != len(shape.kinds):
         return Junk("wrong-arity", f"{event.name} came with {len(event.args)} arguments, not {len(shape.kinds)}")
     values = []
@@ -175,16 +136,16 @@ def parse(event: Event) -> Message | Junk:
         try:
             values.append(kind.read(arg))
         except ValueError as error:
-            return Junk("wrong-type", f"{event.name}: {name} is not a {kind.name} but holds {error}"[: 2 * _SHOWN])
+            return Junk("wrong-type", f"{event.name}: {name} is not a {kind.name} but holds {error}"[: 2 * SHOWN])
     try:
-        return shape.cls(*values)
+        return cls(*values)
     except ValueError as error:
-        return Junk("wrong-type", f"{event.name}: {error}"[: 2 * _SHOWN])
+        return Junk("wrong-type", f"{event.name}: {error}"[: 2 * SHOWN])
 
 
 def unparse(message: Message) -> Event:
     """The event that carries the message."""
-    shape = _SHAPES[message.EVENT]
+    shape = _shape(type(message))
     return Event(
         message.EVENT,
         [kind.write(getattr(message, name)) for name, kind in zip(shape.names, shape.kinds, strict=True)],

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from portkin.bundles.table_format import RECENT
 from portkin.net.ports import Port
-from portkin.zeek.event_codec import Count, Message, zeek_event
+from portkin.zeek.event import Count, Message, zeek_event
 
 PROTOCOL = 4
 """The version of this set of events; both sides say theirs in the hello."""

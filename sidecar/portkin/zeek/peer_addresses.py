@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from websockets.exceptions import InvalidURI
-from websockets.uri import WebSocketURI, parse_uri
-
 from portkin.errors import TransportError
 
 if TYPE_CHECKING:
     import ssl
 
+    from websockets.uri import WebSocketURI
+
 
 def uri_of(url: str) -> WebSocketURI:
     """The parts of a WebSocket's address. TransportError for what can be none."""
+    from websockets.exceptions import InvalidURI  # here: orders by hand want the host alone
+    from websockets.uri import parse_uri
+
     try:
         uri = parse_uri(url)
         uri.host.encode("idna")
@@ -65,3 +67,8 @@ def peer_of(address: str) -> tuple[str, int]:
     except ValueError:
         pass
     raise TransportError(f"{address!r} is no Broker address; write host:port, as 127.0.0.1:27760")
+
+
+def host_of(address: str) -> str:
+    """The host in ``ws://host:port/path`` or ``host:port``; empty where there is none."""
+    return urlsplit(address if "//" in address else f"//{address}").hostname or ""

@@ -15,7 +15,8 @@ from portkin.blocking.limits import Limits
 from portkin.blocking.service import BlockingService
 from portkin.zeek.block_messages import BlockResponse
 from portkin.zeek.dispatcher import Service
-from portkin.zeek.event_codec import Junk, parse, unparse
+from portkin.zeek.event import Junk
+from portkin.zeek.event_codec import parse, unparse
 from support.enforcing import Bench, Lines, at_work, block, each_of, nets, together, unblock
 
 SRC = "203.0.113.5"

@@ -6,13 +6,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from portkin.blocking.config import EnforceConfig, database_path, place_of
-from portkin.blocking.factory import host_of, protected_addresses
+from portkin.blocking.enforcer_factory import protected_addresses
 from portkin.blocking.metrics import BlockingMetrics
 from portkin.blocking.peers import PeerAddresses
 from portkin.config.schema import load_config
 from portkin.errors import ConfigError
 from portkin.net.addresses import number_of
 from portkin.net.ports import Port
+from portkin.zeek.peer_addresses import host_of
 from support.enforcing import Lines
 
 

@@ -14,7 +14,8 @@ import pytest
 import zeekpy
 
 from portkin.errors import TransportError
-from portkin.zeek.event_codec import Event, Junk, parse, unparse
+from portkin.zeek.event import Event, Junk
+from portkin.zeek.event_codec import parse, unparse
 from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK
 from portkin.zeek.transport.broker import BrokerTransport, find_bindings, from_broker, to_broker
 from support.listening import HELLO, NEWS, running

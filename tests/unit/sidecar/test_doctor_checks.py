@@ -28,7 +28,7 @@ from portkin.doctor.facts import (
 from portkin.doctor.findings import STATUS, Finding, in_words, verdict
 from portkin.doctor.redaction import shown_settings
 from portkin.rates.config import RatesConfig
-from portkin.zeek.event_codec import Count
+from portkin.zeek.event import Count
 from portkin.zeek.messages import PROTOCOL, StatusResponse
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ import zeekpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.zeek.event_codec import Event, Junk
+from portkin.zeek.event import Event, Junk
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from portkin.net.addresses import Address
 from portkin.net.ports import Port
-from portkin.zeek.event_codec import Count, Event, Junk, Message, parse, unparse, zeek_event
+from portkin.zeek.event import Count, Event, Junk, Message, zeek_event
+from portkin.zeek.event_codec import parse, unparse
 from portkin.zeek.messages import HelloRequest, NearestRequest, NearestResponse
 
 REQUEST = Event("Portkin::nearest_request", ["r1", zeekpy.port(22, "tcp"), zeekpy.count(5), 0.5])

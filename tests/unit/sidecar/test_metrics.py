@@ -8,7 +8,7 @@ import pytest
 
 from portkin.metrics import Metrics
 from portkin.net.ports import Port
-from portkin.zeek.event_codec import Count, Junk
+from portkin.zeek.event import Count, Junk
 from portkin.zeek.messages import (
     HelloResponse,
     NearestRequest,

@@ -13,7 +13,8 @@ from portkin.net.ports import Port
 from portkin.rates.config import RatesConfig
 from portkin.rates.factory import make_rates
 from portkin.timeseries.bins import HOUR
-from portkin.zeek.event_codec import Count, parse, unparse
+from portkin.zeek.event import Count
+from portkin.zeek.event_codec import parse, unparse
 from portkin.zeek.messages import RateAnomaly, RatesOutage, RatesReport, RatesResponse, RatesScores, RateWarning
 from support.enforcing import Lines
 from support.rate_desk import Desk, drive, kinds, report

@@ -15,7 +15,7 @@ from portkin.rates.config import RatesConfig
 from portkin.rates.factory import make_rates
 from portkin.rates.service import NO_MODELS
 from portkin.timeseries.bins import HOUR
-from portkin.zeek.event_codec import Count
+from portkin.zeek.event import Count
 from portkin.zeek.messages import RatesResponse, RatesScores
 from support.enforcing import Lines, at_work
 from support.rate_desk import drive, kinds, report

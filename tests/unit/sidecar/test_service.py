@@ -10,7 +10,7 @@ import pytest
 from portkin import __version__
 from portkin.net.ports import Port
 from portkin.zeek.dispatcher import HELLO_LAST, Hello, Nearest, Part, Service
-from portkin.zeek.event_codec import Count, Junk
+from portkin.zeek.event import Count, Junk
 from portkin.zeek.messages import (
     PROTOCOL,
     HelloRequest,

@@ -15,7 +15,8 @@ from portkin.metrics import Metrics
 from portkin.net.ports import Port
 from portkin.sidecar import Sidecar, TableFolder
 from portkin.zeek.dispatcher import Hello, Nearest, Part, Service
-from portkin.zeek.event_codec import Count, Event, Junk, parse, unparse
+from portkin.zeek.event import Count, Event, Junk
+from portkin.zeek.event_codec import parse, unparse
 from portkin.zeek.messages import PROTOCOL, HelloRequest, HelloResponse, NearestRequest, NearestResponse, TableChanged
 from support.tables import small_table
 

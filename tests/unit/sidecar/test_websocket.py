@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from portkin import __version__
-from portkin.zeek.event_codec import Event, Junk, unparse
+from portkin.zeek.event import Event, Junk
+from portkin.zeek.event_codec import unparse
 from portkin.zeek.messages import TO_SIDECAR
 from portkin.zeek.transport.backoff import STEADY
 from portkin.zeek.transport.json_v1 import encode

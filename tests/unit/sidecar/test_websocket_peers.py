@@ -12,7 +12,8 @@ from contextlib import suppress
 import pytest
 
 from portkin.errors import TransportError
-from portkin.zeek.event_codec import Count, unparse
+from portkin.zeek.event import Count
+from portkin.zeek.event_codec import unparse
 from portkin.zeek.messages import TableChanged
 from portkin.zeek.transport.websocket import describe_failure
 from support.listening import HELLO, NEWS, running, to

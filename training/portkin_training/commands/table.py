@@ -137,6 +137,9 @@ def build(
 @json_option
 def show(ports: tuple[str, ...], folder: Path, k: int | None, as_json: bool) -> None:
     """Show the nearest ports of each PORT, written as 80, 80/tcp or 53/udp."""
+    from portkin.numpy_threads import one_thread
+
+    one_thread()
     from portkin.bundles.table import Table
 
     asked = [Port.parse(text) for text in ports]
@@ -192,6 +195,9 @@ def show(ports: tuple[str, ...], folder: Path, k: int | None, as_json: bool) -> 
 @json_option
 def info(folder: Path, as_json: bool) -> None:
     """Describe a table: when and from what it was built, with which options, and what was counted."""
+    from portkin.numpy_threads import one_thread
+
+    one_thread()
     from portkin.bundles.table import Table
 
     loaded = Table.load(folder, protos=())  # verifies every byte, and unpacks nothing

@@ -15,7 +15,8 @@ from portkin.config.checks import tls_of
 from portkin.config.schema import ZeekConfig
 from portkin.doctor.facts import Connection, ZeekAnswers
 from portkin.doctor.gathering.zeek import is_loopback
-from portkin.zeek.event_codec import Event, Junk, parse, unparse
+from portkin.zeek.event import Event, Junk
+from portkin.zeek.event_codec import parse, unparse
 from portkin.zeek.messages import TO_STATUS, TO_ZEEK, StatusRequest, StatusResponse
 from portkin.zeek.peer_addresses import uri_of
 from portkin.zeek.transport.json_v1 import acknowledged, decode, encode, subscription

@@ -1,10 +1,10 @@
-"""The ways to Zeek. Each carries `portkin.zeek.messages.Event`; only the modules in this folder know a socket."""
+"""The ways to Zeek. Each carries `portkin.zeek.event.Event`; only the modules in this folder know a socket."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from portkin.zeek.event_codec import Event, Junk
+from portkin.zeek.event import Event, Junk
 
 
 class Listener(Protocol):

@@ -21,7 +21,7 @@ from typing import Any
 import zeekpy
 
 from portkin.errors import TransportError
-from portkin.zeek.event_codec import Event, Junk
+from portkin.zeek.event import Event, Junk
 from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK
 from portkin.zeek.peer_addresses import peer_of
 from portkin.zeek.programs import zeek_program

@@ -14,7 +14,7 @@ from typing import Any
 
 import zeekpy
 
-from portkin.zeek.event_codec import Event, Junk
+from portkin.zeek.event import Event, Junk
 
 # Broker writes control characters in strings as they are; strict JSON refuses them.
 _DECODER = json.JSONDecoder(strict=False)

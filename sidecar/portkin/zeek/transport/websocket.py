@@ -13,7 +13,7 @@ from typing import Any
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
 from portkin.errors import TransportError
-from portkin.zeek.event_codec import Event, Junk
+from portkin.zeek.event import Event, Junk
 from portkin.zeek.messages import TO_SIDECAR, TO_ZEEK
 from portkin.zeek.peer_addresses import no_address, uri_of
 from portkin.zeek.transport import Listener
