@@ -1,6 +1,7 @@
 """Contacts: which packets begin a flow, which answer or refuse it, and when a flow is forgotten."""
 
 import ipaddress
+import json
 from pathlib import Path
 
 import numpy as np
@@ -275,3 +276,32 @@ def test_a_log_in_the_order_of_the_ends_of_flows_is_put_in_order_of_time(tmp_pat
     contacts = read_contacts(path, Reading(str(path)))
     assert [22, 23] == contacts.dport.tolist()
     assert [4_000_000] == np.diff(contacts.ts).tolist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_flow_of_nfdump_begins_at_the_earlier_time_and_is_its_senders(tmp_path, kind):
+    """Of IPFIX flows with sysUpTime nfdump exchanges both times; in softflowd's biflows a source may have sent nothing.
+
+    As both wrote a flow of 198.51.100.7 from 2 s to 3 s, alone and as a biflow.
+    """
+    ends, other = ("198.51.100.7", "192.0.2.10", 40000, 22), ("192.0.2.10", "198.51.100.7", 23, 40001)
+    rows = [(ends, 2), (other, 0)]
+    path = tmp_path / "flows"
+    if kind == "csv":
+        lines = ["ts,te,td,sa,da,sp,dp,pr,flg,ipkt"]
+        for (a, b, sport, dport), packets in rows:
+            times = "2026-01-01 00:00:03,2026-01-01 00:00:02,1e16"
+            lines.append(f"{times},{a},{b},{sport},{dport},TCP,......S.,{packets}")
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        records = [
+            {"type": "FLOW", "export_sysid": 1, "first": "2026-01-01T00:00:03.000", "last": "2026-01-01T00:00:02.000",
+             "in_packets": packets, "proto": 6, "tcp_flags": "......S.", "src_port": sport, "dst_port": dport,
+             "src4_addr": a, "dst4_addr": b}
+            for (a, b, sport, dport), packets in rows
+        ]  # fmt: skip
+        path.write_text(json.dumps(records, indent=1))
+    found = read_contacts(path, Reading(str(path)))
+    assert [(40000, 22), (40001, 23)] == list(zip(found.sport.tolist(), found.dport.tolist(), strict=True))
+    assert (found.src[0] == found.src[1]).all()
+    assert {1_767_225_602_000_000} == {*found.ts.tolist()}

@@ -2,17 +2,20 @@
 
 A TCP flow whose flags hold a SYN and no ACK is a probe. A UDP flow is taken as a datagram by the rules for captures,
 which know answers by their ports, as nothing else distinguishes the two directions. nfdump writes local time without
-a zone (--tz). What softflowd exports of a bidirectional flow names the lower address as the source, and nfdump
-exchanges begin and end of IPFIX flows with sysUpTime: its output shows neither.
+a zone (--tz), and exchanges begin and end of IPFIX flows with sysUpTime (findings/nfdump-ipfix-sysuptime-swapped.sh).
+
+softflowd names the lower address as the source of a bidirectional flow (findings/softflowd-biflow-*.sh). Where that one
+sent nothing, the flow is the other's. Where both sent something, nothing tells who began.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from portkin_training.ingest.captures.packets import ACK, SYN
 from portkin_training.ingest.formats.delimited import Delimited
-from portkin_training.ingest.formats.format import Format, Source, json_rows
+from portkin_training.ingest.formats.format import Format, Source, is_in, json_rows
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 from portkin_training.ingest.values.transport import protos, tcp_flags
@@ -25,11 +28,14 @@ _COLUMNS = {
     "dport": ["dp", "dstport"],
     "proto": ["pr", "proto", "protocol"],
     "flags": ["flg", "flags", "tcpflags"],
+    "end": ["te", "lastseen", "tslast", "last"],
+    "packets": ["ipkt", "in-packets"],
 }
 
 
 def one_way(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     """Flows of one direction, of which TCP flags say whether they opened and were never acknowledged."""
+    columns = _by_sender(columns)
     n = len(columns["src"])
     reasons = Reasons(n)
     if "flags" in columns:
@@ -39,6 +45,20 @@ def one_way(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
         reasons.mark(tcp & (flags & ACK != 0), "answered or used, or an answer")
     # Every flow that is left begins with a SYN; a RST or FIN behind it changes nothing.
     return {**columns, "flags": pa.array(["SYN"] * n)}, reasons
+
+
+def _by_sender(columns: Columns) -> Columns:
+    """The flows with the earlier of their two times, and by who sent their packets."""
+    found = dict(columns)
+    if "end" in columns:
+        # As text: both are written alike.
+        found["ts"] = pc.min_element_wise(columns["ts"], columns["end"])
+    if "packets" in columns:
+        nothing = pa.array(is_in(columns["packets"], "0"))
+        for ours, theirs in (("src", "dst"), ("sport", "dport")):
+            found[ours] = pc.if_else(nothing, columns[theirs], columns[ours])
+            found[theirs] = pc.if_else(nothing, columns[ours], columns[theirs])
+    return found
 
 
 def _is_header(line: str) -> bool:
@@ -62,6 +82,8 @@ NFDUMP_JSON = Format(
             "dport": "/dst_port",
             "proto": "/proto",
             "flags": "/tcp_flags",
+            "end": ["/last", "/t_last"],
+            "packets": "/in_packets",
         },
         one_way,
     ),
