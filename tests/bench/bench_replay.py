@@ -26,8 +26,8 @@ from portkin_training.evaluation.results import CURVE_KS, CURVE_WINDOWS, ReplayR
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Replay, Sweep, replay
 from portkin_training.replay.events import SCAN, Events
+from portkin_training.replay.matrices import matrix_of_rows
 from portkin_training.replay.metrics import columns
-from portkin_training.replay.predictors import matrix_of_rows
 from support.replay_reference import replay_plainly
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"

@@ -129,7 +129,7 @@ def test_zeek_and_its_sidecar_are_well_but_for_packets(zeek, tmp_path):
 
 
 @pytest.mark.zeek
-def test_a_zeek_that_hangs_is_told_from_one_that_cannot_be_reached(zeek, tmp_path):
+def test_a_zeek_that_hangs_is_distinguished_from_one_that_cannot_be_reached(zeek, tmp_path):
     """A process that was stopped takes connections and answers none: no firewall and no wrong address is suspected."""
     live = Live(zeek, tmp_path)
     with live.zeek:

@@ -72,7 +72,7 @@ def rows(path: Path) -> list[tuple[BlockKey, float, str | None, float | None]]:
 
 
 def check_kernel(database: Path) -> int:
-    """What the kernel holds is in the database, and ends when they say; gives how much it holds."""
+    """What the kernel holds is in the database, and ends when they say; returns how much it holds."""
     kernel = Nftables(Place())
     try:
         before = time.time()

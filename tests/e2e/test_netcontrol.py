@@ -65,7 +65,7 @@ def test_rules_on_a_source_and_a_port_are_carried_out_and_others_declined(runnin
     assert "error" not in zeek.out.replace("error ours", "")
 
 
-def test_what_an_operator_removes_is_told_to_netcontrol(running, tmp_path):
+def test_what_an_operator_removes_is_reported_to_netcontrol(running, tmp_path):
     """A block removed by hand ends NetControl's rule too."""
     zeek, _ = running
     zeek.wait_for("added udp6")

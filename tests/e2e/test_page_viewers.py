@@ -25,7 +25,7 @@ async def stream(site):
     return reader, writer
 
 
-def test_more_viewers_than_allowed_are_told_so(tmp_path):
+def test_more_viewers_than_allowed_are_refused(tmp_path):
     """The third of two gets 503 and when to come again; when one leaves there is room."""
 
     async def scenario():

@@ -86,7 +86,7 @@ def test_errors_are_named():
     assert [] == missing
 
 
-def test_shapes_are_told():
+def test_shapes_are_given():
     """A public function that takes or returns arrays gives their shapes in its docstring."""
     missing = [
         f"{module}:{function.lineno}: {name}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # which needs numpy; orders by hand need no table
     from portkin.bundles.table import Table
 
 Handler = Callable[[Any, float], Iterable[Message]]
-"""Takes a message of the class it is registered for, and the time (s); gives the messages to send."""
+"""Takes a message of the class it is registered for, and the time (s); returns the messages to send."""
 
 HELLO_FIRST = 0.25
 """Seconds until an unanswered hello is repeated: the first publishes after subscribing can be lost."""

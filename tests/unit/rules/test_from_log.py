@@ -148,7 +148,7 @@ def test_cut_last_line(log, tmp_path, cut):
     assert [f"{path}:14: the last line is incomplete and was skipped; Zeek may still be writing it"] == told
 
 
-def test_cut_line_is_told(tmp_path):
+def test_cut_line_is_reported(tmp_path):
     """The command writes the other sources' rules and warns on standard error."""
     path, output = tmp_path / "portkin.log", tmp_path / "s.rules"
     path.write_text("\n".join([HEAD, *LINES, LINES[0][:20]]))

@@ -87,7 +87,7 @@ def test_blocks_that_ended_early_are_known(path):
     ]
 
 
-def test_a_process_that_does_not_released_is_an_error(path, monkeypatch):
+def test_a_process_that_does_not_release_the_lock_is_an_error(path, monkeypatch):
     """Another that keeps the lock, as one that was stopped, is waited for a while; the error names the lock file."""
     monkeypatch.setattr("portkin.blocking.database_lock.WAIT", 0.05)
     ours, theirs = BlockDatabase(path), BlockDatabase(path)
@@ -210,7 +210,7 @@ def test_another_programs_database_is_not_written_to(path):
     assert [before] == [file.read_bytes() for file in path.parent.iterdir()]
 
 
-def test_database_that_cannot_be_written_are_an_error(tmp_path):
+def test_a_database_that_cannot_be_written_is_an_error(tmp_path):
     """A folder that cannot be made is an error that names the setting."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"enforce\.database"):
@@ -277,7 +277,7 @@ def test_what_was_committed_survives_kill_9(path):
     assert set(range(1, told + 1)) <= ports
 
 
-def test_the_database_do_not_grow_without_end(path, monkeypatch):
+def test_the_database_does_not_grow_without_end(path, monkeypatch):
     """Beyond a number of rows the oldest that have ended go, however young; what holds stays."""
     monkeypatch.setattr("portkin.blocking.database.MAX_ROWS", 2)
     database = BlockDatabase(path)

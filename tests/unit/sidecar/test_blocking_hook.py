@@ -133,7 +133,7 @@ def test_a_block_is_reported_from_its_beginning_to_its_end(tmp_path):
     assert "evidence=TRW answered=1 probe=1" == reported[0].reason
 
 
-def test_a_block_that_never_took_hold_is_not_told(tmp_path):
+def test_a_block_that_never_took_hold_is_not_reported(tmp_path):
     """Where the backend cannot be reached, nothing began, and nothing ends."""
     reported = []
     bench = Bench(tmp_path, Suricata(tmp_path / "no.socket"), notify=reported.extend)
@@ -142,7 +142,7 @@ def test_a_block_that_never_took_hold_is_not_told(tmp_path):
     assert [] == reported
 
 
-def test_held_out_blocks_are_not_told(tmp_path):
+def test_held_out_blocks_are_not_reported(tmp_path):
     """What is left unblocked on purpose is nothing that others should block."""
     reported = []
     bench = Bench(tmp_path, notify=reported.extend, limits=Limits(holdout=1.0), draw=lambda: 0.0)
@@ -151,7 +151,7 @@ def test_held_out_blocks_are_not_told(tmp_path):
     assert ["80/tcp"] == [change.port for change in reported]
 
 
-def test_what_another_process_changes_is_told(tmp_path):
+def test_what_another_process_changes_is_reported(tmp_path):
     """`portkin blocks` changes the database; the running sidecar reports it, with its reason."""
     reported = []
     bench = Bench(tmp_path, notify=reported.extend, wall_clock=time.time, monotonic=time.monotonic)

@@ -59,7 +59,7 @@ def test_blocks_that_end_while_the_backend_is_read_are_not_missed(kernel_bench, 
     assert {key(SRC, "2"), key(SRC, "3")} == kernel.held().keys()
 
 
-def test_lost_database_take_over_what_the_backend_holds(kernel_bench, kernel):
+def test_a_lost_database_takes_over_what_the_backend_holds(kernel_bench, kernel):
     """With the database gone, blocks in the backend are kept and recorded again, protected ones removed."""
     kernel_bench.ask(block(SRC, "1", 100), block(OTHER, "1", 100))
     kernel_bench.enforcer.close()
@@ -243,7 +243,7 @@ def test_ending_a_block_needs_no_database(kernel_bench, kernel):
     assert [*ended, (3, None), (1, None)] == outcomes(kernel_bench)
 
 
-def test_a_flush_that_the_database_miss_is_an_error(kernel_bench, kernel):
+def test_a_flush_that_the_database_misses_is_an_error(kernel_bench, kernel):
     """Everything is released, but the order must not report success."""
     kernel_bench.ask(block(SRC, "1"))
     with unwritable(kernel_bench.path), pytest.raises(StorageError, match="locked"):

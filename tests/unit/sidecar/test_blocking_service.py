@@ -113,7 +113,7 @@ def test_more_than_the_queue_takes_is_answered_with_error(tmp_path):
     asyncio.run(scenario())
 
 
-def test_blocks_that_ran_out_are_told(tmp_path):
+def test_blocks_that_ran_out_are_reported(tmp_path):
     """Without anybody asking, the end of a block is published."""
 
     async def scenario():

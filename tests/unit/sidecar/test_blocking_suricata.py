@@ -67,7 +67,7 @@ def test_bits_are_set_extended_and_removed(real, backend):
 
 @pytest.mark.root
 @pytest.mark.suricata
-def test_a_port_without_a_rule_is_told(real, backend):
+def test_a_port_without_a_rule_is_reported(real, backend):
     """A bit that no rule asks for cannot be set: that key is returned with the reason, the others are set."""
     batch = Batch(add=[TimedKey(key(SRC, "99"), 60), TimedKey(key(SRC, "80"), 60)])
     assert {key(SRC, "99"): NO_RULE} == backend.apply(batch)

@@ -153,7 +153,7 @@ def test_what_is_sent_while_away_is_kept_up_to_the_size(broker):
     asyncio.run(scenario())
 
 
-def test_junk_is_told_and_the_next_event_heard(broker):
+def test_junk_is_reported_and_the_next_event_taken(broker):
     """Data that is no event, and values that Python cannot hold, are junk; the connection goes on."""
     data = broker.Data
 

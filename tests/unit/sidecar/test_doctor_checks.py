@@ -102,7 +102,7 @@ def test_where_all_is_well_the_verdict_is_so():
     assert ("ok", 0, "Works.") == (verdict(findings), STATUS[verdict(findings)], in_words(findings))
 
 
-def test_activity_is_told_in_words():
+def test_activity_is_put_in_words():
     """Times as 5 s and 90 min, and what never was."""
     (activity,) = [f.what for f in check(HEALTHY) if f.code == "zeek.activity"]
     assert "3 scanners known; latest probe 5 s ago, answer of the sidecar 90 min ago, decision none yet" == activity

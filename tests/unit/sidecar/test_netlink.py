@@ -34,7 +34,7 @@ def test_the_reason_reaches_the_log(root, monkeypatch):
         backend = Nftables(Place())
         backend.setup()
         monkeypatch.setattr(netlink, "TIMEOUT", 0.05)
-        monkeypatch.setattr("portkin.blocking.backends.nfnetlink._GETSETELEM", NOTHING)
+        monkeypatch.setattr("portkin.blocking.backends.nfnetlink.GETSETELEM", NOTHING)
         with pytest.raises(BackendError, match=r"nftables: cannot be read \(the kernel did not answer within 0\.05 s"):
             backend.held()
         monkeypatch.undo()

@@ -26,7 +26,7 @@ def test_a_port_without_a_protocol_has_the_one_that_holds():
 
 
 @pytest.mark.parametrize("text", ["", "ssh", "-1", "65536", "٨٠", "8_0", "1e3", "80/", "80/icmp", "/tcp", "9" * 5000])
-def test_what_is_no_port_is_named_and_told_how(text):
+def test_what_is_no_port_is_named_with_the_remedy(text):
     """The error names the text, briefly, and says how ports are written."""
     with pytest.raises(PortError, match="write a port as 80, 80/tcp or 53/udp") as raised:
         Port.parse(text)

@@ -153,7 +153,7 @@ def test_a_clock_that_differs_a_little_is_believed(tmp_path):
     assert [RatesResponse("r", Count(1), "")] == desk.scorer.receive(report(BEGIN + HOUR // 2, {SSH: 5}), 0.0)
 
 
-def test_a_window_that_is_in_the_future_is_told(tmp_path):
+def test_a_window_that_is_in_the_future_is_reported(tmp_path):
     """Where an earlier version, or a wrong clock, left the window years ahead, the log says so at the start."""
     config = RatesConfig(model=write_means(tmp_path / "m"), database=tmp_path / "w.sqlite")
     told = []

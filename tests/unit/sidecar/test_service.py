@@ -148,7 +148,7 @@ def test_what_can_be_asked_is_said_with_the_table(hello, nearest, table, tmp_pat
     assert [TableChanged(table.id, Count(3), False)] == nearest.replace(table)
 
 
-def test_another_version_of_the_package_is_told_of_no_table(hello, nearest):
+def test_another_version_of_the_package_gets_no_table(hello, nearest):
     """Its events may have other arguments."""
     service = Service(hello, nearest)
     service.connected(now=0.0)

@@ -167,7 +167,7 @@ def _rest(setting):
     return hello.sidecar, setting.nearest.table.id, Count(3)
 
 
-def test_a_zeek_that_does_not_answer_the_hello_is_told_once(setting, impatient):
+def test_a_zeek_that_does_not_answer_the_hello_is_reported_once(setting, impatient):
     """After five hellos in vain the log says, once, what to load in that Zeek."""
 
     async def scenario():

@@ -185,6 +185,6 @@ def test_an_address_that_can_never_work_is_refused_at_once(url):
         (OSError(113, "No route to host"), "it cannot be reached ([Errno 113] No route to host)"),
     ],
 )
-def test_a_failure_is_told_with_its_likely_cause(error, words):
+def test_a_failure_is_reported_with_its_likely_cause(error, words):
     """Never a bare number: what is probably wrong, and what the system said."""
     assert describe_failure(error).startswith(words)

@@ -116,7 +116,7 @@ def test_the_latest_eight_ports_are_asked_with(modelled):
 
 
 def test_probes_from_before_the_verdict_are_part_of_the_history(modelled):
-    """They failed 30 and 20 s before the verdict: the source took 30 s so far, in whatever order they are told."""
+    """They failed 30 and 20 s before the verdict: the source took 30 s so far, in whatever order they are reported."""
     table, model = modelled
     decisions = decide(
         table, probe(22, 100, past=True, sent=80), probe(23, 100, past=True, sent=70), probe(24, 100), probe(25, 100)

@@ -85,7 +85,7 @@ def test_the_same_service_answers_for_a_source_only_once(heard):
     assert [1, 2, 3, 4, 5] == heard.ports
 
 
-def test_a_source_found_benign_begins_anew(heard):
+def test_a_source_found_benign_starts_over(heard):
     """Five successes after a failure: 4 * 4**-5 < 0.01 / 0.99, so the walk is back at 1 and takes four failures."""
     judge = detector(heard, failed_threshold=0)
     refuse(judge, 1)

@@ -121,7 +121,7 @@ def test_window_for_tables_only_where_asked_for(tmp_path):
     assert {6: 1} == ingest([tmp_path / "a.csv"], tmp_path / "two", IngestOptions(window=5)).probes
 
 
-def test_broken_input_is_told_and_the_rest_kept(tmp_path):
+def test_broken_input_is_reported_and_the_rest_kept(tmp_path):
     """A cut capture is a warning with file and byte, its packets are kept, and the status is 0."""
     (tmp_path / "cut.pcap").write_bytes(CAPTURE[:-5])
     status, _, err = run(tmp_path / "cut.pcap", "-o", tmp_path / "probes")

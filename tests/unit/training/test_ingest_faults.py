@@ -20,8 +20,9 @@ from portkin_training.core.dataset import load, manifest
 from portkin_training.evaluation.inputs import read_contacts
 from portkin_training.ingest.inputs import detect, read_input, refuse_nothing
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.run import IngestOptions, in_time_order, ingest
+from portkin_training.ingest.run import IngestOptions, ingest
 from portkin_training.ingest.tables.columns import ColumnMap
+from portkin_training.ingest.time_order import in_time_order
 from portkin_training.ingest.values.addresses import addresses
 from portkin_training.ingest.values.stamps import Clock
 from portkin_training.ingest.values.transport import ports, protos, tcp_flags
@@ -146,7 +147,7 @@ def test_years_turn_with_the_log():
     assert (["2024-12-31", "2025-01-01", "2025-02-28"], 3) == (days, clock.yearless)
 
 
-def test_changes_of_clocks_are_told(tmp_path):
+def test_changes_of_clocks_are_reported(tmp_path):
     """Local times that clocks repeat or skip are counted; the remedy is named. Others move by the zone's offset."""
     clock = Clock(tz="Europe/Berlin")
     found, bad = clock.stamps(pa.array(["2026-10-25 02:30:00", "2026-03-29 02:30:00", "2026-07-01 12:00:00"]))
@@ -160,13 +161,13 @@ def test_changes_of_clocks_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(("stamp", "said"), [("5", "dated before 1993"), ("9999999999", "dated in the future")])
-def test_times_far_out_are_told(tmp_path, stamp, said):
+def test_times_far_out_are_reported(tmp_path, stamp, said):
     """Few probes of a clock that was never set, or set wrongly, are kept and reported."""
     path = text_file(tmp_path / "a.csv", HEAD + GOOD + GOOD.replace(str(BEGIN), stamp))
     assert [f"1 probes are {said}"] == [one.partition(", ")[0] for one in ingest([path], tmp_path / "probes").warnings]
 
 
-def test_probes_far_from_all_others_are_told(tmp_path):
+def test_probes_far_from_all_others_are_reported(tmp_path):
     """A row years before the others is kept and reported: 2019-01-01 to 2026-01-01 are 2,557 days."""
     path = text_file(
         tmp_path / "a.csv", HEAD + GOOD + GOOD.replace("22", "23") + GOOD.replace(str(BEGIN), "2019-01-01")
@@ -221,7 +222,7 @@ def test_standard_input(tmp_path):
         ("time;srcip;dstip;spt;dpt;proto\n", "ts=time, src=srcip, dst=dstip, sport=spt, dport=dpt"),
     ],
 )
-def test_usual_names_of_columns_are_guessed_and_told(tmp_path, text, guessed):
+def test_usual_names_of_columns_are_guessed_and_printed(tmp_path, text, guessed):
     """Columns are found by the names people give them, and the guess is printed."""
     mark = ";" if ";" in text else ","
     path = text_file(tmp_path / "a.csv", text + GOOD.replace(",", mark))

@@ -234,7 +234,7 @@ def test_routeros_with_nat_and_asa_with_names(tmp_path):
     assert "src 'scanner' is no address; --names" in reading.problems[0]
 
 
-def test_two_formats_in_one_file_are_told(tmp_path):
+def test_two_formats_in_one_file_are_reported(tmp_path):
     """A syslog of several firewalls is read by the format of its first record; lines of another one are named."""
     asa = f"Jan 01 2026 00:00:00: %ASA-4-106023: Deny tcp src out:{A}/40000 dst in:{B}/23 by access-group\n"
     text = f"Jan  1 00:00:00 fw kernel: {KERNEL}\nJan  1 00:00:00 fw cron[1]: ran\n{asa}{asa}"
@@ -267,7 +267,7 @@ def test_endlessh_by_syslog_has_the_time_of_syslog(tmp_path):
     ],
 )
 def test_files_of_other_kinds_are_named_with_the_remedy(tmp_path, data, said):
-    """What people name by mistake is told what it is, and what to do."""
+    """What people name by mistake is refused with what it is, and what to do."""
     with pytest.raises(InputError, match=said):
         read(tmp_path / "a", data)
 

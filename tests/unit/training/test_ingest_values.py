@@ -43,7 +43,7 @@ def test_what_is_no_protocol_is_a_bad_row(tmp_path, text):
     ],
 )
 def test_what_is_no_address_has_its_own_remedy(tmp_path, text, said):
-    """Host names are offered for what can be one alone; other texts are told what they are."""
+    """Host names are offered for what can be one alone; other texts are named for what they are."""
     found, _, reading = read(tmp_path / "a.csv", HEAD + row(src=text) + row())
     assert (ONE, 1) == (found, reading.bad)
     assert f"line 2: src {text!r} is no address; {said}" in reading.problems[0]
@@ -107,7 +107,7 @@ def test_times_as_programs_write_them(tmp_path, text):
     ],
 )
 def test_what_is_no_time_has_its_own_remedy(tmp_path, text, said):
-    """Each kind of bad time is told what is wrong with it."""
+    """The message about each kind of bad time says what is wrong with it."""
     found, _, reading = read(tmp_path / "a.csv", HEAD + row() + row(ts=text))
     assert (ONE, 1) == (found, reading.bad)
     assert f"line 3: ts {text!r} is no time; {said}" in reading.problems[0]
@@ -146,7 +146,7 @@ def test_date_and_time_in_two_columns(tmp_path):
 
 
 def test_columns_that_say_what_came_of_a_row_are_named(tmp_path):
-    """Every row of a table is a probe; a column that may say otherwise is told."""
+    """Every row of a table is a probe; a column that may say otherwise is reported."""
     *_, reading = read(tmp_path / "a.csv", HEAD.strip() + ",action\n" + row().strip() + ",ACCEPT\n")
     assert any("every row is taken for a probe, whatever action says" in note for note in reading.notes)
 

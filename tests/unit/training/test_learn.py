@@ -201,7 +201,7 @@ def test_a_damaged_table_is_learnt_again(site):
     assert made.id == Table.load(site.table).id
 
 
-def test_a_missing_log_is_told_once_and_looked_for(site):
+def test_a_missing_log_is_reported_once_and_looked_for(site):
     """Trouble with the log is reported when it begins, counted at every look, and over when the log is there."""
     for minute in range(3):
         site.look(0, 1, minute)
@@ -216,7 +216,7 @@ def test_a_missing_log_is_told_once_and_looked_for(site):
     assert 8 == site.exported()["portkin_learn_probes_total"]
 
 
-def test_what_is_taken_for_granted_is_told_once(site):
+def test_what_is_taken_for_granted_is_reported_once(site):
     """A missing time zone is reported at the first rows, not at every look; rows that make no sense always are."""
     site.write(lines(0, sources=1).replace("+00:00", ""))
     site.look(0, 1)

@@ -242,7 +242,7 @@ class TestTrouble:
 
     @pytest.mark.parametrize("which", [0, -1])
     def test_files_of_another_form(self, store, tmp_path, which):
-        """A file that lacks a column, the first or a later one, is told as such."""
+        """A file that lacks a column, the first or a later one, is reported as such."""
         from s3fs import S3FileSystem
 
         place, system = f"{store.bucket()}/probes", S3FileSystem(use_listings_cache=False)

@@ -134,7 +134,7 @@ def test_models_that_cannot_ship_are_refused_with_the_remedy(dataset):
     assert "AutoETS" in portkin("evaluate", dataset / "series", *options)
 
 
-def test_progress_is_told_off_a_terminal(dataset, bundle):
+def test_progress_is_printed_off_a_terminal(dataset, bundle):
     """How many models there are, and when they are done, on standard error."""
     options = ["--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "fresh", "--model", "median"]
     done = CliRunner().invoke(command, ["train", *map(str, [dataset / "series", *options, "-o", dataset / "told"])])

@@ -139,7 +139,7 @@ def test_local_hour_that_the_clocks_leave_open_is_refused(tmp_path, time, tz, me
         ("2019-01-01T00Z", "1 times lie 2,557 days away from all others; .*line 3.*line 4"),
     ],
 )
-def test_a_time_that_makes_a_series_of_decades_is_told(tmp_path, odd, said):
+def test_a_time_that_makes_a_series_of_decades_is_reported(tmp_path, odd, said):
     """One row of another decade fills the series with bins: its lines are named. 2019-01-01 to 2026 are 2,557 days."""
     file = tmp_path / "odd.csv"
     file.write_text(f"time,port,count\n2026-01-01T00Z,22,1\n{odd},22,1\n2026-01-01T01Z,22,1\n")
@@ -148,7 +148,7 @@ def test_a_time_that_makes_a_series_of_decades_is_told(tmp_path, odd, said):
     assert re.search(said, told[0])
 
 
-def test_probes_of_a_clock_that_was_never_set_are_told():
+def test_probes_of_a_clock_that_was_never_set_are_reported():
     """Probes of 1970 among those of today make half a million hours, and that is said."""
     hours = int(BEGIN.timestamp()) // 3600
     rows = [(at - hours, 22, 6) for at in range(3)] + [(at, 22, 6) for at in range(4)]
@@ -159,7 +159,7 @@ def test_probes_of_a_clock_that_was_never_set_are_told():
     assert told[0].startswith("3 bins with probes are dated before 1993, as by a clock that was never set; the series")
 
 
-def test_hour_that_comes_twice_without_a_zone_is_told(tmp_path):
+def test_hour_that_comes_twice_without_a_zone_is_reported(tmp_path):
     """Read as UTC it cannot be told apart: the two rows are added, and that is said."""
     file = tmp_path / "local.csv"
     file.write_text("time,port,count\n2026-10-25 02:00,22,1\n2026-10-25 02:00,22,5\n2026-10-25 03:00,22,1\n")
@@ -181,8 +181,8 @@ def test_hour_that_comes_twice_without_a_zone_is_told(tmp_path):
         (["2026-01-01T00:00Z", "2026-01-01T00:15Z", "2026-01-01T00:30Z"], HOUR, "UTC", ""),
     ],
 )
-def test_what_is_doubtful_about_times_is_told(tmp_path, rows, width, tz, expected):
-    """Clock times without a zone are told with the zone they are taken for, and so are bins that begin elsewhere."""
+def test_what_is_doubtful_about_times_is_reported(tmp_path, rows, width, tz, expected):
+    """Clock times without a zone are reported with the zone they are taken for, as are bins that begin elsewhere."""
     file = tmp_path / "times.csv"
     file.write_text("time,port,count\n" + "".join(f"{text},22,1\n" for text in rows))
     said = []

@@ -256,7 +256,7 @@ def follow(observed, forecast, begin: calibrate.Calibrated, rules: Rules, half: 
     return found.e, limits[:, 0]
 
 
-def test_alarms_are_shared_and_w_raises_none_unless_it_foretells():
+def test_alarms_are_shared_and_w_raises_none_unless_it_predicts():
     """Rates without memory: W predicts nothing, and E has the whole budget. Where the forecast knows every peak, W
     has its half, though the line through the bins after a peak falls below zero, and W warns of nothing there."""
     rng = np.random.default_rng(4)
@@ -285,7 +285,7 @@ def test_interval_of_the_worth_of_warnings():
     assert not Worth(5, 5, 0.05, 0.4, 1.0).earned  # five are too few to say anything
 
 
-def test_bin_after_a_high_one_is_not_foretold():
+def test_bin_after_a_high_one_is_not_predicted():
     """High bins: above the quantile of those before. A warning in a high bin is left out, as are unknown ones."""
     observed = np.array([1.0] * 20 + [9, 9, 1, 1, 9])
     high = high_bins(observed, 720)

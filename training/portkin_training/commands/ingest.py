@@ -170,7 +170,7 @@ def ingest(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from portkin_training.commands.ingest_summary import print_json, print_table, tell_reading
+    from portkin_training.commands.ingest_summary import print_json, print_reading, print_table
     from portkin_training.commands.working import working
     from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.ingest.run import IngestOptions
@@ -213,7 +213,7 @@ def ingest(
     for left in summary.removed:
         click.echo(f"portkin: removed {left}, left by a run that was killed", err=True)
     for reading in summary.readings:
-        tell_reading(reading)
+        print_reading(reading)
     for warning in summary.warnings:
         click.echo(f"portkin: warning: {warning}; hourly and daily counts will span all that time", err=True)
     if summary.forgotten:

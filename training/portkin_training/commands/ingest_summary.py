@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from portkin_training.ingest.run import Summary
 
 
-def tell_reading(reading: Reading) -> None:
+def print_reading(reading: Reading) -> None:
     """Say on standard error what was wrong with an input, and what was taken for granted."""
     for problem in reading.problems:
         click.echo(f"portkin: warning: {shown(problem)}", err=True)

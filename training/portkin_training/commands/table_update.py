@@ -72,7 +72,7 @@ def update(
             "build it with `portkin table build --by-source`",
             err=True,
         )
-    _refuse_or_tell_lost(table, dataset, before.get("inputs", ()))
+    _refuse_or_report_lost(table, dataset, before.get("inputs", ()))
     least, most = min_ports or before.get("min_ports", 3), max_ports or before.get("max_ports", 30)
     if least > most:
         raise click.UsageError(f"--min-ports {least} is more than --max-ports {most}: no scan can pass")
@@ -92,7 +92,7 @@ def update(
     )
 
 
-def _refuse_or_tell_lost(table: Path, dataset: str, inputs: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_or_report_lost(table: Path, dataset: str, inputs: Sequence[Mapping[str, Any]]) -> None:
     """Raise InputError where the table was learnt from several datasets and this one does not hold all of them.
 
     Of a single one, recordings that are no longer in the dataset are reported: days are dropped from it on purpose.

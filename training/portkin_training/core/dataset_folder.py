@@ -46,7 +46,7 @@ class Folder:
             parent.mkdir(parents=True, exist_ok=True)
             removed = _remove_leftovers(parent, self.place.name)
             self._aside.mkdir()
-        # Held while we live; the kernel lets go of it however we end.
+        # Held while we live; the kernel releases it however we end.
         self._lock = os.open(self._aside, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         with self._writing():

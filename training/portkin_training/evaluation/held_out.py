@@ -33,9 +33,9 @@ from portkin_training.replay.frontier import (
     recommended,
 )
 from portkin_training.replay.frontier import KS as FRONTIER_KS
+from portkin_training.replay.matrices import chances_of_rows, matrix_of_rows
 from portkin_training.replay.metrics import ReplayFigures, difference, figures, json_number
 from portkin_training.replay.oracle import LONGEST, Hindsight
-from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 from portkin_training.tables.methods import METHODS, WITH_CHANCES
 from portkin_training.tables.next_port.by_source import learn_from_sources
 from portkin_training.tables.next_port.calibration import Cases, reliability

@@ -13,6 +13,7 @@ from portkin_training.core.fan_out import fan_out
 from portkin_training.core.groups import Grouper
 from portkin_training.core.places import Place
 from portkin_training.evaluation.capture_rows import Asked, CaptureRows, are_apart, read_rows
+from portkin_training.evaluation.compared_with import predictors_of
 from portkin_training.evaluation.inputs import usable
 from portkin_training.evaluation.label_files import (
     count_scans,
@@ -21,14 +22,7 @@ from portkin_training.evaluation.label_files import (
     nothing_labelled,
     read_label_files,
 )
-from portkin_training.evaluation.options import (
-    InputReport,
-    ReplayOptions,
-    Watch,
-    out_of_order,
-    predictors_of,
-    settings_of,
-)
+from portkin_training.evaluation.options import InputReport, ReplayOptions, Watch, out_of_order, settings_of
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.ingest.inputs import refuse_nothing
 from portkin_training.replay.blocking import Replay

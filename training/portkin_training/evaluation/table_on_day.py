@@ -14,8 +14,8 @@ from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.blocking import Sweep, replay
 from portkin_training.replay.events import darknet_events
 from portkin_training.replay.frontier import KS, by_number, cut_matrix, recall_at
+from portkin_training.replay.matrices import chances_of_rows, matrix_of_rows
 from portkin_training.replay.metrics import columns
-from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
 from portkin_training.tables.daily.counts import Day
 from portkin_training.tables.next_port.calibration import Cases
 

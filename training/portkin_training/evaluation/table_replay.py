@@ -14,18 +14,10 @@ from portkin_training.core.dataset import is_dataset, manifest_digest
 from portkin_training.core.groups import Grouper
 from portkin_training.core.places import Place
 from portkin_training.evaluation.by_source import BySource, after_the_first, replay_by_source
+from portkin_training.evaluation.compared_with import frontiers_of, oracle_of, predictors_of
 from portkin_training.evaluation.inputs import read_contacts, usable
 from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
-from portkin_training.evaluation.options import (
-    InputReport,
-    ReplayOptions,
-    extent_of,
-    frontiers_of,
-    oracle_of,
-    out_of_order,
-    predictors_of,
-    settings_of,
-)
+from portkin_training.evaluation.options import InputReport, ReplayOptions, extent_of, out_of_order, settings_of
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.ingest.contacts import Contacts
 from portkin_training.ingest.inputs import refuse_nothing

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,9 @@ from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest import probe_definition
 from portkin_training.ingest.captures.packets import Packets
-from portkin_training.ingest.inputs import InputOptions, detect, read_input, refuse_nothing, session_us
+from portkin_training.ingest.inputs import InputOptions, read_input, refuse_nothing, session_us
 from portkin_training.ingest.reading import Reading
+from portkin_training.ingest.time_order import in_time_order
 from portkin_training.ingest.values.stamps import DAY
 
 
@@ -146,32 +145,6 @@ def ingest(
     summary.removed = writer.removed
     summary.seconds = time.perf_counter() - begun
     return summary
-
-
-def in_time_order(inputs: Sequence[Path], options: InputOptions) -> tuple[list[Path], list[str]]:
-    """The inputs, those of one kind that stand together by the stamps that they begin with, as rotated files must be
-    read; and the kind of each.
-
-    Raises:
-        InputError: an input cannot be opened or is of no known kind.
-    """
-    kinds = [options.kind or detect(path) for path in inputs]
-    order: list[int] = []
-    for _, group in groupby(range(len(inputs)), key=lambda at: kinds[at]):
-        places = [*group]
-        if len(places) > 1:
-            begins = {at: _begin(inputs[at], replace(options, kind=kinds[at])) for at in places}
-            places.sort(key=lambda at: begins[at])
-        order += places
-    return [inputs[at] for at in order], [kinds[at] for at in order]
-
-
-def _begin(path: Path, options: InputOptions) -> float:
-    """The earliest stamp, us, in the first chunk of an input that has any; infinity for one that has none."""
-    for chunk in islice(read_input(path, Reading(str(path)), options), 4):
-        if len(chunk):
-            return int(chunk.ts.min())
-    return math.inf
 
 
 def _probes(

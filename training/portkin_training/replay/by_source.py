@@ -16,7 +16,7 @@ from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
 from portkin_training.core.questions import AskedHistory, source_rows
 from portkin_training.replay.events import Events
-from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
+from portkin_training.replay.matrices import chances_of_rows, matrix_of_rows
 
 Ints = NDArray[np.int64]
 

@@ -20,7 +20,7 @@ from portkin.net.netlink import Interrupted, NetlinkError, attribute, attributes
 
 NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8
-_NEWSETELEM, _GETSETELEM, _NEWOBJ, _GETOBJ = (_SUBSYSTEM | number for number in (12, 13, 18, 19))
+_NEWSETELEM, GETSETELEM, _NEWOBJ, _GETOBJ = (_SUBSYSTEM | number for number in (12, 13, 18, 19))
 _INET = 1
 _GENMSG = struct.Struct("=BBH")
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
@@ -55,7 +55,7 @@ def elements(table: str, name: str) -> list[Element]:
     for _ in range(_ROUNDS):
         found: list[Element] = []
         try:
-            for kind, body in dump(NETLINK_NETFILTER, _GETSETELEM, payload):
+            for kind, body in dump(NETLINK_NETFILTER, GETSETELEM, payload):
                 if kind == _NEWSETELEM:
                     found.extend(_message(body))
             if len({element.key for element in found}) == len(found):
@@ -71,7 +71,7 @@ def element(table: str, name: str, key: bytes) -> Element | None:
     """One element of a set; None where the set has none of that key. Raises NetlinkError."""
     wanted = attribute(1, attribute(_ELEM_KEY, attribute(_DATA_VALUE, key)))
     try:
-        for kind, body in get(NETLINK_NETFILTER, _GETSETELEM, _set_of(table, name) + attribute(_LIST_ELEMENTS, wanted)):
+        for kind, body in get(NETLINK_NETFILTER, GETSETELEM, _set_of(table, name) + attribute(_LIST_ELEMENTS, wanted)):
             if kind == _NEWSETELEM:
                 return next(_message(body), None)
     except NetlinkError as error:

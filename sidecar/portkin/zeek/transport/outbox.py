@@ -18,7 +18,7 @@ class Outbox(Generic[T]):
         return len(self._items)
 
     def put(self, item: T) -> int:
-        """Append the item; gives how many of the oldest had to go for it, 0 or 1."""
+        """Append the item; returns how many of the oldest had to go for it, 0 or 1."""
         dropped = int(len(self._items) == self._items.maxlen)
         self._items.append(item)
         return dropped

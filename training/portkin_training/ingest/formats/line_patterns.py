@@ -51,7 +51,7 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
                 source.reading.read += len(others)
                 source.reading.skipped["other lines"] += len(others)
             if len(others) and looks < _LOOKS:
-                looks = _LOOKS if _tell_foreign(lines, where, others[:_SAMPLE], source) else looks + 1
+                looks = _LOOKS if _report_foreign(lines, where, others[:_SAMPLE], source) else looks + 1
 
     def rows(source: Source) -> Iterator[Rows]:
         for columns, where in gathered(chunks(source)):
@@ -64,7 +64,7 @@ _LOOKS, _SAMPLE = 4, 1000
 """In how many blocks, and among how many lines of each, records of another format are looked for."""
 
 
-def _tell_foreign(lines: pa.Array, where: NDArray[np.int64], at: NDArray[np.int64], source: Source) -> bool:
+def _report_foreign(lines: pa.Array, where: NDArray[np.int64], at: NDArray[np.int64], source: Source) -> bool:
     """Note the first of the lines ``at`` (m,) that is a record of another format; whether there is one. ``where`` (n,)
     are the numbers of all lines (n,)."""
     texts = lines.take(pa.array(at)).to_pylist()

@@ -34,7 +34,7 @@ _NAMES = {
 }
 """Our name of a column -> its names in v5, v9 and IPFIX."""
 _WRAP = 1 << 32
-"""Milliseconds at which the exporter's clock begins anew."""
+"""Milliseconds at which the exporter's clock wraps around."""
 
 
 @dataclass
