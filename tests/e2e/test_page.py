@@ -4,53 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import pytest
 
-from support.telescope import HTTP, PORTS, TELNET, USUAL, write_means
+from support.page import DESKTOP, PHONE, opened, says, text, wide
 from support.watched import PROVEN, TOKEN, browser, watched, with_actions
 from support.zeek_peer import zeek_peer
 from support.zeek_process import free_port
 
 pytestmark = pytest.mark.timeout(180)
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 1000}
 HOSTILE = '<img src=x onerror=alert(1)><script>alert(2)</script>"><svg onload=alert(3)>&amp;\u202e'
 WIDE = "W" * 480
-
-
-@asynccontextmanager
-async def opened(site, chromium, *, faults=True, **context):
-    """The page, loaded and filled; at its end nothing was complained about in its console."""
-    page = await chromium.new_page(**{"viewport": DESKTOP, **context})
-    said = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(f"a dialog: {dialog.message}"))
-    page.set_default_timeout(30_000)
-    await page.goto(f"{site.url}/")
-    await page.wait_for_selector("#tiles .tile")
-    yield page
-    if faults:
-        assert [] == said
-    await page.close()
-
-
-async def text(page, selector):
-    return " ".join((await page.inner_text(selector)).split())
-
-
-async def says(page, selector, words):
-    """Wait until an element says these words."""
-    await page.wait_for_function(
-        "([s, w]) => [...document.querySelectorAll(s)].some((e) => e.innerText.replace(/\\s+/g, ' ').includes(w))",
-        arg=[selector, words],
-    )
-
-
-async def wide(page):
-    """Pixels by which the page is wider than its window."""
-    return await page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
 def test_scanners_blocks_and_figures_update_by_themselves(tmp_path):
@@ -233,60 +198,6 @@ def test_the_kin_of_a_port_by_keyboard(tmp_path):
             await page.fill("#kin-port", "<b>x</b>")
             await page.keyboard.press("Enter")
             await says(page, "#kin-error", "'<b>x</b>'")
-
-    asyncio.run(scenario())
-
-
-async def feed_rates(site):
-    """Twelve hours of reports that end with the latest whole one: a burst on 23/tcp in it."""
-    now = time.time()
-    latest = now - now % 3600 - 3600
-    for hour in range(12):
-        counts = {port: USUAL[port] for port in PORTS} | ({TELNET: 200, HTTP: 61} if hour == 11 else {})
-        await site.report(latest - 3600 * (11 - hour), counts)
-
-
-@asynccontextmanager
-async def with_rates(folder):
-    """A site that was fed with rates, and a browser."""
-    rates = {"model": str(write_means(folder / "models")), "database": str(folder / "rates.sqlite"), "grace": 0.0}
-    async with watched(folder, rates=rates) as site, browser() as chromium:
-        await site.greet()
-        await feed_rates(site)
-        yield site, chromium
-
-
-def test_rates_in_words_with_a_chart_and_alarms(tmp_path):
-    """Observed, forecast, E and W in words; the chart of the most unusual port; the alarm; another port by a click."""
-    pytest.importorskip("onnx")
-
-    async def scenario():
-        async with with_rates(tmp_path) as (site, chromium), opened(site, chromium) as page:
-            # The mean of 20, 20, 20 is 20: 200 are 900 % above. The next: 80, the mean of 20, 20, 200.
-            await says(page, "#rates-rows tr:first-child", "23/tcp telnet 200 20 +900 % 80")
-            await says(page, "#alarms-rows li", "above forecast 23 telnet 200 probes, 20 forecast: +900 %")
-            await says(page, "#chart-title", "23/tcp: probes observed and forecast")
-            await page.wait_for_selector("#chart canvas")
-            await page.click("#rates-rows button:text('80/tcp')")
-            await says(page, "#chart-title", "80/tcp: probes observed and forecast")
-            assert await page.is_visible("#chart canvas")
-            await page.set_viewport_size(PHONE)
-            assert 0 == await wide(page)
-
-    asyncio.run(scenario())
-
-
-def test_without_the_chart_library_the_rest_works(tmp_path):
-    """Where uPlot is not there, the figure says how to get it, and the table of rates is there all the same."""
-    pytest.importorskip("onnx")
-
-    async def scenario():
-        async with with_rates(tmp_path) as (site, chromium):
-            page = await chromium.new_page()
-            await page.route("**/vendor/*", lambda route: route.abort())
-            await page.goto(f"{site.url}/")
-            await says(page, "#chart", "install a wheel that was built where npm is")
-            await says(page, "#rates-rows tr:first-child", "23/tcp telnet 200 20")
 
     asyncio.run(scenario())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,51 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from portkin.bundles.table import Table
 from portkin.errors import BundleError, InputError
 from portkin_training.commands.table import table as command
-from portkin_training.core.dataset import load, manifest, open_probes
+from portkin_training.core.dataset import open_probes
 from portkin_training.core.dataset_writer import ProbesWriter
-from portkin_training.core.probes import Probes
 from portkin_training.tables.daily import store as day_store
 from portkin_training.tables.daily.counts import count_each
 from portkin_training.tables.daily.methods import divided, joined_samples, weighted_days
 from portkin_training.tables.scans import ScanOptions
+from support.days import DATES, DAY, FIRST, add, day_of
 from support.running import output_of
-
-DAY = 86_400_000_000
-FIRST = 1_767_225_600_000_000  # 2026-01-01
-DATES = [date(2026, 1, day) for day in range(1, 7)]
-
-
-def day_of(day: int, *, seed: int = 0, n: int = 400) -> Probes:
-    """Probes of one day: twenty sources that walk near ports they like, over midnight too, some of them on UDP."""
-    rng = np.random.default_rng([seed, day])
-    source = rng.integers(0, 20, n)
-    ts = np.sort(np.concatenate([rng.integers(0, DAY, n - 40), DAY - rng.integers(1, 20_000_000, 40)]))
-    return Probes(
-        ts=FIRST + day * DAY + ts,
-        seq=np.arange(n),
-        src=np.column_stack((np.zeros(n, np.int64), source)),
-        dst=np.column_stack((np.zeros(n, np.int64), rng.integers(0, 2, n))),
-        sport=np.zeros(n, np.uint16),
-        dport=(rng.choice([22, 80, 443, 3389, 8080], n) + source % 3).astype(np.uint16),
-        proto=np.where(source % 5, 6, 17).astype(np.uint8),
-        flags=np.zeros(n, np.uint8),
-    )
-
-
-def add(path: Path, *days: int, seed: int = 0) -> Path:
-    """Write these days to the dataset, or add them to it."""
-    with ProbesWriter(path, append=path.exists()) as writer:
-        for day in days:
-            probes = day_of(day, seed=seed)
-            writer.write(replace(probes, seq=probes.seq + writer.rows))
-        writer.about = {"sources": [{"name": f"{day}.pcap"} for day in days]}
-    return path
-
 
 run = partial(output_of, command)
 """What ``portkin table`` prints."""
@@ -276,52 +242,3 @@ class TestFading:
         assert (3, 1) == (len(earlier), len(later))
         assert 400 == len(sample)
         assert not set(joined_samples(days[:1]).group) & set(joined_samples(days[:2]).group[400:])
-
-
-class TestAppend:
-    def test_adds(self, tmp_path):
-        """A dataset that was added to is that of both recordings, in order, with all sources named."""
-        grown = add(add(tmp_path / "grown", 0, 2), 1)
-
-        probes, whole = load(grown), load(add(tmp_path / "whole", 0, 2, 1))
-        assert np.array_equal(whole.ts, probes.ts)
-        assert list(range(1200)) == probes.seq.tolist()
-        said = manifest(grown)
-        assert {"2026-01-01": 400, "2026-01-02": 400, "2026-01-03": 400} == said["days"]
-        assert ["0.pcap", "2.pcap", "1.pcap"] == [source["name"] for source in said["about"]["sources"]]
-        assert [grown.name, "whole"] == sorted(path.name for path in tmp_path.iterdir())
-
-    def test_failure_changes_nothing(self, tmp_path):
-        """Where adding fails the dataset is as it was."""
-        dataset = add(tmp_path / "probes", 0)
-        before = {str(path): path.stat().st_ino for path in dataset.rglob("*")}
-
-        with pytest.raises(RuntimeError), ProbesWriter(dataset, append=True) as writer:
-            writer.write(day_of(1))
-            raise RuntimeError
-
-        assert before == {str(path): path.stat().st_ino for path in dataset.rglob("*")}
-        assert [dataset] == [*tmp_path.iterdir()]
-
-    def test_two_at_once(self, tmp_path):
-        """Of two that add at the same time the later one is refused, so that nothing is lost."""
-        dataset = add(tmp_path / "probes", 0)
-
-        with pytest.raises(InputError, match="changed by another run"), ProbesWriter(dataset, append=True) as writer:
-            writer.write(day_of(2))
-            add(dataset, 1)
-
-        assert 800 == manifest(dataset)["rows"]
-
-    def test_command(self, tmp_path):
-        """``portkin ingest --append`` makes a dataset and adds to it."""
-        from portkin_training.commands.ingest import ingest
-
-        for day in (1, 2):
-            (tmp_path / "day.csv").write_text(f"ts,src,dst,dport\n2026-01-0{day} 00:00:01,192.0.2.1,192.0.2.9,2{day}\n")
-            arguments = [tmp_path / "day.csv", "-o", tmp_path / "probes", "--append", "--proto", "tcp", "--json"]
-            done = CliRunner().invoke(ingest, [str(a) for a in arguments], catch_exceptions=False)
-            assert 0 == done.exit_code, done.output
-
-        assert 1 == json.loads(done.stdout)["probes"]["6"]
-        assert [21, 22] == load(tmp_path / "probes").dport.tolist()

@@ -1,24 +1,17 @@
-"""What the fast scans take they read as the whole parsers do; what they cannot read they leave alone."""
+"""The fast scan of JSON lines reads what it takes as the json module does, and leaves alone what it cannot read."""
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from portkin_training.ingest.formats import netfilter_scan
-from portkin_training.ingest.formats.netfilter import NETFILTER, PATTERN
-from portkin_training.ingest.inputs import InputOptions, read_input
 from portkin_training.ingest.logs.json_lines import JsonPaths
 from portkin_training.ingest.logs.json_scan import PathTree, scan
 from portkin_training.ingest.logs.json_shape import Shape
 from portkin_training.ingest.logs.line_ends import line_ends
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.values.stamp_scan import LOCAL, OTHER, YEARLESS, ZONED, scan_stamps
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PATHS = [("a",), ("b", "c"), ("b", "d"), ("é",), ("ab",)]
@@ -179,147 +172,3 @@ def test_lines_of_both_kinds_keep_their_order_and_their_faults():
     assert ["1", "2", "3", "10.0", None] == values["one"].to_pylist()
     assert [10, 11, 13, 16, 17] == where.tolist()
     assert ["log: line 12", "log: line 14"] == [problem[:12] for problem in reading.problems]
-
-
-PIECES = st.sampled_from(
-    [
-        "IN=",
-        "IN=eth0",
-        "OUT=",
-        "OUT=eth1",
-        "PHYSIN=p1",
-        "MAC=02:00",
-        "SRC=192.0.2.1",
-        "SRC=",
-        "DST=198.51.100.1",
-        "LEN=60",
-        "PROTO=TCP",
-        "PROTO=",
-        "PROTO=UDP",
-        "PROTO=17",
-        "SPT=1",
-        "DPT=22",
-        "SPT=x",
-        "WINDOW=0",
-        "RES=0x00",
-        "SYN",
-        "ACK",
-        "CWR",
-        "URGP=0",
-        "[SRC=10.0.0.1",
-        "]",
-        "x\v",
-        "\t",
-        "SYNACK",
-        "DPT=",
-        "ID=1",
-        "kernel:",
-        "LOG_IN=",
-        "é",
-    ]
-)
-WHOLE = "IN=eth0 OUT= MAC=1 SRC=192.0.2.1 DST=198.51.100.1 LEN=60 PROTO=TCP SPT=1 DPT=22 WINDOW=0 RES=0x00 SYN URGP=0"
-TIMES = st.sampled_from(
-    [
-        "Jan  1 00:00:00",
-        "Jan 11 00:00:00",
-        "Jan 1 00:00:00",
-        "2026-01-01T00:00:00.5+01:00",
-        "2026-01-01 00:00:00,123",
-        "",
-        "<4>Jan  1 00:00:00",
-        "Jan  1 00:00:00 2026",
-        "Thu Jan  1 00:00:00 2026",
-        "Jan  1 00:00:00.25",
-        "2026/01/01 00:00:00",
-        "1767225600.25",
-        "[Thu Jan  1 00:00:00 2026]",
-        "Jan  1 00:00:00 UTC",
-        "2026-01-01T00:00:00",
-    ]
-)
-
-
-@st.composite
-def kernel_lines(draw) -> str:
-    words = WHOLE.split()
-    for _ in range(draw(st.integers(0, 3))):
-        at = draw(st.integers(0, len(words) - 1))
-        words[at : at + draw(st.integers(0, 1))] = [draw(PIECES)]
-    text = f"{draw(TIMES)} fw kernel: {' '.join(words)}{draw(st.sampled_from(['', ' ', chr(13)]))}\n"
-    return text.replace(" ", draw(st.sampled_from([" ", "  "])), 1)
-
-
-@SETTINGS
-@given(st.lists(kernel_lines(), min_size=1, max_size=30))
-@example(["Jan  1 00:00:00 fw kernel: " + WHOLE + "\n", "I\n", "IN=\n", "\n", "Jan  1 00:00:00 fw IN"])
-def test_parts_of_usual_kernel_lines_are_those_of_the_pattern(lines):
-    columns, usual = netfilter_scan.scan(pa.array(lines, pa.string()))
-    by_pattern = pc.extract_regex(pa.array(lines, pa.string()), PATTERN).to_pylist()
-    for row in np.flatnonzero(usual):
-        assert by_pattern[row] == {name: columns[name][row].as_py() for name in netfilter_scan.PARTS}
-
-
-def test_kernel_lines_as_firewalls_write_them_are_usual():
-    lines = [f"{time} fw kernel: [12.5] [UFW BLOCK] {WHOLE} \n" for time in ("Jan  1 00:00:00", "2026-01-01T00:00:00Z")]
-    assert netfilter_scan.scan(pa.array(lines))[1].all()
-
-
-def test_kernel_lines_of_all_shapes_keep_their_order(tmp_path):
-    """Every third line is for the pattern alone, every fifth is no record."""
-    path = tmp_path / "kern.log"
-    heads = [("<4>" if at % 3 == 0 else "") + f"Jan  1 00:00:{at:02d}" for at in range(20)]
-    path.write_text("".join(
-        f"{head} fw kernel: {'IN=x PROTO=TCP' if at % 5 == 4 else WHOLE.replace('SPT=1', f'SPT={at}')}\n"
-        for at, head in enumerate(heads)
-    ))  # fmt: skip
-    reading = Reading("kern.log")
-    chunks = [*read_input(path, reading, InputOptions("netfilter"))]
-    assert [at for at in range(20) if at % 5 != 4] == [port for chunk in chunks for port in chunk.sport.tolist()]
-    assert 4 == reading.bad == reading.bad_reasons["no record"]
-    assert NETFILTER.name == reading.kind
-
-
-@SETTINGS
-@given(
-    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),
-    st.sampled_from(["T", " "]),
-    st.sampled_from([None, "Z", "+00", "+0530", "-11:30"]),
-    st.integers(0, 9),
-)
-def test_iso_times_are_those_of_datetime(when, between, zone, digits):
-    text = when.strftime(f"%m-%d{between}%H:%M:%S")
-    text = f"{when.year:04d}-{text}"
-    us = f"{when.microsecond:06d}000"[:digits]
-    text += f".{us}" if us else ""
-    ahead = {None: 0, "Z": 0, "+00": 0, "+0530": 330, "-11:30": -690}[zone]
-    forms, found, _ = scan_stamps(pa.array([text + (zone or "")]))
-    expected = when.replace(microsecond=int(us[:6].ljust(6, "0")), tzinfo=timezone(timedelta(minutes=ahead)))
-    assert [ZONED if zone else LOCAL] == forms.tolist()
-    assert (expected - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) == found[0]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        None,
-        "",
-        "2026-02-29T00:00:00",
-        "2026-01-01T24:00:00",
-        "2026-01-01T00:00:60",
-        "2026-01-01T00:00:00.",
-        "2026-13-01T00:00:00",
-        "2026-01-01T00:00:00+24:00",
-        "2026-01-01T00:00:00+1",
-        "2026-01-01T00:00:00ZZ",
-        "2026-01-01x00:00:00",
-        "1767225600.123456789",
-        "Jan  1 24:00:00",
-        "Jan 1 00:00:00",
-        "2026-01-01T00:00:00+01.00",
-        "é026-01-01T00:00:00",
-        "2026-01-01T00:00",
-    ],
-)
-def test_other_texts_are_no_times_of_the_usual_forms(text):
-    assert [OTHER, YEARLESS] == scan_stamps(pa.array([text, "Dec 31 23:59:59"], pa.string()))[0].tolist()
