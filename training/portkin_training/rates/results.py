@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from portkin.files import replacing
 from portkin.net.ports import Port
 from portkin_training.rates.models.task import Floats, ForecastScores
+from portkin_training.rates.work_folder import fields_of, save
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,7 @@ class Result:
 
 
 def save_result(file: Path, result: Result) -> None:
-    """Write a result aside and rename it into place, so that a file is whole or absent."""
+    """Write a result, whole or not at all."""
     fields = {
         "port": str(result.port),
         "model": result.model,
@@ -43,18 +42,13 @@ def save_result(file: Path, result: Result) -> None:
         "features": [str(port) for port in result.features],
         "about": result.about,
     }
-    with replacing(file) as aside:
-        np.savez(
-            aside,
-            forecast=result.forecast,
-            fields=np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8),
-        )
+    save(file, fields, forecast=result.forecast)
 
 
 def load_result(file: Path) -> Result:
     """Read what `save_result` wrote."""
     with np.load(file) as held:
-        fields = json.loads(held["fields"].tobytes())
+        fields = fields_of(held)
         return Result(
             Port.parse(fields["port"]),
             fields["model"],

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from portkin.files import replacing
 from portkin.net.ports import Port
 from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.fan_out import fan_out
@@ -28,7 +27,7 @@ from portkin_training.rates.models import lstm
 from portkin_training.rates.models.registry import EXPENSIVE, KINDS, Profile, fit
 from portkin_training.rates.models.task import Floats, Split, Task, Unfit
 from portkin_training.rates.series.rate_series import Rates
-from portkin_training.rates.work_folder import kept, work_folder
+from portkin_training.rates.work_folder import fields_of, kept, save, work_folder
 
 ORIGINS = (0.5, 0.625, 0.75, 0.875)
 """Shares of the bins after which models are fitted; each is judged until the next, the last until the end."""
@@ -201,7 +200,7 @@ def block_errors(rates: Rates, port: Port, forecast: Floats) -> Floats:
 
 
 def save_trial(file: Path, trial: Trial) -> None:
-    """Write a trial aside and rename it into place, so that a file is whole or absent."""
+    """Write a trial, whole or not at all."""
     fields = {
         "port": str(trial.port),
         "model": trial.model,
@@ -209,19 +208,13 @@ def save_trial(file: Path, trial: Trial) -> None:
         "features": [str(port) for port in trial.features],
         "about": trial.about,
     }
-    with replacing(file) as aside:
-        np.savez(
-            aside,
-            forecast=trial.forecast,
-            older=trial.older,
-            fields=np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8),
-        )
+    save(file, fields, forecast=trial.forecast, older=trial.older)
 
 
 def load_trial(file: Path) -> Trial:
     """Read what `save_trial` wrote."""
     with np.load(file) as held:
-        fields = json.loads(held["fields"].tobytes())
+        fields = fields_of(held)
         return Trial(
             Port.parse(fields["port"]),
             fields["model"],

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from portkin.errors import OutputError
-from portkin.files import claim_folder, claimed
+from portkin.files import claim_folder, claimed, replacing
 
 NAMES = r"[0-9a-f]{16}-.+\.(npz|json)"
 """Of files in a work folder."""
@@ -45,3 +49,15 @@ def kept(file: Path, load: Callable[[Path], Kept]) -> Kept | None:
         return None
     except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError):
         return None
+
+
+def save(file: Path, fields: Mapping[str, Any], **arrays: Any) -> None:
+    """Write fields (JSON) and arrays of any shape aside and rename them into place: the file is whole or absent."""
+    with replacing(file) as aside:
+        np.savez(aside, **arrays, fields=np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8))
+
+
+def fields_of(saved: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The fields in a file that `save` wrote; `saved` are its arrays, of any shape. Raises KeyError or ValueError."""
+    fields: dict[str, Any] = json.loads(saved["fields"].tobytes())
+    return fields
