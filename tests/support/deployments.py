@@ -31,7 +31,7 @@ class Deployment:
         self._mounts += [(self._copy(site), site)]
         (folder / "site" / "portkin").symlink_to(SCRIPTS)  # as docs/zeek.md has it
         (folder / "site" / "local.zeek").write_text(local)
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._namespace: subprocess.Popen[bytes] | None = None
 
     def _copy(self, original: Path, *, empty: bool = False) -> Path:
         copy = self._folder / original.name
@@ -47,21 +47,21 @@ class Deployment:
         assert not targets, f"not an installed Zeek: no {targets}"
         mounts = " && ".join(f"mount --bind '{copy}' '{target}'" for copy, target in self._mounts)
         command = [*self._net.inside(self._machine), "sh", "-c", f"{mounts} && echo mounted && exec sleep infinity"]
-        self._keeper = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self._keeper.stdout.readline() == b"mounted\n"
+        self._namespace = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self._namespace.stdout.readline() == b"mounted\n"
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
             self.stop()
         finally:
-            self._keeper.kill()
-            self._keeper.wait()
-            self._keeper.stdout.close()
+            self._namespace.kill()
+            self._namespace.wait()
+            self._namespace.stdout.close()
 
     def inside(self) -> list[str]:
         """What a command is put after to run in the machine, with the mounts."""
-        return ["nsenter", "-t", str(self._keeper.pid), "-n", "-m", "--"]
+        return ["nsenter", "-t", str(self._namespace.pid), "-n", "-m", "--"]
 
     def run(self, *command: str, check: bool = True) -> str:
         ended = subprocess.run([*self.inside(), *command], capture_output=True, text=True, timeout=120, check=False)

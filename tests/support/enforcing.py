@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -131,3 +132,17 @@ async def at_work(part, publish) -> AsyncIterator[None]:
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+
+
+def started(folder, backend=None, limits=None, **more) -> Bench:
+    """A bench whose enforcer has started."""
+    made = Bench(folder, backend, limits, **more)
+    made.enforcer.start()
+    return made
+
+
+def damage(bench) -> None:
+    """Overwrite the database while it is in use, so that the next reading of it fails."""
+    with closing(sqlite3.connect(bench.path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    bench.path.write_bytes(b"\xee" * bench.path.stat().st_size)
