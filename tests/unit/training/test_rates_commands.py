@@ -15,7 +15,8 @@ from portkin.net.ports import Port
 from portkin_training.commands.rates import rates as command
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
-from portkin_training.rates import plots
+from portkin_training.rates import page, plots
+from portkin_training.rates.alarms import Alarm
 from portkin_training.rates.series import rate_series as series
 
 BEGIN = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
@@ -244,20 +245,50 @@ def test_a_recording_that_ended_long_ago_does_not_warm(dataset, bundle, tmp_path
     assert "bins up to" in portkin("warm", dataset / "probes", "--ended", *window)
 
 
-def test_the_report_lists_alarms_and_stays_small(dataset, bundle, tmp_path):
-    """The page of a port has the alarms of `score`, says the time it covers, and names E and W in words."""
-    page, seen = tmp_path / "rates.html", series.load(dataset / "series")
+def test_the_report_says_what_score_lists(dataset, bundle, tmp_path):
+    """The page begins with a verdict, has the alarms of `score` in columns, and names E and W in words."""
+    file, seen = tmp_path / "rates.html", series.load(dataset / "series")
     counts = seen.counts.copy()
     counts[-3, seen.column(Port.parse("22"))] *= 20
     series.save(tmp_path / "series", replace(seen, counts=counts))
-    portkin("plot", bundle, tmp_path / "series", "-o", page)
-    text, alarms = page.read_text(), portkin("score", bundle, tmp_path / "series").splitlines()
-    assert alarms and len(alarms) == text.count("<tr><td>")
-    assert all(alarm.split(" ", 2)[2] in text for alarm in alarms)
+    portkin("plot", bundle, tmp_path / "series", "-o", file)
+    text = file.read_text()
+    listed = [json.loads(line) for line in portkin("score", bundle, tmp_path / "series", "--json").splitlines()]
+    anomalies, warnings = (sum(row[kind] for row in listed) for kind in ("anomaly", "warning"))
+    assert anomalies and anomalies + warnings == text.count("<tr><td>")
+    assert f"{anomalies} of rates above their forecast, {warnings} of forecasts above the trend" in text
+    burst = max(listed, key=lambda row: row["e"])
+    cells = (burst["bin"], "22/tcp", "above forecast", f"{burst['observed']:,.0f}")
+    assert "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) in text
+    assert f"<td>{burst['e']:+,.0%}</td><td>{burst['threshold_e']:+,.0%}</td></tr>" in text
     drawn = base64.b64decode(text.split("base64,")[1].split('"')[0]).decode()
     assert all(part in drawn for part in ("forecast", "above")) and "eq. 20" not in drawn
     assert f"{datetime.fromtimestamp(int(seen.starts[0]), UTC):%Y-%m-%dT%H:%MZ} to" in text
     assert "prefers-color-scheme:dark" in text and "width=device-width" in text
+
+
+def test_the_verdict_of_a_report():
+    """Without alarms it says so; many are told by kind, with the latest."""
+    numbers = dict.fromkeys(("observed", "forecast", "e", "threshold_e", "next_forecast", "next_trend", "w"), 1.0)
+    alarm = Alarm(port=Port.parse("22"), bin="2026-01-02", next_bin="2026-01-03", threshold_w=1.0, **numbers,
+                  anomaly=True, warning=True)  # fmt: skip
+    assert "No alarm on 1 port." == page.verdict([], 1)
+    assert (
+        "Alarms on 2 ports: 2 of rates above their forecast, 1 of forecasts above the trend. "
+        "The latest: 22/tcp, 2026-01-02."
+    ) == page.verdict([alarm, replace(alarm, bin="2026-01-01", warning=False)], 2)
+
+
+def test_what_has_no_measure_does_not_flatten_the_rest():
+    """E and W beyond what is drawn lie at the upper end, and so do their dots; the axis ends there."""
+    figure, axis = plots.plt.subplots()
+    values = np.array([0.5, 2.0, 85_000.0, 1.0])
+    plots._indicator(axis, [*range(4)], values, np.full(4, 1.5), 1)
+    line, limit, dots = axis.lines
+    assert [0.5, 2.0, plots.MOST_TIMES, 1.0] == line.get_ydata().tolist()
+    assert [1.5] * 4 == limit.get_ydata().tolist()
+    assert [(1, 2.0), (2, plots.MOST_TIMES)] == [*zip(dots.get_xdata(), dots.get_ydata(), strict=True)]
+    plots.plt.close(figure)
 
 
 def test_many_bins_are_drawn_as_means(dataset, bundle):

@@ -31,12 +31,12 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from portkin.bundles.forecast import Forecaster
-    from portkin_training.rates.alarms import alarms_of
+    from portkin_training.rates.alarms import alarms_of, scores_of
     from portkin_training.rates.series import rate_series
 
     loaded, models = rate_series.load(series), Forecaster.load(bundle)
     _refuse_other_bins(loaded, models, series, bundle)
-    for alarm in alarms_of(models, loaded):
+    for alarm in alarms_of(models, loaded, scores_of(models, loaded)):
         if as_json:
             # JSON has neither NaN nor infinity: what could not be said is null
             row = asdict(alarm) | {"port": str(alarm.port)}
@@ -72,7 +72,8 @@ def plot(bundle: Path, series: Path, output: Path, ports: tuple[Port, ...], last
     """
     from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import plots
-    from portkin_training.rates.alarms import alarms_of
+    from portkin_training.rates.alarms import alarms_of, scores_of
+    from portkin_training.rates.report import named
     from portkin_training.rates.series import rate_series
 
     loaded, models = rate_series.load(series), Forecaster.load(bundle)
@@ -81,20 +82,23 @@ def plot(bundle: Path, series: Path, output: Path, ports: tuple[Port, ...], last
     for port in chosen:
         if port not in models.targets:
             raise InputError(f"{port}: {bundle} has no model of it; it has {', '.join(map(str, models.targets))}")
+    scores = scores_of(models, loaded)
     if output.suffix == ".html":
-        drawn = [(str(port), plots.panels(loaded, models, port, last=last)) for port in chosen]
-        alarms = [alarm for alarm in alarms_of(models, loaded) if alarm.port in chosen]
+        from portkin_training.rates.page import save_page
+
         ends = [plots.bin_name(loaded, at) for at in (0, -1)]
-        number = "1 port" if len(chosen) == 1 else f"{len(chosen)} ports"
-        notes = [
-            f"{number}, {len(loaded.starts):,} bins from {ends[0]} to {ends[1]}; model bundle {models.id}, "
-            f"series {series}{label_of(loaded)}. The drawings are in UTC."
-        ]
-        plots.save_html(output, "Probing rates", drawn, notes, alarms)
+        facts = {
+            "series": f"{series}{label_of(loaded)}",
+            "recorded": f"{len(loaded.starts):,} bins from {ends[0]} to {ends[1]}",
+            "models": f"{models.id}, of {bundle}",
+        }
+        alarms = [alarm for alarm in alarms_of(models, loaded, scores) if alarm.port in chosen]
+        drawn = {named(port): plots.panels(loaded, scores, models, port, last=last) for port in chosen}
+        save_page(output, facts, drawn, alarms)
     elif len(chosen) > 1:
         raise click.UsageError(f"{len(chosen)} ports: name one with --port, or write an .html report")
     elif output.suffix not in (".svg", ".png"):
         raise click.UsageError(f"{output}: give a name that ends in .html, .svg or .png")
     else:
-        plots.save(output, plots.panels(loaded, models, chosen[0], last=last))
+        plots.save(output, plots.panels(loaded, scores, models, chosen[0], last=last))
     click.echo(str(output))

@@ -109,7 +109,7 @@ def equal_blocks_rows(compared: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def reliability_rows(curve: Sequence[Mapping[str, float]]) -> list[list[str]]:
-    """The cells below `RELIABILITY_HEAD`."""
+    """The cells below `RELIABILITY_HEAD`, a row a bin `with_cases`."""
     return [
         [
             f"{bin_['from']:.1f} - {bin_['to']:.1f}",
@@ -117,8 +117,13 @@ def reliability_rows(curve: Sequence[Mapping[str, float]]) -> list[list[str]]:
             *(percent(bin_[name]) for name in ("stated", "observed")),
             f"{bin_['observed'] / bin_['stated']:.2f}" if bin_["stated"] else "-",
         ]
-        for bin_ in curve
+        for bin_ in with_cases(curve)
     ]
+
+
+def with_cases(curve: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """The bins of a reliability curve with a case in them: the shares of one that is sampled say nothing."""
+    return [bin_ for bin_ in curve if round(bin_["cases"])]
 
 
 def label_rule_rows() -> list[list[str]]:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
+import matplotlib.ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from portkin_training.evaluation.cells import MEANING, span
+from portkin_training.evaluation.cells import MEANING, span, with_cases
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.replay.frontier import ORACLE, Point
 
@@ -79,6 +80,7 @@ def _against_blocks(frontiers: Mapping[str, Sequence[Point]], figure: str, meani
             [point.blocks for point in ordered], [100 * getattr(point, figure) for point in ordered], style,
             marker="o", markersize=2.5, label=name, linewidth=1.8 if place == 0 else 1,
         )  # fmt: skip
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))  # more do not fit beside each other
     axes.xaxis.set_major_formatter("{x:,.0f}")
     _legend(canvas, axes)
     return _drawing(canvas, f"{meaning[:1].upper()}{meaning[1:]} against blocks, blocks of {span(window)}")
@@ -87,7 +89,7 @@ def _against_blocks(frontiers: Mapping[str, Sequence[Point]], figure: str, meani
 def drawn_reliability(curve: Sequence[Mapping[str, float]]) -> Drawing:
     """Observed against stated chance, in equal bins of chance, on logarithmic axes; on the line they agree."""
     canvas, axes = _axes("stated chance", "observed")
-    shown = [bin_ for bin_ in curve if bin_["observed"] > 0]
+    shown = [bin_ for bin_ in with_cases(curve) if bin_["observed"] > 0]
     axes.loglog([1e-4, 1], [1e-2, 100], "k:", linewidth=1)
     axes.loglog([bin_["stated"] for bin_ in shown], [100 * bin_["observed"] for bin_ in shown], "o")
     return _drawing(canvas, "Observed against stated chance on held-out probes, in equal bins of chance")

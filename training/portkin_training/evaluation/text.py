@@ -25,6 +25,7 @@ from portkin_training.evaluation.cells import (
     shown,
     span,
     table_ii_rows,
+    with_cases,
 )
 from portkin_training.evaluation.sentences import traffic
 
@@ -106,7 +107,7 @@ def reliability(curve: Sequence[Mapping[str, float]], of_what: str = "the chance
     for name in RELIABILITY_HEAD:
         grid.add_column(name, justify="right", no_wrap=True)
     grid.add_column("", no_wrap=True)
-    for cells, bin_ in zip(reliability_rows(curve), curve, strict=True):
+    for cells, bin_ in zip(reliability_rows(curve), with_cases(curve), strict=True):
         grid.add_row(*cells, "\n".join(mark * max(1, round(20 * bin_[of])) for mark, of in BARS))
     return grid
 

@@ -10,6 +10,7 @@ import numpy as np
 from portkin.bundles.forecast import Forecaster
 from portkin.net.ports import Port
 from portkin.timeseries.bins import label, next_start
+from portkin_training.rates.models.task import Floats
 from portkin_training.rates.series.rate_series import Rates
 
 
@@ -48,11 +49,28 @@ class Alarm:
             )
 
 
-def alarms_of(models: Forecaster, rates: Rates) -> list[Alarm]:
-    """All alarms, port by port, by thresholds that follow the bins after training."""
+@dataclass(frozen=True)
+class Scores:
+    """What a bundle's models say of a series of n bins: `forecast` (n + 1, targets) in probes per bin, the last of
+    which is of the bin after it; `e`, `w` and the thresholds in force (n, targets), W of the bin after each.
+    """
+
+    forecast: Floats
+    e: Floats
+    w: Floats
+    limits_e: Floats
+    limits_w: Floats
+
+
+def scores_of(models: Forecaster, rates: Rates) -> Scores:
+    """Every bin scored, by thresholds that follow the bins after training."""
     scored = models.score_all(rates.ports, rates.counts)
-    forecast, e, w = scored
-    limits_e, limits_w = models.thresholds_all(rates.starts, rates.ports, rates.counts, scored)
+    return Scores(*scored, *models.thresholds_all(rates.starts, rates.ports, rates.counts, scored))
+
+
+def alarms_of(models: Forecaster, rates: Rates, scores: Scores) -> list[Alarm]:
+    """All alarms, port by port."""
+    forecast, e, w, limits_e, limits_w = scores.forecast, scores.e, scores.w, scores.limits_e, scores.limits_w
     trend = models.trends(rates.ports, rates.counts)
     starts = [*map(int, rates.starts), next_start(int(rates.starts[-1]), rates.width, rates.tz)]
     names = [label(start, rates.width, rates.tz) for start in starts]
