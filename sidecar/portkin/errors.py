@@ -16,8 +16,14 @@ A message names the wrong value, where it is, and what to do; the command line p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MOST_SHOWN = 1000
 """Characters of a line of a message: what a file holds may be quoted in it."""
+MOST_NAMES = 20
+"""Columns of a file that a message names."""
+LONGEST_NAME = 40
+"""Characters of each that it shows."""
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
 
 
@@ -25,6 +31,12 @@ def shown(message: str) -> str:
     """The message as a terminal may have it: control characters as ``\\x1b``, long lines cut."""
     lines = message.replace("\t", "  ").translate(_CONTROL).split("\n")
     return "\n".join(line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]} ..." for line in lines)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names out of a file for a message, the first of many and the beginning of long ones: a remedy comes after."""
+    cut = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:MOST_NAMES]]
+    return ", ".join([*cut, f"... ({len(names):,} in all)"] if len(names) > MOST_NAMES else cut)
 
 
 class PortkinError(Exception):

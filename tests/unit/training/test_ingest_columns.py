@@ -174,6 +174,15 @@ def test_missing_column_is_refused_with_those_there_are(tmp_path):
         read(tmp_path / "a", "ts,src,dst,dport\n")
 
 
+def test_a_wide_or_binary_header_leaves_room_for_the_remedy(tmp_path):
+    """Of many columns the first are named, of long ones the beginning; what is no text is called binary."""
+    names = ["x" * 50, *(f"c{number}" for number in range(1, 200))]
+    with pytest.raises(InputError, match=rf"there are {'x' * 40}\.\.\., c1, .*, c19, \.\.\. \(200 in all\); name each"):
+        read(tmp_path / "a", ",".join(names) + "\n")
+    with pytest.raises(InputError, match="binary, and no CSV; name the right file"):
+        read(tmp_path / "a", "\x7fELF,\0\0,x\n1,2,3\n")
+
+
 def test_impossible_maps_are_refused():
     """A field that is none, a protocol or unit that is none: refused with what there is."""
     for arguments, said in (

@@ -109,7 +109,7 @@ def test_flows_are_remembered_from_one_capture_to_the_next(tmp_path):
     """A capture cut into two files has no more probes than the whole; each file's account is its own."""
     (tmp_path / "a").write_bytes(CAPTURE)
     (tmp_path / "b").write_bytes(CAPTURE)
-    summary = ingest([tmp_path / "a", tmp_path / "b"], tmp_path / "probes")
+    summary = ingest([tmp_path / "a", tmp_path / "b"], tmp_path / "probes", again=True)
     assert [2, 0] == [reading.probes for reading in summary.readings]
     assert [1, 3] == [sum(reading.skipped.values()) for reading in summary.readings]
 
@@ -152,9 +152,13 @@ def test_mostly_bad_rows_are_no_reason_to_refuse_the_good_one(tmp_path):
     ("name", "data", "said"),
     [
         ("nowhere", None, "No such file"),
-        ("empty", b"", "begins no capture"),
+        ("empty", b"", "is empty; name another file"),
         ("noise", b"\x00\x01\x02\x03", "begins no capture"),
-        ("cut.gz", gzip.compress(CAPTURE, mtime=0)[:12], "begins no capture|cannot be decompressed"),
+        (
+            "cut.gz",
+            gzip.compress(CAPTURE, mtime=0)[:12],
+            "begins no capture|cannot be decompressed",
+        ),
     ],
 )
 def test_inputs_that_are_none_are_refused_before_anything_is_written(tmp_path, inputs, name, data, said):
@@ -241,3 +245,16 @@ def test_the_same_bytes_do_not_count_twice(tmp_path, inputs):
     assert f"{copy}: in the dataset already, as c.csv" in said and "--again" in said
     assert 0 == run("--append", "--again", copy, "-o", output)[0]
     assert 2 * before["rows"] == manifest(output)["rows"]
+
+
+def test_the_same_bytes_given_twice_do_not_count_twice(tmp_path):
+    """Two files that are one, or one that is named twice, are refused before anything is written."""
+    first, copy, output = tmp_path / "c.csv", tmp_path / "copy.csv", tmp_path / "probes"
+    for path in (first, copy):
+        path.write_bytes(CSV)
+    for two in ((first, copy), (first, first)):
+        status, _, said = run(*two, "-o", output)
+        assert (1, False) == (status, output.exists())
+        assert f"{two[1]}: the same bytes as {first}, and would count twice" in said
+    assert 0 == run(first, copy, "--again", "-o", output)[0]
+    assert 2 == len(manifest(output)["about"]["sources"])

@@ -243,9 +243,11 @@ def test_values_of_json_are_mapped_by_paths(tmp_path):
 
 
 def test_text_in_utf16_is_refused_with_the_remedy(tmp_path):
-    """What PowerShell writes is named, not taken for bad rows."""
-    with pytest.raises(InputError, match=r"UTF-16; convert it with `iconv"):
-        ingest([text_file(tmp_path / "a", (HEAD + GOOD).encode("utf-16"))], tmp_path / "p", IngestOptions(kind="csv"))
+    """What PowerShell writes is named, not taken for bad rows or for binary."""
+    file = text_file(tmp_path / "a", (HEAD + GOOD).encode("utf-16"))
+    for kind in ("csv", None):
+        with pytest.raises(InputError, match=r"UTF-16; convert it with `iconv"):
+            ingest([file], tmp_path / "p", IngestOptions(kind=kind))
 
 
 SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

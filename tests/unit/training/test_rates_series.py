@@ -83,12 +83,16 @@ def test_csv_bin_without_rows_is_unknown_or_zero_as_asked(tmp_path):
     rates = series.from_csv(file, width=DAY, absent="unknown")
     np.testing.assert_array_equal([[7, 2], [np.nan, np.nan], [1, 0]], rates.counts)
     assert [0, 0] == series.from_csv(file, width=DAY, absent="zero").counts[1].tolist()
+    file.write_text("Date,dport,Count\n2023-03-03,445,7\n2023-03-04,445,1\n")
+    np.testing.assert_array_equal([[7], [1]], series.from_csv(file, width=DAY, absent="zero").counts)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("when,port,count\n", "no column hour or day"),
+        ("when,port,count\n", "no column 'hour'; there are when, port, count"),
+        ("when,number\n", "no column 'port', 'hour', 'requests'; there are when, number"),
+        ("hour,po\0rt,count\n", "binary, and no CSV"),
         ("hour,port,count\nnoon,22,1\n", "'noon' is not an ISO 8601 time"),
         ("hour,port,count\n", "no rows"),
         ("", "empty; its first line names the columns"),

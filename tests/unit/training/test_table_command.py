@@ -98,10 +98,12 @@ class TestBuild:
         assert (Port(123, "udp"), Port(161, "udp")) == Table.load(tmp_path / "table").nearest(Port(53, "udp")).ports
 
     def test_nothing_passes_the_filter(self, tmp_path):
-        """Where no scan passes the filter the table is empty, and says so."""
+        """Where no scan passes the filter nothing is learnt, which is said, and no table is written."""
         dataset_of(tmp_path / "probes", [80, 443])
 
-        assert "0 tcp ports" in run("build", tmp_path / "probes", "-o", tmp_path / "table", *self.PAPER)
+        with pytest.raises(InputError, match="no source probed from --min-ports to --max-ports ports"):
+            run("build", tmp_path / "probes", "-o", tmp_path / "table", *self.PAPER)
+        assert not (tmp_path / "table").exists()
 
     def test_cutoff(self, tmp_path):
         """A cut-off is recommended with the figures expected of it; what cannot be reached is said, with what can."""
@@ -246,8 +248,9 @@ def test_an_update_tells_what_the_dataset_holds_no_more(tmp_path):
 
 def test_no_table_is_made_where_nothing_follows(tmp_path):
     """Sources that probed one port each teach nothing, which is said; no table is written."""
+    dataset = ingested(tmp_path, "one", 22)
     with pytest.raises(InputError, match="no source probed a second port"):
-        run("build", ingested(tmp_path, "one", 22), "-o", tmp_path / "table", "--no-proof")
+        run("build", dataset, "-o", tmp_path / "table", "--no-proof")
     assert not (tmp_path / "table").exists()
 
 

@@ -34,7 +34,7 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 )
 @click.option("--force", is_flag=True, help="Replace a dataset that is there, once the new one is whole.")
 @click.option("--append", is_flag=True, help="Add to a dataset that is there: all of it, or nothing.")
-@click.option("--again", is_flag=True, help="Add a file again although its bytes are in the dataset already.")
+@click.option("--again", is_flag=True, help="Count a file again although its bytes are there already.")
 @click.option(
     "--follow",
     type=click.Path(path_type=Path),

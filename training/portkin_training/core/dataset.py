@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,6 +55,9 @@ def manifest(path: Place) -> Mapping[str, Any]:
             system, root = located(path)
             what = f"it has no {MANIFEST}" if system.isdir(root) else "there is no such folder"
         raise InputError(f"{path}: no probes dataset ({what}); {remedy}") from None
+    except NotADirectoryError:
+        made = f"make one of it: portkin ingest {shlex.quote(str(path))} -o probes"
+        raise InputError(f"{path}: a file, and no probes dataset; {made}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{where}: cannot be read ({error}); {remedy}") from None
     if not isinstance(found, dict) or found.get("kind") != KIND:

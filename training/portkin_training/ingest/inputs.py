@@ -17,7 +17,7 @@ from portkin_training.ingest.formats.registry import BY_NAME, FORMATS, recognise
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import modified_us
 from portkin_training.ingest.tables.columns import ColumnMap, csv_rows, parquet_rows
-from portkin_training.ingest.tables.csv_header import header_names, likely_header
+from portkin_training.ingest.tables.csv_header import header_names, is_binary, likely_header
 from portkin_training.ingest.tables.json_columns import json_rows
 from portkin_training.ingest.values.stamps import Clock
 
@@ -50,6 +50,9 @@ def detect(path: Path) -> str:
     if Path(path).is_dir():
         raise InputError(f"{path}: is a folder; name the files in it")
     data = first_bytes(path)
+    if not data:
+        what = "holds nothing that can be decompressed" if path.stat().st_size else "is empty"
+        raise InputError(f"{path}: {what}; name another file, or leave it out")
     if is_capture(data):
         return "pcap"
     if data.startswith(b"PAR1"):
@@ -65,7 +68,7 @@ def detect(path: Path) -> str:
     if head.text.lstrip()[:1] in ("{", "["):
         return "json"
     names = header_names(head.lines)
-    binary = b"\0" in data.lstrip(b"\0").partition(b"\n")[0]
+    binary = is_binary(data)
     if not binary and not likely_header(names) and (found := recognised_further(path)):
         return found.name
     if len(names) > 1 and not binary:
@@ -74,7 +77,7 @@ def detect(path: Path) -> str:
     raise InputError(
         f"{path}: {kind}"
         if kind
-        else f"{path}: byte 0: {data[:8].hex(' ') or 'nothing'} begins no capture, log, CSV or Parquet file of a known "
+        else f"{path}: byte 0: {data[:8].hex(' ')} begins no capture, log, CSV or Parquet file of a known "
         f"format; name the right file, or tell `portkin ingest` what it is with --format"
     )
 
@@ -124,6 +127,8 @@ def read_input(
     if kind == "pcap":
         yield from read_capture(path, reading, options.captures)
         return
+    if kind == "csv" and is_binary(first_bytes(path)):  # as after --format
+        raise InputError(f"{path}: binary, and no CSV; name the right file, or another --format")
     reading.kind = kind
     decoder = options.columns.decoder(reading, latest=modified_us(path))
     chosen = BY_NAME.get(kind)

@@ -102,7 +102,7 @@ def ingest(
     Args:
         force: replace a dataset that is there, when the new one is whole.
         append: add to the dataset that is there; to nothing where there is none yet.
-        again: count an input whose bytes are in the dataset already.
+        again: count an input whose bytes are in the dataset already, or are those of another input.
         watch: called now and then with the bytes of the inputs taken so far.
 
     Raises:
@@ -166,21 +166,23 @@ def _digest(path: Path) -> str:
 
 
 def _refuse_known(inputs: Sequence[Path], digests: Sequence[Future[str]], before: Mapping[str, Any] | None) -> None:
-    """Raise InputError for an input whose bytes are in the dataset already, of which ``before`` is the manifest.
+    """Raise InputError for an input whose bytes are those of another, or are in the dataset already, of which
+    ``before`` is the manifest.
 
     Digests are waited for only where a recording has as many bytes.
     """
     known = {
-        (source["bytes"], source["sha256"]): source["name"] for source in recordings(before["about"] if before else {})
+        (source["bytes"], source["sha256"]): f"in the dataset already, as {source['name']} (the same bytes)"
+        for source in recordings(before["about"] if before else {})
     }
-    sizes = {size for size, _ in known}
-    for path, digest in zip(inputs, digests, strict=True):
-        size = path.stat().st_size
-        if size in sizes and (size, digest.result()) in known:
-            raise InputError(
-                f"{path}: in the dataset already, as {known[size, digest.result()]} (the same bytes), and would count "
-                "twice; leave it out, or insist with --again"
-            )
+    sizes = [path.stat().st_size for path in inputs]
+    alike = Counter([*sizes, *{size for size, _ in known}])
+    for path, size, digest in zip(inputs, sizes, digests, strict=True):
+        if alike[size] == 1:
+            continue
+        if said := known.get((size, digest.result())):
+            raise InputError(f"{path}: {said}, and would count twice; leave it out, or insist with --again")
+        known[size, digest.result()] = f"the same bytes as {path}"
 
 
 def _about(summary: Summary, options: IngestOptions, window: int, digests: list[str]) -> dict[str, Any]:

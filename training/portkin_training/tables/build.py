@@ -159,10 +159,12 @@ def _refuse_nothing(datasets: Sequence[Place]) -> None:
 
 def _refuse_unlearnt(datasets: Sequence[Place], built: Mapping[Proto, ProtocolRows]) -> None:
     """Raise InputError where no source went from one port to another: a table of it would look like any other."""
-    if not any(part.counts.get("pairs", 1) for part in built.values()):
+    if not any(part.counts.get("pairs", 1) and len(part.rows.ports) for part in built.values()):
+        by_counts = any("pairs" in part.counts for part in built.values())
+        why = "source probed a second port" if by_counts else "source probed from --min-ports to --max-ports ports"
         raise InputError(
-            f"{', '.join(map(str, datasets))}: no source probed a second port, so nothing can be learnt of which port "
-            "follows which, and no table was written; add recordings of other ports"
+            f"{', '.join(map(str, datasets))}: no {why}, so nothing can be learnt of which port follows which, and no "
+            "table was written; add recordings of other ports"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from portkin.errors import InputError
+from portkin.errors import InputError, listed
 from portkin_training.ingest.formats.format import Head, Judge, Source, judged
 from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.logs.delimited_lines import parse_delimited
@@ -110,7 +110,7 @@ class Delimited:
         if missing:
             raise InputError(
                 f"{source.path}: line {max(first - 1, 1)}: no column {', '.join(missing)}; there are "
-                f"{', '.join(names)}; have the program write {'them' if len(missing) > 1 else 'it'}, with "
+                f"{listed(names)}; have the program write {'them' if len(missing) > 1 else 'it'}, with "
                 f"{' or '.join(_SIGNS[sign] for sign in self.delimiter)} between the columns"
             )
         # Files put together repeat the header.

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from portkin.errors import ConfigError, InputError
+from portkin.errors import ConfigError, InputError, listed
 from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.logs.delimited_lines import parse_delimited
 from portkin_training.ingest.logs.gathering import Chunk, gathered
@@ -86,7 +86,7 @@ class ColumnMap:
                 f"{self.columns[name]!r} for {name}" if name in self.columns else repr(name) for name in missing
             )
             raise InputError(
-                f"{path}: no column {columns}; there are {', '.join(names)}; name each with `portkin ingest`: {options}"
+                f"{path}: no column {columns}; there are {listed(names)}; name each with `portkin ingest`: {options}"
             )
         if reading is not None:
             if guessed:

@@ -19,6 +19,12 @@ def split_header(line: str) -> tuple[list[str], str]:
     return [name.strip().strip("\"'").strip() for name in text.split(delimiter)], delimiter
 
 
+def is_binary(data: bytes) -> bool:
+    """Whether the first line of a file is none of text. A log that is emptied while it is written begins with zeros;
+    UTF-16 is text, and refused as such."""
+    return not data.startswith((b"\xff\xfe", b"\xfe\xff")) and b"\0" in data.lstrip(b"\0").partition(b"\n")[0]
+
+
 def header_place(lines: Sequence[str]) -> int:
     """Which of the first lines is the header: the first one that is neither empty, nor a comment, nor Excel's
     ``sep=``. Where that one names no column of a probe, the comment before it may be the header."""

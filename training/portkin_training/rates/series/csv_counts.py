@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from portkin.errors import InputError
+from portkin.errors import InputError, listed
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, bin_start, zone
 from portkin_training.core.doubtful_times import doubtful_times
 
-PORTS = ("port", "dst_port")
-TIMES = ("hour", "day", "bin", "time")
-COUNTS = ("requests", "connections", "packets", "probes", "count")
+PORTS = ("port", "dst_port", "dest_port", "dport", "dpt")
+TIMES = ("hour", "day", "bin", "time", "date", "datetime", "timestamp", "ts")
+COUNTS = ("requests", "connections", "packets", "probes", "count", "counts", "events", "hits")
+_INGEST = "of a capture or a log make probes first: portkin ingest"
 MOST = 2**53
 """The largest count: up to it every whole number has a double of its own."""
 MOST_BINS = 1_000_000
@@ -49,9 +50,11 @@ def read_counts(
         with path.open(newline="", encoding="utf-8-sig") as opened:
             rows = csv.reader(opened, strict=True)
             header = [name.strip() for name in next(rows, [])]
+            if any("\0" in name for name in header):
+                raise InputError(f"{path}: binary, and no CSV; {_INGEST}")
             if not header:
                 raise InputError(f"{path}: empty; its first line names the columns, as port,hour,count")
-            at_port, at_time, at_count = (_column(path, header, names) for names in (PORTS, TIMES, COUNTS))
+            at_port, at_time, at_count = _columns(path, header)
             for row in rows:
                 if not row:
                     continue
@@ -71,9 +74,7 @@ def read_counts(
                 ports.append(known[port])
                 counts.append(_count(where, row[at_count].strip()))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: not a CSV file in UTF-8 ({error}); of a capture or a log make probes first: portkin ingest"
-        ) from None
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({error}); {_INGEST}") from None
     if not when:
         raise InputError(f"{path}: no rows")
     _check_times(path, seen, lines, width, tz, tell)
@@ -87,11 +88,17 @@ def read_counts(
     return np.array(when), ports, np.array(counts)
 
 
-def _column(path: Path, header: Sequence[str], names: Sequence[str]) -> int:
-    for name in names:
-        if name in header:
-            return header.index(name)
-    raise InputError(f"{path}: no column {' or '.join(names)}; it has {', '.join(header)}")
+def _columns(path: Path, header: Sequence[str]) -> list[int]:
+    """Where port, time and count are among the names of columns."""
+    names = [name.lower() for name in header]
+    found = [next((names.index(one) for one in usual if one in names), None) for usual in (PORTS, TIMES, COUNTS)]
+    missing = [usual[0] for usual, at in zip((PORTS, TIMES, COUNTS), found, strict=True) if at is None]
+    if missing:
+        raise InputError(
+            f"{path}: no column {', '.join(map(repr, missing))}; there are {listed(header)}; name the columns "
+            "port,hour,count (or day), or of a log make probes first: portkin ingest"
+        )
+    return [at for at in found if at is not None]
 
 
 def _port(where: str, text: str) -> Port:
