@@ -38,7 +38,7 @@ wheel: $(VENV)/.dev  ## Build the wheel into dist/
 	@rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
 
-# A copy of the tree, since dpkg-buildpackage writes beside it. Debian: apt install debhelper help2man python3-venv
+# A copy of the tree, since dpkg-buildpackage writes beside it. Debian: apt install build-essential debhelper help2man python3-venv
 deb:  ## Build the Debian package into dist/
 	@rm -rf build/deb && mkdir -p build/deb/portkin dist
 	@git ls-files -z | xargs -0 cp --parents -t build/deb/portkin

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 NAME = "portkin"
-EXTRAS = ("offline", "training", "rules", "spark")
+EXTRAS = ("offline", "training", "rules", "spark", "s3")
 """The extras that commands need, the lightest first."""
 RUNTIME = "runtime"
 """Stands for no extra."""

@@ -19,7 +19,7 @@ def config(file: Path | None, sample: bool) -> None:
     if sample:
         click.echo(SAMPLE.read_text(encoding="utf-8"), nl=False)
         return
-    from portkin.config.checks import checks
+    from portkin.config.checks import checks, database_checks
     from portkin.config.loading import to_yaml
 
-    click.echo(to_yaml(load_config(file, checks=checks())), nl=False)
+    click.echo(to_yaml(load_config(file, checks={**checks(), **database_checks()})), nl=False)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from portkin.blocking.config import limits_of, place_of, receiver_of
+from portkin.blocking.config import database_path, limits_of, place_of, receiver_of
+from portkin.blocking.database_tables import APPLICATION as BLOCKS
+from portkin.blocking.database_tables import WHAT
 from portkin.config.schema import Checks, Config, ZeekConfig
 from portkin.errors import ConfigError
+from portkin.rates.config import rates_database_path
+from portkin.rates.store_schema import APPLICATION as RATES
 from portkin.web.config import token_of
 from portkin.zeek.peer_addresses import peer_of, tls_context, uri_of
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
 
 def tls_of(zeek: ZeekConfig) -> ssl.SSLContext | None:
@@ -35,6 +41,21 @@ def checks() -> Checks:
         "enforce.nftables.table": lambda config: place_of(config.enforce),
         "enforce.hook": lambda config: receiver_of(config.enforce.hook),
     }
+
+
+def database_checks() -> Checks:
+    """Whether the databases that are there are portkin's: `portkin serve` goes on without one that is not."""
+    return {
+        "enforce.database": lambda config: _ours(database_path(config.enforce), BLOCKS, WHAT),
+        "rates.database": lambda config: _ours(rates_database_path(config.rates), RATES, "a rates database"),
+    }
+
+
+def _ours(path: Path, application: int, what: str) -> None:
+    from portkin.sqlite import refuse_foreign  # here, for checks come before most that is loaded
+
+    with suppress(OSError):  # another user than the sidecar's may not read it
+        refuse_foreign(path, application, what)
 
 
 def _url(config: Config) -> None:

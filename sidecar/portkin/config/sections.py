@@ -48,8 +48,9 @@ def read_yaml(text: str, source: str) -> Section:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{source}:{line}: not YAML: {error.problem}; correct this line") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not YAML: {error}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{source}:{line}: not YAML: it may not hold {chr(error.character)!r}; remove that") from None
     except RecursionError:
         raise ConfigError(f"{source}: not YAML that can be read: nested too deeply; take brackets away") from None
     if node is None:

@@ -96,6 +96,7 @@ def test_an_empty_file_is_the_defaults(load):
          "portkin.yaml:2: table.path is 'a\\x00b' (no path has a NUL in it); write the path of a file or folder"),
         ('enforce:\n  database: "\\ud800"\n', "portkin.yaml:2: enforce.database is '\\ud800' ("),
         ("zeek: &a\n  tls: *a\n", "portkin.yaml:1: something lies within itself; write it without & and *"),
+        ("log:\n  level: \x1b[31m\n", "portkin.yaml:2: not YAML: it may not hold '\\x1b'; remove that"),
         ("zeek: " + 5000 * "[", "portkin.yaml: not YAML that can be read: nested too deeply"),
     ],
 )  # fmt: skip

@@ -66,3 +66,17 @@ def test_what_serve_would_refuse_is_an_error(tmp_path, text, message):
     with pytest.raises(ConfigError) as refused:
         CliRunner().invoke(config, ["-c", str(file)], catch_exceptions=False)
     assert str(refused.value).startswith(f"{file}:{message}")
+
+
+@pytest.mark.parametrize("name", ["enforce", "rates"])
+def test_a_database_that_is_not_ours_is_refused(tmp_path, name):
+    """What a setting names in the place of a database is named with its line, and left as it is."""
+    file, other = tmp_path / "portkin.yaml", tmp_path / "some.conf"
+    other.write_text("a setting of something else\n")
+    file.write_text(f"{name}:\n  database: {other}\n")
+    ran = CliRunner().invoke(config, ["-c", str(file)])
+    assert isinstance(ran.exception, ConfigError)
+    assert str(ran.exception).startswith(f"{file}:2: {name}.database: {other}: this is not a ")
+    assert "a setting of something else\n" == other.read_text()
+    file.write_text(f"{name}:\n  database: {tmp_path / 'new.sqlite'}\n")
+    assert 0 == CliRunner().invoke(config, ["-c", str(file)]).exit_code

@@ -90,6 +90,7 @@ def test_no_extra_is_added_by_the_name_of_portkin_alone(extra):
         ("torch", "training"),
         ("ruamel.yaml", "rules"),
         ("llvmlite", "offline"),
+        ("s3fs", "s3"),
         ("numpy", None),
         ("no_such_module", None),
     ],

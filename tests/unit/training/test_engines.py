@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import shutil
 import subprocess
 import sys
@@ -248,6 +249,21 @@ class TestDuckdb:
         """Where there is no dataset, or no such file system, the name is in the message."""
         with pytest.raises(InputError, match=place):
             open_probes(place)
+
+    def test_a_file_is_no_dataset(self, tmp_path):
+        """A recording in the place of a dataset: how to make one of it."""
+        (tmp_path / "a b.pcap").write_bytes(b"")
+        with pytest.raises(InputError, match=r"a b.pcap: a file, and no .*: portkin ingest '.*a b.pcap' -o probes"):
+            open_probes(tmp_path / "a b.pcap")
+
+    def test_what_reads_s3_is_added_to_this_installation(self, monkeypatch):
+        """Without the extra, the remedy names where portkin was installed from, and no portkin of an index."""
+        monkeypatch.setitem(sys.modules, "portkin_training.core.s3_calls", None)
+        with pytest.raises(InputError) as refused:
+            open_probes("s3://telescope/probes")
+        remedy = shlex.split(str(refused.value).rpartition("; ")[2])
+        assert sys.executable == remedy[0] and "install" in remedy
+        assert not [word for word in remedy if word.startswith("portkin")]
 
     def test_ports_are_ports(self, tmp_path):
         """The top ports of the telescope are named by number and protocol."""

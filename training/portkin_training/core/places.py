@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec.core import url_to_fs
 
 from portkin.errors import InputError
+from portkin.installation import command_to_add
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -70,7 +71,7 @@ def located(place: Place) -> tuple[AbstractFileSystem, str]:
             return system, system._strip_protocol(str(place))
         system, path = url_to_fs(str(place), **options)
     except ImportError as error:
-        remedy = "pip install 'portkin[s3]'" if str(place).startswith("s3://") else "install what fsspec names"
+        remedy = command_to_add("s3") if str(place).startswith(("s3://", "s3a://")) else "install what fsspec names"
         raise InputError(f"{place}: cannot be read here ({error}); {remedy}") from None
     except ValueError as error:
         raise InputError(f"{place}: no such file system ({error}); name a folder or a URL that fsspec reads") from None

@@ -25,7 +25,7 @@ def check_table(facts: Facts) -> list[Finding]:
     if table.error:
         return [problem("table.unusable", table.error, "correct table.path, or build the table: portkin table build")]
     days = _days(facts, table)
-    said = f"table {table.id}, {table.about}, built {days} days ago{', the one that ships' if table.shipped else ''}"
+    said = f"table {table.id}, {table.about}, built {_ago(days)}{', the one that ships' if table.shipped else ''}"
     served = facts.sidecar.table if facts.sidecar else ""
     if served and served != table.id:
         return [
@@ -47,7 +47,11 @@ def check_models(facts: Facts) -> list[Finding]:
         return []
     if models.error:
         return [problem("models.unusable", models.error, "correct rates.model, or train: portkin rates train")]
-    return [ok("models.usable", f"models {models.id}, {models.about}, trained {_days(facts, models)} days ago")]
+    return [ok("models.usable", f"models {models.id}, {models.about}, trained {_ago(_days(facts, models))}")]
+
+
+def _ago(days: int) -> str:
+    return "1 day ago" if days == 1 else f"{days} days ago"
 
 
 def _days(facts: Facts, bundle: BundleFacts) -> int:
