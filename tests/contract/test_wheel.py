@@ -17,6 +17,7 @@ import pytest
 from support.netns import machine_network
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = {"portkin", "portkin_training", "portkin_rules"}
 HEAVY = ("torch", "networkx", "scipy", "sklearn", "numba", "pyarrow", "duckdb", "ibis", "matplotlib", "pandas")
 
 
@@ -53,11 +54,11 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_wheel_holds_three_packages_and_nothing_generic(wheel):
-    """Nothing but portkin's own names lands in site-packages, and the default table comes along."""
+    """Nothing but portkin's own names lands in site-packages; the default table and the marks of types come along."""
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert {"portkin", "portkin_training", "portkin_rules"} == {top for top in tops if not top.endswith(".dist-info")}
-    assert "portkin/data/default-table/manifest.json" in names
+    assert PACKAGES == {top for top in tops if not top.endswith(".dist-info")}
+    assert {"portkin/data/default-table/manifest.json", *(f"{top}/py.typed" for top in PACKAGES)} <= {*names}
 
 
 def test_the_wheel_holds_the_page_and_its_chart(wheel):
