@@ -6,6 +6,7 @@ import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from portkin.net.ports import Port
 from portkin_training.commands.rates import rates as command
+from portkin_training.commands.rates_run import progress
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.rates import page, plots
@@ -140,6 +142,15 @@ def test_progress_is_printed_off_a_terminal(dataset, bundle):
     options = ["--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "fresh", "--model", "median"]
     done = CliRunner().invoke(command, ["train", *map(str, [dataset / "series", *options, "-o", dataset / "told"])])
     assert "fitting 1 models" in done.stderr and "1 of 1 models" in done.stderr
+
+
+def test_an_interrupted_fit_says_what_stands(tmp_path, capsys):
+    """How many models the work folder has, and that the same command goes on from them."""
+    with pytest.raises(KeyboardInterrupt), progress(3, tmp_path / "work") as advance:
+        advance(SimpleNamespace(port=Port.parse("22"), model="median"))
+        raise KeyboardInterrupt
+    said = f"{tmp_path / 'work'}: 1 of 3 models are kept; the same command goes on from there\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_bundle_is_scored_on_what_came_after_its_training(dataset, bundle):

@@ -55,7 +55,7 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
 
     run = prepare(lambda bins: Split.of(bins).fit, PAPER if paper else MODELS, **options)
     results = []
-    with progress(len(run.targets) * len(run.models)) as advance:
+    with progress(len(run.targets) * len(run.models), options["work"]) as advance:
         for result in judging.evaluate(
             run.rates, run.affinities, run.profile, targets=run.targets, models=run.models, **run.options
         ):

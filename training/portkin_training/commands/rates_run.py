@@ -141,8 +141,11 @@ class Outcome(Protocol):
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
-    """A bar on a terminal; elsewhere a line on standard error at the beginning, now and then, and at the end."""
+def progress(total: int, work: Path) -> Iterator[Callable[[Outcome], None]]:
+    """A bar on a terminal; elsewhere a line on standard error at the beginning, now and then, and at the end.
+
+    Where the fitting is interrupted, or fails, it says how much the folder ``work`` keeps.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -173,4 +176,9 @@ def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
                 said = now
                 click.echo(f"{done} of {total} models, {now - began:.0f} s: {outcome.port} {outcome.model}", err=True)
 
-        yield advance
+        try:
+            yield advance
+        except BaseException:
+            if done:
+                click.echo(f"{work}: {done} of {total} models are kept; the same command goes on from there", err=True)
+            raise

@@ -56,7 +56,7 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
     run = prepare(lambda bins: rolling.cuts(bins)[0], TRIED, **options)
     flags = None if abnormal is None else read_abnormal(abnormal, run.rates)
     tried: dict[Port, list[rolling.Trial]] = {port: [] for port in run.targets}
-    with progress(len(run.targets) * len(run.models)) as advance:
+    with progress(len(run.targets) * len(run.models), options["work"]) as advance:
         for trial in rolling.trials(
             run.rates, run.affinities, run.profile, targets=run.targets, models=run.models, **run.options
         ):
