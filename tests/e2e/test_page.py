@@ -41,6 +41,8 @@ def test_scanners_blocks_and_figures_update_by_themselves(tmp_path):
                 await site.probe("2001:db8::5", "22/tcp", why="evidence=DARKNET darknet=9")
                 await says(page, "#scanners-rows tr:first-child", "2001:db8::5 darknet 9 dark addresses 1 22")
                 await says(page, "#tiles", "Scanners now 2")
+                for section, script in (("#scanners", "portkin/scan-notice"), ("#alarms", "portkin/rates-notice")):
+                    assert f"@load {script}" in await text(page, section)
                 assert "Zeek zeek, Zeek 8.0.9" in await text(page, "#health-facts")
 
     asyncio.run(scenario())
