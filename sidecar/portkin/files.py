@@ -57,6 +57,23 @@ def _replaceable(path: Path) -> Path:
     return path.resolve() if path.is_symlink() else path
 
 
+def create_private(path: Path) -> None:
+    """Create an empty file for its owner alone, where there is none.
+
+    Made by root, it belongs to the owner of its folder, as SQLite has it for the files beside a database: the service
+    could not open it otherwise. Raises OSError as the file system does.
+    """
+    with suppress(FileExistsError):
+        created = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            if os.geteuid() == 0:
+                folder = path.parent.stat()
+                with suppress(OSError):  # root without the capability, as in a container
+                    os.fchown(created, folder.st_uid, folder.st_gid)
+        finally:
+            os.close(created)
+
+
 def sync_folder(folder: Path) -> None:
     """Sync the directory entries of a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)

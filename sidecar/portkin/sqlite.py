@@ -5,15 +5,15 @@ A file without our mark is never written to or renamed: a path in the settings m
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 from portkin.errors import StorageError
+from portkin.files import create_private
 
 BUSY = 10.0
 """Seconds that a writer waits for another."""
@@ -35,8 +35,7 @@ def connect(path: Path, *, application: int, what: str, known: bool = False) -> 
     # SQLite's -wal and -shm take the mode of the file. Who may read them may also keep a reading open without end, and
     # the log grows until that ends.
     # Only where there is none: closing a file drops all locks on it that this process has (fcntl(2)).
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    create_private(path)
     return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
 
 

@@ -113,6 +113,8 @@ def test_the_life_of_the_package(debian, package, tmp_path):
     assert "ExecStart=/usr/bin/portkin serve -c /etc/portkin/portkin.yaml" in unit.read_text()
     assert "User=portkin" in unit.read_text()
 
+    assert inside(debian, "zcat", "/usr/share/man/man1/portkin.1.gz").count("portkin \\- predicts which ports") == 1
+
     # Its user, and what only that may read.
     assert "portkin:portkin 750\n" == inside(debian, "stat", "-c", "%U:%G %a", "/var/lib/portkin")
     assert "root:portkin 640\n" == inside(debian, "stat", "-c", "%U:%G %a", "/etc/portkin/portkin.yaml")
@@ -124,10 +126,16 @@ def test_the_life_of_the_package(debian, package, tmp_path):
     said = inside(debian, "sh", "-c", "portkin ingest /etc/hostname -o /tmp/x 2>&1 || true")
     assert "/opt/portkin/bin/python" in said and "install" in said and "portkin[" not in said, said
 
+    # What root blocks before the service has run is in a database that the service can open.
+    inside(debian, "portkin", "blocks", "add", "203.0.113.9", "80/tcp")
+    state = inside(debian, "sh", "-c", "stat -c %U /var/lib/portkin/*")
+    assert {"portkin"} == set(state.split())
+
     # As the unit runs it: its user answers for the settings, and serves until it is stopped.
     served = inside(debian, "sh", "-c", "cd /; timeout 5 setpriv --reuid=portkin --regid=portkin --clear-groups "
                     "env XDG_STATE_HOME=/var/lib portkin serve -c /etc/portkin/portkin.yaml 2>&1 || true")  # fmt: skip
     assert '"event": "serving"' in served and '"event": "ended"' in served, served
+    assert "blocking does not work" not in served, served
 
     # An upgrade keeps the settings, the state, and what pip added.
     settings = debian / "etc/portkin/portkin.yaml"

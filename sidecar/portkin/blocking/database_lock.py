@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from portkin.errors import StorageError
+from portkin.files import create_private
 
 WAIT = 10.0
 """Seconds that a process waits for the lock."""
@@ -28,6 +29,7 @@ class DatabaseLock:
         """Open or create the file beside ``database``; raises OSError where that cannot be."""
         self._path = lock_of(database)
         # For nobody else to open: who may read it may also lock it, and keep it locked.
+        create_private(self._path)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         with suppress(OSError):  # of somebody else, who trusts us with it
             os.fchmod(self._file, 0o600)

@@ -117,6 +117,8 @@ def load_config(
     if path is not None:
         try:
             text = path.read_text(encoding="utf-8")
+        except PermissionError:
+            raise ConfigError(f"{path}: this user may not read it; run this as root") from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{path}: cannot be read ({error}); name a file such as `portkin config --sample` prints"

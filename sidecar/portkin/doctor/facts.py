@@ -35,6 +35,8 @@ class SettingsFile:
     path: Path | None
     config: Config | None
     error: str = ""
+    denied: bool = False
+    """Whether the file is there, and this user may not read it."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portkin.blocking.block import BlockKey
+from portkin.blocking.database import open_database
+from portkin.blocking.database_lock import DatabaseLock, lock_of
 from portkin.blocking.limits import Limits
 from portkin.net.addresses import number_of
 from portkin.net.ports import Port
@@ -164,3 +167,16 @@ def test_database_and_backend_never_part(tmp_path_factory, steps):
                 assert end + offset <= active[held_key] + 2.001
                 assert held_key.src != number_of("198.51.100.1")
     bench.enforcer.close()
+
+
+def test_what_root_creates_belongs_to_the_owner_of_the_folder(tmp_path, root):
+    """Of `portkin blocks add` by root the service has files that it can open: database, its log and the lock."""
+    path = tmp_path / "folder" / "blocks.sqlite"
+    path.parent.mkdir()
+    os.chown(path.parent, 12345, 12346)
+    database, _ = open_database(path, now=1000.0)
+    lock = DatabaseLock(path)
+    made = sorted(path.parent.glob(f"{path.name}*"))
+    assert {12345} == {file.stat().st_uid for file in made} and lock_of(path) in made
+    lock.close()
+    database.close()

@@ -13,7 +13,10 @@ def check_settings(found: SettingsFile) -> list[Finding]:
     """Whether `portkin serve` takes the settings."""
     if found.config is None:
         # The error names the line, the value and the remedy itself.
-        return [problem("settings.invalid", found.error, "correct it; `portkin config --sample` prints a file to copy")]
+        remedy = "correct it; `portkin config --sample` prints a file to copy"
+        if found.denied:
+            remedy = "run the doctor as root, or as the user of the sidecar"
+        return [problem("settings.invalid", found.error, remedy)]
     return [ok("settings.valid", str(found.path) if found.path else "no file: the defaults are in force")]
 
 

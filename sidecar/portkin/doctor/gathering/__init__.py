@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def _settings(file: Path | None) -> SettingsFile:
         looked_at = {name: check for name, check in checks().items() if name not in apart}
         return SettingsFile(file, load_config(file, checks=looked_at))
     except ConfigError as error:
-        return SettingsFile(file, None, str(error))
+        denied = file is not None and file.exists() and not os.access(file, os.R_OK)
+        return SettingsFile(file, None, str(error), denied)
 
 
 def _table(config: Config) -> BundleFacts:
