@@ -20,7 +20,7 @@ async def opened(site, chromium, *, faults=True, **context):
     await page.wait_for_selector("#tiles .tile")
     yield page
     if faults:
-        assert [] == said
+        assert [] == said, said
     await page.close()
 
 
