@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from portkin_training.evaluation.inputs import read_contacts
+from portkin_training.ingest.captures import flows
 from portkin_training.ingest.captures.flows import DEADLINE, KEY, FlowTable
 from portkin_training.ingest.captures.packets import IPV4_MAPPED, Packets
 from portkin_training.ingest.captures.pcap import read_capture
@@ -249,6 +250,42 @@ def test_memory_is_bounded_and_forgetting_is_counted():
     assert [*range(345, 601)] == sorted(table.slots[table.slots[:, KEY] != 0, KEY].tolist())
     found = Contacts.concat(contacts_from_packets(syns(20_000, gap=1), memory=32 * 1024))
     assert 20_000 == len(found)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+@pytest.mark.parametrize("spread", [1 << 50, 1 << 16, 1 << 8], ids=["even", "uneven", "crowded"])
+@pytest.mark.parametrize("slots", [16, 256, 4096])
+def test_flows_move_within_the_table(slots, spread, width, monkeypatch):
+    """Whatever its size, and also where keys crowd at one end, the table holds the living flows with all that is known
+    of them; short of room, those that would end first go, as many as it says."""
+    monkeypatch.setattr(flows, "SMALLEST", 16)
+    rng = np.random.default_rng(slots)
+    table, expected = FlowTable(width, memory=slots * 8 * width), {}
+
+    def place(key: int) -> int:
+        return int(flows.find(table.slots.ctypes.data, width, len(table.slots) - 1, key))
+
+    def known() -> dict[int, tuple[int, ...]]:
+        places = {key: place(key) for key in expected}
+        return {key: tuple(table.slots[at, 1:].tolist()) for key, at in places.items() if table.slots[at, KEY] == key}
+
+    for now in range(2000):
+        if table.used[0] >= table.limit:
+            living = {key: rest for key, rest in expected.items() if rest[0] > now}
+            before = table.forgotten
+            table.make_room(now)
+            forgotten = table.forgotten - before
+            kept = known()
+            assert len(living) - forgotten == len(kept) == table.used[0] == np.count_nonzero(table.slots[:, KEY])
+            assert kept.items() <= living.items()
+            assert sorted(rest[0] for rest in living.values())[forgotten:] == sorted(rest[0] for rest in kept.values())
+            expected = kept
+        # low bits all set: the last slots, from which groups go on at the first
+        key = int(rng.integers(1, spread)) << 12 | int(rng.choice([0, 1, 4095, rng.integers(4096)]))
+        at = place(key)
+        table.used[0] += table.slots[at, KEY] == 0
+        table.slots[at, KEY], table.slots[at, 1:] = key, now + rng.integers(1, 500)
+        expected[key] = tuple(table.slots[at, 1:].tolist())
 
 
 def test_nothing_gives_nothing():

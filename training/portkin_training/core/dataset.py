@@ -13,11 +13,8 @@ import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import duckdb
-import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +25,9 @@ from portkin.errors import InputError
 from portkin_training.core.engine import DUCKDB, Engine, told_by_a_store
 from portkin_training.core.places import Place, StoreError, is_url, located, reaching
 from portkin_training.core.probes import SCHEMA, Probes
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 KIND, SCHEMA_NUMBER = "probes", 1
 """What the manifest calls a dataset, and which form of it."""
@@ -168,6 +168,9 @@ def open_probes(*paths: Place, engine: Engine = DUCKDB) -> ir.Table:
 
 
 def _open_probes(paths: Sequence[Place], engine: Engine) -> ir.Table:
+    import duckdb
+    import ibis
+
     rows = {path: manifest(path)["rows"] for path in paths}
     held = [path for path in paths if rows[path]]
     if not held:

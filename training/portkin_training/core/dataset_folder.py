@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,37 @@ from portkin.errors import InputError, OutputError
 from portkin.files import put_folder, sync_folder
 from portkin_training.core.dataset import manifest
 from portkin_training.core.probes import SCHEMA
+
+
+class FolderPart:
+    """A Parquet file that is being written, row group by row group."""
+
+    def __init__(
+        self,
+        file: Path,
+        writer: pq.ParquetWriter,
+        writing: Callable[[], AbstractContextManager[None]],
+        done: Callable[[Path], None],
+    ) -> None:
+        """``writing`` tells what goes wrong, ``done`` is called with the file when it is whole."""
+        self._file, self._writer, self._writing, self._done = file, writer, writing, done
+
+    def write(self, rows: pa.Table) -> None:
+        """Write a row group."""
+        with self._writing():
+            self._writer.write_table(rows, len(rows))
+
+    def close(self) -> str:
+        """Write the rest; the file's name."""
+        with self._writing():
+            self._writer.close()
+        self._done(self._file)
+        return self._file.name
+
+    def abandon(self) -> None:
+        """Close the file if it is not, whatever its state."""
+        with suppress(OSError, pa.ArrowException):
+            self._writer.close()
 
 
 class Folder:
@@ -42,6 +74,9 @@ class Folder:
         parent = self.place.parent
         self._aside = parent / f".{self.place.name}.{uuid.uuid4().hex[:8]}.partial"
         self._before = before
+        self._parts: list[FolderPart] = []
+        self._synced: list[Future[None]] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sync")
         with self._writing():
             parent.mkdir(parents=True, exist_ok=True)
             removed = _remove_leftovers(parent, self.place.name)
@@ -61,28 +96,27 @@ class Folder:
             except OSError:  # not every file system has second names
                 shutil.copy2(self.place / name, self._aside / name)
 
-    def put(self, day: str, number: int, rows: pa.Table, **how: Any) -> str:
-        """Write one file of a day, synced; its name."""
-        with self._writing():
-            name = f"part-{number:05d}.parquet"
-            file = self._aside / f"day={day}" / name
-            file.parent.mkdir(exist_ok=True)
-            pq.write_table(rows, file, **how)
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-            return name
-
-    def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
-        """Write one file of those of a day, with one of them in memory at a time; its name."""
+    def part(self, day: str, number: int, **how: Any) -> FolderPart:
+        """Begin a file of a day."""
         with self._writing():
             file = self._aside / f"day={day}" / f"part-{number:05d}.parquet"
             file.parent.mkdir(exist_ok=True)
-            with pq.ParquetWriter(file, SCHEMA, **how) as writer:
-                for name in names:
-                    writer.write_table(pq.ParquetFile(self.place / f"day={day}" / name).read())
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-            return file.name
+            part = FolderPart(file, pq.ParquetWriter(file, SCHEMA, **how), self._writing, self._sync)
+        self._parts.append(part)
+        return part
+
+    def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
+        """Write one file of those of a day, with one of them in memory at a time; its name."""
+        part = self.part(day, number, **how)
+        for name in names:
+            with self._writing():
+                rows = pq.ParquetFile(self.place / f"day={day}" / name).read()
+            part.write(rows)
+        return part.close()
+
+    def _sync(self, file: Path) -> None:
+        """Have a file reach the disk, while others are written."""
+        self._synced.append(self._thread.submit(_sync, file))
 
     def commit(self, fields: Mapping[str, Any]) -> list[str]:
         """Give the dataset its name; no more leftovers are removed than at the beginning.
@@ -91,6 +125,8 @@ class Folder:
             InputError: the one that is added to was changed meanwhile.
         """
         with self._writing():
+            for synced in self._synced:
+                synced.result()
             for folder in self._aside.iterdir():
                 sync_folder(folder)
             with (self._aside / MANIFEST).open("w", encoding="utf-8") as opened:
@@ -106,6 +142,9 @@ class Folder:
 
     def end(self) -> None:
         """Remove what has not become the dataset, or was it before."""
+        self._thread.shutdown(cancel_futures=True)
+        for part in self._parts:
+            part.abandon()
         shutil.rmtree(self._aside, ignore_errors=True)
         os.close(self._lock)
 
@@ -117,6 +156,11 @@ class Folder:
             raise OutputError(
                 f"{self.place}: cannot be written ({error.strerror or error}); make room or name another folder"
             ) from error
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _remove_leftovers(parent: Path, name: str) -> list[Path]:

@@ -16,7 +16,7 @@ import io
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -26,12 +26,32 @@ from portkin.bundles.manifest import MANIFEST
 from portkin.errors import InputError, OutputError
 from portkin_training.core.dataset import manifest_text
 from portkin_training.core.places import StoreError, code_of, is_of_a_store, located, reaching
+from portkin_training.core.probes import SCHEMA
 
 SCHEMES = ("s3", "s3a")
 """Stores whose put has conditions."""
 _OURS = re.compile(r"day=\d{4}-\d\d-\d\d/part-[0-9a-f]{12}-\d{5}\.parquet")
 _CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 """The store's codes for a condition that does not hold."""
+
+
+class ObjectPart:
+    """A Parquet file that is written in memory, and put when it is whole."""
+
+    def __init__(self, put: Callable[[str, memoryview], None], name: str, **how: Any) -> None:
+        """``put`` is called with the file's name and bytes."""
+        self._put, self._name, self._written = put, name, io.BytesIO()
+        self._writer = pq.ParquetWriter(self._written, SCHEMA, **how)
+
+    def write(self, rows: pa.Table) -> None:
+        """Write a row group."""
+        self._writer.write_table(rows, len(rows))
+
+    def close(self) -> str:
+        """Put the file; its name within the day."""
+        self._writer.close()
+        self._put(self._name, self._written.getbuffer())
+        return self._name.partition("/")[2]
 
 
 class Objects:
@@ -83,24 +103,27 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    def put(self, day: str, number: int, rows: pa.Table, **how: Any) -> str:
-        """Put one file of a day, in one request: it is there whole or not at all. Its name."""
-        written = io.BytesIO()
-        pq.write_table(rows, written, **how)
-        name = f"part-{self._id}-{number:05d}.parquet"
+    def part(self, day: str, number: int, **how: Any) -> ObjectPart:
+        """Begin a file of a day."""
+        return ObjectPart(self._put_file, f"day={day}/part-{self._id}-{number:05d}.parquet", **how)
+
+    def _put_file(self, name: str, data: memoryview) -> None:
+        """Put one file, in one request: it is there whole or not at all."""
         with reaching(self.place):
             try:
-                self._system.pipe_file(f"{self._root}/day={day}/{name}", written.getvalue())
+                self._system.pipe_file(f"{self._root}/{name}", bytes(data))
             except FileNotFoundError:
                 raise _no_bucket(self.place) from None
-        self._put[f"day={day}/{name}"] = written.getbuffer().nbytes
-        return name
+        self._put[name] = data.nbytes
 
     def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
         """Put one file of those of a day, which lie in memory; its name."""
         with reaching(self.place):
             parts = [self._system.cat_file(f"{self._root}/day={day}/{name}") for name in names]
-        return self.put(day, number, pa.concat_tables(pq.ParquetFile(io.BytesIO(part)).read() for part in parts), **how)
+        merged = self.part(day, number, **how)
+        for part in parts:
+            merged.write(pq.ParquetFile(io.BytesIO(part)).read())
+        return merged.close()
 
     def commit(self, fields: Mapping[str, Any]) -> list[str]:
         """Put the manifest; the leftovers that were removed.

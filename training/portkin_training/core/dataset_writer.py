@@ -5,8 +5,10 @@ How that is brought about is `Folder`'s on this machine and `Objects`' in a stor
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,25 +18,49 @@ import pyarrow as pa
 
 from portkin import __version__
 from portkin.errors import InputError
+from portkin_training.core.column_blocks import SELDOM, ColumnBlock
 from portkin_training.core.dataset import KIND, SCHEMA_NUMBER, manifest, parts_by_day
 from portkin_training.core.dataset_folder import Folder
 from portkin_training.core.dataset_objects import Objects
 from portkin_training.core.places import Place, StoreError, is_url
-from portkin_training.core.probes import Probes
+from portkin_training.core.probes import SCHEMA, Probes
 
 _DAY = 86_400_000_000
 ROWS = 1 << 20
-"""Rows gathered before they are written: a Parquet file of ten to twenty megabytes."""
-_PARQUET = {
-    "compression": "lz4",
-    "write_statistics": ["ts", "proto"],
-    "use_dictionary": ["src_hi", "dst_hi", "proto", "flags"],
-    "column_encoding": dict.fromkeys(("ts", "seq", "src_lo", "dst_lo", "sport", "dport"), "DELTA_BINARY_PACKED"),
-    "write_batch_size": 1 << 16,
-}
-"""The smallest files (12 bytes a probe of random addresses and ports) that cost little to write: of addresses and ports
-only the bits in which they differ are kept, and the fastest compression takes the rest. BYTE_STREAM_SPLIT, a little
-smaller and faster to write, is for integers what Spark cannot read."""
+"""Rows of a Parquet file, one of ten to twenty megabytes; and rows that are gathered where they lie in many days."""
+GROUP = 1 << 16
+"""Rows of a row group, which is written as soon as a day has so many; they stay in the processor's cache."""
+_FILES = 16
+"""Files open at a time, of as many days."""
+_AHEAD = 2
+"""Blocks that wait to be written."""
+
+
+def _parquet(constant: Collection[str] = ()) -> dict[str, Any]:
+    """How Parquet is written: the smallest files (12 bytes a probe of random addresses and ports) that cost little.
+
+    Of addresses and ports only the bits in which they differ are kept, and the fastest compression takes the rest.
+    BYTE_STREAM_SPLIT, a little smaller and faster to write, is for integers what Spark cannot read. A dictionary of one
+    value costs more than to compress it away, so columns that are ``constant`` go without.
+    """
+    packed = [name for name in SCHEMA.names if name not in SELDOM]
+    return {
+        "compression": "lz4",
+        "write_statistics": ["ts", "proto"],
+        "use_dictionary": [name for name in SELDOM if name not in constant],
+        "column_encoding": dict.fromkeys(packed, "DELTA_BINARY_PACKED") | dict.fromkeys(constant, "PLAIN"),
+        "write_batch_size": GROUP,
+    }
+
+
+class Part(Protocol):
+    """A Parquet file that is being written."""
+
+    def write(self, rows: pa.Table) -> None:
+        """Write a row group."""
+
+    def close(self) -> str:
+        """Write the rest; the file's name within the day."""
 
 
 class Destination(Protocol):
@@ -50,8 +76,8 @@ class Destination(Protocol):
     def begin(self, before: Mapping[str, Any] | None, kept: Sequence[str]) -> Sequence[str]:
         """Prepare for a new dataset, or one with the files ``kept`` of the one ``before``; leftovers removed."""
 
-    def put(self, day: str, number: int, rows: pa.Table, **how: Any) -> str:
-        """Write a Parquet file; its name within the day."""
+    def part(self, day: str, number: int, **how: Any) -> Part:
+        """Begin a Parquet file of a day."""
 
     def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
         """Write one file of those that the dataset has of a day; its name."""
@@ -61,6 +87,16 @@ class Destination(Protocol):
 
     def end(self) -> None:
         """Remove what is not of the dataset."""
+
+
+@dataclass
+class _Open:
+    """A file that is being written: its day, its rows so far, and which columns are written as constant."""
+
+    day: str
+    file: Part
+    constant: frozenset[str]
+    rows: int = 0
 
 
 class ProbesWriter:
@@ -99,7 +135,9 @@ class ProbesWriter:
         self.about: dict[str, Any] = {}
         self.rows = self.before["rows"] if self.before else 0
         self.removed: list[str] = []
-        self._gathered: list[Probes] = []
+        self._blocks: dict[int, ColumnBlock] = {}
+        self._spare: list[ColumnBlock] = []
+        self._parts: dict[int, _Open] = {}
         self._days: dict[str, int] = dict(self.before["days"]) if self.before else {}
         self._names: dict[str, list[str]] = parts_by_day(self.path) if self.before else {}
         self._first, self._last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
@@ -108,7 +146,7 @@ class ProbesWriter:
         numbers = (int(name.rpartition("-")[2].partition(".")[0]) for names in self._names.values() for name in names)
         self._files = 1 + max(numbers, default=-1)
         self._merge = frozenset(merge)
-        self._pending: Future[None] | None = None
+        self._pending: deque[Future[None]] = deque()
 
     def _refuse(self, force: bool) -> None:
         if not self._to.is_taken():
@@ -129,7 +167,7 @@ class ProbesWriter:
         kept = [f"day={day}/{name}" for day, names in whole.items() for name in names]
         self.removed = [*self._to.begin(self.before, kept)]
         for day in sorted(self._merge & self._names.keys()):
-            self._names[day] = [self._to.merge(day, self._names[day], self._files, **_PARQUET)]
+            self._names[day] = [self._to.merge(day, self._names[day], self._files, **_parquet())]
             self._files += 1
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         return self
@@ -138,39 +176,66 @@ class ProbesWriter:
         """Append probes, in the order of the recording; the first is to have `rows` as its ``seq``."""
         if not len(probes):
             return
-        self._gathered.append(probes)
         self.rows += len(probes)
-        if sum(map(len, self._gathered)) >= ROWS:
-            self._flush()
+        first, last = int(probes.ts.min()), int(probes.ts.max())
+        self._first, self._last = min(self._first, first), max(self._last, last)
+        if first // _DAY == last // _DAY:
+            self._gather(first // _DAY, probes)
+        else:
+            days = probes.ts // _DAY
+            for day in np.unique(days):
+                self._gather(int(day), probes[days == day])
+        if sum(block.rows for block in self._blocks.values()) >= ROWS:
+            self._send_all()  # so that what lies in many days becomes files at times too
 
-    def _flush(self) -> None:
-        # One part at a time: at most two lie in memory.
-        self._wait()
-        gathered, self._gathered = self._gathered, []
-        self._pending = self._thread.submit(self._write_part, gathered)
+    def _gather(self, day: int, probes: Probes) -> None:
+        while len(probes):
+            if day not in self._blocks:
+                self._blocks[day] = self._spare.pop() if self._spare else ColumnBlock(min(GROUP, ROWS))
+            probes = probes[self._blocks[day].add(probes) :]
+            if self._blocks[day].full:
+                self._send(day)
 
-    def _wait(self) -> None:
-        if self._pending is not None:
-            self._pending.result()
+    def _send(self, day: int) -> None:
+        while len(self._pending) >= _AHEAD:
+            self._pending.popleft().result()
+        self._pending.append(self._thread.submit(self._write, day, self._blocks.pop(day)))
 
-    def _write_part(self, gathered: list[Probes]) -> None:
-        # Chunk by chunk, while a chunk lies in the processor's cache.
-        days: dict[int, list[pa.Table]] = {}
-        for probes in gathered:
-            first, last = int(probes.ts.min()), int(probes.ts.max())
-            self._first, self._last = min(self._first, first), max(self._last, last)
-            if first // _DAY == last // _DAY:
-                days.setdefault(first // _DAY, []).append(probes.to_arrow())
-                continue
-            day = probes.ts // _DAY
-            for one in np.unique(day):
-                days.setdefault(int(one), []).append(probes[day == one].to_arrow())
-        for one, tables in sorted(days.items()):
-            rows = pa.concat_tables(tables)
-            name = str(np.datetime64(one, "D"))
-            self._names.setdefault(name, []).append(self._to.put(name, self._files, rows, **_PARQUET))
-            self._files += 1
-            self._days[name] = self._days.get(name, 0) + len(rows)
+    def _send_all(self) -> None:
+        for day in sorted(self._blocks):
+            self._send(day)
+        self._pending.append(self._thread.submit(self._close_all))
+
+    def _write(self, day: int, block: ColumnBlock) -> None:
+        """Write a row group, in the thread."""
+        part = self._parts.get(day)
+        if part and not part.constant <= block.constant():
+            self._close(day)
+        if day not in self._parts:
+            for other in [*self._parts][: max(0, len(self._parts) - _FILES + 1)]:
+                self._close(other)
+            self._parts[day] = self._open(day, block.constant())
+        self._parts[day].file.write(block.table())
+        self._parts[day].rows += block.rows
+        if self._parts[day].rows >= ROWS:
+            self._close(day)
+        block.clear()
+        if len(self._spare) <= _AHEAD:
+            self._spare.append(block)
+
+    def _open(self, day: int, constant: frozenset[str]) -> _Open:
+        name = str(np.datetime64(day, "D"))
+        self._files += 1
+        return _Open(name, self._to.part(name, self._files - 1, **_parquet(constant)), constant)
+
+    def _close_all(self) -> None:
+        for day in [*self._parts]:
+            self._close(day)
+
+    def _close(self, day: int) -> None:
+        part = self._parts.pop(day)
+        self._names.setdefault(part.day, []).append(part.file.close())
+        self._days[part.day] = self._days.get(part.day, 0) + part.rows
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
@@ -188,9 +253,9 @@ class ProbesWriter:
         return self.about
 
     def _finish(self) -> None:
-        if self._gathered:
-            self._flush()
-        self._wait()
+        self._send_all()
+        while self._pending:
+            self._pending.popleft().result()
         fields = {
             "kind": KIND,
             "schema": SCHEMA_NUMBER,

@@ -3,6 +3,8 @@
 DuckDB, the default, reads Parquet on this machine and spills what does not fit into memory. Spark runs the same
 expressions on as many machines as its master has; alone it is slower at every size that DuckDB can hold.
 
+Both, and Ibis, are imported where they are used: `ingest` does without.
+
 What the two do not share, expressions keep away from: Spark has no unsigned integers, its hash is another, and its
 rows come in no order unless asked for.
 """
@@ -20,15 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import duckdb
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 
 from portkin.errors import InputError
 from portkin_training.core.places import Place, is_url, located, reason_of
 
 if TYPE_CHECKING:
+    import duckdb
+    import ibis.expr.types as ir
     from pyspark.sql import SparkSession
 
 MASTER_ANSWERS = 10.0
@@ -58,11 +59,16 @@ class Engine:
         The folders between (``day=2026-11-20``) are a column too: `day`, a date.
         """
         if self.name == "spark":
+            import ibis
+
             parts = [self._spark(place, files, schema) for place, files in datasets]
             return ibis.union(*parts) if len(parts) > 1 else parts[0]
         return self._duckdb([file for _, files in datasets for file in files])
 
     def _duckdb(self, files: Sequence[str]) -> ir.Table:
+        import duckdb
+        import ibis
+
         # What does not fit into memory goes there, not into the folder that we happen to run in.
         spill = self.spill or Path(tempfile.gettempdir()) / f"portkin-{os.getpid()}"
         options = {} if self.memory_limit is None else {"memory_limit": self.memory_limit}
@@ -80,6 +86,8 @@ class Engine:
         return backend.table("probes")
 
     def _spark(self, place: Place, files: Sequence[str], schema: pa.Schema) -> ir.Table:
+        import ibis
+
         session = self.session()
         fields = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in schema)
         base = _for_spark(str(place) if is_url(place) else str(Path(place).resolve()))
@@ -168,6 +176,8 @@ def told_by_a_store(error: duckdb.Error) -> str | None:
     DuckDB hands over neither the exception nor its class: the text is a traceback, in which the last line that is not
     indented begins with the name.
     """
+    import duckdb
+
     if type(error) is not duckdb.Error or "Traceback (most recent call last)" not in str(error):
         return None
     named = re.findall(r"^(?:\w+\.)*(\w+)(?::|$)", str(error), re.MULTILINE)

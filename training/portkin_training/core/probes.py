@@ -61,20 +61,6 @@ class Probes(Columns):
     def none(cls) -> Probes:
         return cls.from_arrow(SCHEMA.empty_table())
 
-    def to_arrow(self) -> pa.Table:
-        """The rows as a table of `SCHEMA`."""
-        halves = (np.ascontiguousarray(ends[:, half]) for ends in (self.src, self.dst) for half in (0, 1))
-        columns = [
-            pa.array(self.ts).view(SCHEMA.field("ts").type),
-            self.seq,
-            *halves,
-            self.sport.astype(np.int32),
-            self.dport.astype(np.int32),
-            self.proto.astype(np.int8),
-            self.flags.astype(np.int16),
-        ]
-        return pa.table(columns, schema=SCHEMA)
-
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Probes:
         """The rows of a table that has the columns of `SCHEMA`."""

@@ -117,7 +117,7 @@ class StreamBuffer:
         error: what broke the stream; None while it is sound.
     """
 
-    def __init__(self, stream: io.RawIOBase, size: int = 1 << 22) -> None:
+    def __init__(self, stream: io.RawIOBase, size: int = 1 << 20) -> None:
         self._stream = stream
         self._ended = False
         self.data = np.empty(size, np.uint8)

@@ -82,23 +82,71 @@ def _count_living(slots, now):
     """How many slots hold a flow that is not over at ``now``."""
     living = 0
     for at in range(len(slots)):
-        if slots[at, KEY] != 0 and slots[at, DEADLINE] > now:
-            living += 1
+        living += (slots[at, KEY] != 0) & (slots[at, DEADLINE] > now)
     return living
 
 
 @kernel
-def _insert_living(slots, rows, now):
-    """Put the rows into the empty table, but those that are empty or over at ``now``.
+def _nth_deadline(slots, now, rank):
+    """Of the flows that are not over at ``now``, in the order of their deadlines: (deadline of number ``rank`` from 0
+    on, how many before it have the same one)."""
+    low, width = np.int64(now) + 1, np.int64(1)
+    for at in range(len(slots)):
+        if slots[at, KEY] != 0:
+            width = max(width, slots[at, DEADLINE] - now)
+    counts = np.empty(1 << 12, np.int64)
+    while True:  # narrow the range down to one deadline
+        step = (width + len(counts) - 1) // len(counts)
+        counts[:] = 0
+        for at in range(len(slots)):
+            place = slots[at, DEADLINE] - low
+            if slots[at, KEY] != 0 and place >= 0 and place < width:
+                counts[place // step] += 1
+        place = 0
+        while rank >= counts[place]:
+            rank -= counts[place]
+            place += 1
+        low, width = low + place * step, step
+        if step == 1:
+            return low, rank
 
-    Rows in the order of another table go to few places that move on side by side: the low bits of a key are its slot.
+
+@kernel
+def _spread(slots, before, after, least, ties):
+    """Have the flows in the first ``before`` slots lie in the first ``after``, without another array.
+
+    Those whose deadline is below ``least`` are dropped, and the first ``ties`` of those that have this one. Returns how
+    many are left. Slots from ``before`` on are empty.
+
+    A flow moves to a slot before its own or, of the low bits of its key the same ones, into a part of the table that is
+    new. From an empty slot on, one after the other, none gets in the way of those that have not moved.
     """
-    base, mask, width = np.int64(slots.ctypes.data), len(slots) - 1, slots.shape[1]
-    for row in range(len(rows)):
-        if rows[row, KEY] != 0 and rows[row, DEADLINE] > now:
-            at = find(base, width, mask, rows[row, KEY])
-            for column in range(slots.shape[1]):
-                slots[at, column] = rows[row, column]
+    base, width, mask = np.int64(slots.ctypes.data), slots.shape[1], after - 1
+    first = 0
+    while slots[first, KEY] != 0:
+        first += 1
+    wrapped = slots[:first].copy()  # of a group that goes on from the last slot
+    slots[:first] = 0
+    kept = 0
+    for at in range(first, before + first):
+        source, place = (slots, at) if at < before else (wrapped, at - before)
+        key, deadline = source[place, KEY], source[place, DEADLINE]
+        if key == 0:
+            continue
+        tie = deadline == least and ties > 0
+        if deadline < least or tie:
+            source[place, KEY] = 0
+            ties -= tie
+            continue
+        kept += 1
+        if at < before and key & mask == at:
+            continue
+        source[place, KEY] = 0
+        to = find(base, width, mask, key)
+        slots[to, KEY] = key
+        for column in range(1, width):
+            slots[to, column] = source[place, column]
+    return kept
 
 
 class FlowTable:
@@ -111,9 +159,10 @@ class FlowTable:
     """
 
     def __init__(self, width: int, *, memory: int = MEMORY) -> None:
-        """A table of ``width`` columns that takes up at most ``memory`` bytes (and three times that while it grows)."""
-        self._largest = max(1 << (memory // (8 * width)).bit_length() - 1, 16)
-        self.slots: NDArray[np.int64] = np.zeros((min(SMALLEST, self._largest), width), np.int64)
+        """A table of ``width`` columns that takes up at most ``memory`` bytes, those of the slots it has had so far."""
+        largest = max(1 << (memory // (8 * width)).bit_length() - 1, 16)
+        self._room: NDArray[np.int64] = np.zeros((largest, width), np.int64)
+        self.slots = self._room[: min(SMALLEST, largest)]
         self.used = np.zeros(1, np.int64)
         self.forgotten = 0
 
@@ -124,16 +173,13 @@ class FlowTable:
 
     def make_room(self, now: int) -> None:
         """Drop the flows that are over at ``now`` (us), grow; at the largest size, drop those next to end."""
-        rows, living = self.slots, int(_count_living(self.slots, now))
-        size = len(rows)
-        while living > size // 4 and size < self._largest:
+        before, living = len(self.slots), int(_count_living(self.slots, now))
+        size, least, ties = before, now + 1, 0
+        while living > size // 4 and size < len(self._room):
             size *= 2
         if living > size // 2:
             most = size // 4  # so that the next time is far
             self.forgotten += living - most
-            rows = rows[(rows[:, KEY] != 0) & (rows[:, DEADLINE] > now)]
-            rows = rows[np.argpartition(rows[:, DEADLINE], living - most)[living - most :]]
-            living = most
-        self.slots = np.zeros((size, rows.shape[1]), np.int64)
-        _insert_living(self.slots, rows, now)
-        self.used[0] = living
+            least, ties = _nth_deadline(self.slots, now, living - most)
+        self.slots = self._room[:size]
+        self.used[0] = _spread(self.slots, before, size, least, ties)

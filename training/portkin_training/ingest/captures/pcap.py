@@ -41,7 +41,7 @@ _MODIFIED = (b"\xa1\xb2\xcd\x34", b"\x34\xcd\xb2\xa1")
 _HEAD = 1 << 16
 """Bytes from which the form of a file is recognised."""
 
-ROWS = 1 << 16
+ROWS = 1 << 15
 """Rows of a chunk: columns that stay in the processor's cache."""
 
 MAX_PACKET = 1 << 18

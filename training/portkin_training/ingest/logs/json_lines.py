@@ -7,9 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +21,9 @@ from portkin_training.ingest.logs.line_ends import line_ends
 from portkin_training.ingest.logs.spans import text_columns
 from portkin_training.ingest.logs.text_blocks import blocks, lines_of, plain_text
 from portkin_training.ingest.reading import Reading
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 def json_blocks(path: Path, reading: Reading, head: bytes) -> Iterator[tuple[int, bytes]]:
@@ -48,6 +50,8 @@ class JsonPaths:
 
     @cached_property
     def _query(self) -> tuple[duckdb.DuckDBPyConnection, str]:
+        import duckdb  # few lines need it
+
         places = ", ".join(f"found[{at}] AS c{at}" for at in range(1, len(self._pointers) + 1))
         text = ", ".join("'" + one.replace("'", "''") + "'" for one in self._pointers)
         # A line that is no JSON gives null and not an error; the others of its vector are read all the same.
