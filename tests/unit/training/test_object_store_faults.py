@@ -203,7 +203,7 @@ class TestTrouble:
         """A store that refuses what DuckDB reads, at the first of its requests or a later one, has not damaged the
         dataset: the message is that of the refusal."""
         place = f"{store.bucket()}/probes"
-        write(place, some(10))
+        write(place, some(400))
         for refused in range(0, 500, 13):
             read = []
 
