@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 from functools import partial
+from math import exp
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from portkin.bundles.table import Table, default_table
 from portkin.errors import BundleError, InputError
@@ -15,6 +17,7 @@ from portkin.net.ports import Port
 from portkin_training.commands.table import table as command
 from support.datasets import dataset_of
 from support.running import output_of
+from support.source_models import table_by_source
 from support.tables import small_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -171,6 +174,36 @@ class TestShow:
             "7/tcp": [],
             "22/tcp": [{"port": "23/tcp", "distance": 0.5, "chance": None, "service": "telnet"}],
         } == json.loads(run("show", "7", "22", "-k", 1, "--json", "-t", tmp_path / "t"))
+
+    def test_of_a_source(self, tmp_path):
+        """After 22, 23 comes 24, a step of 1 again: odds of -2 + 3; 2222 too, which both rows hold. After 23 alone the
+        row of 23 counts, and a table without a model says that it has none."""
+        table_by_source(tmp_path / "t")
+        small_table(tmp_path / "plain")
+
+        after = json.loads(run("show", "23", "--after", "22", "--within", 5, "-k", 2, "--json", "-t", tmp_path / "t"))
+        alone = json.loads(run("show", "23", "-k", 2, "--json", "-t", tmp_path / "t"))
+
+        assert ["24/tcp", "2222/tcp"] == [entry["port"] for entry in after["23/tcp"]]
+        assert [1 / (1 + exp(-1))] * 2 == pytest.approx([entry["chance"] for entry in after["23/tcp"]])
+        assert ["2222/tcp"] == [entry["port"] for entry in alone["23/tcp"]]
+        assert "after 22/tcp, by table" in run("show", "23", "--after", "22", "-t", tmp_path / "t")
+        plain = CliRunner().invoke(command, ["show", "22", "--after", "7", "-t", str(tmp_path / "plain")])
+        assert "has no model of sources" in plain.stderr
+        assert "telnet" in plain.stdout
+
+    @pytest.mark.parametrize(
+        ("options", "why"),
+        [
+            (["--after", "23"], "name each port once, and not 23/tcp"),
+            (["--after", "22,22"], "name each port once"),
+            (["--within", "5"], "say with --after"),
+        ],
+    )
+    def test_no_history(self, tmp_path, options, why):
+        """A port twice, and a time of nothing, are refused."""
+        table_by_source(tmp_path / "t")
+        assert why in refused("show", "23", *options, "-t", tmp_path / "t")
 
     def test_default_table(self):
         """Without --table the table that ships is asked."""

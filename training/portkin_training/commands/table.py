@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from portkin.bundles.table_format import DEFAULT_K, default_path
-from portkin.net.ports import PROTOS, Port, service_name
+from portkin.bundles.table_format import DEFAULT_K
+from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number, writable
 from portkin_training.commands.engine_options import engine_options
-from portkin_training.commands.table_text import entries, flat, known, named, proof_of, recommended, recorded, shipped
+from portkin_training.commands.table_options import FOLDER, json_option, table_option
+from portkin_training.commands.table_show import show
+from portkin_training.commands.table_text import flat, known, proof_of, recommended, recorded, shipped
 from portkin_training.commands.table_update import half_life_option, update
 from portkin_training.commands.working import working
 
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from portkin.net.ports import Proto
     from portkin_training.core.engine import Engine
 
-FOLDER = click.Path(path_type=Path)
-table_option = click.option(
-    "-t", "--table", "folder", type=FOLDER, default=default_path, show_default="the table that ships with portkin",
-    metavar="FOLDER", help="The table bundle to read.",
-)  # fmt: skip
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 proto_option = click.option(
     "--proto", type=click.Choice(PROTOS), default="tcp", show_default=True, help="The protocol to draw."
 )
@@ -131,66 +126,6 @@ def build(
 
 
 @table.command()
-@click.argument("ports", nargs=-1, required=True, metavar="PORT...")
-@table_option
-@click.option("-k", type=click.IntRange(1), show_default="5", help="Neighbors to show per port.")
-@json_option
-def show(ports: tuple[str, ...], folder: Path, k: int | None, as_json: bool) -> None:
-    """Show the nearest ports of each PORT, written as 80, 80/tcp or 53/udp."""
-    from portkin.numpy_threads import one_thread
-
-    one_thread()
-    from portkin.bundles.table import Table
-
-    asked = [Port.parse(text) for text in ports]
-    loaded = Table.load(folder, {port.proto for port in asked})
-    found = {port: loaded.nearest(port, k or 5) for port in asked}
-    if k is not None and k > loaded.k:
-        click.echo(f"portkin: -k {k}: table {loaded.id} holds the {loaded.k} nearest ports of each port", err=True)
-    if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    str(port): [
-                        {"port": str(other), "distance": distance, "chance": chance, "service": service_name(other)}
-                        for other, distance, chance in entries(near)
-                    ]
-                    for port, near in found.items()
-                },
-                indent=2,
-            )
-        )
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as Grid
-
-    console = Console(highlight=False)
-    for port, near in found.items():
-        if port not in loaded:
-            console.print(f"{named(port)}: not known to table {loaded.id}, so nothing is predicted from it")
-            continue
-        if not near.ports:
-            console.print(
-                f"{named(port)}: known to table {loaded.id}, which predicts nothing from it: "
-                "too few sources went on from it to another port"
-            )
-            continue
-        console.print(f"{named(port)}, by table {loaded.id}:")
-        grid = Grid(box=box.SIMPLE)
-        grid.add_column("rank", justify="right")
-        grid.add_column("port")
-        grid.add_column("service")
-        grid.add_column("distance", justify="right")
-        if near.chances:
-            grid.add_column("chance", justify="right")
-        for rank, (other, distance, chance) in enumerate(entries(near), start=1):
-            cells = [str(rank), str(other), service_name(other) or "", f"{distance:.6g}"]
-            grid.add_row(*cells, *([] if chance is None else [f"{chance:.3g}"]))
-        console.print(grid)
-
-
-@table.command()
 @table_option
 @json_option
 def info(folder: Path, as_json: bool) -> None:
@@ -283,3 +218,4 @@ def export(folder: Path, output: Path, form: str | None) -> None:
 
 
 table.add_command(update)
+table.add_command(show)
