@@ -77,7 +77,8 @@ def _of_source(table: Table, history: Sequence[Port], within: float | None, k: i
     said = predicted_of_source(table, history[::-1][:RECENT], len(history), elapsed, k, 0.0 if table.horizon else None)
     if not said.by_source:
         return table.nearest(history[-1], k)
-    return Neighbors(said.ports, tuple(-log(chance) for chance in said.chances), said.chances)
+    chances = tuple(chance for chance in said.chances if chance > 0)  # likeliest first
+    return Neighbors(said.ports[: len(chances)], tuple(-log(chance) for chance in chances), chances)
 
 
 def _print_json(found: dict[Port, Neighbors]) -> None:
