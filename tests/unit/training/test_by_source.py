@@ -20,7 +20,7 @@ from portkin_training.replay.by_source import answers_by_source
 from portkin_training.replay.events import darknet_events
 from portkin_training.replay.frontier import BY_SOURCE, Point
 from portkin_training.tables.next_port.boosting import DEPTH, BoostingOptions, boosted
-from portkin_training.tables.next_port.by_source import came_true
+from portkin_training.tables.next_port.by_source import came_after
 from portkin_training.tables.scans import ScanOptions
 from support.datasets import dataset_of
 from support.replay_reference import replay_plainly
@@ -71,13 +71,14 @@ class TestQuestions:
 class TestLearning:
     """What a model learns from."""
 
-    def test_came_true(self):
-        """A port comes true where the source reaches it later than the probe, new to it, within the horizon."""
+    def test_came_after(self):
+        """A port comes true where the source reaches it later than the probe, new to it, within the horizon: after
+        which share of it."""
         made = history((0, 1, 80), (5, 1, 443), (9, 1, 22), (40, 1, 23))
         probe = np.array([0, 0, 0, 1, 1])
         code = np.array([443, 23, 8080, 80, 22])
-        # 443 comes after 5 s; 23 after 40 s, too late; 8080 never; 80 was there before; 22 comes after 4 s.
-        assert [True, False, False, False, True] == came_true(made, probe, code, 30.0).tolist()
+        # 443 comes after 5 of 30 s; 23 after 40, too late; 8080 never; 80 was there before; 22 comes after 4.
+        assert [5 / 30, 1, 1, 1, 4 / 30] == came_after(made, probe, code, 30.0).tolist()
 
     def test_one_tree(self):
         """A tree of one question: each side moves by the rate times its slope over its bend and the pull.

@@ -77,21 +77,22 @@ def test_figures_by_hand(tmp_path):
     """Two sources probe 22, 80, 443; the table predicts 80 after 22, and 8080, in vain, and 443 after 80 by too little.
 
     New ports: 80 and 443 for each, of which 80 was blocked: a half. Blocks: 22, 80 and 443 themselves and 80 and 8080
-    from 22 for each, 8 in all since 80 is extended; of these 80 is probed, 1 of 4. The chances say that of 80 and 443
-    after 22, each source counting a third, 0.5 come true and all do.
+    from 22 for each, 8 in all since 80 is extended; of these 80 is probed, 2 of all 9, with that of a third source,
+    which probes 9 half a day later, so that the horizon was recorded. The chances say that of 80 and 443 after 22, each
+    source counting a third, 0.5 come true and all do.
     """
     about = {"chances": {"horizon": 20_000.0}, "cutoff": {"min_chance": 0.2, "expected": {"recall": 0.4}}}
     rows = rows_of([22, 80], [[80, 8080], [443, 8081]], [[0.5, 0.25], [0.125, 0.0625]])
     table = write_table(tmp_path / "table", {"tcp": rows}, method="kin", about=about)
-    code = np.array([22, 80, 443, 22, 80, 443])
-    history = History(np.arange(6) * 1_000_000, np.array([0, 0, 0, 1, 1, 1]), code)
+    second, code = np.array([0, 1, 2, 3, 4, 5, 43_200]), np.array([22, 80, 443, 22, 80, 443, 9])
+    history = History(second * 1_000_000, np.array([0, 0, 0, 1, 1, 1, 2]), code)
     counted = next_port_day(history)
-    day = Day(date(2026, 3, 1), 6, lambda: None, lambda: counted)
+    day = Day(date(2026, 3, 1), 7, lambda: None, lambda: counted)
 
     found = figures_of_day(table, day)
 
-    assert (6, 4, 0.5, 0.4) == (found.probes, found.new_ports, found.recall, found.expected_recall)
-    assert (8, 2 / 8) == (found.blocks, found.usefulness)
+    assert (7, 4, 0.5, 0.4) == (found.probes, found.new_ports, found.recall, found.expected_recall)
+    assert (9, 2 / 9) == (found.blocks, found.usefulness)
     # at 22: 80 and 8080, at 80: 443 and 8081; a third of a source each, and two sources
     assert (2 / 3 * 2) / (2 / 3 * (0.5 + 0.25 + 0.125 + 0.0625)) == pytest.approx(found.chance_ratio, rel=0.01)
     assert figures_of_day(table, Day(date(2026, 3, 1), 0, lambda: None, lambda: next_port_day(history[:0]))) is None

@@ -11,13 +11,13 @@ import numpy as np
 from portkin.bundles.source_model import LearntFromSources
 from portkin.bundles.table import Rows
 from portkin.net.ports import Proto
-from portkin_training.core.questions import AskedHistory
+from portkin_training.evaluation.reliability import reliability_by_source
 from portkin_training.replay.blocking import ReplayCounts, Sweep, replay
-from portkin_training.replay.by_source import Answers, answers_by_source
+from portkin_training.replay.by_source import answers_by_source
 from portkin_training.replay.events import Events
 from portkin_training.replay.frontier import BY_SOURCE, Point, by_chance, cut_matrix, recall_at
-from portkin_training.tables.next_port.by_source import came_true
-from portkin_training.tables.next_port.calibration import EVIDENCE, Cases, reliability
+from portkin_training.tables.next_port.calibration import EVIDENCE
+from portkin_training.tables.next_port.recorded import Recorded
 
 TIMES = (1.1, 1.25, 1.5, 2.0, 3.0)
 """Multiples of the blocks that MySelf issues, at which a table and its model of sources are compared."""
@@ -44,10 +44,11 @@ def replay_by_source(
     *,
     k: int,
     min_chance: float = 0.0,
+    recorded: Recorded | None = None,
     protected: np.ndarray | None = None,
 ) -> BySource:
     """Replay events with an answer for each of them, `k` ports at most for the frontier; of ports that are
-    `protected`, bool (CODES,), alone."""
+    `protected`, bool (CODES,), alone. Without `recorded` all of the horizon was to be seen."""
     window = sweep.headline[1]
     answers, asked = answers_by_source(learnt, rows, events, max(k, sweep.ks[-1]))
     matrix, chances = answers.matrix, answers.chances
@@ -55,23 +56,7 @@ def replay_by_source(
         matrix = np.where((matrix >= 0) & protected[matrix], matrix, np.int32(-1))
     counts = replay(events, cut_matrix(matrix, chances, min_chance), sweep, answers.row)
     frontier = by_chance(events, matrix[:, :k], chances[:, :k], window, answers=answers.row)
-    return BySource(counts, frontier, reliability_by_source(answers, asked, window))
-
-
-def reliability_by_source(answers: Answers, asked: AskedHistory, horizon: float) -> list[dict[str, float]]:
-    """What came of the chances that were stated as sources came to their second or a later port; a source counts
-    once."""
-    chosen = np.flatnonzero(asked.new & (asked.probed > 1))
-    history = asked.history
-    row = np.flatnonzero(asked.probed > 1)
-    at = len(answers.matrix) - len(row) + np.searchsorted(row, chosen)
-    code, chance = answers.matrix[at], answers.chances[at].astype(np.float64)
-    _, source, of = np.unique(history.group[chosen], return_inverse=True, return_counts=True)
-    there = code >= 0
-    came = np.zeros(code.shape)
-    came[there] = came_true(history, np.repeat(chosen, there.sum(axis=1)), code[there].astype(np.int64), horizon)
-    trials = np.where(there, 1 / of[source][:, None], 0.0)
-    return reliability(chance, Cases(trials, trials * came))
+    return BySource(counts, frontier, reliability_by_source(answers, asked, window, recorded))
 
 
 def comparison(frontiers: Mapping[str, Sequence[Point]]) -> list[dict[str, float]]:

@@ -10,7 +10,6 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 
-from portkin.bundles.source_model import LearntFromSources
 from portkin.bundles.table import Rows
 from portkin.bundles.table_format import DEFAULT_K
 from portkin.net.ports import Proto
@@ -18,6 +17,7 @@ from portkin_training.core.groups import By
 from portkin_training.core.history import History, of_every_source, read_history, within
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.evaluation.by_source import by_source_for_manifest, replay_by_source
+from portkin_training.evaluation.reliability import reliability_of
 from portkin_training.replay.baselines import BASELINES, Matrix
 from portkin_training.replay.blocking import ReplayCounts, Sweep, replay
 from portkin_training.replay.events import Events, Over, darknet_events, units_of
@@ -37,8 +37,8 @@ from portkin_training.replay.matrices import chances_of_rows, matrix_of_rows
 from portkin_training.replay.metrics import ReplayFigures, difference, figures, json_number
 from portkin_training.replay.oracle import LONGEST, Hindsight
 from portkin_training.tables.methods import METHODS, WITH_CHANCES
-from portkin_training.tables.next_port.by_source import learn_from_sources
-from portkin_training.tables.next_port.calibration import Cases, reliability
+from portkin_training.tables.next_port.by_source import FromSources, learn_from_sources
+from portkin_training.tables.next_port.recorded import Recorded, ends_of_stamps
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
 
@@ -107,7 +107,7 @@ def held_out(
     }
     ways |= {name: partial(BASELINES[name], earlier) for name in BASELINES}
     sources = partial(learn_from_sources, training, options) if by_source and by == "source" else None
-    return tried(tested, events, ways, sweep, k=k, min_chance=min_chance, by_source=sources, watch=watch)
+    return tried(tested, earlier, events, ways, sweep, k=k, min_chance=min_chance, by_source=sources, watch=watch)
 
 
 Way = Callable[[int], Matrix | Mapping[Proto, ProtocolRows]]
@@ -121,19 +121,22 @@ def asked_of(method: str, tested: History) -> dict[str, Any]:
 
 def tried(
     tested: History,
+    earlier: History,
     events: Events,
     ways: Mapping[str, Way],
     sweep: Sweep,
     *,
     k: int,
     min_chance: float = 0.0,
-    by_source: Callable[[], LearntFromSources | None] | None = None,
+    by_source: Callable[[], FromSources | None] | None = None,
+    ends: Callable[[np.ndarray], np.ndarray] = ends_of_stamps,
     watch: Callable[[str], None] = lambda name: None,
 ) -> HeldOut:
     """Have each of the `ways`, by name, learn what it knows, and replay the events of the `tested` history.
 
     Those that are named in `WITH_CHANCES` fill rows of `k`; the others are the methods and baselines to compare with.
-    `by_source` learns from sources, for predictions by source with the rows of the first of those.
+    `by_source` learns from sources, for predictions by source with the rows of the first of those. How soon predictions
+    come true is read off the `earlier` history; `ends` says from stamps (n,) until when they were recorded, int64 (e,).
     """
     most = max(*KS, FRONTIER_KS[-1], sweep.ks[-1])  # so that a table does not depend on what is asked of it
     window = sweep.headline[1]
@@ -150,7 +153,7 @@ def tried(
             whole = matrix_of_rows(rows, long)
             matrix = cut_matrix(whole, chances, min_chance)
             frontiers[name] = by_chance(events, whole[:, :k], chances[:, :k], window)
-            curve = curve or reliability_of(rows, k, tested)
+            curve = curve or reliability_of(rows, k, tested, earlier, ends)
         else:
             found = learn(most)
             matrix = found if isinstance(found, np.ndarray) else matrix_of_rows(_rows(found), most)
@@ -158,9 +161,12 @@ def tried(
         counts[name] = replay(events, matrix, sweep)
         if name in WITH_CHANCES and by_source is not None:
             watch(BY_SOURCE)
-            learnt, by_source = by_source(), None
-            if learnt is not None:
-                found_by_source = replay_by_source(learnt, rows, events, sweep, k=k, min_chance=min_chance)
+            of_sources, by_source = by_source(), None
+            if of_sources is not None:
+                seen = Recorded(ends(tested.ts), of_sources.within)
+                found_by_source = replay_by_source(
+                    of_sources.learnt, rows, events, sweep, k=k, min_chance=min_chance, recorded=seen
+                )
                 counts[BY_SOURCE], frontiers[BY_SOURCE] = found_by_source.counts, found_by_source.frontier
                 curve_by_source = found_by_source.reliability
     best = None
@@ -175,13 +181,6 @@ def _rows(found: Matrix | Mapping[Proto, ProtocolRows]) -> dict[Proto, Rows]:
     if isinstance(found, np.ndarray):
         raise TypeError("a method gives rows, not a matrix")
     return {proto: part.rows for proto, part in found.items()}
-
-
-def reliability_of(rows: Mapping[Proto, Rows], k: int, tested: History) -> list[dict[str, float]]:
-    """The reliability curve of rows with chances, `k` of each, on probes grouped by source."""
-    ports = np.unique(tested.code)
-    matrix, chances = matrix_of_rows(rows, k)[ports], chances_of_rows(rows, k)[ports]
-    return reliability(chances, Cases.of(tested, ports, matrix.astype(np.int64)))
 
 
 def figures_for_manifest(found: HeldOut, ks: Sequence[int] = KS, window: float = WINDOW) -> dict[str, Any]:

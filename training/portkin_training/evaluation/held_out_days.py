@@ -10,7 +10,7 @@ from portkin_training.evaluation.held_out import SWEEP, TRAINING, Way, asked_of,
 from portkin_training.replay.baselines import euclidean
 from portkin_training.replay.events import darknet_events
 from portkin_training.tables.daily.counts import Day
-from portkin_training.tables.daily.methods import METHODS, divided, joined_samples
+from portkin_training.tables.daily.methods import METHODS, divided, ends_of_days, joined_samples
 from portkin_training.tables.scans import ScanOptions
 
 
@@ -33,6 +33,6 @@ def held_out_days_figures(
 
     ways: dict[str, Way] = {name: partial(learn, name) for name in methods}
     ways["Euclidean"] = partial(euclidean, tested[:0])
-    found = tried(tested, darknet_events(tested), ways, SWEEP, k=k)
+    found = tried(tested, joined_samples(earlier), darknet_events(tested), ways, SWEEP, k=k, ends=ends_of_days)
     dates = {"learnt_to": str(earlier[-1].date), "tried_from": str(later[0].date), "tried_to": str(later[-1].date)}
     return everything_for_manifest(found, usefulness) | dates

@@ -17,7 +17,9 @@ from portkin_training.replay.frontier import KS, by_number, cut_matrix, recall_a
 from portkin_training.replay.matrices import chances_of_rows, matrix_of_rows
 from portkin_training.replay.metrics import columns
 from portkin_training.tables.daily.counts import Day
-from portkin_training.tables.next_port.calibration import Cases
+from portkin_training.tables.daily.methods import ends_of_days
+from portkin_training.tables.next_port.calibration import Cases, how_soon
+from portkin_training.tables.next_port.recorded import Recorded
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def _chance_ratio(table: Table, sample: History) -> float | None:
         return None
     ports = np.unique(sample.code)
     matrix = matrix_of_rows(table.rows, table.k)[ports].astype(np.int64)
-    cases = Cases.of(sample, ports, matrix, table.horizon)
+    ends = ends_of_days(sample.ts)
+    recorded = Recorded(ends, how_soon([sample], ports, matrix, ends))
+    cases = Cases.of(sample, ports, matrix, table.horizon, recorded=recorded)
     stated = float((cases.trials * chances_of_rows(table.rows, table.k)[ports]).sum())
     return float(cases.successes.sum()) / stated if stated else None

@@ -71,10 +71,10 @@ def build_table(
     about = _about(inputs, options, built, method)
     if evaluate is not None:
         about |= _tried(evaluate(probes, method, options, k))
-    by_source = learn_from_sources(probes, options) if about.get("by_source", {}).get("ships") else None
+    from_sources = learn_from_sources(probes, options) if about.get("by_source", {}).get("ships") else None
     _refuse_replaced(datasets, inputs)
     rows = {proto: part.rows for proto, part in built.items()}
-    return write_table(output, rows, method=method, about=about, by_source=by_source)
+    return write_table(output, rows, method=method, about=about, by_source=from_sources and from_sources.learnt)
 
 
 def table_of_days(

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from portkin.net.ports import Proto
 from portkin_training.core.history import History
+from portkin_training.core.time_bins import DAY_US
 from portkin_training.tables.daily.counts import Day
 from portkin_training.tables.next_port.chances import EARLIER
 from portkin_training.tables.next_port.counts import PortCounts, PortCountsSum, statistics_of, summed_outcomes
 from portkin_training.tables.next_port.method import Learnt, learn_from, rows_of
+from portkin_training.tables.next_port.recorded import ends_of_stamps
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions, Scans, added
 from portkin_training.tables.shortest_path.graph import quartiles
@@ -96,7 +98,15 @@ def learn_of_days(days: Sequence[Day], half_life: float) -> Learnt:
         summed_outcomes(day.next_port().outcomes for day in (later if earlier else ())),
         np.unique(cases.code),
         [cases],
+        [cases],
+        ends_of_days(cases.ts),
     )
+
+
+def ends_of_days(ts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Until when samples of days were recorded, `Recorded.ends`, of stamps (n,): each day has sources of its own."""
+    last = ts[np.flatnonzero(np.diff(ts // DAY_US, append=-1))]
+    return np.union1d(last, ends_of_stamps(ts))
 
 
 def joined_samples(days: Iterable[Day]) -> History:

@@ -30,8 +30,8 @@ class BoostingOptions:
     """How many `trees`; how much of each Newton step is taken; how much a leaf is pulled towards 0, in weight; and the
     weight that each side of a question must have in all."""
 
-    trees: int = 40
-    rate: float = 0.3
+    trees: int = 80
+    rate: float = 0.15
     pull: float = 20.0
     least: float = 20.0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import ibis.expr.types as ir
 import numpy as np
@@ -30,6 +31,7 @@ from portkin_training.tables.next_port.calibration import EVIDENCE, Cases, calib
 from portkin_training.tables.next_port.chances import EARLIER
 from portkin_training.tables.next_port.counts import HORIZON, Floats, Ints
 from portkin_training.tables.next_port.method import ROW, next_port
+from portkin_training.tables.next_port.recorded import Delays, Recorded, ends_of, time_left
 from portkin_training.tables.scans import ScanOptions
 
 OF_A_SOURCE = 48
@@ -43,18 +45,43 @@ OPTIONS = BoostingOptions()
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Candidates that sources had: `features` float64 (f, r), whether each `came` true, bool (r,), which `source` had
-    it, int64 (r,), how many ports of that source there were, `of` (r,), and how many of these each stands for, `stands`
-    (r,)."""
+    """Candidates that sources had: `features` float64 (f, r), after which share of the horizon each came true, `delay`
+    (r,), 1 where it did not, the stamp of the question, `ts` int64 (r,), which `source` had it, int64 (r,), how many
+    ports of that source there were, `of` (r,), and how many of these each stands for, `stands` (r,)."""
 
     features: Floats
-    came: NDArray[np.bool_]
+    delay: Floats
+    ts: Ints
     source: Ints
     of: Ints
     stands: Floats
 
+    @property
+    def came(self) -> NDArray[np.bool_]:
+        """Whether each came true, bool (r,)."""
+        return self.delay < 1
 
-def learn_from_sources(probes: ir.Table, options: ScanOptions) -> LearntFromSources | None:
+    def how_soon(self, ends: Ints) -> Floats:
+        """`Recorded.within`, of what was recorded up to these ends."""
+        delays, came = Delays(), self.came
+        weight = (self.stands / self.of)[came]
+        delays.add(self.delay[came], time_left(ends, self.ts[came]), weight)
+        return delays.within()
+
+    def once(self, recorded: Recorded) -> Cases:
+        """As cases, a source counting once."""
+        weight = self.stands / self.of
+        return Cases(weight * recorded.share(self.ts), weight * self.came)
+
+
+class FromSources(NamedTuple):
+    """What was learnt from sources, and how soon predictions come true (`Recorded.within`)."""
+
+    learnt: LearntFromSources
+    within: Floats
+
+
+def learn_from_sources(probes: ir.Table, options: ScanOptions) -> FromSources | None:
     """A model of sources from probes, an Ibis table, for a table by `method.next_port` from the same probes.
 
     None where fewer than `EVIDENCE` sources came to ports that were candidates: a calibration has no step to stand on.
@@ -69,7 +96,9 @@ def learn_from_sources(probes: ir.Table, options: ScanOptions) -> LearntFromSour
     examples = examples_of(histories_by_source(later), rows, drawn_of(earlier))
     if examples is None:
         return None
-    once = Cases(examples.stands / examples.of, examples.stands / examples.of * examples.came)
+    ends = ends_of(wanted)
+    recorded = Recorded(ends, examples.how_soon(ends))
+    once = examples.once(recorded)
     if once.successes.sum() < EVIDENCE:
         return None
     weight = examples.stands * examples.of**-0.5
@@ -81,7 +110,7 @@ def learn_from_sources(probes: ir.Table, options: ScanOptions) -> LearntFromSour
         odds[mine] = trees.odds(examples.features[:, mine])
     calibration = calibrate(odds, once)
     trees = boosted(examples.features, examples.came, weight, OPTIONS)
-    return LearntFromSources(trees, calibration.points.round(4), drawn_of(wanted))
+    return FromSources(LearntFromSources(trees, calibration.points.round(4), drawn_of(wanted)), recorded.within)
 
 
 def _followed(history: History) -> Ints:
@@ -131,15 +160,19 @@ def examples_of(
             had = candidates(known[proto], questions)
             whose = probe[had.question]
             code = had.port + PORTS * PROTOS.index(proto)
-            came = came_true(asked.history, whose, code)
+            delay = came_after(asked.history, whose, code)
             stands = np.maximum(of[whose] / OF_A_SOURCE, 1.0)
-            found.append(Examples(had.features, came, number[whose] + sources, of[whose], stands))
+            when = asked.history.ts[whose]
+            found.append(Examples(had.features, delay, when, number[whose] + sources, of[whose], stands))
         sources += int(number[-1]) + 1 if len(number) else 0
     if not found:
         return None
     return Examples(
         np.concatenate([part.features for part in found], axis=1),
-        *(np.concatenate([getattr(part, name) for part in found]) for name in ("came", "source", "of", "stands")),
+        *(
+            np.concatenate([getattr(part, name) for part in found])
+            for name in ("delay", "ts", "source", "of", "stands")
+        ),
     )
 
 
@@ -157,17 +190,17 @@ def _chosen(asked: AskedHistory) -> tuple[NDArray[np.bool_], Ints]:
     return new & taken, of
 
 
-def came_true(history: History, probe: Ints, code: Ints, horizon: float = HORIZON) -> NDArray[np.bool_]:
-    """Whether after each `probe`, int64 (r,), ascending, of a history grouped by source, its source came to the port
-    `code` (r,), new to it, within so many seconds: bool (r,)."""
-    found: NDArray[np.bool_] = _came(history.ts, history.group, history.code, probe, code, round(horizon * 1e6))
+def came_after(history: History, probe: Ints, code: Ints, horizon: float = HORIZON) -> Floats:
+    """After which share of the horizon, of so many seconds, since each `probe`, int64 (r,), ascending, of a history
+    grouped by source, its source came to the port `code` (r,), new to it: (r,), 1 where it did not."""
+    found: Floats = _came(history.ts, history.group, history.code, probe, code, round(horizon * 1e6))
     return found
 
 
 @njit(cache=True, nogil=True)
 def _came(ts, group, code, probe, asked, horizon):  # pragma: no cover - compiled
-    """`came_true`, the rows of a group lying together."""
-    came = np.zeros(len(probe), np.bool_)
+    """`came_after`, the rows of a group lying together."""
+    came = np.ones(len(probe))
     first, whose = np.empty(CODES, np.int64), np.full(CODES, -1, np.int64)
     begin, end = 0, 0
     for i in range(len(probe)):
@@ -183,5 +216,6 @@ def _came(ts, group, code, probe, asked, horizon):  # pragma: no cover - compile
                     whose[c], first[c] = begin, end
                 end += 1
         c = asked[i]
-        came[i] = whose[c] == begin and first[c] > at and ts[first[c]] - ts[at] < horizon
+        if whose[c] == begin and first[c] > at:
+            came[i] = min((ts[first[c]] - ts[at]) / horizon, 1.0)
     return came

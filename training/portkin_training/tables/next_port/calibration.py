@@ -4,7 +4,8 @@ The odds of `chances` are of the very next port. What a site acts on is another 
 q, new to it, within the horizon. It is read off a later part of the training probes: isotonic regression (Ayer et al.,
 1955) of what came on the odds, straight lines in log odds between its steps. A case is a source's first probe of p and
 an entry of p's row that the source has not probed yet. Every source counts once in all, however many ports it
-probes: one sweep over thousands of ports would else be most of what is seen.
+probes: one sweep over thousands of ports would else be most of what is seen. Where the recording ends before the
+horizon, a case counts by the share of what comes true that was to be seen (`recorded`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from portkin.bundles.calibrated import calibrated
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
 from portkin_training.tables.next_port.counts import HORIZON, Floats, Ints
+from portkin_training.tables.next_port.recorded import PARTS, Delays, Recorded, time_left
 from portkin_training.tables.next_port.walk import GRAIN
 
 EVIDENCE = 40.0
@@ -31,38 +33,63 @@ BINS = 10
 @dataclass(frozen=True, eq=False)
 class Cases:
     """What came of the entries of a ranking, float64 (n, k): `trials`, the sources that were at p and had not probed q,
-    and `successes`, those of them that probed it within the horizon."""
+    as far as it was recorded what came of them, and `successes`, those of them that probed it within the horizon."""
 
     trials: Floats
     successes: Floats
 
     @classmethod
-    def of(cls, history: History, ports: Ints, codes: Ints, horizon: float = HORIZON) -> Cases:
+    def of(
+        cls, history: History, ports: Ints, codes: Ints, horizon: float = HORIZON, *, recorded: Recorded | None = None
+    ) -> Cases:
         """Of a history grouped by source, each source weighing one in all; `ports` int64 (n,) ascending,
-        `codes` int64 (n, k), -1 where there is no entry."""
+        `codes` int64 (n, k), -1 where there is no entry. Without `recorded` all of the horizon was to be seen."""
         grouped = history.by_group()
-        row_of = np.full(CODES, -1, np.int64)
-        row_of[ports] = np.arange(len(ports))
-        trials, successes = np.zeros(codes.shape), np.zeros(codes.shape)
-        _count_cases(
-            grouped.ts, grouped.group, grouped.code, row_of, codes, round(horizon * 1e6),
-            trials, successes,
-        )  # fmt: skip
-        return cls(trials, successes)
+        share = np.ones(len(grouped)) if recorded is None else recorded.share(grouped.ts)
+        return cls(*_counted(grouped, ports, codes, horizon, share, share, Delays()))
 
     @classmethod
-    def of_all(cls, histories: Iterable[History], ports: Ints, codes: Ints) -> Cases:
+    def of_all(
+        cls, histories: Iterable[History], ports: Ints, codes: Ints, *, recorded: Recorded | None = None
+    ) -> Cases:
         """As `of`, of histories that have no source in common; see `of` for the shapes."""
         trials, successes = np.zeros(codes.shape), np.zeros(codes.shape)
         for history in histories:
-            found = cls.of(history, ports, codes)
+            found = cls.of(history, ports, codes, recorded=recorded)
             trials += found.trials
             successes += found.successes
         return cls(trials, successes)
 
 
+def how_soon(histories: Iterable[History], ports: Ints, codes: Ints, ends: Ints) -> Floats:
+    """The share of the entries that come true which do within each part of the horizon, as `Recorded.within`; of
+    histories that were recorded up to the `ends`, and `ports` and `codes` as in `Cases.of`."""
+    delays = Delays()
+    for history in histories:
+        grouped = history.by_group()
+        _counted(grouped, ports, codes, HORIZON, np.ones(len(grouped)), time_left(ends, grouped.ts), delays)
+    return delays.within()
+
+
+def _counted(
+    grouped: History, ports: Ints, codes: Ints, horizon: float, share: Floats, left: Floats, delays: Delays
+) -> tuple[Floats, Floats]:
+    """Trials and successes (n, k), trials times the `share` (m,) of each probe; delays of the successes are added up,
+    after probes of which so much of the horizon is `left` (m,)."""
+    row_of = np.full(CODES, -1, np.int64)
+    row_of[ports] = np.arange(len(ports))
+    trials, successes = np.zeros(codes.shape), np.zeros(codes.shape)
+    _count_cases(
+        grouped.ts, grouped.group, grouped.code, share, left, row_of, codes, round(horizon * 1e6),
+        trials, successes, delays.came, delays.seen,
+    )  # fmt: skip
+    return trials, successes
+
+
 @njit(cache=True, nogil=True)
-def _count_cases(ts, group, code, row_of, codes, horizon, trials, successes):  # pragma: no cover - compiled
+def _count_cases(
+    ts, group, code, share, left, row_of, codes, horizon, trials, successes, came, seen
+):  # pragma: no cover - compiled
     """The rows of a group lie together, in order of time."""
     first = np.empty(CODES, np.int64)  # the row at which the group at hand first probed a port
     whose = np.full(CODES, -1, np.int64)
@@ -82,13 +109,17 @@ def _count_cases(ts, group, code, row_of, codes, horizon, trials, successes):  #
             at = row_of[p]
             if at < 0:
                 continue
+            known = np.round(weight * share[first[p]] / GRAIN) * GRAIN
             for j in range(codes.shape[1]):
                 q = codes[at, j]
                 if q < 0 or (whose[q] == run and first[q] < first[p]):
                     continue
-                trials[at, j] += weight
-                if whose[q] == run and ts[first[q]] - ts[first[p]] < horizon:
+                trials[at, j] += known
+                delay = ts[first[q]] - ts[first[p]] if whose[q] == run else horizon
+                if delay < horizon:
                     successes[at, j] += weight
+                    came[delay * PARTS // horizon] += weight
+                    seen[max(delay * PARTS // horizon, int(left[first[p]] * PARTS))] += weight
         begin, run = row, run + 1
 
 
@@ -132,7 +163,7 @@ def calibrate(odds: Floats, cases: Cases) -> Calibration:
 
 def _log_odds(successes: Floats, trials: Floats) -> Floats:
     """Of the share of successes, with half a case each way, so that no chance is 0 or 1."""
-    found: Floats = np.log((successes + 0.5) / (trials - successes + 0.5))
+    found: Floats = np.log((successes + 0.5) / (np.maximum(trials - successes, 0) + 0.5))
     return found
 
 

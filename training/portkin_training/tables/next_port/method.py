@@ -14,7 +14,7 @@ from portkin.net.ports import PORTS, PROTOS, Proto
 from portkin_training.core.history import AT_ONCE, History, histories_by_source, outside, spans_of
 from portkin_training.core.port_codes import CODES
 from portkin_training.core.protocols import PROTO_NUMBERS
-from portkin_training.tables.next_port.calibration import Calibration, Cases, calibrate
+from portkin_training.tables.next_port.calibration import Calibration, Cases, calibrate, how_soon
 from portkin_training.tables.next_port.chances import EARLIER, fit_weights
 from portkin_training.tables.next_port.counts import (
     Outcomes,
@@ -26,6 +26,7 @@ from portkin_training.tables.next_port.counts import (
     summed_outcomes,
 )
 from portkin_training.tables.next_port.ranking import Ranking, rank
+from portkin_training.tables.next_port.recorded import Recorded, ends_of
 from portkin_training.tables.protocol_rows import ProtocolRows
 from portkin_training.tables.scans import ScanOptions
 
@@ -62,16 +63,26 @@ def next_port(
             cases.append(rest)
     after = summed_outcomes(later)
     again = cases if len(cases) == len(later) else histories_by_source(outside(wanted, spans))
-    learnt = learn_from(statistics_of(earlier.total()), after, np.flatnonzero(after.trials), again)
+    ends = ends_of(wanted)
+    learnt = learn_from(statistics_of(earlier.total()), after, np.flatnonzero(after.trials), cases, again, ends)
     return rows_of(statistics_of(whole.total()), learnt, options, k, probes_of.tolist(), ports=ports)
 
 
-def learn_from(known: PortStatistics, later: Outcomes, ports: NDArray[np.int64], cases: Iterable[History]) -> Learnt:
+def learn_from(
+    known: PortStatistics,
+    later: Outcomes,
+    ports: NDArray[np.int64],
+    some: Sequence[History],
+    cases: Iterable[History],
+    ends: NDArray[np.int64],
+) -> Learnt:
     """The weights by which what is known predicts what came later, and the calibration of the chances that they give
-    on later `cases`, by sources; `ports` int64 (n,) are those of the cases."""
+    on later `cases`, by sources; `ports` int64 (n,) are those of the cases, `some` of which say how soon chances come
+    true, and the `ends` int64 (e,) until when they were recorded."""
     weights = fit_weights(known, later)
     ranking = rank(known, weights, ports, ROW)
-    return weights, calibrate(ranking.odds, Cases.of_all(cases, ranking.ports, ranking.codes))
+    recorded = Recorded(ends, how_soon(some, ranking.ports, ranking.codes, ends))
+    return weights, calibrate(ranking.odds, Cases.of_all(cases, ranking.ports, ranking.codes, recorded=recorded))
 
 
 def rows_of(
