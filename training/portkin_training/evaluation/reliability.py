@@ -11,7 +11,7 @@ from portkin.net.ports import Proto
 from portkin_training.core.history import History
 from portkin_training.core.questions import AskedHistory
 from portkin_training.replay.by_source import Answers
-from portkin_training.replay.predictors import chances_of_rows, matrix_of_rows
+from portkin_training.replay.matrices import chances_of_rows, matrix_of_rows
 from portkin_training.tables.next_port.by_source import came_after
 from portkin_training.tables.next_port.calibration import Cases, how_soon, reliability
 from portkin_training.tables.next_port.recorded import Recorded, ends_of_stamps

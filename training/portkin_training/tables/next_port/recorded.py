@@ -68,7 +68,7 @@ class Delays:
         self.seen[:] += np.bincount((np.maximum(delay, left) * PARTS).astype(np.int64), weight, PARTS + 1)
 
     def within(self) -> Floats:
-        """The share that comes true within each part of the horizon, float64 (p + 1,), p = `PARTS`; all where none did."""
+        """The share that comes true within each part of the horizon, float64 (`PARTS` + 1,); 1 where none did."""
         if not self.came.any():
             return np.ones(PARTS + 1)
         sooner = np.concatenate([[0], np.cumsum(self.seen[: PARTS - 1])])  # what could not be seen as late as this
