@@ -25,7 +25,7 @@ def reliability_of(
     ends: Callable[[np.ndarray], np.ndarray] = ends_of_stamps,
 ) -> list[dict[str, float]]:
     """The reliability curve of rows with chances, `k` of each, on `tested` probes grouped by source; `earlier` ones say
-    how soon chances come true, `ends` until when both were recorded."""
+    how soon chances come true, `ends` until when both were recorded: of stamps int64 (n,), int64 (e,)."""
     ports = np.unique(tested.code)
     matrix, chances = matrix_of_rows(rows, k)[ports].astype(np.int64), chances_of_rows(rows, k)[ports]
     seen = Recorded(ends(tested.ts), how_soon([earlier], ports, matrix, ends(earlier.ts)))

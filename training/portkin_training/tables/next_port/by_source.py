@@ -62,7 +62,7 @@ class Examples:
         return self.delay < 1
 
     def how_soon(self, ends: Ints) -> Floats:
-        """`Recorded.within`, of what was recorded up to these ends."""
+        """`Recorded.within`, (p + 1,), of what was recorded up to these `ends`, (e,)."""
         delays, came = Delays(), self.came
         weight = (self.stands / self.of)[came]
         delays.add(self.delay[came], time_left(ends, self.ts[came]), weight)

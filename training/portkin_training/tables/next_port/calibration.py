@@ -62,8 +62,8 @@ class Cases:
 
 
 def how_soon(histories: Iterable[History], ports: Ints, codes: Ints, ends: Ints) -> Floats:
-    """The share of the entries that come true which do within each part of the horizon, as `Recorded.within`; of
-    histories that were recorded up to the `ends`, and `ports` and `codes` as in `Cases.of`."""
+    """The share of the entries that come true which do within each part of the horizon, as `Recorded.within` (p + 1,);
+    of histories that were recorded up to the `ends` (e,), and `ports` and `codes` as in `Cases.of`."""
     delays = Delays()
     for history in histories:
         grouped = history.by_group()
