@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from portkin.errors import OutputError
 from portkin.net.ports import Port
@@ -14,6 +16,7 @@ from portkin.timeseries.bins import HOUR
 from portkin_training.rates import evaluate, rolling
 from portkin_training.rates.affinity.feature_ports import Affinities
 from portkin_training.rates.models.registry import profile
+from portkin_training.rates.one_thread import one_thread
 from portkin_training.rates.series.rate_series import Rates
 from portkin_training.rates.work_folder import work_folder
 
@@ -93,3 +96,24 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     with pytest.raises(OutputError, match=r"letter\.txt"):
         next(run(rolling.trials, tmp_path, series()))
     assert ["letter.txt"] == [file.name for file in tmp_path.iterdir()]
+
+
+def blas_threads() -> set[int]:
+    """How many threads each library of linear algebra may use."""
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_fits_have_one_thread_each():
+    """Within it torch and BLAS have one thread; after it, also where the fit fails, BLAS has as many as before."""
+
+    @one_thread
+    def fit(fails: bool) -> tuple[set[int], int]:
+        if fails:
+            raise ValueError("no fit")
+        return blas_threads(), torch.get_num_threads()
+
+    with threadpool_limits(2, user_api="blas"):
+        assert ({1}, 1) == fit(False)
+        with pytest.raises(ValueError, match="no fit"):
+            fit(True)
+        assert {2} == blas_threads()

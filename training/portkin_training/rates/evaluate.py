@@ -18,7 +18,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import torch
 
 from portkin.files import replacing
 from portkin.net.ports import Port
@@ -29,6 +28,7 @@ from portkin_training.rates.models import lstm
 from portkin_training.rates.models.lstm import LstmConfig
 from portkin_training.rates.models.registry import KINDS, MODELS, Kind, Profile, fit, network_config
 from portkin_training.rates.models.task import Split, Task, Unfit, judge
+from portkin_training.rates.one_thread import one_thread
 from portkin_training.rates.results import Result, load_result, save_result
 from portkin_training.rates.series.rate_series import Rates
 from portkin_training.rates.work_folder import kept, work_folder
@@ -129,17 +129,18 @@ def plan(rates: Rates, affinities: Affinities, used: Profile, keys: Sequence[tup
     return sorted(found, key=lambda job: -job.kind.cost)
 
 
+@one_thread
 def _features(rates: Rates, affinities: Affinities, most: int, target: int, reads: Any, logarithm: bool) -> Chosen:
     columns, about = features(rates, affinities, target, reads, most, logarithm=logarithm)
     return tuple(columns.tolist()), about
 
 
+@one_thread
 def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu") -> list[Result]:
     """Fit, forecast every bin, judge: one result per model of the job.
 
     A model that cannot be fitted, for lack of known bins, passes on every bin; `about` says why.
     """
-    torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     began = time.perf_counter()
     task = _task(rates, job)
@@ -161,9 +162,9 @@ def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu
     ]
 
 
+@one_thread
 def try_config(rates: Rates, job: Job, seed: int, config: LstmConfig, device: str = "cpu", narrower: int = 1) -> float:
     """One point of the grid: the R2 of this network, or of a narrower one, over seven folds of the fitted part."""
-    torch.set_num_threads(1)
     tried = lstm.narrowed(network_config(job.kind, config), narrower)
     return lstm.cross_validated_r2(_task(rates, job), tried, seed, device=device)
 

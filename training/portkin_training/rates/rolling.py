@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from portkin.net.ports import Port
 from portkin_training.core.engine import DUCKDB, Engine
@@ -26,6 +25,7 @@ from portkin_training.rates.evaluate import Job, fingerprint, plan, slug
 from portkin_training.rates.models import lstm
 from portkin_training.rates.models.registry import EXPENSIVE, KINDS, Profile, fit
 from portkin_training.rates.models.task import Floats, Split, Task, Unfit
+from portkin_training.rates.one_thread import one_thread
 from portkin_training.rates.series.rate_series import Rates
 from portkin_training.rates.work_folder import fields_of, kept, save, work_folder
 
@@ -136,13 +136,13 @@ def _bar(rates: Rates, job: Job, used: Profile, forecasts: Sequence[Floats]) -> 
     return lstm.bar(task, used.lstm.sequence, [filled(rates, rates.ports[job.target], one) for one in forecasts])
 
 
+@one_thread
 def run_trial(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu") -> list[Trial]:
     """Fit at each origin and forecast what follows: one trial per model of the job.
 
     An expensive model is fitted once, where the reported part begins. A fit that fails leaves its block without
     forecasts, and says why.
     """
-    torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     began = time.perf_counter()
     n = len(rates.starts)

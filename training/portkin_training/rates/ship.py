@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from portkin.bundles.forecast_models import Model, Rules
@@ -26,6 +25,7 @@ from portkin_training.rates.models.export import to_onnx, write_models
 from portkin_training.rates.models.linear import Corrected, Linear, mean_of
 from portkin_training.rates.models.registry import KINDS, Profile, fit
 from portkin_training.rates.models.task import Predictor, season_of
+from portkin_training.rates.one_thread import one_thread
 from portkin_training.rates.rolling import ORIGINS, Trial, cuts, task_of
 from portkin_training.rates.series.rate_series import Rates
 
@@ -39,12 +39,12 @@ class Fitted:
     onnx: bytes
 
 
+@one_thread
 def fit_chosen(rates: Rates, choice: Choice, used: Profile, seed: int, device: str = "cpu") -> Fitted:
     """Fit what was chosen for a port to all bins, or to those before the last origin where that was better.
 
     A mean of several weighted sums becomes one: over the longest of their windows and all the ports that they read.
     """
-    torch.set_num_threads(1)
     fitted = len(rates.starts) if choice.refit else cuts(len(rates.starts))[len(ORIGINS) - 1]
     features = tuple(dict.fromkeys(port for trial in choice.members for port in trial.features))
     made = [_fit(rates, trial, fitted, used, seed, device) for trial in choice.members]
