@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -17,7 +18,7 @@ from portkin_rules.generate import build_rules
 from portkin_rules.passlist import pass_rules, read_networks
 from portkin_rules.plan import Action, Detector, Plan
 from portkin_rules.protected_ports import select_ports
-from portkin_rules.rule import metadata_date, reason
+from portkin_rules.rule import metadata_date
 from portkin_rules.ruleset import (
     Summary,
     header,
@@ -170,8 +171,8 @@ def write_source_rules(
 
 
 def _written(path: Path) -> float:
-    """When a file was last written, in seconds since 1970. Raises RulesError where it cannot be told."""
+    """When a file was last written, in seconds since 1970; infinity for one that cannot be read, which reading says."""
     try:
         return path.stat().st_mtime
-    except OSError as error:
-        raise RulesError(f"{path}: cannot be read ({reason(error)}); name Zeek's portkin.log") from None
+    except OSError:
+        return math.inf

@@ -16,8 +16,8 @@ from portkin.timeseries.bins import HOUR
 from portkin_training.rates import evaluate, rolling
 from portkin_training.rates.affinity.feature_ports import Affinities
 from portkin_training.rates.models.registry import profile
-from portkin_training.rates.one_thread import one_thread
 from portkin_training.rates.series.rate_series import Rates
+from portkin_training.rates.single_thread import single_threaded
 from portkin_training.rates.work_folder import work_folder
 
 SSH = Port(22, "tcp")
@@ -106,7 +106,7 @@ def blas_threads() -> set[int]:
 def test_fits_have_one_thread_each():
     """Within it torch and BLAS have one thread; after it, also where the fit fails, BLAS has as many as before."""
 
-    @one_thread
+    @single_threaded
     def fit(fails: bool) -> tuple[set[int], int]:
         if fails:
             raise ValueError("no fit")

@@ -31,10 +31,11 @@ class FolderPart:
         file: Path,
         writer: pq.ParquetWriter,
         writing: Callable[[], AbstractContextManager[None]],
-        done: Callable[[Path], None],
+        done: Callable[[FolderPart], None],
     ) -> None:
-        """``writing`` tells what goes wrong, ``done`` is called with the file when it is whole."""
-        self._file, self._writer, self._writing, self._done = file, writer, writing, done
+        """``writing`` tells what goes wrong, ``done`` is called when the file is whole."""
+        self.file = file
+        self._writer, self._writing, self._done = writer, writing, done
 
     def write(self, rows: pa.Table) -> None:
         """Write a row group."""
@@ -45,11 +46,11 @@ class FolderPart:
         """Write the rest; the file's name."""
         with self._writing():
             self._writer.close()
-        self._done(self._file)
-        return self._file.name
+        self._done(self)
+        return self.file.name
 
     def abandon(self) -> None:
-        """Close the file if it is not, whatever its state."""
+        """Close the file, whatever its state."""
         with suppress(OSError, pa.ArrowException):
             self._writer.close()
 
@@ -74,7 +75,7 @@ class Folder:
         parent = self.place.parent
         self._aside = parent / f".{self.place.name}.{uuid.uuid4().hex[:8]}.partial"
         self._before = before
-        self._parts: list[FolderPart] = []
+        self._parts: set[FolderPart] = set()  # that are being written
         self._synced: list[Future[None]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sync")
         with self._writing():
@@ -101,8 +102,8 @@ class Folder:
         with self._writing():
             file = self._aside / f"day={day}" / f"part-{number:05d}.parquet"
             file.parent.mkdir(exist_ok=True)
-            part = FolderPart(file, pq.ParquetWriter(file, SCHEMA, **how), self._writing, self._sync)
-        self._parts.append(part)
+            part = FolderPart(file, pq.ParquetWriter(file, SCHEMA, **how), self._writing, self._whole)
+        self._parts.add(part)
         return part
 
     def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
@@ -114,9 +115,10 @@ class Folder:
             part.write(rows)
         return part.close()
 
-    def _sync(self, file: Path) -> None:
+    def _whole(self, part: FolderPart) -> None:
         """Have a file reach the disk, while others are written."""
-        self._synced.append(self._thread.submit(_sync, file))
+        self._parts.remove(part)
+        self._synced.append(self._thread.submit(_sync, part.file))
 
     def commit(self, fields: Mapping[str, Any]) -> list[str]:
         """Give the dataset its name; no more leftovers are removed than at the beginning.

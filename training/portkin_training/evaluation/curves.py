@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import matplotlib.ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from portkin_training.core.pages import svg_of
 from portkin_training.evaluation.cells import MEANING, span, with_cases
 from portkin_training.evaluation.results import ReplayResults
 from portkin_training.replay.frontier import ORACLE, Point
@@ -113,10 +113,7 @@ def _axes(x: str, y: str) -> tuple[Canvas, Axes]:
 
 
 def _drawing(canvas: Canvas, caption: str) -> Drawing:
-    out = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "portkin"}):
-        canvas.savefig(out, format="svg", metadata={"Date": None})
-    svg = out.getvalue()
+    svg = svg_of(canvas)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     # Ids are made unique: several drawings share one page.
     salt = f"f{zlib.crc32(caption.encode()):x}-"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from portkin import __version__
+from portkin_training.core.pages import page
 from portkin_training.evaluation.cells import (
     LABEL_RULES_HEAD,
     MEANING,
@@ -49,13 +48,8 @@ def render(results: ReplayResults) -> str:
     predictor, under_study = next(iter(rows.items()))
     best = results.best_table(rows)
     names = shown(rows)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return page(
+        Path(__file__).with_name("report.html.j2"),
         version=__version__,
         predictor=predictor,
         settings=results.settings,

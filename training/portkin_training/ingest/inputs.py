@@ -21,8 +21,6 @@ from portkin_training.ingest.tables.csv_header import header_names, is_binary, l
 from portkin_training.ingest.tables.json_columns import json_rows
 from portkin_training.ingest.values.stamps import Clock
 
-"""Kinds of input; "pcap" is either capture format, "zeek" either form of conn.log."""
-
 
 @dataclass(frozen=True)
 class InputOptions:
@@ -127,7 +125,7 @@ def read_input(
     if kind == "pcap":
         yield from read_capture(path, reading, options.captures)
         return
-    if kind == "csv" and is_binary(first_bytes(path)):  # as after --format
+    if options.kind == "csv" and is_binary(first_bytes(path)):  # else `detect` has looked
         raise InputError(f"{path}: binary, and no CSV; name the right file, or another --format")
     reading.kind = kind
     decoder = options.columns.decoder(reading, latest=modified_us(path))

@@ -28,9 +28,9 @@ from portkin_training.rates.models import lstm
 from portkin_training.rates.models.lstm import LstmConfig
 from portkin_training.rates.models.registry import KINDS, MODELS, Kind, Profile, fit, network_config
 from portkin_training.rates.models.task import Split, Task, Unfit, judge
-from portkin_training.rates.one_thread import one_thread
 from portkin_training.rates.results import Result, load_result, save_result
 from portkin_training.rates.series.rate_series import Rates
+from portkin_training.rates.single_thread import single_threaded
 from portkin_training.rates.work_folder import kept, work_folder
 
 RESULTS = 5
@@ -129,13 +129,13 @@ def plan(rates: Rates, affinities: Affinities, used: Profile, keys: Sequence[tup
     return sorted(found, key=lambda job: -job.kind.cost)
 
 
-@one_thread
+@single_threaded
 def _features(rates: Rates, affinities: Affinities, most: int, target: int, reads: Any, logarithm: bool) -> Chosen:
     columns, about = features(rates, affinities, target, reads, most, logarithm=logarithm)
     return tuple(columns.tolist()), about
 
 
-@one_thread
+@single_threaded
 def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu") -> list[Result]:
     """Fit, forecast every bin, judge: one result per model of the job.
 
@@ -162,7 +162,7 @@ def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu
     ]
 
 
-@one_thread
+@single_threaded
 def try_config(rates: Rates, job: Job, seed: int, config: LstmConfig, device: str = "cpu", narrower: int = 1) -> float:
     """One point of the grid: the R2 of this network, or of a narrower one, over seven folds of the fitted part."""
     tried = lstm.narrowed(network_config(job.kind, config), narrower)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from portkin import __version__
 from portkin.files import replacing
+from portkin_training.core.pages import page, svg_of
 from portkin_training.rates.alarms import Alarm
 from portkin_training.rates.plots import MOST_TIMES
 
@@ -27,12 +25,9 @@ HEAD = ("bin", "port", "what", "rate", "expected", "above by", "alarm above")
 
 def save_page(path: Path, facts: Mapping[str, str], figures: Mapping[str, Figure], alarms: Sequence[Alarm]) -> None:
     """Write the page: a verdict, ``facts`` by name, the latest alarms, and the figure of each port, by its name."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )  # fmt: skip
     latest = [row for alarm in sorted(alarms, key=lambda alarm: alarm.bin, reverse=True) for row in _rows(alarm)]
-    rendered = environment.get_template("page.html.j2").render(
+    rendered = page(
+        Path(__file__).with_name("page.html.j2"),
         version=__version__,
         verdict=verdict(alarms, len(figures)),
         facts=facts,
@@ -75,9 +70,7 @@ def _cells(rate: float, expected: float, above: float, limit: float) -> list[str
 
 def _data(figure: Figure) -> str:
     """The figure as an SVG in a URL: within an image it takes no ids and no colours from the page."""
-    drawn = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "portkin"}):
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    drawn = svg_of(figure)
     pyplot.close(figure)
-    small = re.sub(r"(\d\.\d)\d+", r"\1", drawn.getvalue())  # a tenth of a point is seen by nobody
+    small = re.sub(r"(\d\.\d)\d+", r"\1", drawn)  # a tenth of a point is seen by nobody
     return f"data:image/svg+xml;base64,{base64.b64encode(small.encode()).decode()}"

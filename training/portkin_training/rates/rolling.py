@@ -25,8 +25,8 @@ from portkin_training.rates.evaluate import Job, fingerprint, plan, slug
 from portkin_training.rates.models import lstm
 from portkin_training.rates.models.registry import EXPENSIVE, KINDS, Profile, fit
 from portkin_training.rates.models.task import Floats, Split, Task, Unfit
-from portkin_training.rates.one_thread import one_thread
 from portkin_training.rates.series.rate_series import Rates
+from portkin_training.rates.single_thread import single_threaded
 from portkin_training.rates.work_folder import fields_of, kept, save, work_folder
 
 ORIGINS = (0.5, 0.625, 0.75, 0.875)
@@ -136,7 +136,7 @@ def _bar(rates: Rates, job: Job, used: Profile, forecasts: Sequence[Floats]) -> 
     return lstm.bar(task, used.lstm.sequence, [filled(rates, rates.ports[job.target], one) for one in forecasts])
 
 
-@one_thread
+@single_threaded
 def run_trial(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu") -> list[Trial]:
     """Fit at each origin and forecast what follows: one trial per model of the job.
 

@@ -25,9 +25,9 @@ from portkin_training.rates.models.export import to_onnx, write_models
 from portkin_training.rates.models.linear import Corrected, Linear, mean_of
 from portkin_training.rates.models.registry import KINDS, Profile, fit
 from portkin_training.rates.models.task import Predictor, season_of
-from portkin_training.rates.one_thread import one_thread
 from portkin_training.rates.rolling import ORIGINS, Trial, cuts, task_of
 from portkin_training.rates.series.rate_series import Rates
+from portkin_training.rates.single_thread import single_threaded
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Fitted:
     onnx: bytes
 
 
-@one_thread
+@single_threaded
 def fit_chosen(rates: Rates, choice: Choice, used: Profile, seed: int, device: str = "cpu") -> Fitted:
     """Fit what was chosen for a port to all bins, or to those before the last origin where that was better.
 

@@ -13,7 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def one_thread(work: Callable[P, T]) -> Callable[P, T]:
+def single_threaded(work: Callable[P, T]) -> Callable[P, T]:
     """The same function, within which neither torch nor BLAS has more than one thread.
 
     The matrices of a fit are small: more threads would wait for each other most of the time, and use several times the
