@@ -22,11 +22,11 @@ from portkin_training.core.time_bins import bin_number
 from portkin_training.tables.next_port.counts import HORIZON, Floats, Ints
 
 QUIET = 100
-"""Nothing was recorded where no probe came for longer than the horizon, and for so many times as one usually takes."""
+"""A gap counts as not recorded if it is longer than the horizon, and than this many times the usual gap."""
 PARTS = 200
 """Parts that the horizon is divided into."""
 ENOUGH = 0.1
-"""The estimate begins with the latest delay that this share of all that came true could have been seen with."""
+"""The estimate starts at the longest delay that could be observed for this share of all that came true."""
 _HOUR = 3600
 
 
