@@ -31,7 +31,7 @@ from support.zeek_process import SCRIPTS, ZeekProcess
 
 INTERVAL, PATIENCE, EVERY = 30.0, 5.0, 10.0
 FIRST = 0xC6120000
-"""198.18.0.0/15, for benchmarks (RFC 2544): 131,072 sources, which come again once their blocks are over."""
+"""198.18.0.0/15, for benchmarks (RFC 2544): 131,072 sources, each to one host again once its blocks are over."""
 SOURCES = 1 << 17
 
 
@@ -41,7 +41,7 @@ def send(rate: int, seconds: float) -> None:
     began, sent = time.monotonic(), 0
     while time.monotonic() - began < seconds:
         for _ in range(int((time.monotonic() - began) * rate) - sent):
-            source, target = (FIRST + sent % SOURCES).to_bytes(4, "big"), bytes([203, 0, 113, 1 + sent % 200])
+            source, target = (FIRST + sent % SOURCES).to_bytes(4, "big"), bytes([203, 0, 113, 1 + sent % SOURCES % 200])
             ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, sent & 0xFFFF, 0, 64, 6, 0, source, target)
             tcp = struct.pack("!HHIIBBHHH", 40_000, 22, sent, 0, 0x50, 2, 1024, 0, 0)
             raw.sendto(ip + tcp, (socket.inet_ntoa(target), 0))

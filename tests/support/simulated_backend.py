@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 
@@ -55,7 +55,7 @@ class Kernel:
             del self.ends[key]
         return dict.fromkeys(refused, "no rule")
 
-    def held(self) -> Mapping[BlockKey, HeldBlock]:
+    def held(self, expected: Iterable[BlockKey] = ()) -> Mapping[BlockKey, HeldBlock]:
         self._fail()
         return self.counted(self.ends)
 
@@ -84,7 +84,7 @@ class Kernel:
 class Deaf(Kernel):
     """The same, but it cannot say what it holds, as Suricata."""
 
-    def held(self) -> None:
+    def held(self, expected: Iterable[BlockKey] = ()) -> None:
         return None
 
 

@@ -179,7 +179,7 @@ class Reconciler:
 
     def release_all(self, now: float) -> None:
         """Have the backend release everything. Raises BackendError where it cannot be read."""
-        held = self._backend.held()
+        held = self._listed()
         self._active.unreleased.update(self._records.database.ended_early(self.mode, now) if held is None else held)
         self.release()
 
@@ -199,7 +199,7 @@ class Reconciler:
         found = differences(
             self._active,
             self.mode,
-            self._backend.held(),
+            self._listed(),
             now=self._wall_clock(),
             max_duration=self._policy.limits.max_duration,
             unwanted=lambda key: self._policy.protection(key) is not None or self._records.database.known(key),
@@ -245,11 +245,15 @@ class Reconciler:
 
     def held(self) -> Mapping[BlockKey, HeldBlock]:
         """What the backend holds, as far as it can say. Raises BackendError."""
-        return self._backend.held() or {}
+        return self._listed() or {}
 
     def close(self) -> None:
         """Close the backend; blocks stay until their time is over."""
         self._backend.close()
+
+    def _listed(self) -> Mapping[BlockKey, HeldBlock] | None:
+        """What the backend holds; None where it cannot say. Raises BackendError."""
+        return self._backend.held(self._active.of_mode(self.mode))
 
     def _apply(self, batch: Batch) -> Mapping[BlockKey, str]:
         began = time.perf_counter()

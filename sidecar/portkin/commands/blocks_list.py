@@ -159,10 +159,11 @@ def _compare_with_kernel(enforce: EnforceConfig, rows: list[dict[str, Any]], lis
     from portkin.net.ports import Port
 
     backend = None
+    keys = [key_of(ip_address(row["src"]), Port(row["port"], row["proto"])) for row in ours]
     try:
         backend = Nftables(place_of(enforce))
         lost = backend.lost_blocks()
-        held = {} if lost else backend.held()
+        held = {} if lost else backend.held(keys)
         # The database after the kernel, and the kernel once more: what begins or ends meanwhile is not foreign.
         foreign = backend.counted(held.keys() - listing.active_keys())
     except BackendError:  # as without the privilege
@@ -171,8 +172,8 @@ def _compare_with_kernel(enforce: EnforceConfig, rows: list[dict[str, Any]], lis
         if backend is not None:
             backend.close()
     missing = 0
-    for row in ours:
-        found = held.get(key_of(ip_address(row["src"]), Port(row["port"], row["proto"])))
+    for key, row in zip(keys, ours, strict=True):
+        found = held.get(key)
         if found is None:
             missing += 1
         elif found.packets > row["packets"]:

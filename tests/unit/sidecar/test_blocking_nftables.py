@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from portkin.blocking.backends import libnftables
+from portkin.blocking.backends import libnftables, nftables
 from portkin.blocking.backends.backend import Batch, TimedKey
 from portkin.blocking.backends.libnftables import Program, find_runner
+from portkin.blocking.backends.nfnetlink import element
 from portkin.blocking.backends.nfnetlink_write import ElementWriter
 from portkin.blocking.backends.nftables import Nftables, commands_of
 from portkin.blocking.backends.place import Place, fault_of_name
@@ -191,3 +192,20 @@ def test_many_elements_are_read_as_they_were_written(nft):
     assert float("inf") == held.pop(key("192.0.2.77", "77")).seconds
     assert wanted.keys() == held.keys()
     assert all(0 <= wanted[p] - held[p].seconds < 30 for p in wanted)
+
+
+def test_what_a_list_lacks_is_asked_for_one_by_one(nft, monkeypatch):
+    """The kernel moves elements while a set grows, and a dump then lacks some, whether it says so or not."""
+    there = [key(f"198.51.100.{n}", "22") for n in range(1, 251)]
+    gone = [key(f"203.0.113.{n}", "22") for n in range(1, 251)]
+    nft.setup()
+    nft.apply(Batch(add=[TimedKey(each, 60.0) for each in there]))
+    dumped, asked = nftables.elements, []
+    monkeypatch.setattr(nftables, "elements", lambda table, name: dumped(table, name)[:20])
+    monkeypatch.setattr(nftables, "element", lambda *place: asked.append(place) or element(*place))
+    assert 20 == len(nft.held())
+    assert set(there) == nft.held(there + gone).keys()
+    assert 230 + 250 == len(asked)  # 200 that are there, 30 and 170 that are gone, and 80 that are gone
+    asked.clear()
+    assert 20 == len(nft.held(gone))
+    assert 200 == len(asked)

@@ -43,9 +43,9 @@ def test_blocks_that_end_while_the_backend_is_read_are_not_missed(kernel_bench, 
     kernel_bench.ask(block(SRC, "1", 8), block(SRC, "2", 100), block(SRC, "3", 100))
     read = kernel.held
 
-    def slowly():
+    def slowly(expected):
         kernel.clock.pass_(5)
-        return read()
+        return read(expected)
 
     kernel.held = slowly
     kernel_bench.enforcer.tick()

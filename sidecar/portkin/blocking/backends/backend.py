@@ -69,8 +69,11 @@ class Backend(Protocol):
         After BackendError nothing of it may be relied on; `setup` must be called, and all active blocks sent again.
         """
 
-    def held(self) -> Mapping[BlockKey, HeldBlock] | None:
-        """All blocks; None where the backend cannot list them."""
+    def held(self, expected: Iterable[BlockKey] = ()) -> Mapping[BlockKey, HeldBlock] | None:
+        """All blocks; None where the backend cannot list them.
+
+        A list that is read while it changes may lack some: those ``expected`` are in it wherever the backend has them.
+        """
 
     def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
         """A few blocks, as far as the backend has and counts them."""
@@ -91,7 +94,7 @@ class Backend(Protocol):
 class Uncounted:
     """The answers of a backend that can neither list its blocks nor count what they drop."""
 
-    def held(self) -> Mapping[BlockKey, HeldBlock] | None:
+    def held(self, expected: Iterable[BlockKey] = ()) -> Mapping[BlockKey, HeldBlock] | None:
         return None
 
     def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:

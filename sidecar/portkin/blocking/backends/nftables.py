@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import TypeVar
 
 from portkin.blocking.backends.backend import Batch, Dropped, HeldBlock, TimedKey
@@ -46,6 +47,8 @@ _OTHER_TYPE = ("File exists", "datatype mismatch")
 """What the kernel (EEXIST) and nft say of a set that has another type than the one to be added; never translated."""
 _NOBODY: dict[int, Address] = {4: IPv4Address("240.0.0.1"), 6: IPv6Address("100::1")}
 """Addresses that no packet comes from: reserved (RFC 1112, section 4), and discarded (RFC 6666)."""
+_ONE_BY_ONE = 200
+"""Elements that are asked for one by one, at some 40 microseconds each, before giving up if none of them is there."""
 _TRIAL_KEYS = [key_of(_NOBODY[version], Port(1, proto)) for proto, version in SETS.values()]
 
 
@@ -129,7 +132,7 @@ class Nftables:
             self._write(Batch(batch.add, extend, batch.remove), prolongs=self.prolongs)
         return {}
 
-    def held(self) -> Mapping[BlockKey, HeldBlock]:
+    def held(self, expected: Iterable[BlockKey] = ()) -> Mapping[BlockKey, HeldBlock]:
         found: dict[BlockKey, HeldBlock] = {}
         for name, (proto, version) in SETS.items():
             width, mapped = (4, MAPPED) if version == 4 else (16, 0)
@@ -141,6 +144,10 @@ class Nftables:
                 found[BlockKey(int.from_bytes(key[:width], "big") | mapped, port)] = HeldBlock(seconds, packets, octets)
         for trial in _TRIAL_KEYS:  # of another process, just now
             found.pop(trial, None)
+        lacking = (key for key in expected if key not in found)
+        # A batch without a single one that is there: these are gone, and so is the rest.
+        while (keys := list(islice(lacking, _ONE_BY_ONE))) and (there := self.counted(keys)):
+            found.update(there)
         return found
 
     def counted(self, keys: Iterable[BlockKey]) -> Mapping[BlockKey, HeldBlock]:
