@@ -102,7 +102,7 @@ def test_manifest_says_where_the_probes_came_from(tmp_path, inputs):
     assert (3, 2, {"TCP but no first SYN (answers, data, backscatter)": 1}) == tuple(
         first[name] for name in ("read", "probes", "skipped")
     )
-    assert {"version": 2, "window_s": 60.0, "any_state": True, "outer": False, "context": "none"} == about["rules"]
+    assert {"version": 3, "window_s": 60.0, "any_state": True, "outer": False, "context": "none"} == about["rules"]
 
 
 def test_flows_are_remembered_from_one_capture_to_the_next(tmp_path):

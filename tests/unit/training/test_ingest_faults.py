@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 
 from portkin.errors import ConfigError, InputError
 from portkin_training.commands.ingest import ingest as command
-from portkin_training.core.dataset import load, manifest
+from portkin_training.core.dataset import manifest
 from portkin_training.evaluation.inputs import read_contacts
 from portkin_training.ingest.inputs import detect, read_input, refuse_nothing
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import IngestOptions, ingest
 from portkin_training.ingest.tables.columns import ColumnMap
-from portkin_training.ingest.time_order import in_time_order
 from portkin_training.ingest.values.addresses import addresses
 from portkin_training.ingest.values.stamps import Clock
 from portkin_training.ingest.values.transport import ports, protos, tcp_flags
@@ -194,17 +193,6 @@ def test_a_syn_sent_seven_times_is_one_probe_in_every_kind_of_log(tmp_path):
     again = text_file(tmp_path / "again", texts["csv"] + f"{BEGIN + 123},198.51.100.7,192.0.2.10,4,22,tcp\n")
     assert {6: 2} == ingest([again], tmp_path / "two").probes  # 123 s is 60 s after the last
     assert {6: 8} == ingest([again], tmp_path / "all", IngestOptions(window=0)).probes
-
-
-def test_rotated_files_are_read_in_the_order_of_their_times(tmp_path):
-    """Whatever the order of their names, files of one kind come by their first stamps."""
-    paths = []
-    for at, name in enumerate(("log", "log.1", "log.2.gz")):
-        text = HEAD + GOOD.replace(str(BEGIN), str(BEGIN - at * 3600)).replace(",22,", f",{22 + at},")
-        paths.append(text_file(tmp_path / name, gzip.compress(text.encode()) if name.endswith("gz") else text))
-    assert paths[::-1] == in_time_order(paths, IngestOptions())[0]
-    ingest(paths, tmp_path / "probes")
-    assert [24, 23, 22] == load(tmp_path / "probes").dport.tolist()
 
 
 def test_standard_input(tmp_path):

@@ -134,6 +134,9 @@ CASES = [
     ("asa", f"{ASA}106006: Deny inbound UDP from {A}/40000 to {B}/161 on interface outside", [row(dport=161, proto=17)]),
     ("asa", f"{ASA}106100: access-list acl denied tcp outside/{A}(40000) -> inside/{B}(22) hit-cnt 3 300-second interval [0x1, 0x2]", [row()]),
     ("asa", f"{ASA}106100: access-list acl permitted tcp outside/{A}(40000) -> inside/{B}(22) hit-cnt 1 first hit", []),
+    ("asa", f"{ASA}106100: access-list acl est-allowed tcp outside/{A}(40000) -> inside/{B}(22) hit-cnt 1 first hit", []),
+    ("asa", f"{ASA}106103: access-list vpn denied tcp for user 'jo' outside/{A}(40000) -> inside/{B}(22) hit-cnt 1 first hit", [row()]),
+    ("asa", f"{ASA}106007: Deny inbound UDP from {A}/40000 to {B}/161 due to DNS Query", [row(dport=161, proto=17)]),
     ("asa", f"<166>:Jan 01 00:00:00 UTC: %FTD-3-710003: TCP access denied by ACL from {A}/40000 to outside:{B}/22", [row()]),
     ("asa", f"{ASA}302013: Built inbound TCP connection 1 for outside:{A}/40000 ({A}/40000) to in:{B}/22 ({B}/22)", []),
     ("fortigate", FORTI.format(event=BEGIN * 10**9, action="deny", back=0), [row()]),
@@ -142,6 +145,7 @@ CASES = [
     ("paloalto", PALO.format(kind="drop", action="deny", back=0), [row()]),
     ("paloalto", PALO.format(kind="end", action="allow", back=900), []),
     ("paloalto", PALO.format(kind="end", action="allow", back=0), [row()]),
+    ("paloalto", PALO.format(kind="end", action="allow", back=0).replace("60,0,1,2026/01/01 00:00:00", "60,0,1,2025/12/31 23:59:30"), [row(-30)]),
     ("aws-vpc", AWS.format("REJECT") + "\n" + AWS.format("ACCEPT"), [row()]),
     ("aws-vpc", "2 123456789012 eni-0a1 - - - - - - - 1767225600 1767225660 - NODATA\n" + AWS.format("REJECT"), [row()]),
     ("aws-vpc", "srcaddr dstaddr srcport dstport protocol start tcp-flags action\n"

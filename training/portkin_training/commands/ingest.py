@@ -34,7 +34,7 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 )
 @click.option("--force", is_flag=True, help="Replace a dataset that is there, once the new one is whole.")
 @click.option("--append", is_flag=True, help="Add to a dataset that is there: all of it, or nothing.")
-@click.option("--again", is_flag=True, help="Count a file again although its bytes are there already.")
+@click.option("--again", is_flag=True, help="Count a file again although it, or its beginning, is there already.")
 @click.option(
     "--follow",
     type=click.Path(path_type=Path),
@@ -97,14 +97,15 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 @click.option(
     "--year",
     type=click.IntRange(1970, 9999),
-    help="Year of the first time that names none, as in syslog. [default: the last before the file was changed]",
+    help="Year of the earliest time that names none, as in syslog; later ones follow over each New Year, also from one "
+    "rotated file to the next. [default: each time is the last of its kind before its file was changed]",
 )
 @click.option(
     "--window",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     help="A record with the protocol, addresses and ports of one less than this before it is the same probe, in every "
-    "format. 0 counts all. [default: 60; none for records without a source port]",
+    "format and whatever the order of the log. 0 counts all. [default: 60; none for records without a source port]",
 )
 @click.option(
     "--any-state",

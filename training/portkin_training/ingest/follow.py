@@ -23,6 +23,7 @@ from portkin_training.ingest.inputs import detect, read_input, session_us
 from portkin_training.ingest.probe_definition import WINDOW, FirstPackets
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import IngestOptions
+from portkin_training.ingest.time_order import by_time
 
 MOST = 1 << 26
 """Bytes that are read at a time."""
@@ -196,7 +197,7 @@ def _probes_of(
         named = header.startswith(b"#") or options.kind in _WITH_HEADER
         piece.write_bytes(lines if not named or lines.startswith(header) else header + lines)
         found = []
-        for chunk in read_input(piece, reading, options):
+        for chunk in by_time(read_input(piece, reading, options)):
             if isinstance(chunk, Packets):
                 found.append(first.of_packets(chunk, 0))
             else:

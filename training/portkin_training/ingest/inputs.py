@@ -136,13 +136,11 @@ def read_input(
         chunks = {"csv": csv_rows, "parquet": parquet_rows, "json": json_rows}[kind](path, options.columns, reading)
     seq = 0
     for rows in chunks:
-        if chosen is not None and chosen.packets:
-            yield decoder.packets(rows)
-            continue
-        probes = decoder.probes(rows, seq)
-        seq += len(probes)
-        yield probes
-    _note_clock(decoder.clock, reading)
+        found = decoder.packets(rows) if chosen is not None and chosen.packets else decoder.probes(rows, seq)
+        reading.yearless = bool(decoder.clock.yearless)
+        seq += len(found)
+        yield found
+    _note_clock(decoder.clock, reading, options.columns.year)
 
 
 def _other_format(head: Head, kind: str) -> str | None:
@@ -157,7 +155,7 @@ def session_us(kind: str) -> int:
     return (chosen.session or 0) * 1_000_000 if chosen else 0
 
 
-def _note_clock(clock: Clock, reading: Reading) -> None:
+def _note_clock(clock: Clock, reading: Reading, year: int | None) -> None:
     if clock.local:
         reading.note(
             f"{clock.local:,} times name no zone and were taken for {clock.tz}"
@@ -171,14 +169,19 @@ def _note_clock(clock: Clock, reading: Reading) -> None:
     if clock.year is not None and clock.month:
         reading.month = clock.year, clock.month
     if clock.yearless:
-        reading.note(
-            f"{clock.yearless:,} times name no year; "
-            + (
-                "they count from the year given"
-                if clock.year is not None
-                else "each was taken for the last before the file was changed (--year names the first one's)"
-            )
+        reading.note(f"{clock.yearless:,} times name no year; {_years(clock, year)}")
+
+
+def _years(clock: Clock, year: int | None) -> str:
+    """Which years times without one were taken for; ``year`` is that of the first one, where it is known."""
+    if year is not None:
+        return f"the first is of {year}"
+    if clock.back:
+        return (
+            "each was taken for the last before the file was changed, and so they go back by a year: they are of more "
+            "than one, and --year is needed, the year of the first"
         )
+    return "each was taken for the last before the file was changed (--year names the first one's)"
 
 
 def refuse_nothing(readings: Sequence[Reading], probes: int) -> None:

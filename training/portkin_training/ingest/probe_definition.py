@@ -30,8 +30,9 @@ Every row of a CSV, Parquet or other JSON file is a probe: its writer decided.
 
 One probe, however it is recorded. A SYN that is sent seven times is one probe in a capture and five connections in
 Zeek's conn.log of it (Zeek forgets an unanswered SYN after five seconds). So for every kind of input a record with
-the protocol, addresses and ports of one less than `WINDOW` before it is the same probe. Records that name no
-source port are exempt, unless a window is asked for: two attempts cannot be distinguished from one there.
+the protocol, addresses and ports of one less than `WINDOW` before it is the same probe. This is said of the order of
+time, in which logs are put first (`time_order.by_time`): those of flows are in the order in which these ended. Records
+that name no source port are exempt, unless a window is asked for: two attempts cannot be distinguished from one there.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ from portkin_training.ingest.captures.packets import ACK, FIN, RST, SYN, Packets
 from portkin_training.ingest.contacts import SECOND, ZEEK_UDP_SERVER_PORTS
 from portkin_training.ingest.reasons import Reasons
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same recording would give other probes than before."""
 
 WINDOW = 60 * SECOND
@@ -101,7 +102,7 @@ def _classify(packets, keys, start, slots, used, limit, servers, window, given, 
         key = keys[row]
         at = find(base, width, mask, key)
         deadline = slots[at, DEADLINE]
-        # Records may come in the order of their ends: one far before the other is another probe all the same.
+        # A second log may begin before the first one ends: a record far before another is another probe all the same.
         if slots[at, KEY] == key and ts[row] < deadline and (not given or ts[row] > deadline - 2 * window):
             codes[row] = REPEATED
         elif not tcp and not given and servers[sport[row]] and not servers[dport[row]]:

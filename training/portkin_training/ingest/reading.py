@@ -26,6 +26,7 @@ class Reading:
         problems: what was broken, each a sentence with file and offset or line; everything else is kept.
         notes: what was taken for granted, for people: columns that were guessed, local times, years.
         month: year and month of the last stamp that named no year, where the first one's year was given.
+        yearless: whether times so far named no year.
         position: how many bytes of the file (compressed, if it is) have been read so far.
     """
 
@@ -39,6 +40,7 @@ class Reading:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     month: tuple[int, int] | None = None
+    yearless: bool = False
     position: Callable[[], int] = field(default=lambda: 0, repr=False)
 
     def problem(self, where: str, what: str) -> None:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from portkin.errors import InputError
-from portkin_training.core.dataset import exists, recordings
+from portkin_training.core.dataset import exists
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.doubtful_times import doubtful_times
 from portkin_training.core.places import Place
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
-from portkin_training.ingest import probe_definition
+from portkin_training.ingest import probe_definition, twice
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import InputOptions, read_input, refuse_nothing, session_us
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.time_order import in_time_order
+from portkin_training.ingest.time_order import by_time, in_time_order
 from portkin_training.ingest.values.stamps import DAY
 
 
@@ -102,7 +100,7 @@ def ingest(
     Args:
         force: replace a dataset that is there, when the new one is whole.
         append: add to the dataset that is there; to nothing where there is none yet.
-        again: count an input whose bytes are in the dataset already, or are those of another input.
+        again: count an input that is in the dataset already, or is another input (`twice`).
         watch: called now and then with the bytes of the inputs taken so far.
 
     Raises:
@@ -111,32 +109,34 @@ def ingest(
     """
     options = options or IngestOptions()
     begun = time.perf_counter()
-    inputs, kinds = in_time_order([Path(path) for path in inputs], options)
+    ordered = in_time_order([Path(path) for path in inputs], options)
+    inputs = [one.path for one in ordered]
     window = probe_definition.WINDOW if options.window is None else round(options.window * 1_000_000)
     memories = {
         session: probe_definition.FirstPackets(window=session or window)
-        for session in {session_us(kind) if options.window is None else 0 for kind in kinds}
+        for session in {session_us(one.kind) if options.window is None else 0 for one in ordered}
     }
     summary = Summary()
     done = 0
     adding = ProbesWriter(output, force=force, append=append and exists(output))
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool, adding as writer:
         seq = writer.rows
-        digests = [pool.submit(_digest, path) for path in inputs]
+        digests = [pool.submit(twice.digest, path) for path in inputs]
         if not again:
-            _refuse_known(inputs, digests, writer.before)
-        for path, kind in zip(inputs, kinds, strict=True):
-            reading = Reading(str(path))
+            twice.refuse_known(inputs, digests, writer.before)
+        for one in ordered:
+            reading = Reading(str(one.path))
             summary.readings.append(reading)
-            first = memories[session_us(kind) if options.window is None else 0]
-            for found in _probes(path, replace(options, kind=kind), first, reading):
+            first = memories[session_us(one.kind) if options.window is None else 0]
+            how = replace(options, kind=one.kind, columns=replace(options.columns, year=one.year))
+            for found in _probes(one.path, how, first, reading):
                 probes = replace(found, seq=np.arange(seq, seq + len(found)))
                 seq += len(probes)
                 reading.probes += len(probes)
                 summary.count(probes)
                 writer.write(probes)
                 watch(done + reading.position())
-            done += path.stat().st_size
+            done += one.path.stat().st_size
             watch(done)
         refuse_nothing(summary.readings, sum(summary.probes.values()))
         summary.forgotten = sum(first.forgotten for first in memories.values())
@@ -152,37 +152,13 @@ def _probes(
 ) -> Iterator[Probes]:
     """The probes of one input; ``first`` knows what came in those before it."""
     before = first.skipped.copy()
-    for chunk in read_input(path, reading, options):
+    chunks = read_input(path, reading, options)
+    for chunk in chunks if options.kind == "pcap" else by_time(chunks):
         if isinstance(chunk, Packets):
             yield first.of_packets(chunk, 0)
         else:
             yield first.of_probes(chunk, portless=options.window is not None)
     reading.skipped.update(first.skipped - before)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _refuse_known(inputs: Sequence[Path], digests: Sequence[Future[str]], before: Mapping[str, Any] | None) -> None:
-    """Raise InputError for an input whose bytes are those of another, or are in the dataset already, of which
-    ``before`` is the manifest.
-
-    Digests are waited for only where a recording has as many bytes.
-    """
-    known = {
-        (source["bytes"], source["sha256"]): f"in the dataset already, as {source['name']} (the same bytes)"
-        for source in recordings(before["about"] if before else {})
-    }
-    sizes = [path.stat().st_size for path in inputs]
-    alike = Counter([*sizes, *{size for size, _ in known}])
-    for path, size, digest in zip(inputs, sizes, digests, strict=True):
-        if alike[size] == 1:
-            continue
-        if said := known.get((size, digest.result())):
-            raise InputError(f"{path}: {said}, and would count twice; leave it out, or insist with --again")
-        known[size, digest.result()] = f"the same bytes as {path}"
 
 
 def _about(summary: Summary, options: IngestOptions, window: int, digests: list[str]) -> dict[str, Any]:
@@ -210,6 +186,7 @@ def _about(summary: Summary, options: IngestOptions, window: int, digests: list[
                 "kind": reading.kind,
                 "bytes": Path(reading.path).stat().st_size,
                 "sha256": digest,
+                "begin": twice.begin(Path(reading.path)),
                 **reading.account(),
             }
             for reading, digest in zip(summary.readings, digests, strict=True)

@@ -7,6 +7,8 @@ of a session repeats them. Times are local (--tz).
 
 from __future__ import annotations
 
+import pyarrow.compute as pc
+
 from portkin_training.ingest.formats.format import Format, Source, is_in
 from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.reasons import Reasons
@@ -16,7 +18,7 @@ _FIELD = r'(?:"[^"\n]*"|[^,\n"]*),'
 _PATTERN = (
     rf'"?TRAFFIC"?,"?(?P<subtype>[a-z]*)"?,{_FIELD}"?(?P<ts>[^,\n"]*)"?,"?(?P<src>[^,\n"]*)"?,"?(?P<dst>[^,\n"]*)"?,'
     rf'(?:{_FIELD}){{14}}{_FIELD}"?(?P<sport>\d*)"?,"?(?P<dport>\d*)"?,(?:{_FIELD}){{3}}"?(?P<proto>[^,\n"]*)"?,'
-    rf'"?(?P<action>[^,\n"]*)"?,{_FIELD}{_FIELD}"?(?P<back>\d*)"?'
+    rf'"?(?P<action>[^,\n"]*)"?,{_FIELD}{_FIELD}"?(?P<back>\d*)"?(?:,{_FIELD}"?(?P<start>\d{{4}}[^,\n"]*)"?)?'
 )
 
 
@@ -26,7 +28,9 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     if not source.any_state:
         refused = is_in(columns["subtype"], "drop", "deny") | ~is_in(columns["action"], "allow")
         reasons.mark(~refused & ~is_in(columns["back"], "0"), "answered or used")
-    return columns, reasons
+    # An unanswered session is logged when it ends, up to minutes after its first packet.
+    ts = pc.if_else(pc.equal(columns["start"], ""), columns["ts"], columns["start"])
+    return {**columns, "ts": ts}, reasons
 
 
 PALO_ALTO = Format(

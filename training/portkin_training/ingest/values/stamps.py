@@ -92,6 +92,7 @@ class Clock:
         local: stamps that named no zone.
         ambiguous: those of them that a change of clocks makes ambiguous or impossible; the first reading was taken.
         yearless: stamps that named no year.
+        back: whether, without ``year``, one of them would lie most of a year before another that came before it.
         units: units that numbers were taken for.
     """
 
@@ -103,7 +104,9 @@ class Clock:
     local: int = 0
     ambiguous: int = 0
     yearless: int = 0
+    back: bool = False
     units: set[str] = field(default_factory=set)
+    _last: datetime | None = None
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a unit or zone that is none."""
@@ -165,10 +168,8 @@ class Clock:
         return _whole(column) if column.type.tz else self._zoned(column)
 
     def _scaled(self, column: pa.Array) -> NDArray[np.int64]:
-        if pa.types.is_integer(column.type):
-            exact = pc.fill_null(pc.cast(column, pa.int64(), safe=False), NO_TIME).to_numpy()
-        else:
-            exact = pc.fill_null(pc.cast(column, pa.float64(), safe=False), NO_TIME).to_numpy()
+        kind = pa.int64() if pa.types.is_integer(column.type) else pa.float64()
+        exact = pc.fill_null(pc.cast(column, kind, safe=False), NO_TIME).to_numpy()
         if self.unit != "auto":
             return _to_us(exact, self.unit)
         found = _to_us(exact, "s")
@@ -252,6 +253,8 @@ class Clock:
             except ValueError:
                 continue
             if when.timestamp() <= latest.timestamp() + 86_400:
+                self.back |= self._last is not None and (self._last - when).days > 180
+                self._last = when
                 return when.strftime("%Y-%m-%d")
         return None
 
