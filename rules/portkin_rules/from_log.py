@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import ipaddress
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from suricataparser.rule import Rule
 
 from portkin.errors import PortError, RulesError
+from portkin.json_text import parsed
 from portkin.net.ports import PROTOS, Port
 from portkin_rules.packets import FIRST_PACKET
 from portkin_rules.plan import Action
@@ -54,7 +54,7 @@ class _Header:
         """Take over a line that begins with ``#``."""
         if line.startswith("#separator "):
             # Such as \x09: the one value that is escaped.
-            self.separator = re.sub(r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), line[11:])
+            self.separator = re.sub(r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), line[11:]) or "\t"
             return
         name, *values = line[1:].split(self.separator)
         if name == "fields":
@@ -93,8 +93,8 @@ def read_decisions(path: Path, warn: Callable[[str], None] = ignore_warning) -> 
                     head.read(line)
                 elif line:
                     try:
-                        decision = _decision(json.loads(line) if line[0] == "{" else head.row(line))
-                    except (ValueError, KeyError, TypeError) as error:
+                        decision = _decision(parsed(line) if line[0] == "{" else head.row(line))
+                    except (ValueError, KeyError, TypeError, OverflowError) as error:
                         raise RulesError(
                             f"{path}:{number}: not a line of portkin.log ({error}); name Zeek's own file"
                         ) from None

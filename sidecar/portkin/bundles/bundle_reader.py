@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import math
 import os
 import stat
 import zlib
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from portkin.bundles.manifest import MANIFEST, PACKED, Manifest, parse
 from portkin.errors import BundleError
+from portkin.json_text import parsed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,27 +48,30 @@ class Bundle:
 
         BundleError where the bundle has none, or not a usable one.
         """
-        import numpy as np  # verifying needs none of it
-
         if name in self.files:
             view = self.files[name]
         elif name + PACKED in self.files:
             view = self._unpacked(name + PACKED)
         else:
             raise BundleError(f"{self.path}: the bundle holds no {name}; build it again")
-        header = io.BytesIO(view[:4096])
         try:
-            version = np.lib.format.read_magic(header)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(header)
-            if dtype.hasobject:
-                raise ValueError("it holds Python objects")
-            flat = np.frombuffer(view, dtype, count=int(np.prod(shape)), offset=header.tell())
-        except ValueError as error:
+            return _array(view)
+        except Exception as error:  # numpy lets through whatever Python's parser raises for a header
             raise BundleError(
                 f"{self.path / name}: not a usable .npy file ({error}); build the bundle again"
             ) from error
-        return flat.reshape(shape, order="F" if fortran else "C")
+
+    def fields(self, name: str) -> dict[str, Any]:
+        """The JSON object in the file of that name; BundleError where the bundle has none, or no such file."""
+        try:
+            fields = parsed(self.files[name])
+        except KeyError:
+            raise BundleError(f"{self.path}: the bundle holds no {name}; build it again") from None
+        except ValueError as error:
+            raise BundleError(f"{self.path / name}: not JSON ({error}); build the bundle again") from None
+        if not isinstance(fields, dict):
+            raise BundleError(f"{self.path / name}: no JSON object; build the bundle again")
+        return fields
 
     def _unpacked(self, name: str) -> memoryview:
         reader = zlib.decompressobj(wbits=31)
@@ -77,6 +82,20 @@ class Bundle:
         if not reader.eof:
             raise BundleError(f"{self.path / name}: cut off, or more than {LARGEST} bytes; build the bundle again")
         return memoryview(unpacked)
+
+
+def _array(view: memoryview) -> NDArray[Any]:
+    """The array of any shape in the bytes of an ``.npy`` file."""
+    import numpy as np  # verifying needs none of it
+
+    header = io.BytesIO(view[:4096])
+    version = np.lib.format.read_magic(header)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(header)
+    if dtype.hasobject or min(shape, default=0) < 0:
+        raise ValueError("it holds Python objects" if dtype.hasobject else f"its shape is {shape}")
+    flat = np.frombuffer(view, dtype, count=math.prod(shape), offset=header.tell())
+    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def open_bundle(path: Path, *, kind: str, schema: int) -> Bundle:

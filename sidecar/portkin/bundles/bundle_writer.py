@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from portkin import __version__
 from portkin.bundles.manifest import MANIFEST, PACKED, FileEntry, Manifest, content_id
 from portkin.errors import BundleError
 from portkin.files import aside, put_folder, sync_folder
+from portkin.json_text import parsed
 
 
 def save_packed(file: Path, array: NDArray[Any]) -> None:
@@ -87,7 +87,7 @@ def refuse_foreign(path: Path, kind: str) -> None:
     if not any(path.iterdir()):
         return
     try:
-        found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["kind"]
+        found = parsed((path / MANIFEST).read_bytes())["kind"]
     except (OSError, ValueError, KeyError, TypeError):
         raise BundleError(f"{path}: exists and is not a bundle of portkin, so it is not replaced; {remedy}") from None
     if found != kind:

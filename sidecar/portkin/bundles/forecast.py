@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,11 +73,11 @@ class Forecaster:
     def load(cls, path: Path) -> Forecaster:
         """Read the bundle at `path`. Raises BundleError where it is missing, damaged, foreign or inconsistent."""
         bundle = open_bundle(Path(path), kind=KIND, schema=SCHEMA)
+        fields = bundle.fields(MODELS)
         try:
-            fields = json.loads(bytes(bundle.files[MODELS]))
             rules = Rules(**fields["rules"])
             models = [Model.read(entry) for entry in fields["models"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(
                 f"{path}/{MODELS}: a field is missing or wrong ({error}); train the models again"
             ) from None

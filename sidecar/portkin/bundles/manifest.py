@@ -17,6 +17,7 @@ from typing import Any
 
 from portkin import __version__
 from portkin.errors import BundleError
+from portkin.json_text import parsed
 
 MANIFEST = "manifest.json"
 ID_DIGITS = 12
@@ -77,8 +78,8 @@ def parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
     """The manifest of the bundle at ``path``, from the text of its file; BundleError for one that cannot be used."""
     where = path / MANIFEST
     try:
-        fields = json.loads(text)
-    except json.JSONDecodeError as error:
+        fields = parsed(text)
+    except ValueError as error:
         raise BundleError(f"{where}: damaged, it is not JSON ({error}); build the bundle again") from None
     if not isinstance(fields, dict) or fields.get("kind") != kind:
         found = fields.get("kind") if isinstance(fields, dict) else None
@@ -100,12 +101,12 @@ def parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
             files,
             dict(fields["about"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleError(
             f"{where}: damaged, a field is missing or wrong ({error!r}); build the bundle again"
         ) from None
     for name in files:
-        if name != Path(name).name or name in ("", ".", ".."):
+        if name != Path(name).name or name in ("", ".", "..") or "\0" in name:
             raise BundleError(f"{where}: names the file {name!r}, which is outside the bundle; do not use it")
     if manifest.id != content_id(files):
         raise BundleError(f"{where}: damaged, its id {manifest.id} is not that of its files; build the bundle again")

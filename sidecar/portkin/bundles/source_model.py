@@ -155,8 +155,8 @@ def read_source_model(
     if BY_SOURCE not in bundle.files:
         return None
     where = bundle.path / BY_SOURCE
+    fields = bundle.fields(BY_SOURCE)
     try:
-        fields = json.loads(bytes(bundle.files[BY_SOURCE]))
         if fields["schema"] != SCHEMA:
             raise BundleError(
                 f"{where}: schema {fields['schema']}, and this portkin reads {SCHEMA}; update portkin, or build the "
@@ -179,6 +179,6 @@ def read_source_model(
         horizon, cutoff = float(about["chances"]["horizon"]), float(about["by_source"]["cutoff"]["min_chance"])
         if not 0 <= cutoff <= 1:
             raise ValueError(f"a cut-off of {cutoff:g}")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(f"{where}: not usable ({error!r}); build the table again") from None
     return SourceModel(LearntFromSources(trees, points, drawn), known, horizon, cutoff)

@@ -133,7 +133,7 @@ class Table:
             ports, steps, distances = (bundle.array(f"{proto}-{part}.npy") for part in ("ports", "steps", "distances"))
             try:
                 rows[proto] = Rows.reached(ports, steps, distances)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise BundleError(f"{path}: the {proto} table is not usable ({error}); build it again") from None
         model = read_source_model(
             bundle, {proto: (part.ports, part.neighbors, part.distances) for proto, part in rows.items()}
@@ -141,7 +141,7 @@ class Table:
         try:
             table = cls(bundle.manifest, rows, model)
             wanted = (table.k, table.method, table.known, table.horizon, checked_chance(table.cutoff or 0.0))
-        except (KeyError, TypeError, ValueError, CutoffError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, CutoffError) as error:
             raise BundleError(f"{path}: the manifest lacks what a table needs ({error!r}); build it again") from None
         if not held or any(part.k != wanted[0] for part in rows.values()):
             raise BundleError(f"{path}: the arrays do not fit the manifest's k = {wanted[0]}; build the table again")

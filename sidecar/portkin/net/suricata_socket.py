@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from portkin.errors import BackendError
+from portkin.json_text import parsed
 
 PROTOCOL = "0.2"
 CONFIG = Path("/etc/suricata/suricata.yaml")
@@ -126,8 +127,10 @@ def _answer(opened: socket.socket) -> dict[str, Any]:
         if not part:
             raise ConnectionError("it closed the connection")
         read += part
+        if read[:1] == b"{" and not part.rstrip().endswith(b"}"):  # to look at all of it for each part takes long
+            continue
         try:
-            reply = json.loads(read)
+            reply = parsed(read)
         except ValueError:
             continue
         if type(reply) is not dict:

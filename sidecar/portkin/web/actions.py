@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 from starlette.exceptions import HTTPException
 
 from portkin.errors import PortError
+from portkin.json_text import parsed
 from portkin.logs import Log
 from portkin.net.addresses import Address, unmapped
 from portkin.net.ports import Port
@@ -80,8 +80,8 @@ _ASK = {"WWW-Authenticate": "Bearer"}
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
+        given: Any = parsed(body)
+    except ValueError:
         given = None
     if not isinstance(given, dict):
         raise HTTPException(400, 'send a JSON object such as {"src": "203.0.113.5", "port": "80/tcp"}')

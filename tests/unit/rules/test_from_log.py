@@ -129,7 +129,14 @@ def test_active_blocks(log):
 
 
 @pytest.mark.parametrize(
-    "line", ["1\tPortkin::DECISION", "x\tDECISION\tD\t1.2.3.4\t-\t22/tcp", "1\tDECISION\tD\tnobody\t-\t22/tcp"]
+    "line",
+    [
+        "1\tPortkin::DECISION",
+        "x\tDECISION\tD\t1.2.3.4\t-\t22/tcp",
+        "1\tDECISION\tD\tnobody\t-\t22/tcp",
+        "0001-01-01T00:00:00+23:59\tDECISION\tD\t1.2.3.4\t-\t22/tcp",
+        '{"kind": ' + "[" * 100_000,
+    ],
 )
 def test_not_a_log(tmp_path, line):
     """A line that is none is refused with its number."""
@@ -137,6 +144,13 @@ def test_not_a_log(tmp_path, line):
     path.write_text(f"{HEAD}\n{line}\n")
     with pytest.raises(RulesError, match=r"portkin\.log:8: not a line"):
         list(read_decisions(path))
+
+
+def test_a_header_without_a_separator_has_the_usual_one(tmp_path):
+    """Zeek writes a tab where nothing else is said."""
+    path = tmp_path / "portkin.log"
+    path.write_text("\n".join([HEAD.replace(r"#separator \x09", "#separator "), LINES[2]]) + "\n")
+    assert [Decision(1002.0, "2001:db8::7", ports("80"))] == [*read_decisions(path)]
 
 
 @pytest.mark.parametrize("cut", ["1006.0\tPortkin::DECISION\tD6\t198.5", LINES[2][:-4], '{"ts": 1006.0, "ki'])

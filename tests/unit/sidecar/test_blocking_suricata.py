@@ -105,7 +105,15 @@ def test_after_kill_9_of_suricata_all_bits_are_sent_again(real, tmp_path):
         ),
         *(
             (version, False)
-            for version in ("7.0.14 RELEASE", "7.1.0", "8.0.3 RELEASE", "8.0.8", "9.0.0-dev", "unknown")
+            for version in (
+                "7.0.14 RELEASE",
+                "7.1.0",
+                "8.0.3 RELEASE",
+                "8.0.8",
+                "9.0.0-dev",
+                "unknown",
+                f"{'9' * 5000}.0.0",
+            )
         ),
     ],
 )

@@ -42,6 +42,16 @@ def escape(path: Path) -> None:
     change("files", {"../secret": {"bytes": 6, "sha256": "0" * 64}})(path)
 
 
+def nest(path: Path) -> None:
+    (path / "manifest.json").write_text('{"kind": ' + "[" * 100_000)
+
+
+def array_file(shape: str, descr: str = "'<u2'") -> bytes:
+    """An array file without data whose header says this."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
 class TestDamage:
     @pytest.mark.parametrize(
         ("damage", "says"),
@@ -56,6 +66,10 @@ class TestDamage:
             (change("schema", 4), r"schema 4, but this version of portkin \(.*\) reads schema 3; build"),
             (change("files", {"other.bin": {}}), "a field is missing or wrong"),
             (change("created", "yesterday"), "a field is missing or wrong"),
+            (change("files", {"other.bin": {"bytes": float("inf"), "sha256": ""}}), "a field is missing or wrong"),
+            (change("files", {"a\0b": {"bytes": 1, "sha256": ""}}), "which is outside the bundle"),
+            (change("about", "\ud800"), "not JSON .it holds half of a surrogate pair"),
+            (nest, "not JSON .it is nested too deeply"),
             (change("id", "0123456789ab"), "its id 0123456789ab is not that of its files"),
             (escape, "names the file '../secret', which is outside the bundle"),
         ],
@@ -77,6 +91,36 @@ class TestDamage:
         """A file that is no array, or not there, is no array."""
         with pytest.raises(BundleError, match=name):
             opened(write(tmp_path / "b")).array(name)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            array_file("(4294967296, 4294967296)"),
+            array_file("(-1,)"),
+            array_file("(3,)"),
+            array_file("((((((("),
+            array_file("(" * 3000),
+            array_file("(0,)", "'nonsense'"),
+            array_file("(0,)", "'V0'"),
+        ],
+    )
+    def test_array_that_cannot_be(self, tmp_path, content):
+        """A header whose shape, size or type no array has is refused, whatever numpy raises for it."""
+        with write_bundle(tmp_path / "b", kind="test", schema=3, about={}) as folder:
+            (folder / "odd.npy").write_bytes(content)
+
+        with pytest.raises(BundleError, match=r"odd\.npy: not a usable"):
+            opened(tmp_path / "b").array("odd.npy")
+
+    @pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"\xff", None])
+    def test_fields_that_are_none(self, tmp_path, content):
+        """A file of fields that is no JSON object, or is not there, is refused."""
+        with write_bundle(tmp_path / "b", kind="test", schema=3, about={}) as folder:
+            if content is not None:
+                (folder / "fields.json").write_bytes(content)
+
+        with pytest.raises(BundleError, match=r"fields\.json"):
+            opened(tmp_path / "b").fields("fields.json")
 
     def test_array_of_objects(self, tmp_path):
         """An array of Python objects is never unpickled."""

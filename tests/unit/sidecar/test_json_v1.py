@@ -122,6 +122,8 @@ def test_a_time_without_a_zone_is_utc_wherever_the_machine_is(monkeypatch):
         (frame(tagged("set", [tagged("table", [])])), "not-an-event"),
         (frame(tagged([], [])), "not-an-event"),
         (frame(5), "not-an-event"),
+        (frame(tagged("string", "\ud800")), "not-json"),
+        (json.dumps({"type": "error", "code": [1]}), "refused"),
         (json.dumps({"type": "error", "code": "deserialization_failed", "context": "no such event"}), "refused"),
     ],
 )
@@ -149,6 +151,15 @@ def test_deep_nesting_is_junk():
     for _ in range(200):
         raw = tagged("vector", [raw])
     assert "not-an-event" == decode(frame(raw)).reason
+
+
+@pytest.mark.parametrize("levels", [100, 900, 950, 970, 980, 100_000])
+def test_lists_in_place_of_a_value_are_junk_however_deep(levels):
+    """Also where JSON can just be read: to show the value must not exhaust the stack either."""
+    raw = "[" * levels + "]" * levels
+    assert isinstance(decode(frame(tagged("string", 7)).replace('"data": 7', f'"data": {raw}')), Junk)
+    assert isinstance(decode(f'{{"type": "error", "code": {raw}}}'), Junk)
+    assert isinstance(acknowledged(f'{{"type": "ack", "endpoint": {raw}}}'), tuple | Junk)
 
 
 def test_what_is_encoded_is_decoded_equal():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_all_that_was_tried_is_named(tmp_path, monkeypatch):
         SuricataSocket(config=tmp_path / "none.yaml").connect()
     assert all(f"{place}: No such file or directory" in str(caught.value) for place in places)
     assert "enforce.suricata.socket" in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", [b"[" * 100_000, b'{"return": ' + b"[" * 100_000 + b"}", b"7", b""])
+def test_an_answer_that_is_no_object_is_an_error(answer):
+    """One that is nested deeper than it can be read too; the connection is closed, since the rest is not known."""
+    ours, theirs = socket.socketpair()
+    asker = SuricataSocket(Path("x"), timeout=5)
+    asker._opened = ours
+    theirs.sendall(answer)
+    theirs.shutdown(socket.SHUT_WR)
+    with theirs, pytest.raises(BackendError, match="Suricata's socket x"):
+        asker.command("version")
+    assert asker.closed
 
 
 @pytest.mark.root

@@ -56,7 +56,17 @@ def test_feed_and_api_give_the_same_entry(tmp_path):
     assert [first] == list(cve.read_nvd(new))
 
 
-@pytest.mark.parametrize("content", [b"{}", b"[]", b"no json"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{}",
+        b"[]",
+        b"no json",
+        b"[" * 100_000,
+        b'{"CVE_Items": [5]}',
+        b'{"vulnerabilities": [{"cve": {"metrics": 1}}]}',
+    ],
+)
 def test_file_that_is_no_nvd_file_is_refused(tmp_path, content):
     """The message names the file."""
     file = tmp_path / "x.json"

@@ -94,6 +94,8 @@ def test_csv_bin_without_rows_is_unknown_or_zero_as_asked(tmp_path):
         ("when,number\n", "no column 'port', 'hour', 'requests'; there are when, number"),
         ("hour,po\0rt,count\n", "binary, and no CSV"),
         ("hour,port,count\nnoon,22,1\n", "'noon' is not an ISO 8601 time"),
+        ("hour,port,count\n0001-01-01T00,22,1\n", "'0001-01-01T00' is not an ISO 8601 time"),
+        ("hour,port,count\n9999-12-31T23-23:59,22,1\n", "'9999-12-31T23-23:59' is not an ISO 8601 time"),
         ("hour,port,count\n", "no rows"),
         ("", "empty; its first line names the columns"),
         ("hour,port,count\n2026-01-01T00,22,1\n2026-01-01T01,22\n", "line 3: 2 fields, but 3 columns"),

@@ -39,6 +39,7 @@ def test_the_host_of_a_header(header, host):
         ({"host": "localhost:1", "origin": "http://localhost:2"}, False),
         ({"host": "localhost:1", "origin": "null"}, False),
         ({"host": "", "origin": ""}, True),
+        ({"host": "localhost", "origin": "http://[::1"}, False),
         ({"host": "localhost", "sec-fetch-site": "cross-site"}, False),
         ({"host": "localhost", "sec-fetch-site": "same-site"}, False),
         ({"host": "localhost", "sec-fetch-site": "none"}, True),

@@ -9,7 +9,6 @@ before or as it is after, never between.
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from portkin import __version__
 from portkin.bundles.manifest import MANIFEST
 from portkin.errors import InputError
+from portkin.json_text import parsed
 from portkin_training.core.engine import DUCKDB, Engine, told_by_a_store
 from portkin_training.core.places import Place, StoreError, is_url, located, reaching
 from portkin_training.core.probes import SCHEMA, Probes
@@ -49,7 +49,7 @@ def manifest(path: Place) -> Mapping[str, Any]:
     where = f"{path}/{MANIFEST}"
     remedy = "name a folder that `portkin ingest` wrote"
     try:
-        found = json.loads(manifest_text(path))
+        found = parsed(manifest_text(path))
     except FileNotFoundError:
         with reaching(path):
             system, root = located(path)

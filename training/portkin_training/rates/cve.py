@@ -11,8 +11,8 @@ time: a real relationship is one that these do not reach.
 from __future__ import annotations
 
 import gzip
-import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from dtaidistance import dtw
 from numpy.typing import NDArray
 
 from portkin.errors import InputError
+from portkin.json_text import parsed
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY
 from portkin.timeseries.indicators import moving_average_excess
@@ -52,15 +53,24 @@ def read_nvd(path: Path) -> Iterator[Vulnerability]:
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as opened:
-            fields = json.load(opened)
-    except (OSError, EOFError, ValueError) as error:
+            fields = parsed(opened.read())
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); fetch the NVD file again") from None
     if isinstance(fields, dict) and "CVE_Items" in fields:
-        yield from filter(None, map(_feed_entry, fields["CVE_Items"]))
+        read, items = _feed_entry, fields["CVE_Items"]
     elif isinstance(fields, dict) and "vulnerabilities" in fields:
-        yield from filter(None, (_api_entry(item["cve"]) for item in fields["vulnerabilities"]))
+        read, items = _api_entry, fields["vulnerabilities"]
     else:
         raise InputError(f"{path}: neither an NVD 1.1 feed (CVE_Items) nor an API 2.0 answer (vulnerabilities)")
+    number = 0
+    try:
+        for number, item in enumerate(items, 1):  # noqa: B007  (of the one that is wrong)
+            if (found := read(item)) is not None:
+                yield found
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: entry {number} lacks what one of the NVD has ({error!r}); fetch the NVD file again"
+        ) from None
 
 
 def _feed_entry(item: Mapping[str, Any]) -> Vulnerability | None:
@@ -81,7 +91,8 @@ def _feed_entry(item: Mapping[str, Any]) -> Vulnerability | None:
     )
 
 
-def _api_entry(cve: Mapping[str, Any]) -> Vulnerability | None:
+def _api_entry(item: Mapping[str, Any]) -> Vulnerability | None:
+    cve = item["cve"]
     metrics = cve.get("metrics", {})
     for kind, vector in (
         ("cvssMetricV31", "attackVector"),

@@ -25,6 +25,6 @@ def port_of_bit(bit: str) -> Port:
 
 def stores_ipv6_wrongly(version: str) -> bool:
     """Whether this release, as ``7.0.10 RELEASE``, keeps all IPv6 host bits under one address; False where unknown."""
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    found = re.match(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", version)
     release = tuple(map(int, found.groups())) if found else (99,)
     return release < _FIXED.get(release[0], (_FIXED[7] if release[0] < 7 else (0,)))

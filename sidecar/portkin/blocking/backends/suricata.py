@@ -120,8 +120,9 @@ class Suricata(Uncounted):
 
     def _has(self, address: Address, bit: str) -> bool:
         listed = self._suricata.command("list-hostbit", ipaddress=str(address)).get("message")
-        bits = listed.get("hostbits", ()) if isinstance(listed, dict) else ()
-        return any(found.get("name") == bit and found.get("expire", 0) > 0 for found in bits)
+        bits = listed.get("hostbits") if isinstance(listed, dict) else None
+        found = [one for one in bits if isinstance(one, dict) and one.get("name") == bit] if type(bits) is list else []
+        return any(type(one.get("expire")) is int and one["expire"] > 0 for one in found)
 
     def _bit(self, command: str, address: Address, bit: str, **more: int) -> dict[str, object]:
         return self._suricata.command(command, ipaddress=str(address), hostbit=bit, **more)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from portkin.doctor.facts import ZeekHere
+from portkin.json_text import parsed
 from portkin.zeek.programs import zeek_program
 
 _LOGS = ("reporter.log", "stderr.log", ".stderr.log")
@@ -125,7 +125,7 @@ def _message(line: str) -> str:
     if not line.startswith("{"):
         return line
     try:
-        return str(json.loads(line).get("message", ""))
+        return str(parsed(line).get("message", ""))
     except ValueError:
         return line
 

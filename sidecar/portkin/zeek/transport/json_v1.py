@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -14,6 +15,7 @@ from typing import Any
 
 import zeekpy
 
+from portkin.json_text import parsed
 from portkin.zeek.event import Event, Junk
 
 # Broker writes control characters in strings as they are; strict JSON refuses them.
@@ -87,13 +89,13 @@ def decode(frame: str | bytes) -> Event | Junk:
     if not isinstance(message, dict):
         return Junk("not-an-event", f"the frame is a {type(message).__name__}, not an object")
     if message.get("type") == "error":
-        return Junk("refused", f"{message.get('code')}: {message.get('context')}"[:_SHOWN])
+        return _refusal(message)
     try:
         version, kind, content = (part["data"] for part in message["data"][:3])
         # More parts may follow the arguments: the event's metadata.
         name, args = (part["data"] for part in content[:2])
         if message["type"] != "data-message" or (version, kind) != (1, 1) or type(name) is not str:
-            raise ValueError(f"type {message['type']!r}, version {version!r}, kind {kind!r}")
+            raise ValueError(f"type {_text_of(message['type'])}, version {_text_of(version)}, kind {_text_of(kind)}")
         if type(args) is not list:
             raise ValueError("the arguments are no list")
         return Event(name, [_value(arg, _DEPTH) for arg in args])
@@ -107,17 +109,27 @@ def acknowledged(frame: str | bytes) -> tuple[str, str] | Junk:
     if isinstance(message, Junk):
         return message
     if isinstance(message, dict) and message.get("type") == "ack":
-        return str(message.get("endpoint")), str(message.get("version"))
+        return _text_of(message.get("endpoint")), _text_of(message.get("version"))
     if isinstance(message, dict) and message.get("type") == "error":
-        return Junk("refused", f"{message.get('code')}: {message.get('context')}"[:_SHOWN])
+        return _refusal(message)
     return Junk("not-an-event", "the first frame acknowledges nothing")
 
 
 def _loads(frame: str | bytes) -> Any | Junk:
     try:
-        return _DECODER.decode(frame.decode() if isinstance(frame, bytes) else frame)
-    except (ValueError, RecursionError) as error:
+        return parsed(frame, _DECODER)
+    except ValueError as error:
         return Junk("not-json", f"{type(error).__name__}: {error}"[:_SHOWN])
+
+
+def _refusal(message: dict[str, Any]) -> Junk:
+    """What Zeek says is wrong with our last message."""
+    return Junk("refused", f"{_text_of(message.get('code'))}: {_text_of(message.get('context'))}"[:_SHOWN])
+
+
+def _text_of(value: Any) -> str:
+    """A text as it is; anything else in short, however deep it is."""
+    return value if isinstance(value, str) else reprlib.repr(value)
 
 
 def _value(arg: Any, depth: int) -> Any:
@@ -134,12 +146,12 @@ def _value(arg: Any, depth: int) -> Any:
         return {_hashable(_value(item, depth - 1)) for item in _list(data)}
     if tag == "table":
         return {_hashable(_value(item["key"], depth - 1)): _value(item["value"], depth - 1) for item in _list(data)}
-    raise ValueError(f"no data type {tag!r}")
+    raise ValueError(f"no data type {_text_of(tag)}")
 
 
 def _list(data: Any) -> list[Any]:
     if type(data) is not list:
-        raise ValueError(f"{data!r} is no list")
+        raise ValueError(f"{_text_of(data)} is no list")
     return data
 
 
@@ -150,7 +162,7 @@ def _hashable(value: Any) -> Any:
 def _of(cls: type, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def scalar(data: Any) -> Any:
         if type(data) is not cls:
-            raise ValueError(f"{data!r} is no {cls.__name__}")
+            raise ValueError(f"{_text_of(data)} is no {cls.__name__}")
         return make(data)
 
     return scalar

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin.errors import InputError
+from portkin.json_text import parsed
 from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.logs.gathering import gathered
 from portkin_training.ingest.logs.json_documents import OneALine, is_document, object_begin
@@ -90,15 +90,15 @@ def further(path: Path) -> Iterator[Head]:
 def _whole(text: str) -> Any:
     """The JSON value of a text; of one that is cut, what stands before the cut; None for what is no JSON."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parsed(text)
+    except ValueError:
         pass
     if text.rstrip().endswith("}"):
         return None
     before = text.rpartition(",")[0]
     try:
-        return json.loads(before + "}" * (before.count("{") - before.count("}")))
-    except (ValueError, RecursionError):
+        return parsed(before + "}" * (before.count("{") - before.count("}")))
+    except ValueError:
         return None
 
 

@@ -3,7 +3,6 @@ JSON reader (yyjson)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from portkin.json_text import parsed
 from portkin_training.ingest.logs.json_documents import OneALine, is_document, object_begin
 from portkin_training.ingest.logs.json_scan import PathTree, scan
 from portkin_training.ingest.logs.json_shape import Shape
@@ -145,8 +145,8 @@ def broken_line(line: int, text: str, reading: Reading) -> None:
     reading.read += 1
     why = "it is none"
     try:
-        json.loads(text)
-    except (ValueError, RecursionError) as error:
+        parsed(text)
+    except ValueError as error:
         why = str(error)
     reading.bad_row(f"line {line}", f"no JSON object ({why})", "no JSON object")
 

@@ -127,6 +127,8 @@ def _count(where: str, text: str) -> float:
 def _seconds(where: str, text: str, width: int, tz: str) -> float:
     try:
         read = datetime.fromisoformat(text)
+        if not 1 < read.year < 9999:  # whose days the calendar may not have in other zones
+            raise ValueError
         if read.tzinfo is not None:
             return read.timestamp()
         earlier, later = (read.replace(tzinfo=zone(tz), fold=fold).timestamp() for fold in (0, 1))

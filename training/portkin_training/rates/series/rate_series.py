@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from portkin.bundles.bundle_reader import open_bundle
 from portkin.bundles.bundle_writer import write_bundle
-from portkin.errors import InputError
+from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, bin_start, bin_starts
 from portkin_training.core.doubtful_times import doubtful_times
@@ -207,12 +207,16 @@ def load(path: Path) -> Rates:
             f"{path}: a file, not a series; count it first: portkin rates series {path} -o FOLDER --absent unknown|zero"
         )
     bundle = open_bundle(path, kind=KIND, schema=SCHEMA)
-    fields = json.loads(bytes(bundle.files["series.json"]))
-    return Rates(
-        tuple(Port.parse(text) for text in fields["ports"]),
-        bundle.array("starts.npy"),
-        bundle.array("counts.npy"),
-        fields["width"],
-        fields["tz"],
-        fields["synthetic"],
-    )
+    fields = bundle.fields("series.json")
+    try:
+        ports = tuple(Port.parse(text) for text in fields["ports"])
+        return Rates(
+            ports,
+            bundle.array("starts.npy"),
+            bundle.array("counts.npy"),
+            fields["width"],
+            fields["tz"],
+            fields["synthetic"],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: not usable ({error!r}); count the series again") from None

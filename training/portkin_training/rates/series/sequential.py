@@ -29,7 +29,7 @@ def save(path: Path, ports: Sequence[Port], sums: NDArray[np.int64], days: int) 
 def load(path: Path, ports: Sequence[Port]) -> tuple[NDArray[np.int64], int]:
     """The counts of these ports, (p, p) in this order, and the number of days; InputError where a port is missing."""
     bundle = open_bundle(path, kind=KIND, schema=SCHEMA)
-    fields = json.loads(bytes(bundle.files["sequential.json"]))
+    fields = bundle.fields("sequential.json")
     place = {Port.parse(text): at for at, text in enumerate(fields["ports"])}
     lacking = [port for port in ports if port not in place]
     if lacking:
