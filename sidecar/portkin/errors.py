@@ -25,10 +25,14 @@ MOST_NAMES = 20
 LONGEST_NAME = 40
 """Characters of each that it shows."""
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
+_CONTROL |= {
+    code: f"\\u{code:04x}"
+    for code in (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+}  # what turns the text around or begins a line, and what stands for bytes of a file name that are no UTF-8
 
 
 def shown(message: str) -> str:
-    """The message as a terminal may have it: control characters as ``\\x1b``, long lines cut."""
+    """The message as a terminal may have it: control characters as ``\\x1b`` and ``\\u202e``, long lines cut."""
     lines = message.replace("\t", "  ").translate(_CONTROL).split("\n")
     return "\n".join(line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]} ..." for line in lines)
 

@@ -60,6 +60,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 def test_what_a_file_holds_reaches_no_terminal():
     """Escape sequences, C1 controls and carriage returns are written out; a line ends after a thousand characters."""
     assert "a\\x1b[31mb\\x0d\\x9bc  d\ne" == shown("a\x1b[31mb\r\x9bc\td\ne")
+    assert "a\\u202eb\\u2028c\\udcff.log" == shown("a\u202eb\u2028c\udcff.log")
     assert [1004, 1] == [len(line) for line in shown("x" * 5000 + "\ny").split("\n")]
 
 

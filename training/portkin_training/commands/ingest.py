@@ -171,6 +171,7 @@ def ingest(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from portkin.errors import shown
     from portkin_training.commands.ingest_summary import print_json, print_reading, print_table
     from portkin_training.commands.working import working
     from portkin_training.ingest.captures.options import CaptureOptions
@@ -212,7 +213,7 @@ def ingest(
                 watch=watch,
             )  # fmt: skip
     for left in summary.removed:
-        click.echo(f"portkin: removed {left}, left by a run that was killed", err=True)
+        click.echo(f"portkin: removed {shown(left)}, left by a run that was killed", err=True)
     for reading in summary.readings:
         print_reading(reading)
     for warning in summary.warnings:
@@ -238,7 +239,7 @@ def _follow(path: Path, output: Place, options: IngestOptions, interval: float) 
     def report(reading: Reading) -> None:
         for problem in (*reading.problems, *reading.notes):
             click.echo(f"portkin: {shown(problem)}", err=True)
-        click.echo(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {output}")
+        click.echo(shown(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {output}"))
 
     follow(path, output, options, stopped_by_signals(), interval=interval, report=report)
 

@@ -21,7 +21,7 @@ def print_reading(reading: Reading) -> None:
         click.echo(f"portkin: warning: {shown(problem)}", err=True)
     if reading.bad > len(reading.problems):
         counts = ", ".join(f"{count:,} {reason}" for reason, count in reading.bad_reasons.most_common())
-        click.echo(f"portkin: warning: {reading.path}: {reading.bad} bad rows in all ({counts})", err=True)
+        click.echo(f"portkin: warning: {shown(reading.path)}: {reading.bad} bad rows in all ({counts})", err=True)
     if not reading.probes:
         click.echo(f"portkin: warning: {shown(reading.nothing_usable())}", err=True)
     for note in reading.notes:
@@ -63,14 +63,14 @@ def print_table(summary: Summary, output: Place) -> None:
     from portkin_training.core.protocols import TCP, UDP
 
     console = Console()
-    files = Table(title=escape(f"Probes in {output}"))
+    files = Table(title=escape(shown(f"Probes in {output}")))
     for name in ("input", "kind"):
         files.add_column(name)
     for name in ("read", "probes", "bad"):
         files.add_column(name, justify="right")
     for reading in summary.readings:
         counts = (f"{count:,}" for count in (reading.read, reading.probes, reading.bad))
-        files.add_row(escape(Path(reading.path).name), reading.kind, *counts)
+        files.add_row(escape(shown(Path(reading.path).name)), reading.kind, *counts)
     console.print(files)
     totals = Table(show_header=False, box=None)
     totals.add_column()
