@@ -146,7 +146,7 @@ class Decoder:
         named = np.flatnonzero(~left)[: max(0, NAMED - self.reading.bad)]
         for row in named:
             name = next(name for name, mask in reasons.items() if mask[row])
-            value = columns[name][int(row)].as_py()
+            value = _value(columns[name][int(row)])
             self.reading.problem(f"{what} {where[row]}", f"{name} {value!r} is {self._expected(name, value)}")
         for name, mask in reasons.items():
             if count := int(mask.sum()):
@@ -163,6 +163,14 @@ class Decoder:
         if name == "ts" and self.clock.unit != "auto" and str(value).replace(".", "", 1).isdigit():
             return f"{text} in --unit {self.clock.unit}; leave --unit out, or name the right one"
         return f"{text}; {no_time(str(value or ''))}" if name == "ts" else text
+
+
+def _value(scalar: pa.Scalar) -> object:
+    """A value for people; of a stamp or a date that Python has none for, its number."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return scalar.value
 
 
 def constant(text: str, n: int) -> pa.Array:

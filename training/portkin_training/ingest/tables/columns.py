@@ -146,24 +146,67 @@ def parquet_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[R
     reading.kind = "parquet"
     try:
         file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
+        schema = file.schema_arrow
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read as Parquet ({error})") from error
     with file:
-        chosen = columns.resolve(path, file.schema_arrow.names, reading)
+        chosen = columns.resolve(path, schema.names, reading)
+        _refuse_nested(path, chosen, schema)
         row = 0
-        needed = [one for column in chosen.values() for one in parts_of(column, file.schema_arrow.names)]
+        needed = [one for column in chosen.values() for one in parts_of(column, schema.names)]
         batches = file.iter_batches(1 << 17, columns=[*dict.fromkeys(needed)])
         while True:
             try:
                 batch = next(batches, None)
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, ValueError, pa.ArrowException) as error:
                 reading.problem(f"after row {row}", f"the file is damaged ({error}); the rest is kept")
                 return
             if batch is None:
                 return
-            found = {name: batch.column(name) for name in batch.schema.names}
+            found: dict[str, pa.Array] = {}
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):  # of equal names the first counts
+                found.setdefault(name, plain(column))
             yield Rows(taken(found, chosen), np.arange(row + 1, row + 1 + len(batch)), what="row")
             row += len(batch)
+
+
+def _refuse_nested(path: Path, chosen: Mapping[str, str], schema: pa.Schema) -> None:
+    """Raise InputError where a chosen column holds no single values."""
+    for field_name, column in chosen.items():
+        for one in parts_of(column, schema.names):
+            kind = schema.types[schema.names.index(one)]
+            if pa.types.is_nested(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind):
+                raise InputError(
+                    f"{path}: column {one!r} is of type {str(kind)[:80]}, which holds no {field_name}; name another "
+                    f"one with --column {field_name}=COLUMN, or write the values into a column of their own"
+                )
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """The values (n,) of a column of a file as text, numbers, timestamps or dates; what is no UTF-8 is replaced."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return plain(column.dictionary_decode())
+    if isinstance(column, pa.ExtensionArray):
+        return plain(column.storage)
+    if pa.types.is_float16(kind):
+        return pc.cast(column, pa.float32())
+    if pa.types.is_boolean(kind) or pa.types.is_time(kind) or pa.types.is_null(kind):
+        return pc.cast(column, pa.string())
+    if any(of(kind) for of in _TEXTS):
+        column = pc.cast(column, pa.binary())
+        try:
+            return pc.cast(column, pa.string())
+        except pa.ArrowInvalid:
+            texts = [None if value is None else value.decode(errors="replace") for value in column.to_pylist()]
+            return pa.array(texts, pa.string())
+    return column
+
+
+_TEXTS = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary, pa.types.is_large_binary,
+    pa.types.is_binary_view, pa.types.is_fixed_size_binary,
+)  # fmt: skip
 
 
 def parts_of(column: str, names: Container[str]) -> list[str]:
