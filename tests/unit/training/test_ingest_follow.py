@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from portkin_training.core.dataset import load
 from portkin_training.ingest.follow import Follower, follow
 from portkin_training.ingest.run import IngestOptions
@@ -87,3 +89,34 @@ def test_a_followed_log_keeps_its_year_from_look_to_look_and_over_a_restart(tmp_
         "2025-08-01T00:00:00",
         "2026-01-01T00:00:03",
     ] == found
+
+
+AWS = "2 123456789012 eni-0a1 198.51.100.7 192.0.2.10 40000 {} 6 1 40 1767225600 1767225660 REJECT OK\n"
+ZEEK = [
+    "#separator \\x09\n", "#path\tconn\n",
+    "#fields\tts\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tconn_state\n",
+    *(f"1767225600.5\t198.51.100.7\t40000\t192.0.2.10\t{port}\ttcp\tS0\n" for port in (1, 2, 3)),
+]  # fmt: skip
+CSV = ["sep=;\n", "# honeypot\n", "ts;src;dst;sport;dport;proto\n",
+       *(GOOD.replace(",22,", f",{port},").replace(",", ";") for port in (1, 2, 3))]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "first"), [([AWS.format(port) for port in (1, 2, 3)], 1), (ZEEK, 1), (ZEEK, 2), (ZEEK, 3), (CSV, 4)]
+)
+def test_a_header_counts_for_all_later_lines_and_a_row_for_none(tmp_path, lines, first):
+    """Without header, with one that is not there at once, and with one behind other lines: each row comes once, also
+    the last one of a file that was moved away, which has no end."""
+    log, probes = tmp_path / "log", tmp_path / "probes"
+    log.write_text("".join(lines[:first]))
+    follower = Follower(log, probes, IngestOptions("zeek" if lines is ZEEK else None))
+    for line in [*lines[first:-1], lines[-1].rstrip()]:
+        follower.look()
+        with log.open("a") as opened:
+            opened.write(line)
+    log.rename(tmp_path / "log.1")
+    log.write_text("")
+    while follower.look() is not None:
+        pass
+    follower.close()
+    assert [1, 2, 3] == load(probes).dport.tolist()

@@ -19,16 +19,19 @@ from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.places import Place
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.packets import Packets
+from portkin_training.ingest.formats.delimited import MOST_BEFORE, Delimited
+from portkin_training.ingest.formats.registry import BY_NAME
 from portkin_training.ingest.inputs import detect, read_input, session_us
 from portkin_training.ingest.probe_definition import WINDOW, FirstPackets
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import IngestOptions
+from portkin_training.ingest.tables.csv_header import header_place
 from portkin_training.ingest.time_order import by_time
 
 MOST = 1 << 26
 """Bytes that are read at a time."""
-_WITH_HEADER = ("csv", "nfdump", "argus", "silk", "aws-vpc")
-"""Kinds whose first line names the columns."""
+_HEAD = 1 << 16
+"""Bytes at the beginning of a log in which its header stands."""
 
 
 class Tail:
@@ -37,6 +40,7 @@ class Tail:
     Attributes:
         position: bytes of the present file that were taken.
         inode: of the present file.
+        head: the first lines of the present file, about `_HEAD` bytes of them, as far as they are there.
     """
 
     def __init__(self, path: Path, inode: int = 0, position: int = 0) -> None:
@@ -57,7 +61,8 @@ class Tail:
         status = os.fstat(self._file.fileno())
         self.inode = status.st_ino
         self.position = position if position <= status.st_size else 0
-        self.header = _header(self._file.read(1 << 16)) if self.position else b""
+        self.head = self._file.read(_HEAD) if self.position else b""
+        self.head = self.head[: self.head.rfind(b"\n") + 1]
         self._file.seek(self.position)
 
     def lines(self) -> bytes:
@@ -71,12 +76,15 @@ class Tail:
         if not end and not self._replaced():
             self._file.seek(self.position)
             return b""
-        if not end:  # what stands behind the last line end of a file that was moved away is its last line
+        if not end and data:  # what stands behind the last line end of a file that was moved away is its last line
+            self.position += len(data)
+            return data + b"\n"
+        if not end:
             self._file.close()
             self._open(self._path, 0)
-            return data and data + b"\n"
-        if not self.position:
-            self.header = _header(data[:end])
+            return self.lines()
+        if self.position <= len(self.head) < _HEAD:
+            self.head += data[len(self.head) - self.position : end]
         self.position += end
         self._file.seek(self.position)
         return data[:end]
@@ -94,11 +102,20 @@ class Tail:
         self._file.close()
 
 
-def _header(head: bytes) -> bytes:
-    """The first line, and the lines behind it that begin with #."""
-    first, *others = head[: head.rfind(b"\n") + 1].splitlines(keepends=True) or [b""]
-    comments: Iterator[bytes] = takewhile(lambda line: line[:1] == b"#", others)
-    return first + b"".join(comments)
+def header_of(kind: str | None, head: bytes) -> bytes:
+    """The lines of a log's head without which later ones of it mean nothing, up to the one that names the columns;
+    none for a kind that has no such line, and for a log without it."""
+    lines = [line + b"\n" for line in head.split(b"\n")[:-1]]
+    if kind == "zeek":
+        comments: Iterator[bytes] = takewhile(lambda line: line[:1] == b"#", lines)
+        return b"".join(comments)
+    reader = BY_NAME[kind].rows if kind in BY_NAME else None
+    if not lines or (kind != "csv" and not isinstance(reader, Delimited)):
+        return b""
+    texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in lines[:MOST_BEFORE]]
+    if isinstance(reader, Delimited):
+        return b"".join(lines[: next((at for at, text in enumerate(texts, 1) if reader.header(text)), 0)])
+    return b"".join(lines[: header_place(texts) + 1])
 
 
 def _rotations(path: Path) -> list[Path]:
@@ -146,7 +163,7 @@ class Follower:
         if self._month:  # the year of the log's first stamp may have turned since
             year, month = self._month
             options = replace(options, columns=replace(options.columns, year=year, month=month))
-        chunks = _probes_of(found, self._tail.header, options, self._first, reading)
+        chunks = _probes_of(found, header_of(self._kind, self._tail.head), options, self._first, reading)
         self._month = reading.month or self._month
         if reading.probes:
             place = {"path": str(self._path), "inode": self._tail.inode, "position": self._tail.position}
@@ -194,8 +211,7 @@ def _probes_of(
     """The probes of some lines of a log, as the readers of whole files find them."""
     with TemporaryDirectory(prefix="portkin-follow-") as folder:
         piece = Path(folder) / "lines"
-        named = header.startswith(b"#") or options.kind in _WITH_HEADER
-        piece.write_bytes(lines if not named or lines.startswith(header) else header + lines)
+        piece.write_bytes(lines if lines.startswith(header) else header + lines)
         found = []
         for chunk in by_time(read_input(piece, reading, options)):
             if isinstance(chunk, Packets):
