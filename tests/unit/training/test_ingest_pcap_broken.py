@@ -81,6 +81,26 @@ def test_stamps_beyond_any_calendar_are_left_out(tmp_path):
     assert {"stamp out of range": 1} == dict(reading.skipped)
 
 
+@pytest.mark.parametrize(
+    ("resolution", "ticks"), [(0, (1 << 64) // 1_000_000 + 1), (3, 1 << 62), (0x80, 1 << 62), (6, 1 << 62)]
+)
+def test_stamps_that_64_bits_cannot_hold_are_left_out(tmp_path, resolution, ticks):
+    """Counted in seconds, milliseconds, or in binary fractions: none wraps around to a year that there is."""
+    interface = by_hand.interface(options=by_hand.option(9, bytes([resolution])))
+    data = by_hand.section() + interface + by_hand.enhanced(ticks, PROBE) + by_hand.enhanced(1, PROBE)
+    packets, reading = read(tmp_path / "a", data)
+    assert (1, {"stamp out of range": 1}) == (len(packets), dict(reading.skipped))
+
+
+def test_many_interfaces_are_told_apart(tmp_path):
+    """Each block's packet has the stamp unit of its own interface, however many there are."""
+    interfaces = b"".join(by_hand.interface(options=by_hand.option(9, bytes([at % 7]))) for at in range(40))
+    packets, _ = read(tmp_path / "a", by_hand.section() + interfaces + b"".join(
+        by_hand.enhanced(5 * 10 ** (at % 7), PROBE, which=at) for at in range(40)
+    ))  # fmt: skip
+    assert [5_000_000] * 40 == packets.ts.tolist()
+
+
 @pytest.mark.parametrize("compress", COMPRESS, ids=["gz", "xz", "zst"])
 def test_cut_compressed_file_keeps_what_came_before(tmp_path, compress):
     """A compressed file that breaks off gives the packets that could be decompressed, and says so."""

@@ -30,6 +30,7 @@ from portkin_training.ingest.captures.records import (
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 _MAX_TS = 253_402_300_800 * 1_000_000  # 10000-01-01: what a calendar day can be made of
+_MOST = 1 << 62  # us to which an offset can be added
 _BYTE_ORDER, _SWAPPED_ORDER = 0x1A2B3C4D, 0x4D3C2B1A
 
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 6
@@ -39,12 +40,19 @@ _DECIMAL, _BINARY = 10, 2
 
 @inlined
 def _micros(ticks, base, exponent, offset):
-    """Microseconds of a pcapng stamp counted in base**-exponent seconds, plus ``offset`` seconds."""
+    """Microseconds of a pcapng stamp counted in base**-exponent seconds, plus ``offset`` seconds; negative for one that
+    64 bits cannot hold."""
+    if ticks < 0:
+        return np.int64(-1)
     if base == _DECIMAL:
+        if exponent <= 6 and ticks > _MOST // 10 ** (6 - exponent):
+            return np.int64(-1)
         us = ticks * 10 ** (6 - exponent) if exponent <= 6 else ticks // 10 ** (exponent - 6)
     else:
         fraction = ticks & ((np.int64(1) << exponent) - 1)
         seconds = ticks >> exponent
+        if seconds > _MOST // 1_000_000:
+            return np.int64(-1)
         if exponent > 43:  # keep fraction * 10**6 below 2**63
             fraction >>= exponent - 43
             exponent = 43
@@ -133,7 +141,7 @@ class Pcapng:
         """The link types of its interfaces."""
         self._how = how
         self._big = False
-        self._interfaces = np.empty((0, 5), np.int64)
+        self._interfaces = self._room = np.empty((0, 5), np.int64)
         self._last = np.zeros(1, np.int64)
 
     def walk(
@@ -181,15 +189,23 @@ class Pcapng:
         if again != size:
             raise Broken(f"a block of type {kind:#x} claims {size} bytes at its front and {again} at its end")
         if kind == _SECTION:
-            self._interfaces = np.empty((0, 5), np.int64)
+            self._interfaces = self._room = np.empty((0, 5), np.int64)
         elif kind == _INTERFACE:
             interface = _interface(block, order)
             self.links.add(int(interface[0, 0]))
             interface[0, 0] = layer_of(int(interface[0, 0]), big=self._big)
-            self._interfaces = np.vstack((self._interfaces, interface))
+            self._add(interface)
         else:
             raise Broken(f"a packet block of {size} bytes claims more captured bytes than it holds")
         return int(size)
+
+    def _add(self, interface: NDArray[np.int64]) -> None:
+        """One more interface (1, 5) of the section; room for many is made at once."""
+        count = len(self._interfaces)
+        if count == len(self._room):
+            self._room = np.concatenate((self._interfaces, np.empty((max(count, 8), 5), np.int64)))
+        self._room[count] = interface[0]
+        self._interfaces = self._room[: count + 1]
 
 
 def _interface(block: bytes, order: str) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.logs.gathering import Chunk, gathered
 from portkin_training.ingest.logs.line_ends import line_ends
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.records import Columns, Rows
+from portkin_training.ingest.records import Columns, Rows, constant
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,9 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
         for first, block in text_blocks.blocks(source.path, source.reading):
             lines, where = text_blocks.lines_of(block, first)
             left = np.ones(len(lines), np.bool_)
-            for pattern in patterns:
-                found = _records(lines, where, left, pattern, source.reading)
-                if len(found[1]):
-                    yield found
+            found = [_records(lines, where, left, pattern, source.reading) for pattern in patterns]
+            if records := [chunk for chunk in found if len(chunk[1])]:
+                yield _in_order(records)
             others = np.flatnonzero(left & (np.diff(line_ends(block)) > 2) if left.any() else left)
             if len(others):
                 source.reading.read += len(others)
@@ -58,6 +57,20 @@ def line_rows(patterns: Sequence[LinePattern], judge: Judge) -> Callable[[Source
             yield judged(columns, where, judge, source)
 
     return rows
+
+
+def _in_order(chunks: Sequence[Chunk]) -> Chunk:
+    """The records of several patterns in the order of their lines; a part that a pattern does not have is ""."""
+    if len(chunks) == 1:
+        return chunks[0]
+    where = np.concatenate([numbers for _, numbers in chunks])
+    order = pa.array(np.argsort(where, kind="stable"))
+    names = dict.fromkeys(name for columns, _ in chunks for name in columns)
+    columns = {
+        name: pa.concat_arrays([columns.get(name, constant("", len(numbers))) for columns, numbers in chunks])
+        for name in names
+    }
+    return {name: column.take(order) for name, column in columns.items()}, where[order.to_numpy()]
 
 
 _LOOKS, _SAMPLE = 4, 1000

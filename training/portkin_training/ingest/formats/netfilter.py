@@ -51,7 +51,9 @@ def _judge_journal(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
 
 def _as_text(messages: pa.Array) -> pa.Array:
     """Messages with those as text that journald writes as numbers of bytes, as it does where one is not printable."""
-    numbers = np.flatnonzero(pc.match_substring_regex(messages, r"^\[\d+(?:,\d+)*\]$").to_numpy(zero_copy_only=False))
+    numbers = np.flatnonzero(
+        pc.match_substring_regex(messages, r"^\[\d{1,3}(?:,\d{1,3})*\]$").to_numpy(zero_copy_only=False)
+    )
     if not len(numbers):
         return messages
     texts = messages.to_pylist()

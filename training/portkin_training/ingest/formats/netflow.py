@@ -9,7 +9,6 @@ days after it: they are taken for what is nearest to the start. Times are UTC.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from portkin.json_text import parsed
 from portkin_training.ingest.formats.format import Format, Head, Source, judged
 from portkin_training.ingest.formats.nfdump import one_way
 from portkin_training.ingest.logs import text_blocks
@@ -93,8 +93,8 @@ def _rows(source: Source) -> Iterator[Rows]:
             if not line.strip():
                 continue
             try:
-                found = [*_flows(json.loads(line), exporters)]
-            except (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError):
+                found = [*_flows(parsed(line), exporters)]
+            except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError):
                 broken_line(number, line, source.reading)
                 continue
             flows += found

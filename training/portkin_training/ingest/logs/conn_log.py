@@ -67,8 +67,8 @@ def conn_log_rows(source: Source) -> Iterator[Rows]:
 
 def _chunks(block: bytes, first: int, header: _Header, paths: JsonPaths, reading: Reading) -> Iterable[Chunk]:
     """The rows of a block; the first one says which form the log has."""
-    if not reading.kind:
-        reading.kind = "zeek-json" if block.lstrip()[:1] == b"{" else "zeek-tsv"
+    if not reading.kind and (begin := block.lstrip()[:1]):  # a log that was emptied begins with nothing
+        reading.kind = "zeek-json" if begin == b"{" else "zeek-tsv"
     if reading.kind == "zeek-json":
         return [paths.columns(block, first, reading)]
     return header.parse(block, first, reading)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from portkin.errors import ConfigError
+from portkin_training.ingest.values.stamp_forms import MONTHS, tidied
 from portkin_training.ingest.values.stamp_scan import LOCAL, YEARLESS, ZONED, scan_stamps
 from portkin_training.ingest.values.transport import is_missing
 
@@ -41,29 +42,6 @@ _SYSLOG = (
     r"^(?:[A-Z][a-z]{2},? +)?(?P<month>[A-Za-z]{3}) +(?P<day>\d{1,2})(?: (?P<year1>\d{4}))?"
     r" (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,6})?)\d*(?: [A-Z]{3,4})?(?: (?P<year2>\d{4}))?(?P<zone>Z|[+-]\d\d:?\d\d)?:?$"
 )
-_CLF = r"^(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4})[: ](?P<time>\d\d:\d\d:\d\d)(?P<zone>[+-]\d{4})?$"
-_TIDY = (
-    (r"^[\s\"\[]+|[\s\"\]]+$", ""),
-    (r"^([A-Za-z]{3})/(\d\d)/(\d{4}) ", r"\1 \2 \3 "),
-    (r"^([a-z]{3})/(\d\d) ", r"\1 \2 "),
-    (r"^([A-Z][a-z]{2}) (\d\d?), (\d{4})(?: @|,)? ", r"\1 \2 \3 "),
-    (r"^(\d{4}) +([A-Z][a-z]{2}) +(\d\d?) ", r"\2 \3 \1 "),
-    (r"^(?:[A-Z][a-z]{2},? )?(\d\d?)[ -]([A-Z][a-z]{2})[ -](\d{4}) ", r"\2 \1 \3 "),
-    (r"^[A-Z][a-z]{2} (\d{4}-)", r"\1"),
-    (r"^(\d{4})[/.](\d\d)[/.](\d\d)", r"\1-\2-\3"),
-    (r"^(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"),
-    (r"^(\d{4}-\d\d-\d\d)[:_.t-](\d\d:)", r"\1T\2"),
-    (r"^(.*\d),(\d)", r"\1.\2"),
-    (r"(:\d\d\.\d{6})\d+", r"\1"),
-    (r"^([A-Z][a-z]{2}.*\d) (?:UTC|GMT)( \d{4})$", r"\1\2Z"),
-    (r" ?(?:UTC|GMT|z)$", "Z"),
-    (r"(\d) +(Z|[+-]\d\d:?\d\d)$", r"\1\2"),
-)
-"""What turns the kin of ISO 8601 into it."""
-_MONTHS = {
-    name: at
-    for at, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
-}
 
 
 def no_time(text: str) -> str:
@@ -121,8 +99,8 @@ class Clock:
         """Stamps, (n,) int64 us, and a mask of the rows that have none, where they are 0."""
         kind = column.type
         if pa.types.is_timestamp(kind):
-            us = pc.cast(column, pa.timestamp("us", kind.tz), safe=False)
-            found = _whole(us) if kind.tz else self._zoned(us)
+            us = _to_us(pc.fill_null(pc.cast(column, pa.int64()), NO_TIME).to_numpy(), kind.unit)
+            found = us if kind.tz else self._zoned(pa.array(us, pa.timestamp("us"), mask=us < 0))
         elif pa.types.is_date(kind):
             found = self._zoned(pc.cast(column, pa.timestamp("us")))
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -145,9 +123,7 @@ class Clock:
             return self._scaled(pc.cast(column, pa.float64()))
         except pa.ArrowInvalid:
             pass
-        for pattern, plain in _TIDY:
-            column = pc.replace_substring_regex(column, pattern, plain)
-        column = self._with_year(_iso_of_clf(column))
+        column = self._with_year(tidied(column))
         found = np.full(len(column), NO_TIME, np.int64)
         left = ~column.is_null().to_numpy(zero_copy_only=False)
         for pattern, kind in (
@@ -198,18 +174,16 @@ class Clock:
 
     def _dated(self, us: NDArray[np.int64], days: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Stamps (n,) of times of the day and their days, as `scan_stamps` has them; None where a day is none."""
-        found, first, of = np.unique(days, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        names = [((int(found[at]) >> 8).to_bytes(3, "big").decode("latin-1"), str(found[at] & 0xFF)) for at in order]
-        if any(name.capitalize() not in _MONTHS for name, _ in names):
+        first, of = self._asked(days)
+        names = [((day >> 8).to_bytes(3, "big").decode("latin-1"), str(day & 0xFF)) for day in days[first].tolist()]
+        if any(name.capitalize() not in MONTHS for name, _ in names):
             return None
         month = self.month, self.year
         dates = [self._date(name, day, "", "") for name, day in names]
         try:
-            midnights = np.empty(len(found), "datetime64[us]")
-            midnights[order] = [np.datetime64(date, "us") if date else np.datetime64("NaT") for date in dates]
+            midnights = np.array([np.datetime64(date or "NaT", "us") for date in dates], "datetime64[us]")
         except ValueError:
-            midnights[:] = np.datetime64("NaT")
+            midnights = np.array(["NaT"], "datetime64[us]")
         if np.isnat(midnights).any():
             self.month, self.year = month
             return None
@@ -223,9 +197,23 @@ class Clock:
             return column
         month, day, year1, time, year2, zone = parts.flatten()
         dates = pc.binary_join_element_wise(month, day, year1, year2, " ").dictionary_encode()
-        known = [self._date(*text.split(" ")) if text else None for text in self._dates(dates)]
-        date = pa.array([*known, None], pa.string()).take(pc.fill_null(dates.indices, len(known)))
+        texts = [*self._dates(dates), None]
+        codes = pc.fill_null(dates.indices, len(texts) - 1).to_numpy()
+        first, of = self._asked(codes)
+        known = [self._date(*text.split(" ")) if (text := texts[code]) else None for code in codes[first].tolist()]
+        date = pa.array(known, pa.string()).take(pa.array(of))
         return pc.coalesce(pc.binary_join_element_wise(date, "T", time, zone, ""), column)
+
+    def _asked(self, days: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which rows (m,) of days (n,) are asked for their date, in order, and which of these says that of each row: a
+        row of each different day, or, where the year follows from the days before, of each run of equal ones."""
+        if self.year is None:
+            _, first, of = np.unique(days, return_index=True, return_inverse=True)
+            order = np.argsort(first)
+            return first[order], np.argsort(order)[of]
+        begins = np.ones(len(days), np.bool_)
+        begins[1:] = days[1:] != days[:-1]
+        return np.flatnonzero(begins), np.cumsum(begins) - 1
 
     def _dates(self, dates: pa.Array) -> list[str | None]:
         texts: list[str | None] = dates.dictionary.to_pylist()
@@ -234,7 +222,7 @@ class Clock:
         return texts
 
     def _date(self, month: str, day: str, year1: str, year2: str) -> str | None:
-        number = _MONTHS.get(month.capitalize())
+        number = MONTHS.get(month.capitalize())
         if number is None:
             return None
         if written := year1 or year2:
@@ -257,18 +245,6 @@ class Clock:
                 self._last = when
                 return when.strftime("%Y-%m-%d")
         return None
-
-
-def _iso_of_clf(column: pa.Array) -> pa.Array:
-    parts = pc.extract_regex(column, _CLF)
-    if parts.null_count == len(parts):
-        return column
-    day, month, year, time, zone = parts.flatten()
-    coded = month.dictionary_encode()
-    numbers = [f"{_MONTHS[name]:02d}" if name in _MONTHS else None for name in coded.dictionary.to_pylist()]
-    number = pa.array([*numbers, None], pa.string()).take(pc.fill_null(coded.indices, len(numbers)))
-    date = pc.binary_join_element_wise(year, number, day, "-")
-    return pc.coalesce(pc.binary_join_element_wise(pc.binary_join_element_wise(date, time, "T"), zone, ""), column)
 
 
 def _forgiving(column: pa.Array, kind: pa.DataType) -> pa.Array:
