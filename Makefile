@@ -9,8 +9,9 @@ PYTEST_FLAGS ?=
 # Tests beside each other: the live ones mostly wait. TEST_WORKERS=0 runs one after the other.
 TEST_WORKERS ?= 3
 BENCH_FLAGS ?=
+FUZZ_FLAGS ?=
 
-.PHONY: demo test test-slow test-cluster lint format bench wheel deb dev clean help
+.PHONY: demo test test-slow test-cluster fuzz lint format bench wheel deb dev clean help
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +72,10 @@ test-slow: $(VENV)/.dev  ## The tests that take minutes each
 test-cluster: $(VENV)/.dev  ## A Spark cluster on loopback: a master and three workers, killed and all
 	@sh tests/debian-packages.sh
 	$(BIN)/python -m pytest -m cluster $(PYTEST_FLAGS)
+
+fuzz: $(VENV)/.dev  ## Try every reader with odd bytes, a minute each; FUZZ_FLAGS='--seconds 3600 captures' for more
+	$(PIP) -e '.[fuzz]'
+	@$(BIN)/python tests/fuzz/run.py $(FUZZ_FLAGS)
 
 bench: $(VENV)/.dev  ## Run all benchmarks into build/bench; BENCH_FLAGS='--size full' for more
 	@$(BIN)/python tests/bench/run.py $(BENCH_FLAGS)
