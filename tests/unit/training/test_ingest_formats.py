@@ -142,6 +142,7 @@ CASES = [
     ("fortigate", FORTI.format(event=BEGIN * 10**9, action="deny", back=0), [row()]),
     ("fortigate", FORTI.format(event=BEGIN, action="close", back=900), []),
     ("fortigate", FORTI.format(event=BEGIN, action="timeout", back=0), [row()]),
+    ("fortigate", FORTI.format(event=BEGIN, action="deny", back=0).replace("date=2026-01-01 ", ""), [row()]),
     ("paloalto", PALO.format(kind="drop", action="deny", back=0), [row()]),
     ("paloalto", PALO.format(kind="end", action="allow", back=900), []),
     ("paloalto", PALO.format(kind="end", action="allow", back=0), [row()]),
@@ -150,6 +151,10 @@ CASES = [
     ("aws-vpc", "2 123456789012 eni-0a1 - - - - - - - 1767225600 1767225660 - NODATA\n" + AWS.format("REJECT"), [row()]),
     ("aws-vpc", "srcaddr dstaddr srcport dstport protocol start tcp-flags action\n"
                 f"{A} {B} 40000 22 6 {BEGIN} 2 ACCEPT\n{A} {B} 40000 23 6 {BEGIN} 3 ACCEPT\n", [row()]),
+    ("aws-vpc", "".join(flat(version=5, interface_id="eni-0a1", srcaddr=A, dstaddr=B, srcport=40000.0, dstport=port, protocol=6.0,
+                             start=BEGIN, action=action, log_status=status, tcp_flags=flags) + "\n"
+                        for port, action, status, flags in ((22, "REJECT", "OK", 2.0), (23, "ACCEPT", "OK", 2.0), (24, "ACCEPT", "OK", 3),
+                                                            ("-", "-", "NODATA", 0))), [row(), row(dport=23)]),
     ("gcp", flat(jsonPayload={"connection": {"src_ip": A, "src_port": 40000, "dest_ip": B, "dest_port": 22, "protocol": 6},
                               "disposition": "DENIED"}, timestamp="2026-01-01T00:00:00.5Z"), [row(0.5)]),
     ("azure", json.dumps(AZURE, indent=1), [row(), row(dport=161, proto=17)]),

@@ -158,7 +158,7 @@ def session_us(kind: str) -> int:
 def _note_clock(clock: Clock, reading: Reading, year: int | None) -> None:
     if clock.local:
         reading.note(
-            f"{clock.local:,} times name no zone and were taken for {clock.tz}"
+            f"{clock.local:,} times name no zone, or a mere abbreviation, and were taken for {clock.tz}"
             + ("; --tz names another" if clock.tz == "UTC" else "")
         )
     if clock.ambiguous:

@@ -1,4 +1,4 @@
-"""VPC flow logs of AWS (version 2 and custom formats), with or without the header line.
+"""VPC flow logs of AWS (version 2 and custom formats), with or without the header line, and as JSON.
 
 From AWS' documentation, "Flow log records"; no program here writes them. A row is all packets of one
 direction of a flow in an interval. Rejected rows are probes, and accepted ones whose tcp-flags (custom formats) are a
@@ -9,14 +9,15 @@ no sub-seconds.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from portkin_training.ingest.formats.delimited import Delimited
-from portkin_training.ingest.formats.format import Format, Head, Source, is_in
+from portkin_training.ingest.formats.format import Format, Head, Source, first_bytes, is_in, json_rows
 from portkin_training.ingest.reasons import Reasons
-from portkin_training.ingest.records import Columns
+from portkin_training.ingest.records import Columns, Rows
 
 _VERSION_2 = (
     "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
@@ -42,7 +43,7 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons.mark(is_in(columns.get("status", nothing), "NODATA", "SKIPDATA"), "NODATA and SKIPDATA rows")
     reasons.mark(is_in(columns.get("direction", nothing), "egress"), "leaves the network interface")
     if not source.any_state:
-        opening = is_in(columns.get("flags", nothing), "2")
+        opening = is_in(columns.get("flags", nothing), "2", "2.0")
         rejected = is_in(columns.get("action", nothing), "REJECT")
         reasons.mark(~rejected & ~opening, "accepted; the log does not say what came of it")
     fields = {name: columns[name] for name in ("ts", "src", "dst", "sport", "dport", "proto")}
@@ -58,12 +59,32 @@ def _is_header(line: str) -> bool:
 
 
 _RECORDS = Delimited(" ,\t", _COLUMNS, _judge, _is_header, names=_VERSION_2.split())
+_AS_JSON = json_rows(
+    {
+        ours: [f"/{written}" for name in names for written in (name.replace("-", "_"), name)]
+        for ours, names in _COLUMNS.items()
+    },
+    _judge,
+)
 
 
-def _recognise(head: Head) -> bool:
-    return _RECORDS.begins(head) or head.matches(
-        "2 ", r"^2 \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \d+ \d+ \S+ (?:OK|NODATA|SKIPDATA)\s*$"
+def _rows(source: Source) -> Iterator[Rows]:
+    """The rows of either form; a collector that writes JSON has underscores for hyphens."""
+    return _AS_JSON(source) if _is_json(Head(first_bytes(source.path))) else _RECORDS(source)
+
+
+def _is_json(head: Head) -> bool:
+    return any(
+        head.has_keys("srcaddr", "dstaddr", one) for one in ("log_status", "log-status", "interface_id", "interface-id")
     )
 
 
-AWS_VPC = Format("aws-vpc", _recognise, _RECORDS)
+def _recognise(head: Head) -> bool:
+    return (
+        _RECORDS.begins(head)
+        or _is_json(head)
+        or head.matches("2 ", r"^2 \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \d+ \d+ \S+ (?:OK|NODATA|SKIPDATA)\s*$")
+    )
+
+
+AWS_VPC = Format("aws-vpc", _recognise, _rows)

@@ -15,7 +15,9 @@ from portkin_training.ingest.formats.line_patterns import LinePattern, line_rows
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import Columns
 
-_LINE = r'date="?\d{4}-\d\d-\d\d"?[ ,]"?time="?\d\d:\d\d:\d\d'
+_TIME = r'time="?\d\d:\d\d:\d\d'
+_LINE = rf'(?:date="?\d{{4}}-\d\d-\d\d"?[ ,]"?{_TIME}|{_TIME}[^\n]*[ ,]"?eventtime=)'
+"""A date and a time; collectors that make the date their own leave the time, and ``eventtime`` in which it is."""
 _KEYS = ("date", "time", "eventtime", "tz", "srcip", "srcport", "dstip", "dstport", "proto", "action", "rcvdbyte")
 
 
@@ -43,6 +45,6 @@ def _value(lines: pa.Array, key: str) -> pa.Array:
 
 FORTIGATE = Format(
     "fortigate",
-    lambda head: head.matches("date=", _LINE + r".*\b(?:srcip|devid)="),
+    lambda head: head.matches("time=", _LINE + r".*\b(?:srcip|devid)="),
     line_rows([LinePattern("time=", rf"(?P<line>[^\n]*{_LINE}[^\n]*)")], _judge),
 )

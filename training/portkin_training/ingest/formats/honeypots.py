@@ -25,6 +25,10 @@ def _cowrie(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     n = len(columns["event"])
     reasons = Reasons(n)
     reasons.mark(~is_in(columns["event"], "cowrie.session.connect"), "later events of sessions")
+    if is_in(columns["dport"], "2222", "2223").any() and not any("2222" in note for note in source.reading.notes):
+        source.reading.note(
+            "ports are those on which cowrie listens: where 22 and 23 are redirected to 2222 and 2223, these count"
+        )
     # cowrie 3.1 writes local time with a Z: --tz says which it is.
     ts = pc.ascii_rtrim(columns["ts"], "Z")
     return {**columns, "ts": ts, "proto": constant("tcp", n)}, reasons
@@ -36,7 +40,9 @@ def _opencanary(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons.mark(~filled(columns["src"]), "events without a connection")
     reasons.mark(is_in(columns["sport"], "-1") | is_in(columns["dport"], "-1"), "events without a connection")
     udp = pa.array(is_in(columns["type"], *_UDP_MODULES) | is_in(columns["logged"], "UDP"))
-    return {**columns, "proto": pc.if_else(udp, "udp", "tcp")}, reasons
+    # Both are UTC, whatever their names: opencanary writes its local time as local_time_adjusted.
+    ts = pc.binary_join_element_wise(columns["ts"], "Z", "")
+    return {**columns, "ts": ts, "proto": pc.if_else(udp, "udp", "tcp")}, reasons
 
 
 def _dionaea(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
