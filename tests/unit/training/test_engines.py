@@ -18,7 +18,7 @@ from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin_training.core.dataset import open_probes
 from portkin_training.core.dataset_writer import ProbesWriter
-from portkin_training.core.engine import DUCKDB, Engine
+from portkin_training.core.engine import DUCKDB, Engine, _heap
 from portkin_training.core.history import histories_by_source
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.run import IngestOptions, ingest
@@ -270,3 +270,27 @@ class TestDuckdb:
         rates = from_probes(open_probes(written(tmp_path / "probes")), width=3600, absent="zero", share=1.0)
 
         assert {Port(n, p) for n in PORTS for p in ("tcp", "udp")} == set(rates.ports)
+
+
+@pytest.mark.parametrize("master", ["http://x", "local[0]", "local[]", "local[2", "10.0.0.9:7077", "", "yarn-client"])
+def test_no_master(master):
+    """What Spark does not take for a master is refused before Java starts, which says so in a stack trace."""
+    pytest.importorskip("pyspark", reason="no pyspark (the spark extra)")
+    with pytest.raises(InputError, match=r"not a Spark master; write local\[2\] .* spark://HOST:7077"):
+        Engine("spark", master=master).session()
+
+
+def test_memory_limit_for_java():
+    """DuckDB's sizes, as Java writes them: 4 GB are 4e9 / 2**20 = 3814 MiB."""
+    written = {"4GB": "3814m", "4g": "3814m", "4 GiB": "4096m", "1.5gib": "1536m", "500MB": "476m", "1TB": "953674m"}
+    assert written == {size: _heap(size) for size in written}
+
+
+@pytest.mark.parametrize(
+    ("size", "why"), [("1XB", "as in 4GB"), ("", "as in 4GB"), ("80%", "as in 4GB"), ("100MB", "500MB or more")]
+)
+def test_no_memory_limit_for_java(size, why):
+    """A size that Java does not take is refused before it starts."""
+    pytest.importorskip("pyspark", reason="no pyspark (the spark extra)")
+    with pytest.raises(InputError, match=f"memory limit '{size}': .*{why}"):
+        Engine("spark", memory_limit=size).session()

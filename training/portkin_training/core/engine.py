@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 
 MASTER_ANSWERS = 10.0
 """Seconds in which a Spark master takes a connection, or is taken for unreachable."""
+_MASTERS = re.compile(
+    r"local(\[(\*|[1-9]\d*)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|spark://.+|k8s://.+|yarn", re.ASCII
+)
+"""Spark 4.0's documentation, Submitting Applications, Master URLs."""
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(I?)B?\s*", re.ASCII | re.IGNORECASE)
+_LEAST_HEAP = 450 << 20
+"""Bytes below which Spark's driver does not start."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +116,18 @@ class Engine:
         """The Spark session of this process; the first one asked for decides its master.
 
         Raises:
-            InputError: there is no Java, or no master where one should be.
+            InputError: there is no Java, or no master where one should be; a master or memory limit that is none.
             ModuleNotFoundError: there is no pyspark (the ``spark`` extra).
         """
         from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
 
         local = self.master.startswith("local")
+        if not _MASTERS.fullmatch(self.master):
+            raise InputError(
+                f"--master {self.master}: not a Spark master; write local[2] for two cores of this machine, "
+                "spark://HOST:7077, yarn or k8s://https://HOST:6443"
+            )
         if self.master.startswith("spark://"):
             _refuse_unreachable(self.master)
         settings = {
@@ -131,7 +143,7 @@ class Engine:
             cores = os.cpu_count() or 2
             settings |= {"spark.sql.shuffle.partitions": str(2 * cores), "spark.driver.host": "127.0.0.1"}
         if self.memory_limit is not None:
-            settings["spark.driver.memory"] = self.memory_limit.removesuffix("B")
+            settings["spark.driver.memory"] = _heap(self.memory_limit)
         if self.spill is not None:
             settings["spark.local.dir"] = str(self.spill)
         # Nothing listens for the world unless somebody says so.
@@ -167,6 +179,18 @@ def _refuse_unreachable(master: str) -> None:
         f"--master {master}: no Spark master answers there ({'; '.join(said)}); start one, or name the "
         "URL that its log gives"
     )
+
+
+def _heap(limit: str) -> str:
+    """A memory limit as Java writes it, in MiB: a GB is 10^9 bytes and a GiB 2^30, as for DuckDB."""
+    found = _SIZE.fullmatch(limit)
+    if found is None:
+        raise InputError(f"memory limit {limit!r}: give a size as in 4GB")
+    number, unit, binary = found.groups()
+    size = int(float(number) * (1024 if binary else 1000) ** ("KMGT".index(unit.upper()) + 1))
+    if size < _LEAST_HEAP:
+        raise InputError(f"memory limit {limit!r}: Spark's driver needs 500MB or more")
+    return f"{size >> 20}m"
 
 
 def told_by_a_store(error: duckdb.Error) -> str | None:
