@@ -103,7 +103,7 @@ def read_rules(path: Path) -> list[Rule]:
         return cast(list[Rule], parse_rules(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError(f"{path}: cannot be read ({reason(error)}); name a file of Suricata rules") from None
-    except (RuleParseException, ValueError, IndexError) as error:
+    except (RuleParseException, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise RulesError(f"{path}: holds a rule that cannot be parsed ({error or 'bad options'}); correct it") from None
 
 

@@ -135,7 +135,7 @@ def mutated(data: bytes, draw: random.Random, other: bytes = b"") -> bytes:
     return bytes(changed[:MOST])
 
 
-MOST = 1 << 16
+MOST = 1 << 13
 """Bytes of an input at most."""
 
 

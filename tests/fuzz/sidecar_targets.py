@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -74,9 +75,10 @@ def zeek_messages(folder: Path, data: bytes) -> None:
         assert len(message.detail) <= 240
         message.detail.encode()
         return
-    again = decode(encode("/t", unparse(message)))
-    assert isinstance(again, Event)
-    assert parse(again) == message or "nan" in repr(message)
+    if not {"inf", "nan"} & {*re.findall(r"\w+", repr(message))}:  # numbers that JSON has not
+        again = decode(encode("/t", unparse(message)))
+        assert isinstance(again, Event)
+        assert parse(again) == message
     answers = _service().receive(message, 1.0)
     if not isinstance(answers, Junk):
         for answer in answers:

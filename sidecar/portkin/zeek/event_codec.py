@@ -127,7 +127,7 @@ def parse(event: Event) -> Message | Junk:
     """The message that the event is; Junk where no class of that event is loaded, or its arguments are others."""
     cls = MESSAGES.get(event.name)
     if cls is None:
-        return Junk("unknown-event", f"no event {event.name[:SHOWN]!r} is known here")
+        return Junk("unknown-event", f"no event {event.name[:SHOWN]!r} is known here"[: 2 * SHOWN])
     shape = _shape(cls)
     if len(event.args) != len(shape.kinds):
         return Junk("wrong-arity", f"{event.name} came with {len(event.args)} arguments, not {len(shape.kinds)}")

@@ -82,6 +82,7 @@ def test_unreadable(tmp_path):
     (tmp_path / "junk.rules").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RulesError, match=r"junk\.rules: cannot be read"):
         read_rules(tmp_path / "junk.rules")
-    (tmp_path / "bad.rules").write_text("alert tcp any any -> any any (sid:x;)\n")
-    with pytest.raises(RulesError, match=r"bad\.rules: holds a rule that cannot be parsed"):
-        read_rules(tmp_path / "bad.rules")
+    for options in ("sid:x;", "sid:1; rev;1;"):
+        (tmp_path / "bad.rules").write_text(f"alert tcp any any -> any any ({options})\n")
+        with pytest.raises(RulesError, match=r"bad\.rules: holds a rule that cannot be parsed"):
+            read_rules(tmp_path / "bad.rules")
