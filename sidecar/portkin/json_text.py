@@ -18,10 +18,10 @@ def parsed(text: str | bytes | memoryview, decoder: json.JSONDecoder | None = No
     >>> parsed('{"a": [1, "\\u00e9"]}')
     {'a': [1, 'é']}
     """
-    text = text if isinstance(text, str) else bytes(text).decode("utf-8-sig")
+    text = text if isinstance(text, str) else bytes(text).decode().removeprefix("\ufeff")
     try:
         found = json.loads(text) if decoder is None else decoder.decode(text)
-        if _HALF.search(text):
+        if "\\u" in text and _HALF.search(text):
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
