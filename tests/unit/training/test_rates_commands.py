@@ -119,14 +119,16 @@ def test_hours_known_not_to_be_normal_do_not_raise_the_threshold(dataset, bundle
     said = portkin("train", dataset / "spike", *options, "--abnormal", abnormal, status=1)
     assert "abnormal.csv, line 2" in said and f"starts at {rates.starts[worst]}" in said
     for text, words in (
-        (f"port,start\n9/tcp,{rates.starts[worst]}\n", "line 2: 9/tcp: these series have no such port"),
-        ("port,start\n22/tcp,soon\n", "line 2: not port,start with whole seconds"),
-        ("22/tcp,0\n", "line 1: not the header port,start"),
-        ("", "line 1: not the header port,start"),
+        (f"port,start\n9/tcp,{rates.starts[worst]}\n", ", line 2: 9/tcp: these series have no such port"),
+        ("port,start\n22/tcp,soon\n", ", line 2: not port,start with whole seconds"),
+        ("22/tcp,0\n", ", line 1: not the header port,start"),
+        ("", ", line 1: not the header port,start"),
+        ("\ufeffport,start\n22/tcp,soon\n", ", line 2: not port,start with whole seconds"),
+        (b"\x1f\x8b\xff", ": not a CSV file in UTF-8"),
     ):
-        abnormal.write_text(text)
+        abnormal.write_bytes(text if isinstance(text, bytes) else text.encode())
         said = portkin("train", dataset / "spike", *options, "--abnormal", abnormal, status=1)
-        assert f"abnormal.csv, {words}" in said
+        assert f"abnormal.csv{words}" in said
 
 
 def test_models_that_cannot_ship_are_refused_with_the_remedy(dataset):

@@ -124,7 +124,7 @@ def test_silent_indicator_does_not_beat_the_zero_null():
 
 
 def test_services_that_ship_are_readable_and_tell_services_apart(tmp_path):
-    """Every expression compiles; SSH is not SMB; a wrong expression names its port."""
+    """Every expression compiles; SSH is not SMB; a wrong expression names its port, what is no YAML its file."""
     found = cve.services()
     assert found[Port(22, "tcp")].search("A flaw in OpenSSH") and not found[Port(445, "tcp")].search(
         "A flaw in OpenSSH"
@@ -133,6 +133,10 @@ def test_services_that_ship_are_readable_and_tell_services_apart(tmp_path):
     wrong.write_text("22/tcp: '('")
     with pytest.raises(InputError, match="22/tcp"):
         cve.services(wrong)
+    for content in (b"\x1f\x8b\xff", b"22/tcp: [", b"ssh"):
+        wrong.write_bytes(content)
+        with pytest.raises(InputError, match=r"s\.yaml: (cannot be read as YAML|not a mapping)"):
+            cve.services(wrong)
 
 
 def test_recorded_feed_holds_network_vulnerabilities(shared_data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,23 +145,31 @@ def read_abnormal(path: Path, loaded: Rates) -> NDArray[np.bool_]:
     from portkin.timeseries.bins import bin_start
 
     found = np.zeros(loaded.counts.shape, dtype=bool)
-    with path.open(newline="", encoding="utf-8") as opened:
-        rows = csv.DictReader(opened)
-        if not {"port", "start"}.issubset(rows.fieldnames or ()):
-            raise InputError(f"{path}, line 1: not the header port,start")
-        for row in rows:
-            where = f"{path}, line {rows.line_num}"
-            try:
-                start, port = int(row["start"]), Port.parse(row["port"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"{where}: not port,start with whole seconds ({error})") from None
-            at = np.flatnonzero(loaded.starts == start)
-            if not len(at):
-                begins = bin_start(start, loaded.width, loaded.tz) if start >= 0 else start
-                hint = f"; the bin that holds it starts at {begins}" if begins in loaded.starts else ""
-                raise InputError(f"{where}: {start} is not the start of a bin of the series{hint}")
-            try:
-                found[at, loaded.column(port)] = True
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from None
+    for where, row in _abnormal_rows(path):
+        try:
+            start, port = int(row["start"]), Port.parse(row["port"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{where}: not port,start with whole seconds ({error})") from None
+        at = np.flatnonzero(loaded.starts == start)
+        if not len(at):
+            begins = bin_start(start, loaded.width, loaded.tz) if start >= 0 else start
+            hint = f"; the bin that holds it starts at {begins}" if begins in loaded.starts else ""
+            raise InputError(f"{where}: {start} is not the start of a bin of the series{hint}")
+        try:
+            found[at, loaded.column(port)] = True
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
     return found
+
+
+def _abnormal_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row, and where it is. InputError for what is no such CSV."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as opened:
+            rows = csv.DictReader(opened)
+            if not {"port", "start"}.issubset(rows.fieldnames or ()):
+                raise InputError(f"{path}, line 1: not the header port,start")
+            for row in rows:
+                yield f"{path}, line {rows.line_num}", row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from None

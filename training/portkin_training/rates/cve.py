@@ -122,7 +122,10 @@ def services(path: Path | None = None) -> dict[Port, re.Pattern[str]]:
     Raises InputError for a file of another form.
     """
     source = path or files("portkin_training.rates") / "services.yaml"
-    fields = yaml.safe_load(source.read_text(encoding="utf-8"))
+    try:
+        fields = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{source}: cannot be read as YAML ({error})") from None
     if not isinstance(fields, dict):
         raise InputError(f"{source}: not a mapping of ports to regular expressions")
     found = {}
