@@ -135,7 +135,7 @@ def warned(signal, edges, alpha: float):
     said = Indicators(nothing, signal, nothing).at(COLUMN)
     first = Thresholds.of(np.array([np.inf]), np.array([begin]))
     moves = np.arange(len(signal)) >= edges[1]
-    _, limits, _ = followed_all(first, said, Stated(np.zeros(1), np.array([alpha]), np.zeros(1)), moves)
+    _, limits, _ = followed_all(first, said, Stated.warnings(np.array([alpha])), moves)
     return (signal > limits[:, 0]) & moves
 
 

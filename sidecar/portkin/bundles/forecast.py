@@ -161,6 +161,7 @@ class Forecaster:
             share(np.array([model.alarms_e for model in self.models]), width),
             share(np.array([model.alarms_w for model in self.models]), width),
             np.array([model.least_e for model in self.models]),
+            np.array([model.burst_e for model in self.models]),
         )
 
     def score(self, ports: Sequence[Port], counts: Floats, thresholds: Thresholds | None = None) -> list[Score]:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from portkin.net.ports import Port
+from portkin.timeseries.calibration import MOST
 from portkin.timeseries.indicators import FLOOR, SIGMAS, TREND
 from portkin.timeseries.scaling import Scaling
 
 KIND = "portkin-rates"
-SCHEMA = 4
-"""1 had no `logarithm` per model, 2 thresholds that stayed as they were, 3 thresholds for which every bin counted."""
+SCHEMA = 5
+"""1 had no `logarithm` per model, 2 thresholds that stayed as they were, 3 thresholds for which every bin counted, 4 no
+level of bursts."""
 MODELS = "models.json"
 
 
@@ -23,7 +25,8 @@ class Model:
 
     `features` begin with the target itself; `scaling` has one mean and deviation per feature. The thresholds are those
     when training ended; they are followed for `alarms_e` and `alarms_w` alarms per 30 days (`timeseries.calibration`),
-    and stay as they are where that is 0. `least_e` is what E is above, where it is not zero, in nearly all bins.
+    and stay as they are where that is 0. `least_e` is what E is above, where it is not zero, in nearly all bins;
+    an E above `burst_e` is a burst.
     """
 
     port: Port
@@ -37,6 +40,7 @@ class Model:
     alarms_e: float = 0.0
     alarms_w: float = 0.0
     least_e: float = 0.0
+    burst_e: float = MOST
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Model:
@@ -57,6 +61,7 @@ class Model:
             _number(fields, "alarms_e"),
             _number(fields, "alarms_w"),
             _number(fields, "least_e"),
+            _number(fields, "burst_e"),
         )
         size = (len(model.features),)
         if model.length < 1 or model.scaling.mean.shape != size or model.scaling.std.shape != size:
@@ -84,6 +89,7 @@ class Model:
             "alarms_e": self.alarms_e,
             "alarms_w": self.alarms_w,
             "least_e": self.least_e,
+            "burst_e": self.burst_e,
         }
 
 

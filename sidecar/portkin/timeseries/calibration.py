@@ -3,8 +3,11 @@
 A threshold is a quantile that is tracked online (Gibbs and Candes 2021, adaptive conformal inference; Angelopoulos,
 Candes and Tibshirani 2023, conformal PID control, quantile tracking): every alarm raises it a little, every other bin
 lowers it by so much less that alarms come at the stated rate, whatever the rates do. Steps are in the logarithm of the
-threshold, so they fit every scale. Over T bins the number of alarms differs from alpha T by at most
-log(largest / least threshold) / STEP + 1.
+threshold, so they fit every scale. Over T bins the number of alarms differs from alpha T by at most one and the steps
+from the least to the largest threshold.
+
+Steps are short above the level from which a port's excess is called a burst: bursts differ in size, and one of 50 times
+the expected says nothing about whether the next one, of 4 times, matters. With long steps it would be missed.
 
 What is counted are alarms that begin: one that goes on from the bin before is the same alarm. Were each of its bins
 counted, a burst of several hours would raise the threshold beyond the next one.
@@ -27,9 +30,12 @@ MONTH = 30 * 86_400
 """Seconds for which a rate of alarms is stated."""
 STEP = 0.3
 """How much an alarm raises the logarithm of its threshold."""
+BURST_STEP = 0.1
+"""The same where the threshold is above the level of bursts."""
 LEAST = 0.5
 """The least threshold: half as much again as forecast. Nobody wants to be paged for less, however regular rates are."""
 MOST = 1e6
+"""The largest threshold; as a level of bursts, none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +58,18 @@ class Stated:
     """What thresholds are followed for: (p,) each.
 
     `e` and `w` are the shares of bins in which alarms may begin; `least` is what E is above, where it is not zero, in
-    nearly all bins of the port.
+    nearly all bins of the port; an E above `burst` is a burst.
     """
 
     e: Floats
     w: Floats
     least: Floats
+    burst: Floats
+
+    @classmethod
+    def warnings(cls, w: Floats) -> Stated:
+        """For W alone: (p,)."""
+        return cls(np.zeros(len(w)), w, np.zeros(len(w)), np.full(len(w), MOST))
 
 
 def share(alarms: Floats, width: int) -> Floats:
@@ -78,18 +90,28 @@ def followed(before: Thresholds, found: Indicators, stated: Stated) -> Threshold
     An unknown indicator (NaN), an infinite threshold and a share of 0 leave a threshold as it is.
     """
     return Thresholds(
-        _moved(before.e, before.over_e, found.e, stated.e, np.fmin(found.least, stated.least)),
-        _moved(before.w, before.over_w, found.w, stated.w, LEAST),
+        _moved(before.e, before.over_e, found.e, stated.e, np.fmin(found.least, stated.least), stated.burst),
+        _moved(before.w, before.over_w, found.w, stated.w, LEAST, MOST),
         found.e > before.e,
         found.w > before.w,
     )
 
 
-def _moved(threshold: Floats, on: NDArray[np.bool_], indicator: Floats, alpha: Floats, least: Floats | float) -> Floats:
+def _moved(
+    threshold: Floats,
+    on: NDArray[np.bool_],
+    indicator: Floats,
+    alpha: Floats,
+    least: Floats | float,
+    burst: Floats | float,
+) -> Floats:
     begins = (indicator > threshold) & ~on
+    level = np.clip(burst, LEAST, MOST)
     with np.errstate(invalid="ignore", over="ignore"):
         effective = np.where(begins, np.maximum(threshold, least), threshold)
-        moved = np.clip(effective * np.exp(STEP * (begins - alpha)), LEAST, MOST)
+        away = np.log(effective / level)
+        steps = away / np.where(away < 0, STEP, BURST_STEP) + begins - alpha  # from the level, short ones above it
+        moved = np.clip(level * np.exp(steps * np.where(steps < 0, STEP, BURST_STEP)), LEAST, MOST)
     moves = ~np.isnan(indicator) & np.isfinite(threshold) & (alpha > 0)
     found: Floats = np.where(moves, moved, threshold)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,25 @@ def test_live_scores_are_the_offline_scores(tmp_path):
         np.testing.assert_allclose([e[t, 0], w[t, 0]], [score.e, score.w], rtol=1e-6)
 
 
+def test_live_thresholds_are_the_offline_thresholds(tmp_path):
+    """Bin by bin and all at once, with a level of bursts that alarms cross: above it their steps are short."""
+    loaded = Forecaster.load(linear_bundle(tmp_path / "m"))
+    told = replace(loaded.models[0], threshold_e=1.0, threshold_w=1.0, alarms_e=40.0, alarms_w=40.0, burst_e=1.5)
+    rules = replace(loaded.rules, until=HOUR * (loaded.history - 1))  # the first bin that is followed can be scored
+    models = Forecaster([told], rules, loaded._sessions, "told")
+    rng = np.random.default_rng(0)
+    counts = np.round(20 * np.exp(rng.normal(0, 1, (200, 3))))
+    counts[rng.random((200, 3)) < 0.1] = NAN
+    starts = HOUR * np.arange(1, 201)
+    limits_e, limits_w = models.thresholds_all(starts, PORTS, counts, models.score_all(PORTS, counts))
+    now = models.thresholds
+    for t in range(models.history - 1, len(counts)):
+        np.testing.assert_allclose([limits_e[t, 0], limits_w[t, 0]], [now.e[0], now.w[0]], rtol=1e-6)
+        if not np.isnan(counts[t]).all():
+            now = models.followed(now, models.score(PORTS, counts[t - models.history + 1 : t + 1], now))
+    assert limits_e.min() < 1.5 < limits_e.max()
+
+
 def test_too_short_a_history_is_refused(tmp_path):
     """Three bins where four are read."""
     models = Forecaster.load(linear_bundle(tmp_path / "m"))
@@ -108,6 +128,7 @@ def test_threshold_that_nothing_exceeds_is_null():
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(port="99/tcp")]}, "first feature"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(logarithm=1)]}, "logarithm is 1"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(alarms_e=-1.0)]}, "alarms_e is -1"),
+        ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(burst_e=None)]}, "missing or wrong"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry(alarms_w=None)]}, "missing or wrong"),
         ({"rules": {"width": 3600, "tz": "UTC", "more": 1}, "models": []}, "more"),
         ({"rules": {"width": 3600, "tz": "UTC"}, "models": [entry()]}, r"no x\.onnx"),

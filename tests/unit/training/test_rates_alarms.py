@@ -7,7 +7,7 @@ import pytest
 
 from portkin.bundles.forecast_models import Rules
 from portkin.timeseries.bins import HOUR
-from portkin.timeseries.calibration import LEAST, MONTH
+from portkin.timeseries.calibration import LEAST, MONTH, MOST
 from portkin_training.rates import calibrate
 from portkin_training.rates.warnings_worth import Worth, counted, high_bins, worth
 
@@ -70,6 +70,24 @@ def test_bin_after_a_high_one_is_not_predicted():
     found = worth(warned, high, ~np.isnan(observed), 10)
     # of bins 10 to 23, 20 and 21 are high; 12 are judged, and 19 and 23 are followed by a high one
     assert (12, 2) == (found.warnings, found.hits)
+
+
+def test_level_of_bursts_is_that_of_the_usual_excess():
+    """One bin in a hundred exceeds the usual excess of 2: a burst is above 3^1.8 - 1 = 6.2247. Where nothing is ever
+    exceeded, or known, 0.1 is usual: 1.1^1.8 - 1 = 0.1872. What ships is that of all bins with a forecast, what is left
+    out of the first threshold that of their first half. Where nobody probes, counting noise alone allows an E of 3, and
+    there is no level."""
+    raw = np.concatenate([np.full(990, 0.5), np.full(11, 2.0), [np.nan]])
+    assert 3**1.8 - 1 == pytest.approx(calibrate.burst_level(raw))
+    assert [1.1**1.8 - 1] * 2 == pytest.approx([calibrate.burst_level(each) for each in (raw * 0, raw[-1:])])
+    observed = np.full(2000, 100.0)
+    observed[::50] = np.where(np.arange(40) < 20, 200, 300)  # an excess of 1, then of 2, in two bins of a hundred
+    observed[25] = 700  # 6, above 2^1.8 - 1 = 2.4822
+    found = calibrate.calibrate(observed, np.full(2000, 100.0), Rules(HOUR, "UTC"), 1.0)
+    assert 1 == found.bursts
+    assert 3**1.8 - 1 == pytest.approx(found.burst_e)
+    quiet = calibrate.calibrate(np.zeros(2000), np.zeros(2000), Rules(HOUR, "UTC"), 1.0)
+    assert (3.0, MOST) == (quiet.least_e, quiet.burst_e)
 
 
 def test_alarms_of_the_later_half_are_at_the_stated_rate():

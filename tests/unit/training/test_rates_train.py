@@ -228,7 +228,7 @@ def follow(observed, forecast, begin: calibrate.Calibrated, rules: Rules, half: 
 
     found = calibrate.indicators(observed, forecast, rules)
     first = Thresholds.of(np.array([begin.threshold_e]), np.array([np.inf]))
-    stated = Stated(share(np.array([begin.alarms_e]), HOUR), np.zeros(1), np.array([begin.least_e]))
+    stated = Stated(share(np.array([begin.alarms_e]), HOUR), np.zeros(1), *np.array([[begin.least_e], [begin.burst_e]]))
     rest = found.at((slice(half, None), None))
     limits, _, _ = followed_all(first, rest, stated, np.ones(len(rest.e), dtype=bool))
     return found.e, limits[:, 0]

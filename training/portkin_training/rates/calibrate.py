@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portkin.bundles.forecast_models import Rules
-from portkin.timeseries.calibration import LEAST, MONTH, Stated, Thresholds, begun, followed_all, share
+from portkin.timeseries.calibration import LEAST, MONTH, MOST, Stated, Thresholds, begun, followed_all, share
 from portkin.timeseries.indicators import Indicators, linear_trend, prediction_error
 from portkin.timeseries.windows import windows
 from portkin_training.rates.models.task import Floats
@@ -43,6 +43,7 @@ class Calibrated:
     alarms_e: float
     alarms_w: float
     least_e: float
+    burst_e: float
     bins: int
     bursts: int
     raised: int
@@ -99,9 +100,9 @@ def calibrate(
     told = warning_worth(observed, found, half, alarms_per_month, rules)
     split = (alarms_per_month / 2, alarms_per_month / 2) if told.earned else (alarms_per_month, 0.0)
     alphas = share(np.array(split), rules.width)
-    stated = Stated(alphas[:1], alphas[1:], np.array([_usual_least(found.at(slice(half)))]))
-    raw = prediction_error(observed, forecast, floor=rules.floor, sigmas=0.0)[:half]
-    burst = bursts(np.where(np.isnan(e[:half]), np.nan, raw))
+    raw = np.where(np.isnan(e), np.nan, prediction_error(observed, forecast, floor=rules.floor, sigmas=0.0))
+    burst = raw[:half] > burst_level(raw[:half])
+    stated = Stated(*alphas[:, None], *np.array(_port_stated(found.at(slice(half)), raw[:half]))[:, None])
     first = Thresholds.of(
         np.array([first_threshold(np.where(burst, np.nan, e[:half]), float(alphas[0]))]),
         np.array([first_threshold(w[:half], float(alphas[1])) if told.earned else np.inf]),
@@ -113,7 +114,7 @@ def calibrate(
         float(last.w[0]),
         split[0],
         split[1],
-        _usual_least(found),
+        *_port_stated(found, raw),
         len(judged),
         int(burst.sum()),
         int(raised),
@@ -129,8 +130,7 @@ def warning_worth(observed: Floats, found: Indicators, half: int, alarms_per_mon
     """
     alpha = np.minimum(share(np.array([alarms_per_month * WARNINGS]), rules.width), 0.1)
     first = Thresholds.of(np.array([np.inf]), np.array([first_threshold(found.w[:half], float(alpha[0]))]))
-    stated = Stated(np.zeros(1), alpha, np.zeros(1))
-    _, limits, _ = followed_all(first, found.at(COLUMN), stated, np.ones(len(observed), dtype=bool))
+    _, limits, _ = followed_all(first, found.at(COLUMN), Stated.warnings(alpha), np.ones(len(observed), dtype=bool))
     known = ~np.isnan(observed)
     return worth(found.w > limits[:, 0], high_bins(observed, MONTH // rules.width), known, half)
 
@@ -141,13 +141,25 @@ def _usual_least(found: Indicators) -> float:
     return float(np.quantile(known, 1 - NEARLY)) if len(known) else 0.0
 
 
-def bursts(raw: Floats) -> NDArray[np.bool_]:
-    """Which excesses (n,), E without its guard against counting noise, are bursts beside the usual ones."""
+def _port_stated(found: Indicators, raw: Floats) -> tuple[float, float]:
+    """`least` and `burst` of `Stated` for one port: (n,) both.
+
+    Where counting noise is above the level of bursts, as at a port that nobody probes, there is none: all alarms would
+    be bursts, and were the port to come alive, its threshold would rise too slowly.
+    """
+    least, level = _usual_least(found), burst_level(raw)
+    return least, level if level > least else MOST
+
+
+def burst_level(raw: Floats) -> float:
+    """The excess that is a burst beside the usual ones (n,), E without its guard against counting noise.
+
+    >>> round(burst_level(np.full(100, 1.0)), 2)  # 2 to the power of 1.8, less one
+    2.48
+    """
     known = raw[~np.isnan(raw)]
     usual = max(LEAST_USUAL, float(np.quantile(known, 1 - USUAL))) if len(known) else LEAST_USUAL
-    with np.errstate(invalid="ignore"):
-        found: NDArray[np.bool_] = np.log1p(raw) > BURST * np.log1p(usual)
-    return found
+    return float(np.expm1(BURST * np.log1p(usual)))
 
 
 def first_threshold(indicator: Floats, alpha: float) -> float:

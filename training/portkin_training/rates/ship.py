@@ -166,6 +166,7 @@ def _with_alarms(model: Model, found: Calibrated) -> Model:
         alarms_e=found.alarms_e,
         alarms_w=found.alarms_w,
         least_e=found.least_e,
+        burst_e=found.burst_e,
     )
 
 
