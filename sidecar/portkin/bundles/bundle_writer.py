@@ -24,10 +24,13 @@ from portkin.json_text import parsed
 
 
 def save_packed(file: Path, array: NDArray[Any]) -> None:
-    """Write an array of any shape, compressed, as `Bundle.array` reads it: ``x.npy`` becomes ``x.npy.gz``."""
+    """Write an array of any shape, compressed, as `Bundle.array` reads it: ``x.npy`` becomes ``x.npy.gz``.
+
+    Level 9 takes four times as long as 6, a tenth of a table's build, for a twentieth of its size.
+    """
     plain = io.BytesIO()
     np.save(plain, array, allow_pickle=False)
-    file.with_name(file.name + PACKED).write_bytes(gzip.compress(plain.getbuffer(), 9, mtime=0))
+    file.with_name(file.name + PACKED).write_bytes(gzip.compress(plain.getbuffer(), 6, mtime=0))
 
 
 @contextmanager
