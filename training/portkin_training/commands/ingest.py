@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -165,7 +167,6 @@ def ingest(
       portkin ingest --follow /var/log/suricata/eve.json -o probes/
       portkin ingest honeypot.csv -o probes/ -c ts=time -c dst=host --names --proto tcp
     """
-    import sys
     from contextlib import ExitStack, nullcontext
 
     from rich.console import Console
@@ -177,7 +178,6 @@ def ingest(
     from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.run import ingest as run
-    from portkin_training.ingest.streams import spooled
     from portkin_training.ingest.tables.columns import ColumnMap
 
     if force and append:
@@ -195,7 +195,7 @@ def ingest(
         return
     notes = Console(stderr=True)
     with ExitStack() as copies:
-        inputs = tuple(copies.enter_context(spooled(sys.stdin.buffer)) if str(path) == "-" else path for path in inputs)
+        inputs = tuple(copies.enter_context(_copied(path)) for path in inputs)
         total = sum(path.stat().st_size for path in inputs if path.is_file())
         with Progress(
             TextColumn("ingest"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=notes, transient=True,
@@ -228,6 +228,23 @@ def ingest(
         print_json(summary, output)
     else:
         print_table(summary, output)
+
+
+@contextmanager
+def _copied(path: Path) -> Iterator[Path]:
+    """A file that can be read twice: a copy of standard input or of a pipe; others are themselves."""
+    import sys
+
+    from portkin_training.ingest.streams import spooled
+
+    if str(path) == "-":
+        with spooled(sys.stdin.buffer) as copy:
+            yield copy
+    elif path.is_fifo():
+        with path.open("rb") as pipe, spooled(pipe) as copy:
+            yield copy
+    else:
+        yield path
 
 
 def _follow(path: Path, output: Place, options: IngestOptions, interval: float) -> None:

@@ -95,6 +95,7 @@ _OTHERS = {
     b"PK\x03\x04": "a ZIP archive; unpack it, and name the files in it",
     b"BZh": "compressed with bzip2; decompress it (`bzip2 -d`), or use gzip, xz or zstd",
     b"\x1f\x8b": "compressed twice; decompress it once (`gzip -d`)",
+    b"]\0\0": "compressed with the old lzma; decompress it (`xz -d`)",
     b"\x04\x22\x4d\x18": "compressed with lz4; decompress it (`lz4 -d`), or use gzip, xz or zstd",
     b"\x0c\xa5": "a file of nfcapd; have nfdump print it (`nfdump -r FILE -o csv`)",
     b"\xa5\x0c": "a file of nfcapd; have nfdump print it (`nfdump -r FILE -o csv`)",

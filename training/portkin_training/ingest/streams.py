@@ -21,6 +21,8 @@ from portkin.errors import InputError
 from portkin_training.ingest.reading import Reading
 
 GZIP, XZ, ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+SKIPPABLE = tuple(bytes((low,)) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))
+"""With what frames of zstd begin that hold no data; pzstd writes such a one first."""
 
 BROKEN_STREAM = (EOFError, OSError, lzma.LZMAError, zstandard.ZstdError, zlib.error)
 """What reading a cut or damaged compressed file raises."""
@@ -28,7 +30,7 @@ BROKEN_STREAM = (EOFError, OSError, lzma.LZMAError, zstandard.ZstdError, zlib.er
 
 def compression(head: bytes) -> str:
     """ "gz", "xz", "zst" or "" from the first bytes of a file."""
-    for magic, name in ((GZIP, "gz"), (XZ, "xz"), (ZSTD, "zst")):
+    for magic, name in ((GZIP, "gz"), (XZ, "xz"), (ZSTD, "zst"), (SKIPPABLE, "zst")):
         if head.startswith(magic):
             return name
     return ""
@@ -73,9 +75,59 @@ def open_stream(path: Path, reading: Reading | None = None) -> io.RawIOBase:
         case "xz":
             return _Owning(lzma.LZMAFile(io.BufferedReader(raw, 1 << 20)), raw)
         case "zst":
-            reader = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # what the zstd tool allows unasked
-            return _Owning(reader.stream_reader(raw, read_size=1 << 20, read_across_frames=True), raw)
+            return _Owning(_Zstd(raw), raw)
     return raw
+
+
+class _Zstd:
+    """What a file of zstd frames holds. The reader of `zstandard` takes a cut frame for a whole one."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # what the zstd tool allows unasked
+        self._stream = reader.stream_reader(raw, read_size=1 << 20, read_across_frames=True, closefd=False)
+        self._raw = raw
+
+    def read1(self, size: int = -1, /) -> bytes:
+        data: bytes = self._stream.read1(size)
+        if not data and size:
+            whole = whole_frames(self._raw)
+            self._raw.seek(0, io.SEEK_END)
+            if not whole:
+                raise EOFError("Compressed file ended before the end of a frame")
+        return data
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def whole_frames(raw: io.RawIOBase) -> bool:
+    """Whether a file of zstd frames ends with one (RFC 8878, 3.1); only the heads of blocks are read."""
+    size, at = raw.seek(0, io.SEEK_END), 0
+
+    def bytes_at(place: int, count: int) -> bytes:
+        raw.seek(place)
+        return raw.read(count) or b""
+
+    while at < size:
+        head = bytes_at(at, 14)
+        if head[:4] in SKIPPABLE:
+            at += 8 + int.from_bytes(head[4:8], "little")
+            continue
+        if head[:4] != ZSTD or len(head) < 6:
+            return False
+        what = head[4]
+        single = what >> 5 & 1
+        at += 5 + (not single) + (0, 1, 2, 4)[what & 3] + ((single, 2, 4, 8)[what >> 6])
+        last = 0
+        while not last:
+            block = bytes_at(at, 3)
+            if len(block) < 3:
+                return False
+            value = int.from_bytes(block, "little")
+            last, kind = value & 1, value >> 1 & 3
+            at += 3 + (1 if kind == 1 else value >> 3)  # a run of one byte is that byte
+        at += 4 * (what >> 2 & 1)
+    return at == size
 
 
 class _Decompressor(Protocol):
