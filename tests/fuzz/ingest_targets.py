@@ -25,7 +25,7 @@ from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.layers import VLAN, VNI, decode
 from portkin_training.ingest.captures.link_types import NAMES, NFLOG_BIG
 from portkin_training.ingest.captures.reasons import REASONS, STORED
-from portkin_training.ingest.follow import Tail, _probes_of, header_of
+from portkin_training.ingest.follow import _probes_of, header_of
 from portkin_training.ingest.formats.format import first_bytes
 from portkin_training.ingest.inputs import InputOptions, detect
 from portkin_training.ingest.logs import delimited_scan, json_scan, line_ends
@@ -34,6 +34,7 @@ from portkin_training.ingest.probe_definition import FirstPackets
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import IngestOptions
 from portkin_training.ingest.streams import compression
+from portkin_training.ingest.tail import Tail
 from portkin_training.ingest.values import stamp_scan, text_numbers
 from support import captures as by_hand
 from support.captures import BEGIN, ipv4, ipv6, port_unreachable, tcp, udp

@@ -1,13 +1,16 @@
 """A log that grows is read as it grows: rotation, restarts, and years that turn between two looks."""
 
+import gzip
+import lzma
 import threading
 import time
 
 import pytest
+import zstandard
 
 from portkin_training.core.dataset import load
 from portkin_training.ingest.follow import Follower, follow
-from portkin_training.ingest.run import IngestOptions
+from portkin_training.ingest.run import IngestOptions, ingest
 from portkin_training.ingest.tables.columns import ColumnMap
 
 HEAD = "ts,src,dst,sport,dport,proto\n"
@@ -120,3 +123,102 @@ def test_a_header_counts_for_all_later_lines_and_a_row_for_none(tmp_path, lines,
         pass
     follower.close()
     assert [1, 2, 3] == load(probes).dport.tolist()
+
+
+def rows(*ports):
+    """Rows of CSV, one for each port."""
+    return "".join(GOOD.replace(",22,", f",{port},") for port in ports)
+
+
+def looked(follower):
+    """What the follower finds until there is nothing left: the notes."""
+    notes = []
+    while (reading := follower.look()) is not None:
+        notes += reading.notes
+    return [note for note in notes if "lines behind them" in note]
+
+
+PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
+
+
+@pytest.mark.parametrize("packed", PACK)
+@pytest.mark.parametrize("names", [("log.csv.2", "log.csv.1"), ("log.csv-20260101", "log.csv-20260102")])
+def test_a_log_that_is_rotated_twice_while_nobody_looks(tmp_path, packed, names):
+    """The rest of the file that was read, the whole one behind it and the present one follow each other, also where
+    they were compressed and the first is another file now."""
+    log, probes = tmp_path / "log.csv", tmp_path / "probes"
+    log.write_text(HEAD + rows(1, 2))
+    follower = Follower(log, probes, IngestOptions())
+    assert [] == looked(follower)
+    follower.close()
+    log.unlink()
+    for name, text in zip(names, (HEAD + rows(1, 2, 3), HEAD + rows(4, 5)), strict=True):
+        (tmp_path / (name + packed)).write_bytes(PACK[packed](text.encode()))
+    log.write_text(HEAD + rows(6))
+    follower = Follower(log, probes, IngestOptions())
+    assert [] == looked(follower)
+    follower.close()
+    assert [1, 2, 3, 4, 5, 6] == load(probes).dport.tolist()
+
+
+@pytest.mark.parametrize("since", [(4,), (4, 5, 6, 7, 8)])
+@pytest.mark.parametrize("packed", PACK)
+def test_a_log_that_is_copied_and_emptied_between_two_looks(tmp_path, packed, since):
+    """What came since the last look and before the copy is found in the copy, also where the log has grown beyond its
+    old size since."""
+    log, probes = tmp_path / "log.csv", tmp_path / "probes"
+    log.write_text(HEAD + rows(1, 2))
+    follower = Follower(log, probes, IngestOptions())
+    assert [] == looked(follower)
+    with log.open("a") as opened:
+        opened.write(rows(3))
+    (tmp_path / f"log.csv.1{packed}").write_bytes(PACK[packed](log.read_bytes()))
+    log.write_text(HEAD + rows(*since))  # the same file
+    assert [] == looked(follower)
+    follower.close()
+    assert [1, 2, 3, *since] == load(probes).dport.tolist()
+
+
+def test_a_log_that_is_rotated_twice_between_two_looks(tmp_path):
+    """The file that was read, the one that came and went, and the present one."""
+    log, probes = tmp_path / "log.csv", tmp_path / "probes"
+    log.write_text(HEAD + rows(1))
+    follower = Follower(log, probes, IngestOptions())
+    assert [] == looked(follower)
+    log.rename(tmp_path / "log.csv.2")
+    (tmp_path / "log.csv.1").write_text(HEAD + rows(2))
+    log.write_text(HEAD + rows(3))
+    assert [] == looked(follower)
+    follower.close()
+    assert [1, 2, 3] == load(probes).dport.tolist()
+
+
+def test_what_cannot_be_found_again_is_reported(tmp_path):
+    """A file that is gone, in whose place the file system has put another one, is not taken for it."""
+    log, probes = tmp_path / "log.csv", tmp_path / "probes"
+    log.write_text(HEAD + rows(1, 2))
+    follower = Follower(log, probes, IngestOptions())
+    looked(follower)
+    follower.close()
+    log.write_text(HEAD + rows(3, 4, 5, 6))  # the inode stays
+    follower = Follower(log, probes, IngestOptions())
+    [note] = looked(follower)
+    assert f"the file of which {len(HEAD + rows(1, 2))} bytes were read is gone" in note
+    follower.close()
+    assert [1, 2, 3, 4, 5, 6] == load(probes).dport.tolist()
+
+
+def test_several_logs_and_other_recordings_go_into_one_dataset(tmp_path):
+    """Each log goes on where it was, whatever else was added meanwhile."""
+    one, other, probes = tmp_path / "one.csv", tmp_path / "other.csv", tmp_path / "probes"
+    for at in range(3):
+        for path, port in ((one, 10 + at), (other, 20 + at)):
+            with path.open("a") as opened:
+                opened.write((HEAD if not at else "") + rows(port))
+            follower = Follower(path, probes, IngestOptions(window=0))
+            looked(follower)
+            follower.close()
+        recording = tmp_path / f"{at}.csv"
+        recording.write_text(HEAD + rows(30 + at))
+        ingest([recording], probes, append=True)
+    assert [10, 20, 30, 11, 21, 31, 12, 22, 32] == load(probes).dport.tolist()

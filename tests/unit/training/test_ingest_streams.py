@@ -19,7 +19,8 @@ from portkin_training.ingest.run import ingest
 from portkin_training.ingest.streams import whole_frames
 
 N = 40
-ROWS = [f"{1_767_225_600 + at},198.51.100.7,192.0.2.10,{at * 977 % 64000 + 1},{at * 7919 % 65521},tcp" for at in range(N)]
+FLOW = "198.51.100.7,192.0.2.10"
+ROWS = [f"{1_767_225_600 + at},{FLOW},{at * 977 % 64000 + 1},{at * 7919 % 65521},tcp" for at in range(N)]
 TEXT = "\n".join(["ts,src,dst,sport,dport,proto", *ROWS, ""]).encode()
 COMPRESS = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstandard.compress}
 

@@ -246,11 +246,15 @@ class ProbesWriter:
             self._to.end()
 
     def _about(self) -> dict[str, Any]:
-        """What was given, and where both the dataset that was added to and this say "sources", all of them."""
-        before = self.before["about"].get("sources") if self.before else None
-        if isinstance(before, list) and isinstance(self.about.get("sources"), list):
-            return {**self.about, "sources": [*before, *self.about["sources"]]}
-        return self.about
+        """What was given; where both the dataset that was added to and this say "sources", all of them; and of every
+        log that is followed, how far it was."""
+        before = self.before["about"] if self.before else {}
+        about = dict(self.about)
+        if isinstance(before.get("sources"), list) and isinstance(about.get("sources"), list):
+            about["sources"] = [*before["sources"], *about["sources"]]
+        if followed := {**before.get("follow", {}), **about.get("follow", {})}:
+            about["follow"] = followed
+        return about
 
     def _finish(self) -> None:
         self._send_all()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
 
 import numpy as np
 
-from portkin.errors import InputError
 from portkin_training.core.dataset import exists, manifest
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.places import Place
@@ -26,80 +23,8 @@ from portkin_training.ingest.probe_definition import WINDOW, FirstPackets
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import IngestOptions
 from portkin_training.ingest.tables.csv_header import header_place
+from portkin_training.ingest.tail import Tail
 from portkin_training.ingest.time_order import by_time
-
-MOST = 1 << 26
-"""Bytes that are read at a time."""
-_HEAD = 1 << 16
-"""Bytes at the beginning of a log in which its header stands."""
-
-
-class Tail:
-    """The lines that a file gets, also when another takes its name or it is emptied.
-
-    Attributes:
-        position: bytes of the present file that were taken.
-        inode: of the present file.
-        head: the first lines of the present file, about `_HEAD` bytes of them, as far as they are there.
-    """
-
-    def __init__(self, path: Path, inode: int = 0, position: int = 0) -> None:
-        """Begin at ``position`` of the file with ``inode``, which may have been renamed since; else at the start.
-
-        Raises:
-            InputError: the file cannot be opened.
-        """
-        self._path = path
-        before = next((one for one in _rotations(path) if one.stat().st_ino == inode), None) if inode else None
-        self._open(before or path, position if before else 0)
-
-    def _open(self, path: Path, position: int) -> None:
-        try:
-            self._file: BinaryIO = path.open("rb")
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}; name a file that can be read") from error
-        status = os.fstat(self._file.fileno())
-        self.inode = status.st_ino
-        self.position = position if position <= status.st_size else 0
-        self.head = self._file.read(_HEAD) if self.position else b""
-        self.head = self.head[: self.head.rfind(b"\n") + 1]
-        self._file.seek(self.position)
-
-    def lines(self) -> bytes:
-        """The whole lines that came since, at most about `MOST` bytes; empty where none did.
-
-        Raises:
-            InputError: the file was replaced, and the new one cannot be opened.
-        """
-        data = self._file.read(MOST)
-        end = data.rfind(b"\n") + 1
-        if not end and not self._replaced():
-            self._file.seek(self.position)
-            return b""
-        if not end and data:  # what stands behind the last line end of a file that was moved away is its last line
-            self.position += len(data)
-            return data + b"\n"
-        if not end:
-            self._file.close()
-            self._open(self._path, 0)
-            return self.lines()
-        if self.position <= len(self.head) < _HEAD:
-            self.head += data[len(self.head) - self.position : end]
-        self.position += end
-        self._file.seek(self.position)
-        return data[:end]
-
-    def _replaced(self) -> bool:
-        """Whether the name is another file's, or the file is shorter than what was read of it."""
-        try:
-            status = self._path.stat()
-        except OSError:
-            return False  # between the two steps of a rotation
-        return status.st_ino != self.inode or status.st_size < self.position
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def header_of(kind: str | None, head: bytes) -> bytes:
@@ -118,10 +43,6 @@ def header_of(kind: str | None, head: bytes) -> bytes:
     return b"".join(lines[: header_place(texts) + 1])
 
 
-def _rotations(path: Path) -> list[Path]:
-    return [one for one in path.parent.glob(f"{path.name}*") if one.is_file()]
-
-
 class Follower:
     """Adds what a growing text log gets to a dataset, look by look.
 
@@ -135,9 +56,9 @@ class Follower:
             InputError: the log cannot be opened; ``output`` is something else than a dataset.
         """
         about = manifest(output)["about"] if exists(output) else {}
-        known = about.get("follow", {}) if about.get("follow", {}).get("path") == str(path) else {}
+        known = about.get("follow", {}).get(str(path), {})
         self._path, self._output, self._options = path, output, options
-        self._tail = Tail(path, known.get("inode", 0), known.get("position", 0))
+        self._tail = Tail(path, known.get("inode", 0), known.get("position", 0), known.get("end", ""))
         self._kind = options.kind
         self._month: tuple[int, int] | None = known.get("month") if options.columns.year is not None else None
         self._first: FirstPackets | None = None
@@ -159,6 +80,9 @@ class Follower:
             window = WINDOW if self._options.window is None else round(self._options.window * 1_000_000)
             self._first = FirstPackets(window=session_us(self._kind) or window)
         reading = Reading(f"{self._path} (up to byte {self._tail.position})")
+        for lost in self._tail.lost:
+            reading.note(lost)
+        self._tail.lost.clear()
         options = replace(self._options, kind=self._kind)
         if self._month:  # the year of the log's first stamp may have turned since
             year, month = self._month
@@ -166,11 +90,22 @@ class Follower:
         chunks = _probes_of(found, header_of(self._kind, self._tail.head), options, self._first, reading)
         self._month = reading.month or self._month
         if reading.probes:
-            place = {"path": str(self._path), "inode": self._tail.inode, "position": self._tail.position}
+            place: dict[str, object] = {
+                "inode": self._tail.inode,
+                "position": self._tail.position,
+                "end": self._tail.mark,
+            }
             if self._month:
                 place["month"] = self._month
-            _write(self._output, chunks, place)
+            self._write(chunks, place)
         return reading
+
+    def _write(self, chunks: list[Probes], place: dict[str, object]) -> None:
+        window = WINDOW / 1_000_000 if self._options.window is None else self._options.window
+        with ProbesWriter(self._output, append=exists(self._output)) as writer:
+            for probes in chunks:
+                writer.write(replace(probes, seq=np.arange(writer.rows, writer.rows + len(probes))))
+            writer.about = {"rules": {"window_s": window}, "follow": {str(self._path): place}, "sources": []}
 
     def close(self) -> None:
         """Close the log."""
@@ -220,10 +155,3 @@ def _probes_of(
                 found.append(first.of_probes(chunk, portless=options.window is not None))
         reading.probes = sum(map(len, found))
         return found
-
-
-def _write(output: Place, chunks: list[Probes], place: dict[str, object]) -> None:
-    with ProbesWriter(output, append=exists(output)) as writer:
-        for probes in chunks:
-            writer.write(replace(probes, seq=np.arange(writer.rows, writer.rows + len(probes))))
-        writer.about = {"rules": {"window_s": WINDOW / 1_000_000}, "follow": place, "sources": []}

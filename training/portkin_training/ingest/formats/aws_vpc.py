@@ -58,7 +58,6 @@ def _is_header(line: str) -> bool:
     )
 
 
-_RECORDS = Delimited(" ,\t", _COLUMNS, _judge, _is_header, names=_VERSION_2.split())
 _AS_JSON = json_rows(
     {
         ours: [f"/{written}" for name in names for written in (name.replace("-", "_"), name)]
@@ -68,9 +67,14 @@ _AS_JSON = json_rows(
 )
 
 
-def _rows(source: Source) -> Iterator[Rows]:
-    """The rows of either form; a collector that writes JSON has underscores for hyphens."""
-    return _AS_JSON(source) if _is_json(Head(first_bytes(source.path))) else _RECORDS(source)
+class _Records(Delimited):
+    """Columns; or JSON as collectors write it, with underscores for hyphens."""
+
+    def __call__(self, source: Source) -> Iterator[Rows]:
+        return _AS_JSON(source) if _is_json(Head(first_bytes(source.path))) else super().__call__(source)
+
+
+_RECORDS = _Records(" ,\t", _COLUMNS, _judge, _is_header, names=_VERSION_2.split())
 
 
 def _is_json(head: Head) -> bool:
@@ -87,4 +91,4 @@ def _recognise(head: Head) -> bool:
     )
 
 
-AWS_VPC = Format("aws-vpc", _recognise, _rows)
+AWS_VPC = Format("aws-vpc", _recognise, _RECORDS)
