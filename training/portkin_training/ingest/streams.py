@@ -82,7 +82,7 @@ def open_stream(path: Path, reading: Reading | None = None) -> io.RawIOBase:
 class _Zstd:
     """What a file of zstd frames holds. The reader of `zstandard` takes a cut frame for a whole one."""
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: io.FileIO) -> None:
         reader = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # what the zstd tool allows unasked
         self._stream = reader.stream_reader(raw, read_size=1 << 20, read_across_frames=True, closefd=False)
         self._raw = raw
@@ -96,8 +96,8 @@ class _Zstd:
                 raise EOFError("Compressed file ended before the end of a frame")
         return data
 
-    def close(self) -> None:
-        self._stream.close()
+    def close(self) -> object:
+        return self._stream.close()  # type: ignore[no-untyped-call]
 
 
 def whole_frames(raw: io.RawIOBase) -> bool:
