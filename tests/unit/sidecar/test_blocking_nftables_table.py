@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -13,7 +14,9 @@ from portkin.blocking.backends.libnftables import Program
 from portkin.blocking.backends.nftables import Nftables
 from portkin.blocking.backends.nftables_setup import setup_commands
 from portkin.blocking.backends.place import Place
+from portkin.blocking.intervals import Intervals
 from portkin.errors import BackendError
+from support.enforcing import Bench, block, unblock
 from support.simulated_backend import key
 
 
@@ -74,6 +77,30 @@ def test_a_table_that_no_longer_drops_is_mended(nft, edit):
 
     assert (False, blocked) == (nft.lost_blocks(), nft.held().keys())
     assert sorted(before.splitlines()) == sorted(ruleset().splitlines())
+
+
+@pytest.mark.root
+def test_a_saved_ruleset_that_is_loaded_again_is_noticed(bare_nft, tmp_path):
+    """A firewall that saves its rules and loads them again brings back no block that has ended, and loses none."""
+    clocks = {"wall_clock": time.time, "monotonic": time.monotonic}
+    bench = Bench(tmp_path, bare_nft, intervals=Intervals(check=0.0), **clocks)
+    bench.enforcer.start()
+    bench.enforcer.tick()  # and then nothing that the kernel holds is read for a minute
+    bench.ask(block("192.0.2.1", "22", 600), block("192.0.2.2", "22", 600))
+    saved = tmp_path / "nftables.conf"
+    listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    saved.write_text(f"flush ruleset\n{listed}")
+    bench.ask(unblock("192.0.2.1", "22"), block("192.0.2.3", "22", 600))
+    wanted = {key("192.0.2.2", "22"), key("192.0.2.3", "22")}
+    assert wanted == bare_nft.held().keys()
+    subprocess.run(["nft", "-f", saved], check=True)
+    assert {key("192.0.2.1", "22"), key("192.0.2.2", "22")} == bare_nft.held().keys()
+
+    bench.enforcer.tick()
+
+    assert wanted == bare_nft.held().keys()
+    assert not bare_nft.lost_blocks()
+    bench.enforcer.close()
 
 
 THEIRS = {

@@ -69,6 +69,8 @@ class Nftables:
         self._runner = runner or find_runner()
         self._writer = ElementWriter()
         self._ways = (True, False) if prolongs is None else (prolongs,)
+        self._handle: int | None = None
+        """Of the table as `setup` left it; None before."""
         self.prolongs = False
         """Whether the kernel extends an element in place; known once `setup` has tried it."""
 
@@ -101,8 +103,10 @@ class Nftables:
             sizes = _read(set_sizes, self._place.table)
             if any(0 < sizes.get(name, 0) < self._place.size for name in SETS):
                 self._replace(state)
-        if self._ours() is None:
+        state = self._ours()
+        if state is None:
             raise BackendError(f"nftables: table inet {self._place.table} was deleted just now; it is tried again")
+        self._handle = state.handle
         self._prove()
 
     def _replace(self, state: TableState | None) -> None:
@@ -164,9 +168,14 @@ class Nftables:
         return Dropped(*counted)
 
     def lost_blocks(self) -> bool:
-        """Whether the table, or a rule of it, is gone or switched off, as when a firewall is loaded again."""
+        """Whether the table, or a rule of it, is gone or switched off, as when a firewall is loaded again.
+
+        Or is another one: a ruleset that was saved brings blocks back that have ended, and lacks those that came since.
+        """
         state = _read(read_table, self._place.table)
         if state is None or not state.ours or state.dormant or not state.parts >= _PARTS:
+            return True
+        if self._handle not in (None, state.handle):
             return True
         return _read(dropping_sets, self._place.table, CHAIN) != list(SETS)
 

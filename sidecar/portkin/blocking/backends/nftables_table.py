@@ -17,7 +17,7 @@ _SUBSYSTEM = 10 << 8
 _GETTABLE, _GETCHAIN, _GETRULE, _GETSET, _GETOBJ, _GETFLOWTABLE = (_SUBSYSTEM | kind for kind in (1, 4, 7, 10, 19, 23))
 _GENMSG = b"\1\0\0\0"  # family inet, version 0, no resource
 _TABLE = 1  # the table's name, in the messages of everything that is in a table
-_TABLE_NAME, _TABLE_FLAGS, _TABLE_USERDATA = 1, 2, 6
+_TABLE_NAME, _TABLE_FLAGS, _TABLE_HANDLE, _TABLE_USERDATA = 1, 2, 4, 6
 _DORMANT = 1
 _COMMENT = 0
 _PARTS = {"chain": (_GETCHAIN, 3), "set": (_GETSET, 2), "object": (_GETOBJ, 2), "flowtable": (_GETFLOWTABLE, 2)}
@@ -35,6 +35,8 @@ class TableState:
     """A table of the ``inet`` family."""
 
     comment: str
+    handle: int
+    """Another one for each table that is created."""
     dormant: bool
     """Whether its chains are switched off."""
     parts: frozenset[tuple[str, str]]
@@ -52,8 +54,9 @@ def read_table(table: str) -> TableState | None:
         found = attributes(body)
         if _text(found.get(_TABLE_NAME)) == table:
             flags = int.from_bytes(found.get(_TABLE_FLAGS, b""), "big")
+            handle = int.from_bytes(found.get(_TABLE_HANDLE, b""), "big")
             parts = frozenset((kind, name) for kind in _PARTS for name in _names(table, kind))
-            return TableState(_comment(found.get(_TABLE_USERDATA)), bool(flags & _DORMANT), parts)
+            return TableState(_comment(found.get(_TABLE_USERDATA)), handle, bool(flags & _DORMANT), parts)
     return None
 
 
