@@ -38,9 +38,8 @@ class Metrics:
         self._seconds = Histogram(
             "portkin_answer_seconds", "From request read to answer queued", ["by"], buckets=BUCKETS, registry=registry
         )
-        for by in _ASKED_BY.values():
-            self._requests.labels(by)
-            self._seconds.labels(by)
+        # By the class of the question: looking labels up takes as long as counting.
+        self._asked = {cls: (self._requests.labels(by), self._seconds.labels(by)) for cls, by in _ASKED_BY.items()}
         self._drops = Counter(
             "portkin_messages_dropped", "Messages to Zeek dropped: it was slow or not connected", registry=registry
         )
@@ -74,11 +73,12 @@ class Metrics:
 
     def answered(self, message: Message, answers: Iterable[Message], seconds: float) -> None:
         """A message was handled in that many seconds."""
-        by = _ASKED_BY.get(type(message))
-        if by is not None:
-            self._requests.labels(by).inc()
+        asked = self._asked.get(type(message))
+        if asked is not None:
+            requests, taken = asked
+            requests.inc()
+            taken.observe(seconds)
             self._latest.set(self._clock())
-            self._seconds.labels(by).observe(seconds)
             for answer in answers:
                 if isinstance(answer, NearestResponse | SourceResponse):
                     self._answers.inc()

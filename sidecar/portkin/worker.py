@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Generic, NamedTuple, TypeVar
 
 from portkin.zeek.event import Message
@@ -28,7 +29,8 @@ class Worker(Generic[Item]):
     """Hands items to one thread, in batches, and publishes the messages that follow.
 
     ``work`` is called in the thread with each batch, and at least every ``interval`` seconds with an empty one; it must
-    not raise. ``done`` is called in the loop after each batch is published, ``close`` in the thread at the end.
+    not raise. ``done`` is called in the loop after what follows from a batch is published, ``close`` in the thread at
+    the end.
     ``lazy`` waits for the first item before it works at all.
     """
 
@@ -52,26 +54,24 @@ class Worker(Generic[Item]):
         self._close = close
         self._done = done
         self._lazy = lazy
-        self._waiting: deque[Queued[Item]] = deque()
-        self._woken = Event()
+        self._waiting: SimpleQueue[Queued[Item] | None] = SimpleQueue()  # None only wakes the thread
         self._stopping = False
 
     @property
     def waiting(self) -> int:
         """How many items wait."""
-        return len(self._waiting)
+        return self._waiting.qsize()
 
     def offer(self, item: Item, now: float) -> bool:
         """Queue an item; False where the queue is full."""
-        if len(self._waiting) >= self._size:
+        if self.waiting >= self._size:
             return False
-        self._waiting.append(Queued(now, item))
-        self.wake()
+        self._waiting.put(Queued(now, item))
         return True
 
     def wake(self) -> None:
         """Work soon, even if no item came."""
-        self._woken.set()
+        self._waiting.put(None)
 
     async def run(self, publish: Callable[[list[Message]], None]) -> None:
         """Work until cancelled; then the batch in the thread is finished first.
@@ -86,12 +86,29 @@ class Worker(Generic[Item]):
             if not failed.done():
                 failed.set_exception(error)
 
+        # Published a message a turn of the loop, so that no answer waits for hundreds of them.
+        said: deque[tuple[Sequence[Message], Sequence[Queued[Item]]]] = deque()
+
         def finished(batch: Sequence[Queued[Item]], messages: Sequence[Message]) -> None:
+            idle = not said
+            said.extend(([message], ()) for message in messages[:-1])
+            said.append((messages[-1:], batch))
+            if idle:
+                say()
+
+        def say() -> None:
+            if not said:
+                return
+            messages, batch = said[0]
             try:
                 publish(list(messages))
-                self._done(batch)
+                if batch:
+                    self._done(batch)
             except Exception as error:
                 fail(error)
+            said.popleft()
+            if said:
+                loop.call_soon(say)
 
         def turns() -> None:
             try:
@@ -112,17 +129,30 @@ class Worker(Generic[Item]):
             self._stopping = True
             self.wake()
             await asyncio.shield(ended)
+            while said:
+                say()
         if failed.done():
             failed.result()
 
     def _turns(self, finished: Callable[[Sequence[Queued[Item]], Sequence[Message]], object]) -> None:
         """In the thread: batch after batch, until it is to stop."""
-        if self._lazy:
-            self._woken.wait()
+        patience = None if self._lazy else 0.0
         while not self._stopping:
-            # Before the items are taken: whatever comes from now on wakes again.
-            self._woken.clear()
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch))]
-            finished(batch, self._work(batch))
-            if not (self._waiting or self._stopping):
-                self._woken.wait(self._interval)
+            batch = self._taken(patience)
+            patience = self._interval
+            if batch or not self._stopping:
+                finished(batch, self._work(batch))
+
+    def _taken(self, patience: float | None) -> list[Queued[Item]]:
+        """The next batch; empty where nothing comes within so many seconds, or `wake` is called. None: however long."""
+        batch: list[Queued[Item]] = []
+        try:
+            taken = self._waiting.get(timeout=patience)
+            while taken is not None:
+                batch.append(taken)
+                if len(batch) == self._batch:
+                    break
+                taken = self._waiting.get_nowait()
+        except Empty:
+            pass
+        return batch

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from portkin.blocking.active import ActiveBlocks
 from portkin.blocking.backends.backend import Backend
-from portkin.blocking.block import Block, BlockKey, Mode
+from portkin.blocking.block import Block, BlockKey, Mode, key_of
 from portkin.blocking.changes import Change, ChangeNotifier
 from portkin.blocking.dropped_counts import DroppedCounts
 from portkin.blocking.endings import Endings
@@ -191,13 +191,14 @@ class Enforcer:
                 responses += self._endings.expire(now)
                 plan = Plan()
                 for at, request in enumerate(requests):
-                    if self._policy.needs_new_plan(request, plan):
+                    key = key_of(request.src, request.p)
+                    if self._policy.needs_new_plan(key, request, plan):
                         responses += self._carry_out(plan, now)
                         plan, done = Plan(), at
-                    self._policy.decide(request, now, self._monotonic(), plan)
+                    self._policy.decide(key, request, now, self._monotonic(), plan)
                     if isinstance(request, BlockRequest):
                         decided = plan.responses[-1]
-                        self.scanners.decided(request, decided.outcome, decided.detail, now)
+                        self.scanners.decided(key.src, request, decided.outcome, decided.detail, now)
                 return responses + self._carry_out(plan, now)
         except (sqlite3.Error, StorageError) as error:
             self._failures.database(error)

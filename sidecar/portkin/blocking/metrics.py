@@ -66,9 +66,9 @@ class BlockingMetrics:
         """Read these when Prometheus asks. ``active`` returns the active blocks per mode."""
         self._collected = lambda: _families(active(), stats, backend())
 
-    def requested(self, kind: str) -> None:
-        """A request came: ``block`` or ``unblock``."""
-        self._requests.labels(kind).inc()
+    def requested(self, kind: str, count: int) -> None:
+        """So many requests came: ``block`` or ``unblock``."""
+        self._requests.labels(kind).inc(count)
 
     def counted(self, mode: str, outcome: str, count: int = 1) -> None:
         """``added``, ``extended``, ``exists``, ``restored``, ``adopted``, or how a block ended."""

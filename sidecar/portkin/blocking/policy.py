@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from portkin.blocking.active import ActiveBlocks
-from portkin.blocking.block import Block, BlockKey, Evidence, Mode, key_of
+from portkin.blocking.block import Block, BlockKey, Evidence, Mode
 from portkin.blocking.database import Entry
 from portkin.blocking.limits import ORDERS, Cap, Limits, TokenBucket, capped, duration, held_out, in_grace, proven
 from portkin.blocking.protected import ProtectedAddresses, Protection, protection
@@ -59,24 +59,23 @@ class Policy:
         """Why this key is never blocked; None where it may be."""
         return protection(key, self.limits, self.addresses)
 
-    def needs_new_plan(self, request: Request, plan: Plan) -> bool:
-        """Whether the plan must be carried out before this request can be decided.
+    def needs_new_plan(self, key: BlockKey, request: Request, plan: Plan) -> bool:
+        """Whether the plan must be carried out before this request, about ``key``, can be decided.
 
         So it is where a block would begin and end within one plan, or a key be unblocked and blocked again.
         """
-        key = key_of(request.src, request.p)
         if key in plan.replaced or key in plan.released:
             return True
         entry = plan.adds.get(key)
         return entry is not None and (isinstance(request, UnblockRequest) or entry.block.mode == "holdout")
 
-    def decide(self, request: Request, now: float, monotonic: float, plan: Plan) -> None:
-        """Add to the plan what follows from a request. ``now`` is the wall-clock time, ``monotonic`` a clock nobody
-        sets."""
+    def decide(self, key: BlockKey, request: Request, now: float, monotonic: float, plan: Plan) -> None:
+        """Add to the plan what follows from a request about ``key``. ``now`` is the wall-clock time, ``monotonic`` a
+        clock nobody sets."""
         if isinstance(request, UnblockRequest):
-            self._unblock(request, now, plan)
+            self._unblock(key, request, now, plan)
         else:
-            self._block(request, now, monotonic, plan)
+            self._block(key, request, now, monotonic, plan)
 
     def unblock(self, key: BlockKey, now: float) -> Block | None:
         """End the block of the key, and have the backend release the key; returns the block that was active.
@@ -94,8 +93,8 @@ class Policy:
             self._active.begin_grace(key, now + self.limits.grace)
         return block
 
-    def _block(self, request: BlockRequest, now: float, monotonic: float, plan: Plan) -> None:
-        active, key, rank = self._active, key_of(request.src, request.p), min(request.rank, MAX_RANK)
+    def _block(self, key: BlockKey, request: BlockRequest, now: float, monotonic: float, plan: Plan) -> None:
+        active, rank = self._active, min(request.rank, MAX_RANK)
         evidence = Evidence.parse(request.evidence)
         if evidence.kind not in ORDERS and (evidence.probe or rank == 0):
             probed = BlockKey(key.src, request.probed)
@@ -161,8 +160,7 @@ class Policy:
         else:
             plan.responses.append(response_to(request, outcome, ""))
 
-    def _unblock(self, request: UnblockRequest, now: float, plan: Plan) -> None:
-        key = key_of(request.src, request.p)
+    def _unblock(self, key: BlockKey, request: UnblockRequest, now: float, plan: Plan) -> None:
         block = self.unblock(key, now)
         plan.released.add(key)
         if block is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, TypeVar
 
-from portkin.blocking.block import Block, Evidence, key_of
+from portkin.blocking.block import Block, Evidence
 from portkin.blocking.limits import ORDERS
 from portkin.net.ports import Port
 from portkin.zeek.block_messages import BlockRequest
@@ -72,12 +72,12 @@ class ScannerBoard:
         self._lock = threading.Lock()
         self._by_source: dict[int, Scanner] = {}  # in the order of the latest request
 
-    def decided(self, request: BlockRequest, outcome: str, detail: str, now: float) -> None:
-        """A request was decided. What people order by hand makes nobody a scanner."""
+    def decided(self, src: int, request: BlockRequest, outcome: str, detail: str, now: float) -> None:
+        """A request about a source, as a 128-bit number, was decided. What people order by hand makes nobody a
+        scanner."""
         evidence = Evidence.parse(request.evidence)
         if evidence.kind in ORDERS:
             return
-        src = key_of(request.src, request.p).src
         with self._lock:
             scanner = self._by_source.pop(src, None)
             if scanner is None:

@@ -90,8 +90,8 @@ class BlockingService(Part):
 
     def _take(self, kind: str, requests: Sequence[Request], now: float) -> Iterable[Message]:
         refused = []
+        self._metrics.requested(kind, len(requests))
         for request in requests:
-            self._metrics.requested(kind)
             if not self._worker.offer(request, now):
                 self._metrics.failed("queue")
                 refused.append(response_to(request, "error", _QUEUE_FULL))

@@ -62,6 +62,7 @@ async def run(config: Config, file: Path | None = None, flags: Mapping[str, Give
     """
     import asyncio
     import contextlib
+    import gc
     import secrets
     import signal
     import time
@@ -151,6 +152,9 @@ async def run(config: Config, file: Path | None = None, flags: Mapping[str, Give
         loop.add_signal_handler(signal.SIGHUP, look)
         read = str(file) if file is not None else "defaults"
         log.info("serving", table=nearest.table.id, k=nearest.table.k, folder=str(folder), settings=read, **addresses)
+        # What is loaded stays: to walk through it again and again would stop every thread for some 20 ms each time.
+        gc.collect()
+        gc.freeze()
         work = [
             asyncio.create_task(sidecar.run()),
             asyncio.create_task(blocking.run(sidecar.publish)),

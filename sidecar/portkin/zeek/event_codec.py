@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -74,6 +75,11 @@ def _read_port(value: Any) -> Port:
     return Port(value.port, value.proto)
 
 
+@lru_cache(PORTS)
+def _write_port(port: Port) -> zeekpy.port:
+    return zeekpy.port(port.number, port.proto)
+
+
 def _read_time(value: Any) -> datetime:
     if type(value) is not datetime or value.tzinfo is None:
         raise ValueError(f"a {type(value).__name__}")
@@ -89,7 +95,7 @@ _KINDS: dict[Any, _Kind] = {
     bool: _Kind("bool", _exactly(bool), _same),
     Count: _Kind("count", _read_count, zeekpy.count),
     float: _Kind("double", _exactly(float), float),
-    Port: _Kind("port", _read_port, lambda port: zeekpy.port(port.number, port.proto)),
+    Port: _Kind("port", _read_port, _write_port),
     Address: _Kind("addr", _exactly(IPv4Address, IPv6Address), _same),
     datetime: _Kind("time", _read_time, _same),
     timedelta: _Kind("interval", _exactly(timedelta), _same),
@@ -102,7 +108,7 @@ def _vector(of: _Kind) -> _Kind:
             raise ValueError(f"a {type(value).__name__}")
         return tuple(map(of.read, value))
 
-    return _Kind(f"vector of {of.name}", read, lambda values: [of.write(value) for value in values])
+    return _Kind(f"vector of {of.name}", read, lambda values: list(map(of.write, values)))
 
 
 def _kind(hint: Any) -> _Kind:

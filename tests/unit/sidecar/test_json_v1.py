@@ -207,7 +207,19 @@ def test_a_refused_subscription_says_why():
 
 @pytest.mark.parametrize(
     "value",
-    ['a"b\\\x01ü', zeekpy.count(2**64 - 1), zeekpy.port(53, "udp"), 1e-300, [0.5, [zeekpy.count(1)], []], True, -3],
+    [
+        'a"b\\\x01ü',
+        zeekpy.count(2**64 - 1),
+        zeekpy.port(53, "udp"),
+        1e-300,
+        ip_address("192.0.2.1"),
+        ip_address('fe80::1%a"b'),
+        [0.5, [zeekpy.count(1)], []],
+        [1.0, zeekpy.count(1), True, 1],  # equal, and not the same
+        [ip_address("::1"), ip_address("::2")],
+        True,
+        -3,
+    ],
 )
 def test_values_are_written_as_zeekpy_writes_them(value):
     """What is written directly is the JSON that zeekpy's conversion gives."""

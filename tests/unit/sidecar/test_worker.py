@@ -171,6 +171,34 @@ def test_items_offered_while_it_works_are_all_worked_off():
     asyncio.run(scenario())
 
 
+def test_many_messages_leave_the_loop_to_others():
+    """Of hundreds of messages one is published in a turn of the loop, and in order; at the end, all that are left."""
+
+    async def scenario():
+        loop, turns, published = asyncio.get_running_loop(), itertools.count(), []
+        turn = [next(turns)]
+
+        def count() -> None:
+            turn[0] = next(turns)
+            loop.call_soon(count)
+
+        def work(batch):
+            return [(item, part) for _, item in batch for part in range(300)]
+
+        worker = Worker("test", work, queue=5, batch=3, interval=60.0, close=lambda: None)
+        task = asyncio.create_task(worker.run(lambda messages: published.extend((turn[0], said) for said in messages)))
+        count()
+        worker.offer("a", 0.0)
+        await until(lambda: len(published) == 300)
+        worker.offer("b", 0.0)
+        await until(lambda: worker.waiting == 0)
+        await ended(task)
+        assert [(item, part) for item in "ab" for part in range(300)] == [said for _, said in published]
+        assert 300 == len({at for at, _ in published[:300]})
+
+    asyncio.run(scenario())
+
+
 def test_an_item_wakes_the_thread_whatever_it_is_at():
     """An item is offered as the thread comes to each of its lines in turn; neither it nor the next one waits for the
     interval."""

@@ -10,7 +10,8 @@ import math
 import reprlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import zeekpy
@@ -29,6 +30,8 @@ _NANOSECONDS = {
     "h": 3600 * 10**9,
 }
 _SHOWN = 120
+_KEPT = 1 << 14
+"""Texts of ports, and of numbers, that are kept: the same ones stand in most answers."""
 _DEPTH = 64
 """Nesting of values that is read; the events here need two."""
 
@@ -38,21 +41,46 @@ def subscription(topics: list[str]) -> str:
     return json.dumps(topics)
 
 
+_quoted = json.JSONEncoder().encode  # a third of what json.dumps takes
+
+
 def encode(topic: str, event: Event) -> str:
     """The frame that publishes the event on the topic. ValueError for a number that JSON cannot write."""
     return (
-        f'{{"type":"data-message","topic":{json.dumps(topic)},"@data-type":"vector","data":['
+        f'{{"type":"data-message","topic":{_quoted(topic)},"@data-type":"vector","data":['
         '{"@data-type":"count","data":1},{"@data-type":"count","data":1},'
         f'{{"@data-type":"vector","data":[{_text(event.name)},{_text(event.args)}]}}]}}'
     )
 
 
 def _text(value: Any) -> str:
-    """The JSON of one value; what is frequent here is written directly, the rest is zeekpy's to convert."""
-    write = _WRITERS.get(type(value))
-    return json.dumps(zeekpy.convert_py_to_zeek(value)) if write is None else write(value)
+    """The JSON of one value."""
+    return _WRITERS.get(type(value), _write_rare)(value)
 
 
+def _write_rare(value: Any) -> str:
+    """What is frequent has a writer here, the rest is zeekpy's to convert."""
+    return json.dumps(zeekpy.convert_py_to_zeek(value))
+
+
+def _write_vector(values: list[Any]) -> str:
+    types = set(map(type, values))
+    # A vector from a script is of one type, whose writer is looked up once.
+    write = _WRITERS.get(types.pop(), _write_rare) if len(types) == 1 else _text
+    return f'{{"@data-type":"vector","data":[{",".join(map(write, values))}]}}'
+
+
+@lru_cache(_KEPT)
+def _write_port(port: zeekpy.port) -> str:
+    return f'{{"@data-type":"port","data":"{port.port}/{port.proto}"}}'
+
+
+def _write_address(address: IPv4Address | IPv6Address) -> str:
+    # Quoted: the zone of an IPv6 address may be any text.
+    return f'{{"@data-type":"address","data":{_quoted(str(address))}}}'
+
+
+@lru_cache(_KEPT)
 def _write_real(number: float) -> str:
     if not math.isfinite(number):
         raise ValueError(f"{number} cannot be written as JSON")
@@ -71,13 +99,15 @@ def _write_interval(interval: timedelta) -> str:
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
-    str: lambda text: f'{{"@data-type":"string","data":{json.dumps(text)}}}',
+    str: lambda text: f'{{"@data-type":"string","data":{_quoted(text)}}}',
     zeekpy.count: lambda number: f'{{"@data-type":"count","data":{int(number)}}}',
-    zeekpy.port: lambda port: f'{{"@data-type":"port","data":"{port.port}/{port.proto}"}}',
+    zeekpy.port: _write_port,
+    IPv4Address: _write_address,
+    IPv6Address: _write_address,
     float: _write_real,
     datetime: _write_time,
     timedelta: _write_interval,
-    list: lambda values: f'{{"@data-type":"vector","data":[{",".join(map(_text, values))}]}}',
+    list: _write_vector,
 }
 
 
@@ -139,13 +169,18 @@ def _value(arg: Any, depth: int) -> Any:
     tag, data = arg["@data-type"], arg["data"]
     scalar = _SCALARS.get(tag)
     if scalar is not None:
-        return scalar(data)
+        written, make = scalar
+        if type(data) is not written:
+            raise ValueError(f"{_text_of(data)} is no {written.__name__}")
+        return make(data)
     if tag == "vector":
         return [_value(item, depth - 1) for item in _list(data)]
     if tag == "set":
         return {_hashable(_value(item, depth - 1)) for item in _list(data)}
     if tag == "table":
         return {_hashable(_value(item["key"], depth - 1)): _value(item["value"], depth - 1) for item in _list(data)}
+    if tag == "none":
+        return None
     raise ValueError(f"no data type {_text_of(tag)}")
 
 
@@ -157,15 +192,6 @@ def _list(data: Any) -> list[Any]:
 
 def _hashable(value: Any) -> Any:
     return tuple(map(_hashable, value)) if isinstance(value, list) else value
-
-
-def _of(cls: type, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def scalar(data: Any) -> Any:
-        if type(data) is not cls:
-            raise ValueError(f"{_text_of(data)} is no {cls.__name__}")
-        return make(data)
-
-    return scalar
 
 
 def _same(data: Any) -> Any:
@@ -199,17 +225,17 @@ def _interval(text: str) -> timedelta:
     return timedelta(microseconds=nanoseconds / 1000)
 
 
-_SCALARS: dict[Any, Callable[[Any], Any]] = {
-    "none": lambda data: None,
-    "boolean": _of(bool, _same),
-    "count": _of(int, _count),
-    "integer": _of(int, _same),
-    "real": _of(float, _same),
-    "string": _of(str, _same),
-    "enum-value": _of(str, zeekpy.enum),
-    "address": _of(str, ip_address),
-    "subnet": _of(str, lambda text: ip_network(text, strict=False)),
-    "port": _of(str, _port),
-    "timestamp": _of(str, _time),
-    "timespan": _of(str, _interval),
+_SCALARS: dict[Any, tuple[type, Callable[[Any], Any]]] = {
+    "boolean": (bool, _same),
+    "count": (int, _count),
+    "integer": (int, _same),
+    "real": (float, _same),
+    "string": (str, _same),
+    "enum-value": (str, zeekpy.enum),
+    "address": (str, ip_address),
+    "subnet": (str, lambda text: ip_network(text, strict=False)),
+    "port": (str, _port),
+    "timestamp": (str, _time),
+    "timespan": (str, _interval),
 }
+"""By the tag of a value: the type that JSON has it in, and what makes it."""
