@@ -279,3 +279,16 @@ def test_command_line_counts_a_csv_and_says_what_is_wrong(tmp_path):
     assert "'oracle': choose of median, last value" in done.output
     done = runner.invoke(command, ["evaluate", str(tmp_path / "s"), *work, "--port", "99999"])
     assert "is not a port" in done.output
+
+
+def test_best_model_is_that_of_least_error_where_there_is_no_r2(tmp_path):
+    """A port that varies, one that does not, and one of which nothing is known in the reported part."""
+    counts = np.column_stack([np.arange(200.0) % 24, np.full(200, 7.0), np.arange(200.0) % 5])
+    counts[140:, 2] = np.nan
+    ports = (Port(22, "tcp"), Port(23, "tcp"), Port(80, "tcp"))
+    series.save(tmp_path / "s", series.Rates(ports, np.arange(200) * HOUR, counts, HOUR))
+    options = ["--work", str(tmp_path / "w"), "--jobs", "1", "--model", "seasonal naive", "--model", "EWMA"]
+    done = CliRunner().invoke(command, ["evaluate", str(tmp_path / "s"), *options], catch_exceptions=False)
+    assert "22/tcp: best R2 seasonal naive; W" in done.output
+    assert "23/tcp: least error seasonal naive; W" in done.output
+    assert "80/tcp: nothing is known of it in the last 25 %" in done.output

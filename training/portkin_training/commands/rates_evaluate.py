@@ -73,7 +73,12 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
     for name in () if paper else figure:
         console.print(report.table(results, name, synthetic=run.rates.synthetic))
     for port, found in report.as_json(results)["ports"].items():
-        console.print(f"{port}: best R2 {found['winner']}; W of it: {warnings[port]}", soft_wrap=True)
+        first, told = found["winner"], found["models"][found["winner"]]["reported"]
+        if told["mae"] is None:
+            console.print(f"{port}: nothing is known of it in the last 25 %", soft_wrap=True)
+            continue
+        best = "least error" if told["r2"] is None else "best R2"
+        console.print(f"{port}: {best} {first}; W of it: {warnings[port]}", soft_wrap=True)
     console.print(f"W, all ports: {warnings['pooled']}", soft_wrap=True)
     for result in results:
         if "unfit" in result.about:
