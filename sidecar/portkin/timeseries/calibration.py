@@ -105,6 +105,8 @@ def _moved(
     least: Floats | float,
     burst: Floats | float,
 ) -> Floats:
+    if not alpha.any():  # as W of most ports
+        return threshold
     begins = (indicator > threshold) & ~on
     level = np.clip(burst, LEAST, MOST)
     with np.errstate(invalid="ignore", over="ignore"):
