@@ -129,10 +129,11 @@ def read_input(
     if options.kind == "csv" and is_binary(first_bytes(path)):  # else `detect` has looked
         raise InputError(f"{path}: binary, and no CSV; name the right file, or another --format")
     reading.kind = kind
+    reading.foreign = lambda text: _other_format(Head(text.encode()), kind)
     decoder = options.columns.decoder(reading, latest=modified_us(path))
     chosen = BY_NAME.get(kind)
     if chosen is not None:
-        chunks = chosen.rows(Source(path, reading, options.any_state, lambda head: _other_format(head, kind)))
+        chunks = chosen.rows(Source(path, reading, options.any_state))
     else:
         chunks = {"csv": csv_rows, "parquet": parquet_rows, "json": json_rows}[kind](path, options.columns, reading)
     seq = 0

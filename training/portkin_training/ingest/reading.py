@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+LOOKS = 32
+"""In how many lines that are none of its format a record of another one is looked for."""
 NAMED = 5
 """How many bad rows of an input are named; all are counted."""
 
@@ -27,6 +29,7 @@ class Reading:
         notes: what was taken for granted, for people: columns that were guessed, local times, years.
         month: year and month of the last stamp that named no year, where the first one's year was given.
         yearless: whether times so far named no year.
+        foreign: which other format a line is of that is none of this one; None for none.
         position: how many bytes of the file (compressed, if it is) have been read so far.
     """
 
@@ -41,7 +44,9 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     month: tuple[int, int] | None = None
     yearless: bool = False
+    foreign: Callable[[str], str | None] = field(default=lambda text: None, repr=False)
     position: Callable[[], int] = field(default=lambda: 0, repr=False)
+    _looks: int = field(default=0, repr=False)
 
     def problem(self, where: str, what: str) -> None:
         """Add a problem."""
@@ -57,6 +62,21 @@ class Reading:
         self.bad_reasons[reason or what] += 1
         if self.bad <= NAMED:
             self.problem(where, what)
+
+    def note_foreign(self, line: int, text: str) -> bool:
+        """Note a line if it is a record of another format; whether it is."""
+        name = self.foreign(text)
+        if name is not None:
+            self.note(
+                f"line {line} is a record of {name}, and others may be: to have them too, ingest the file once more "
+                f"with --format {name} --append --again"
+            )
+        return name is not None
+
+    def look_at(self, line: int, text: str) -> None:
+        """`note_foreign` for the first few lines that are no records of this format, until one is noted."""
+        if self._looks < LOOKS:
+            self._looks = LOOKS if self.note_foreign(line, text) else self._looks + 1
 
     def account(self) -> dict[str, Any]:
         """What became of the rows, for JSON."""

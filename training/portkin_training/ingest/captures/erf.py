@@ -17,12 +17,17 @@ from portkin_training.ingest.captures.records import BAD, FULL, MORE, Broken, st
 _HEADER = 16
 _TYPES = range(1, 49)
 _LATEST = 4_000_000_000
+_LEAST_OF_TEXT = 0x20
+"""Bytes below are none of text but for white space and escapes; a record has zeros in its header."""
+_WHITE = b"\t\n\r\x1b"
 _PLAUSIBLE = 3
 """Records that must follow each other for a file to be taken for ERF: it has no magic."""
 
 
 def is_erf(head: bytes) -> bool:
     """Whether a file that begins with ``head`` may be ERF: its first records make sense, and one at least is whole."""
+    if all(byte >= _LEAST_OF_TEXT or byte in _WHITE for byte in head[:_HEADER]):
+        return False  # a log whose first line reads like a header, as one that begins with a date does
     at = 0
     before = None
     for _ in range(_PLAUSIBLE):

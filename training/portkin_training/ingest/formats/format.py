@@ -127,13 +127,11 @@ class Source:
         path: the file.
         reading: the report on it.
         any_state: flows that were answered count too.
-        foreign: which other format some lines are of, if any: for lines that are no records of the one that is read.
     """
 
     path: Path
     reading: Reading
     any_state: bool = False
-    foreign: Callable[[Head], str | None] = lambda head: None
 
 
 Judge = Callable[[Columns, Source], tuple[Columns, Reasons]]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from portkin_training.ingest.formats.format import Head, Judge, Source, judged
+from portkin_training.ingest.formats.format import Judge, Source, judged
 from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.logs.gathering import Chunk, gathered
 from portkin_training.ingest.logs.line_ends import line_ends
@@ -81,17 +81,8 @@ def _report_foreign(lines: pa.Array, where: NDArray[np.int64], at: NDArray[np.in
     """Note the first of the lines ``at`` (m,) that is a record of another format; whether there is one. ``where`` (n,)
     are the numbers of all lines (n,)."""
     texts = lines.take(pa.array(at)).to_pylist()
-    if source.foreign(Head("".join(texts).encode())) is None:
-        return False
-    for row, text in zip(at, texts, strict=True):
-        name = source.foreign(Head(text.encode()))
-        if name is not None:
-            source.reading.note(
-                f"line {where[row]} is a record of {name}, and others may be: to have them too, ingest the file once "
-                f"more with --format {name} --append --again"
-            )
-            return True
-    return False
+    reading = source.reading
+    return reading.foreign("".join(texts)) is not None and any(map(reading.note_foreign, where[at].tolist(), texts))
 
 
 def _records(

@@ -143,6 +143,7 @@ def _key(part: str) -> str:
 def broken_line(line: int, text: str, reading: Reading) -> None:
     """Count a line that is no JSON object, or none of its format, and say why."""
     reading.read += 1
+    reading.look_at(line, text)
     why = "it is none"
     try:
         parsed(text)
