@@ -65,6 +65,16 @@ def choice(data: bytes, of: Sequence[T], salt: int = 0) -> T:
     return of[int.from_bytes(digest, "big") % len(of)]
 
 
+def noticed(*outcome: object) -> None:
+    """Tell the fuzzer what came out, where compiled loops took ways that it does not see."""
+    for hear in HEARING:
+        hear(repr(outcome))
+
+
+HEARING: list[Callable[[str], None]] = []
+"""The fuzzer, where one is at work."""
+
+
 def refused(act: Callable[[], T], *errors: type[PortkinError], naming: str = "") -> T | None:
     """What ``act`` returns; None where it raises one of the errors for people, which names ``naming`` and can be shown.
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from fuzz.harness import Fenced, choice, refused, target
+from fuzz.harness import Fenced, choice, noticed, refused, target
 from fuzz.read_inputs import capture_is_sound, options_of, outcome, text_is_sound, written
 from portkin.errors import InputError
 from portkin_training.core.unaligned import kernel
@@ -94,6 +94,7 @@ def frames(folder: Path, data: bytes) -> None:
         return _decoded(held.ctypes.data, held.ctypes.data + len(held), link, how)
 
     code, *_, sport, dport, proto, flags, seq, context = _BUFFER.both(frame, act)
+    noticed(code, link, proto, flags & 0x17, context != 0)
     assert 0 <= code < len(REASONS)
     if code == STORED:
         assert proto in (1, 6, 17, 58)

@@ -18,7 +18,7 @@ from unittest.mock import patch
 import duckdb
 import numpy as np
 
-from fuzz.harness import choice, printable, refused
+from fuzz.harness import choice, noticed, printable, refused
 from portkin.errors import InputError
 from portkin_training.commands.ingest_summary import print_json, print_reading, print_table
 from portkin_training.core.probes import Probes
@@ -108,6 +108,8 @@ def outcome(path: Path, options: InputOptions) -> Outcome:
     for problem in reading.problems:
         assert problem.startswith(str(path)) and _PLACE.match(problem, len(str(path))), problem
     _told(reading, rows)
+    counted = sorted((reason, count.bit_length()) for reason, count in (reading.skipped + reading.bad_reasons).items())
+    noticed(reading.kind, rows.bit_length(), counted, len(reading.problems))
     packets = bool(chunks) and isinstance(chunks[0], Packets)
     columns = (Packets if packets else Probes).concat(chunks).columns()
     counts = reading.read, reading.skipped, reading.bad, reading.bad_reasons

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import traceback
+import zlib
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -33,6 +34,9 @@ MEMORY_DISK = Path("/dev/shm")
 """Where inputs are written, so that nothing waits for a disk."""
 MEMORY = 4096
 """MiB after which an input is one."""
+
+OUTCOMES = 1 << 14
+"""How many outcomes of compiled loops are told apart."""
 
 sys.path[:0] = [str(HERE.parent), *(str(ROOT / folder) for folder in ("sidecar", "training", "rules"))]
 
@@ -89,17 +93,19 @@ class Session:
         self._seeds = [*self._target.seeds()]
         for seed in self._seeds:
             (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
-        from fuzz.harness import MOST
+        from fuzz import harness
 
         for seed in self._seeds:  # compiles what is not compiled yet, which may take a minute
             self._try(seed)
         self._begun = time.monotonic()
         self._end = self._begun + self._seconds
         arguments = [
-            "fuzz", f"-max_len={MOST}", f"-timeout={SLOWEST}", f"-rss_limit_mb={MEMORY}", "-len_control=0",
+            "fuzz", f"-max_len={harness.MOST}", f"-timeout={SLOWEST}", f"-rss_limit_mb={MEMORY}", "-len_control=0",
             f"-artifact_prefix={self._folder}/ended-", "-print_final_stats=0", "-verbosity=0", "-close_fd_mask=0",
             "-reload=0", str(corpus),
         ]  # fmt: skip
+        counters = [self._atheris._reserve_counter() for _ in range(OUTCOMES)]
+        harness.HEARING.append(lambda said: self._atheris._trace_branch(counters[zlib.crc32(said.encode()) % OUTCOMES]))
         self._atheris.Setup(arguments, self._one, custom_mutator=self._mutated)
         self._atheris.Fuzz()
 
