@@ -181,7 +181,7 @@ def text_is_sound(folder: Path, data: bytes, kinds: tuple[str, ...], before: int
     ends = [*accumulate(len(line) + 1 for line in data.split(b"\n")[:-1])]
     held = [end for end, line in zip(ends, data.split(b"\n"), strict=False) if line.strip(b"\r\0")]
     least = held[min(before, len(held)) - 1] if held else len(data)
-    size = least + choice(data, range(997), 9)
+    size = max(least, choice(data, range(len(data) // 3, len(data) + 1), 9))
     if size >= len(data):
         return
     with in_pieces(size):

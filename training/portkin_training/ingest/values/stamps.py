@@ -174,7 +174,7 @@ class Clock:
 
     def _dated(self, us: NDArray[np.int64], days: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Stamps (n,) of times of the day and their days, as `scan_stamps` has them; None where a day is none."""
-        first, of = self._asked(days)
+        first, of = _runs(days)
         names = [((day >> 8).to_bytes(3, "big").decode("latin-1"), str(day & 0xFF)) for day in days[first].tolist()]
         if any(name.capitalize() not in MONTHS for name, _ in names):
             return None
@@ -199,21 +199,10 @@ class Clock:
         dates = pc.binary_join_element_wise(month, day, year1, year2, " ").dictionary_encode()
         texts = [*self._dates(dates), None]
         codes = pc.fill_null(dates.indices, len(texts) - 1).to_numpy()
-        first, of = self._asked(codes)
+        first, of = _runs(codes)
         known = [self._date(*text.split(" ")) if (text := texts[code]) else None for code in codes[first].tolist()]
         date = pa.array(known, pa.string()).take(pa.array(of))
         return pc.coalesce(pc.binary_join_element_wise(date, "T", time, zone, ""), column)
-
-    def _asked(self, days: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Which rows (m,) of days (n,) are asked for their date, in order, and which of these says that of each row: a
-        row of each different day, or, where the year follows from the days before, of each run of equal ones."""
-        if self.year is None:
-            _, first, of = np.unique(days, return_index=True, return_inverse=True)
-            order = np.argsort(first)
-            return first[order], np.argsort(order)[of]
-        begins = np.ones(len(days), np.bool_)
-        begins[1:] = days[1:] != days[:-1]
-        return np.flatnonzero(begins), np.cumsum(begins) - 1
 
     def _dates(self, dates: pa.Array) -> list[str | None]:
         texts: list[str | None] = dates.dictionary.to_pylist()
@@ -245,6 +234,14 @@ class Clock:
                 self._last = when
                 return when.strftime("%Y-%m-%d")
         return None
+
+
+def _runs(days: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row (m,) of each run of equal days (n,), and which run each row is of: of which year a day is follows
+    from those before it."""
+    begins = np.ones(len(days), np.bool_)
+    begins[1:] = days[1:] != days[:-1]
+    return np.flatnonzero(begins), np.cumsum(begins) - 1
 
 
 def _forgiving(column: pa.Array, kind: pa.DataType) -> pa.Array:
