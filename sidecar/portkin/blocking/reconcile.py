@@ -36,11 +36,15 @@ class Differences:
     unknown: list[Block] = field(default_factory=list)
     """What the database does not know, to be recorded there."""
 
-    def batches(self) -> Iterator[Batch]:
-        """The changes, in portions."""
+    def batches(self, passed: Callable[[], float]) -> Iterator[Batch]:
+        """The changes, in portions.
+
+        ``passed`` returns how many seconds have passed since they were found: of many, the last are carried out
+        seconds after the first, and must not end later for that.
+        """
         yield from (Batch(remove=part) for part in portions(self.removes))
-        yield from (Batch(extend=part) for part in portions(self.extends))
-        yield from (Batch(add=part) for part in portions(self.adds))
+        yield from (Batch(extend=_left(part, passed())) for part in portions(self.extends))
+        yield from (Batch(add=_left(part, passed())) for part in portions(self.adds))
 
 
 def differences(
@@ -196,11 +200,12 @@ class Reconciler:
         self.ready = False
         self._backend.setup(self._policy.limits.max_blocks)
         self._look_at_ipv6()
+        held, began = self._listed(), self._wall_clock()
         found = differences(
             self._active,
             self.mode,
-            self._listed(),
-            now=self._wall_clock(),
+            held,
+            now=began,
             max_duration=self._policy.limits.max_duration,
             unwanted=lambda key: self._policy.protection(key) is not None or self._records.database.known(key),
         )
@@ -208,7 +213,7 @@ class Reconciler:
             self._records.adopt(found.unknown, "found in the backend")
             self._log.warning("blocks found in the backend are added to the database", blocks=len(found.unknown))
         refused: dict[BlockKey, str] = {}
-        for batch in found.batches():
+        for batch in found.batches(lambda: self._wall_clock() - began):
             refused |= self._apply(batch)
         self._active.unreleased.clear()
         self._active.end([self._active.by_key[key] for key in refused], "error", now, release=False)
@@ -271,6 +276,12 @@ class Reconciler:
                 self._log.error("no IPv6 source is blocked", reason=fault)
             else:
                 self._log.info("IPv6 sources are blocked again", backend=self.mode)
+
+
+def _left(items: Iterable[TimedKey], passed: float) -> list[TimedKey]:
+    """What is left of their times after so many seconds; no longer ones where a clock was set back meanwhile."""
+    late = (item._replace(seconds=item.seconds - max(0.0, passed)) for item in items)
+    return [item for item in late if item.seconds > 0]
 
 
 def _timed(block: Block, now: float) -> TimedKey:

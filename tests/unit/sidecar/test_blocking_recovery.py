@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from portkin.blocking import reconcile
 from portkin.blocking.block import Block
 from portkin.blocking.database import BlockDatabase, Entry
 from portkin.blocking.limits import Limits
@@ -36,6 +37,24 @@ def test_an_extension_that_did_not_arrive_is_made_good(kernel_bench, kernel):
     kernel.ends[key(SRC, "2")] = kernel.clock.monotonic + 3000
     again(kernel_bench, kernel)
     assert [100, 100] == [round(held.seconds) for held in kernel.held().values()]
+
+
+def test_blocks_sent_again_end_in_time_however_long_that_takes(kernel_bench, kernel, monkeypatch):
+    """Of many blocks that the backend lost the last is set seconds after the first; what ends meanwhile is not set."""
+    kernel_bench.ask(*(block(SRC, str(port), 100) for port in range(1, 5)), block(SRC, "5", 8))
+    ends, apply = dict(kernel.ends), kernel.apply
+
+    def slowly(batch):
+        kernel.clock.pass_(5)
+        return apply(batch)
+
+    kernel.ends, kernel.apply = {}, slowly
+    monkeypatch.setattr(reconcile, "BATCH_SIZE", 1)
+    again(kernel_bench, kernel)
+    # The clock of the first batch is that of the simulated kernel when it has it: 5 s after it was made.
+    late = {place: kernel.ends.get(place, 0) - end for place, end in ends.items()}
+    assert {5.0} == {late[key(SRC, str(port))] for port in range(1, 5)}
+    assert 0 >= late[key(SRC, "5")]
 
 
 def test_blocks_that_end_while_the_backend_is_read_are_not_missed(kernel_bench, kernel):

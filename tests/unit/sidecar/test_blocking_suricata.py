@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import socket
 import threading
@@ -63,6 +64,21 @@ def test_bits_are_set_extended_and_removed(real, backend):
     assert {"pk23": 60, "pk53u": 60} == real.bits(SRC)
     backend.apply(Batch(extend=[TimedKey(key(SRC, "23"), 600)], remove=[key(SRC, "53/udp"), key(SRC, "80")]))
     assert {"pk23": 600} == real.bits(SRC)
+
+
+@pytest.mark.root
+@pytest.mark.suricata
+def test_bits_set_late_in_a_batch_end_in_time(real):
+    """Setting thousands of bits takes seconds; the last ends as early as it would alone, and one that is over is not
+    set."""
+    seconds = itertools.count(step=10)
+    slow = Suricata(real.socket, clock=lambda: float(next(seconds)))
+    slow.setup()
+    late = [f"203.0.113.{host}" for host in range(1, 5)]
+    adds = [TimedKey(key(src, "23"), 35) for src in late[1:]]
+    slow.apply(Batch(extend=[TimedKey(key(late[0], "23"), 100)], add=adds))
+    assert [{"pk23": 90}, {"pk23": 15}, {"pk23": 5}, {}] == [real.bits(src) for src in late]
+    slow.close()
 
 
 @pytest.mark.root

@@ -10,7 +10,8 @@ is well. So each connection is tried out with its first bit, on addresses that n
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -30,9 +31,12 @@ class Suricata(Uncounted):
 
     mode: Mode = "suricata"
 
-    def __init__(self, path: Path | None = None, *, timeout: float = 5.0) -> None:
-        """``path``: Suricata's socket; None to look for it."""
+    def __init__(
+        self, path: Path | None = None, *, timeout: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``path``: Suricata's socket; None to look for it. ``clock`` returns seconds."""
         self._suricata = SuricataSocket(path, timeout=timeout)
+        self._clock = clock
         self._tried = False
         self._ipv6_fault = ""
         self._version = "of unknown version"
@@ -51,10 +55,11 @@ class Suricata(Uncounted):
 
     def apply(self, batch: Batch) -> Mapping[BlockKey, str]:
         """Carry out the batch; returns the keys whose bit no rule tests, or that Suricata would take for others."""
-        refused = {}
+        refused, began = {}, self._clock()
         for again, items in ((True, batch.extend), (False, batch.add)):
             for key, seconds, *_ in items:
-                reason = self._set(key, seconds, again)
+                # Thousands of bits take seconds, and the last must not end later for that.
+                reason = self._set(key, seconds - int(self._clock() - began), again)
                 if reason:
                     refused[key] = reason
         for key in batch.remove:
