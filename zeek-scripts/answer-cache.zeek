@@ -48,6 +48,8 @@ global current_table = "";
 # Whether it can be asked about a source.
 global table_by_source = F;
 global cache: table[port] of Known = table();
+# When this node last had an answer from the sidecar; 0 for never.
+global latest_answer = double_to_time(0.0);
 
 function use_table(table_id: string)
 	{
@@ -65,17 +67,9 @@ function known(p: port): bool
 
 function nearest(p: port): Nearest
 	{
-	local found = Nearest($table_id=current_table, $answer=CACHED);
-
-	for ( i, q in cache[p]$ports )
-		if ( i < k )
-			found$ports += q;
-
-	for ( j, chance in cache[p]$chances )
-		if ( j < k )
-			found$chances += chance;
-
-	return found;
+	local here = cache[p];
+	return Nearest($ports=here$ports[:k], $chances=here$chances[:k],
+	    $table_id=current_table, $answer=CACHED);
 	}
 
 # Before the sidecar is said to be there.

@@ -92,7 +92,8 @@ function report_darknet(source: Source)
 	Cluster::publish(owner_topic(source), worker_darknet, source);
 	}
 
-function report_probe(source: Source, dst: addr, p: port, past: bool, at: time)
+function report_probe(source: Source, dst: addr, p: port, evidence: Evidence,
+    past: bool, at: time)
 	{
 	if ( [source, p] in sent_probes )
 		return;
@@ -101,8 +102,8 @@ function report_probe(source: Source, dst: addr, p: port, past: bool, at: time)
 	if ( |sent_probes| < max_decisions )
 		add sent_probes[source, p];
 
-	Cluster::publish(owner_topic(source), worker_probe, source, dst, p,
-	    scanners[source]$evidence, past, network_time() - at);
+	Cluster::publish(owner_topic(source), worker_probe, source, dst, p, evidence,
+	    past, network_time() - at);
 	}
 
 function report_service(p: port)
@@ -167,8 +168,7 @@ event worker_failure(source: Source, dst: addr, p: port)
 	# It failed while the verdict was on its way to the worker.
 	if ( is_scanner(source) )
 		{
-		refresh_scanner(source);
-		decide(source, dst, p, scanners[source]$evidence, T, network_time());
+		decide(source, dst, p, refresh_scanner(source), T, network_time());
 		return;
 		}
 

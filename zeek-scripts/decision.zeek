@@ -65,8 +65,13 @@ export {
 global decision_expired: function(t: table[Source, port] of Decision, i: any)
     : interval;
 
-global decisions: table[Source, port] of Decision &write_expire=block_interval
+# Read when its source probes the port, and while its question is open.
+global decisions: table[Source, port] of Decision &read_expire=block_interval
     &expire_func=decision_expired;
+
+# When each last happened on this node; 0 for never.
+global latest_probe = double_to_time(0.0);
+global latest_decision = double_to_time(0.0);
 
 # The sources that wait for a port's prediction.
 global waiting: table[port] of set[Source] = table();
@@ -115,9 +120,11 @@ function is_unanswered(d: Decision): bool
 	return sidecar_expected && d$ready && d$table_id == "";
 	}
 
-function lifetime(d: Decision): interval
+# A decision holds so long from now.
+function prolong(d: Decision)
 	{
-	return is_unanswered(d) ? unanswered_interval : block_interval;
+	local lifetime = is_unanswered(d) ? unanswered_interval : block_interval;
+	d$until = network_time() + lifetime;
 	}
 
 function take_decision(d: Decision, found: Nearest)
@@ -130,7 +137,7 @@ function take_decision(d: Decision, found: Nearest)
 		d$predicted_by = found$by;
 
 	d$ready = T;
-	d$until = network_time() + lifetime(d);
+	prolong(d);
 
 	local candidates: vector of port = vector();
 
@@ -150,6 +157,7 @@ function take_decision(d: Decision, found: Nearest)
 	info$latency = found$latency;
 	Log::write(LOG, info);
 
+	latest_decision = network_time();
 	event prediction(d);
 	request_blocks(d);
 	}
@@ -257,8 +265,7 @@ function start_decision(source: Source, p: port, evidence: Evidence,
 function extend_decision(d: Decision)
 	{
 	++d$probes;
-	d$until = network_time() + lifetime(d);
-	decisions[d$source, d$probed] = d;
+	prolong(d);
 
 	if ( ! d$ready )
 		return;
@@ -281,25 +288,28 @@ function extend_decision(d: Decision)
 function decide(source: Source, dst: addr, p: port, evidence: Evidence,
     past: bool, at: time)
 	{
+	latest_probe = network_time();
 	event probe(source, dst, p, evidence);
 
-	# Tables expire in their own time; a decision ends at its own.
-	if ( [source, p] in decisions
-	    && network_time() >= decisions[source, p]$until )
+	if ( [source, p] in decisions )
 		{
-		local ended = decisions[source, p];
+		local d = decisions[source, p];
+
+		if ( latest_probe < d$until )
+			{
+			remember_probe(histories[source], p, past, at);
+			extend_decision(d);
+			return;
+			}
+
+		# Tables expire in their own time; a decision ends at its own.
 		delete decisions[source, p];
-		end_decision(ended);
+		end_decision(d);
 		}
 
 	local h = source in histories ? histories[source] : ProbeHistory();
-
 	remember_probe(h, p, past, at);
-
-	if ( [source, p] in decisions )
-		extend_decision(decisions[source, p]);
-	else
-		start_decision(source, p, evidence, h);
+	start_decision(source, p, evidence, h);
 	}
 
 # What was decided while the sidecar was away need not wait for the next probe.

@@ -29,12 +29,15 @@ redef record connection += {
 	portkin_contacted: bool &default=F;
 };
 
+# IANA's number, as connection records have it.
+const udp_protocol = 17;
+
 # To be defined where state lives: what detection finds.
 global report_failure: function(source: Source, dst: addr, p: port);
 global report_success: function(source: Source);
 global report_darknet: function(source: Source);
-global report_probe: function(source: Source, dst: addr, p: port, past: bool,
-    at: time);
+global report_probe: function(source: Source, dst: addr, p: port,
+    evidence: Evidence, past: bool, at: time);
 global report_service: function(p: port);
 
 function is_protected(dst: addr): bool
@@ -58,9 +61,10 @@ function flush_pending(source: Source)
 
 	local t = tracker_of(source);
 	forget_tracker(source);
+	local evidence = scanners[source]$evidence;
 
 	for ( [dst, p], since in t$pending )
-		report_probe(source, dst, p, T, since);
+		report_probe(source, dst, p, evidence, T, since);
 	}
 
 # Lets the contacts fail that were not answered in time, or before that many
@@ -132,8 +136,7 @@ function contacted(source: Source, dst: addr, p: port)
 	if ( ! is_scanner(source) && note_contact(source, dst, p) )
 		return;
 
-	refresh_scanner(source);
-	report_probe(source, dst, p, F, network_time());
+	report_probe(source, dst, p, refresh_scanner(source), F, network_time());
 	}
 
 function answered(source: Source, dst: addr, p: port)
@@ -178,7 +181,7 @@ event connection_flipped(c: connection)
 
 event new_connection(c: connection)
 	{
-	if ( get_port_transport_proto(c$id$resp_p) != udp || c$portkin_contacted )
+	if ( c$id$proto != udp_protocol || c$portkin_contacted )
 		return;
 
 	contacted(source_of(c$id), c$id$resp_h, c$id$resp_p);

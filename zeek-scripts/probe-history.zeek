@@ -13,8 +13,9 @@ type ProbeHistory: record {
 	# Per port, which probe was the last; 0 where none came since the source is a
 	# scanner, so that no prediction of it comes true.
 	last: table[port] of count &default=table();
-	# The different ports probed most recently, the latest first.
-	recent: vector of port &default=vector();
+	# The ports in the order in which they were probed, the latest last, without
+	# what was forgotten.
+	order: vector of port &default=vector();
 	# When the first and the latest probe came.
 	first: time &default=double_to_time(0.0);
 	latest: time &default=double_to_time(0.0);
@@ -23,7 +24,9 @@ type ProbeHistory: record {
 };
 
 # As many as a question about a source can carry.
-const recent_ports = 8;
+const max_recent = 8;
+# So many are kept in order until all but the most recent are forgotten.
+const max_order = 40;
 
 # A history goes with the last decision of its source.
 global histories: table[Source] of ProbeHistory = table();
@@ -31,36 +34,52 @@ global histories: table[Source] of ProbeHistory = table();
 # How many ports all histories hold together.
 global history_ports = 0;
 
-# Notes in a history that a port was probed. Without room the port stays unknown,
-# and a prediction of it counts as not come true.
+# Notes in a history a port that it lacks. Without room the port stays unknown, and a
+# prediction of it counts as not come true.
 function remember_port(h: ProbeHistory, p: port, past: bool)
 	{
-	if ( p !in h$last )
-		{
-		if ( |h$last| >= max_ports || history_ports >= max_history )
-			return;
-
-		++history_ports;
-		}
-	else if ( past )
+	if ( |h$last| >= max_ports || history_ports >= max_history )
 		return;
 
+	++history_ports;
 	h$last[p] = past ? 0 : h$probes;
 	}
 
-# Puts a port in front of those that were probed before.
+# The different ports probed most recently, the latest first.
+function recent_ports(h: ProbeHistory): vector of port
+	{
+	local recent: vector of port = vector();
+	local seen: set[port] = set();
+	local i = |h$order|;
+
+	while ( i > 0 && |recent| < max_recent )
+		{
+		--i;
+
+		if ( h$order[i] in seen )
+			next;
+
+		add seen[h$order[i]];
+		recent += h$order[i];
+		}
+
+	return recent;
+	}
+
+# Notes a port after those that were probed before. Most probes only append: which
+# ports are different is found out when a question is asked.
 function remember_order(h: ProbeHistory, p: port)
 	{
-	if ( |h$recent| > 0 && h$recent[0] == p )
-		return;
+	if ( |h$order| == max_order )
+		{
+		local recent = recent_ports(h);
+		h$order = vector();
 
-	local recent = vector(p);
+		for ( i in recent )
+			h$order += recent[|recent| - 1 - i];
+		}
 
-	for ( _, q in h$recent )
-		if ( q != p && |recent| < recent_ports )
-			recent += q;
-
-	h$recent = recent;
+	h$order += p;
 	}
 
 # Notes a probe in a history.
@@ -69,15 +88,19 @@ function remember_probe(h: ProbeHistory, p: port, past: bool, at: time)
 	if ( ! past )
 		++h$probes;
 
-	remember_port(h, p, past);
+	if ( p !in h$last )
+		remember_port(h, p, past);
+	else if ( ! past )
+		h$last[p] = h$probes;
 
 	if ( ! by_source )
 		return;
 
-	remember_order(h, p);
+	if ( |h$order| == 0 || h$order[|h$order| - 1] != p )
+		remember_order(h, p);
 
 	# Probes from before the verdict come in the order of their failures.
-	if ( |h$recent| == 1 || at < h$first )
+	if ( |h$order| == 1 || at < h$first )
 		h$first = at;
 
 	if ( at > h$latest )
@@ -87,7 +110,8 @@ function remember_probe(h: ProbeHistory, p: port, past: bool, at: time)
 # How many different ports a source probed, as far as there was room to count them.
 function probed_ports(h: ProbeHistory): count
 	{
-	return |h$last| > |h$recent| ? |h$last| : |h$recent|;
+	local recent = |recent_ports(h)|;
+	return |h$last| > recent ? |h$last| : recent;
 	}
 
 # Forgets a history where no decision of its source is running.

@@ -154,6 +154,7 @@ event nearest_response(reqid: string, p: port, table_id: string, ports: vector o
 			local found = nearest(p);
 			found$answer = ASKED;
 			found$latency = latency;
+			latest_answer = network_time();
 			event nearest_found(p, found);
 			}
 		}

@@ -71,9 +71,10 @@ type Scanner: record {
 	last: time;
 };
 
-# The tables' own expiry frees memory; what counts is the time in the record.
+# The tables' own expiry frees memory; what counts is the time in the record. Only
+# of a source that goes on is the record read.
 global suspects: table[Source] of Suspect &write_expire=source_timeout;
-global scanners: table[Source] of Scanner &write_expire=source_timeout;
+global scanners: table[Source] of Scanner &read_expire=source_timeout;
 
 # To be defined where state lives: the source is a scanner, so detection reports
 # what it still holds of it.
@@ -87,13 +88,11 @@ function is_scanner(source: Source): bool
 	if ( source !in scanners )
 		return F;
 
-	if ( network_time() - scanners[source]$last >= source_timeout )
-		{
-		delete scanners[source];
-		return F;
-		}
+	if ( network_time() - scanners[source]$last < source_timeout )
+		return T;
 
-	return T;
+	delete scanners[source];
+	return F;
 	}
 
 # Remembers a scanner; F where state is full, and it stays unjudged.
@@ -109,16 +108,12 @@ function add_scanner(source: Source, evidence: Evidence): bool
 	return T;
 	}
 
-# A scanner that goes on stays one. Changes within a record are no writes to the
-# table: assigning it again keeps it from expiring.
-function refresh_scanner(source: Source)
+# A scanner that goes on stays one. Returns what made it a scanner.
+function refresh_scanner(source: Source): Evidence
 	{
-	if ( source !in scanners )
-		return;
-
 	local s = scanners[source];
 	s$last = network_time();
-	scanners[source] = s;
+	return s$evidence;
 	}
 
 function found_scanner(source: Source, evidence: Evidence)

@@ -56,7 +56,7 @@ function asks_by_source(h: ProbeHistory): bool
 	return by_source
 	    && table_by_source
 	    && sidecar_up
-	    && |h$recent| > 1
+	    && |h$order| > 1
 	    && |open_source_requests| < max_open_by_source;
 	}
 
@@ -90,8 +90,8 @@ function ask_by_source(p: port, h: ProbeHistory): string
 	{
 	local reqid = unique_id("S");
 	open_source_requests[reqid] = OpenAboutSource($p=p, $since=current_time());
-	Cluster::publish(sidecar_topic, source_request, reqid, h$recent, probed_ports(h),
-	    h$latest - h$first, k, min_chance);
+	Cluster::publish(sidecar_topic, source_request, reqid, recent_ports(h),
+	    probed_ports(h), h$latest - h$first, k, min_chance);
 
 	if ( reading_traces() )
 		hold(request_timeout);
@@ -120,6 +120,7 @@ event source_response(reqid: string, table_id: string, ports: vector of port,
 	else
 		{
 		delete open_source_requests[reqid];
+		latest_answer = network_time();
 		event source_found(reqid, Nearest($ports=ports, $chances=chances,
 		    $table_id=table_id, $answer=ASKED,
 		    $by=of_source ? BY_SOURCE : BY_PORT,

@@ -22,9 +22,10 @@ function report_darknet(source: Source)
 	found_scanner(source, DARKNET);
 	}
 
-function report_probe(source: Source, dst: addr, p: port, past: bool, at: time)
+function report_probe(source: Source, dst: addr, p: port, evidence: Evidence,
+    past: bool, at: time)
 	{
-	decide(source, dst, p, scanners[source]$evidence, past, at);
+	decide(source, dst, p, evidence, past, at);
 	}
 
 function report_service(p: port)

@@ -17,11 +17,6 @@ export {
 	global node_status_request: event(reqid: string);
 }
 
-# When each last happened on this node; 0 for never.
-global latest_probe = double_to_time(0.0);
-global latest_answer = double_to_time(0.0);
-global latest_decision = double_to_time(0.0);
-
 # The scripts of this package that were loaded, without their folder.
 global loaded_scripts: set[string] = set();
 
@@ -33,28 +28,6 @@ event zeek_script_loaded(path: string, level: count)
 	if ( ( starts_with(path, folder) || /\/portkin\/[a-z-]+\.zeek$/ in path )
 	    && /__load__/ !in path )
 		add loaded_scripts[gsub(path, /^.*\/|\.zeek$/, "")];
-	}
-
-event probe(source: Source, dst: addr, p: port, evidence: Evidence)
-	{
-	latest_probe = network_time();
-	}
-
-event nearest_found(p: port, found: Nearest)
-	{
-	if ( found$answer == ASKED )
-		latest_answer = network_time();
-	}
-
-event source_found(reqid: string, found: Nearest)
-	{
-	if ( found$answer == ASKED )
-		latest_answer = network_time();
-	}
-
-event prediction(d: Decision)
-	{
-	latest_decision = network_time();
 	}
 
 # How long ago that was; negative for never.

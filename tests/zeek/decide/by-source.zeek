@@ -39,7 +39,7 @@ function show(what: string)
 	if ( one in histories )
 		{
 		local h = histories[one];
-		print fmt("  %s of %d in %.3f s", h$recent, probed_ports(h), interval_to_double(h$latest - h$first));
+		print fmt("  %s of %d in %.3f s", recent_ports(h), probed_ports(h), interval_to_double(h$latest - h$first));
 		}
 	}
 
