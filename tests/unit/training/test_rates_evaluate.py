@@ -82,7 +82,8 @@ def test_models_that_are_the_same_are_fitted_once(sky, affinities, tmp_path):
 
 @pytest.mark.timeout(300)
 def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, affinities, tmp_path, monkeypatch):
-    """The network with the best folds is fitted; points that were tried are not tried again."""
+    """The network with the best folds is fitted; points that were tried are not tried again, unless their file is
+    damaged. A point without an R2 is not the best, though it comes first."""
     stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
     grid = replace(TINY, grid=(stuck, TINY.lstm))
     name = "LSTM Rank. (T&S) log"
@@ -102,15 +103,23 @@ def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, affinitie
     next(tmp_path.glob("*.npz")).unlink()
     run(tmp_path)
     assert 2 == len(tried)
+    next(tmp_path.glob("*.npz")).unlink()
+    for file, damaged in zip(sorted(tmp_path.glob("*.json")), (b"{", b"[1]"), strict=True):
+        file.write_bytes(damaged)
+    scores[stuck] = float("nan")
+    assert TINY.lstm.learning_rate == run(tmp_path).about["config"]["learning_rate"]
+    assert 4 == len(tried)
 
 
 def test_point_of_the_grid_is_judged_by_its_folds(sky, affinities):
-    """A network that may not learn scores worse than one that may."""
+    """A network that may not learn scores worse than one that may; one that finds nothing to learn has no score."""
     stuck = replace(TINY.lstm, learning_rate=1e-9, epochs=1)
     longer = replace(TINY.lstm, epochs=10, patience=10)
     (job,) = evaluate.plan(sky.rates, affinities, TINY, [(0, "LSTM Rank. (T)")], 1)
     scores = [evaluate.try_config(sky.rates, job, 0, config) for config in (stuck, longer)]
     assert scores[0] < scores[1]
+    nothing = replace(sky.rates, counts=np.full_like(sky.rates.counts, np.nan))
+    assert np.isnan(evaluate.try_config(nothing, job, 0, stuck))
 
 
 @pytest.mark.timeout(600)  # five networks are fitted and exported: seconds alone, minutes on busy cores

@@ -20,6 +20,7 @@ import joblib
 import numpy as np
 
 from portkin.files import replacing
+from portkin.json_text import parsed
 from portkin.net.ports import Port
 from portkin_training.core.engine import DUCKDB, Engine
 from portkin_training.core.fan_out import fan_out
@@ -164,9 +165,13 @@ def run_job(rates: Rates, job: Job, used: Profile, seed: int, device: str = "cpu
 
 @single_threaded
 def try_config(rates: Rates, job: Job, seed: int, config: LstmConfig, device: str = "cpu", narrower: int = 1) -> float:
-    """One point of the grid: the R2 of this network, or of a narrower one, over seven folds of the fitted part."""
+    """One point of the grid: the R2 of this network, or of a narrower one, over seven folds of the fitted part; NaN
+    where it cannot be had."""
     tried = lstm.narrowed(network_config(job.kind, config), narrower)
-    return lstm.cross_validated_r2(_task(rates, job), tried, seed, device=device)
+    try:
+        return lstm.cross_validated_r2(_task(rates, job), tried, seed, device=device)
+    except Exception:  # one point must not end a run; what is wrong with the port, its last fit says
+        return float("nan")
 
 
 def _task(rates: Rates, job: Job) -> Task:
@@ -194,7 +199,7 @@ def _search(
         return job, config, try_config(rates, job, seed, config, device, used.narrower)
 
     deep = [job for job in open_jobs if job.kind.fit.startswith("LSTM")]
-    points = [(job, config) for job in deep for config in used.grid if not tried(job, config).exists()]
+    points = [(job, config) for job in deep for config in used.grid if kept(tried(job, config), load_point) is None]
     for job, config, score in fan_out(work, points, jobs=jobs, engine=engine):
         with replacing(tried(job, config)) as aside:
             aside.write_text(json.dumps({"config": asdict(config), "r2": score}), encoding="utf-8")
@@ -202,10 +207,15 @@ def _search(
     def best(job: Job) -> LstmConfig:
         if not (used.grid and job.kind.fit.startswith("LSTM")):
             return used.lstm
-        scores = {config: json.loads(tried(job, config).read_text(encoding="utf-8"))["r2"] for config in used.grid}
-        return max(scores, key=lambda config: scores[config])
+        scores = [load_point(tried(job, config)) for config in used.grid]
+        return used.grid[int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))]
 
     return [best(job) for job in open_jobs]
+
+
+def load_point(file: Path) -> float:
+    """The R2 of a point of the grid that was tried. Raises KeyError, TypeError or ValueError for a damaged file."""
+    return float(parsed(file.read_bytes())["r2"])
 
 
 def slug(name: str) -> str:
