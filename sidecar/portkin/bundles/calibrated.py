@@ -19,6 +19,7 @@ def calibrated(points: Floats, odds: Floats) -> Floats:
     known = odds
     if len(points):
         x, y = points.T
-        known = np.interp(odds, x, y) + np.minimum(odds - x[0], 0) + BEYOND * np.maximum(odds - x[-1], 0)
+        beyond = odds - odds.clip(x[0], x[-1])
+        known = np.interp(odds, x, y) + np.minimum(beyond, BEYOND * beyond)
     found: Floats = 1 / (1 + np.exp(-known))  # of -inf this is 0
     return found

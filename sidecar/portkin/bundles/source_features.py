@@ -46,6 +46,9 @@ FEATURES = (
 _NOTHING = PORTS
 """Stands for a port where there is none; a key is question << _BITS | port."""
 _BITS = 17
+_LOW_BITS = (1 << _BITS) - 1
+_EACH_ROW = np.arange(ROWS)[:, None]
+_ONCE_AND_TWICE = np.array([1, 2])
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -55,8 +58,8 @@ class SourceRows:
     """What the features of one protocol are computed from.
 
     `neighbors` uint16 (n, k) and `distances` float32 (n, k) are rows of a table, distances -log of a chance;
-    `row_of` int32 (65536,) says where the row of a port is, -1 where it has none; `drawn` float32 (65536,) is the log
-    of the share of sources that came to a port.
+    `row_of` int32 (65537,) says where the row of a port is, -1 where it has none, as the last one says of no port;
+    `drawn` float32 (65536,) is the log of the share of sources that came to a port.
     """
 
     neighbors: NDArray[np.uint16]
@@ -75,7 +78,7 @@ class SourceRows:
         """Of the rows of `ports` (n,); ValueError where `drawn` is not one finite number for each of all ports."""
         if drawn.shape != (PORTS,) or not np.isfinite(drawn).all():
             raise ValueError(f"shape {drawn.shape}: there is not a finite share of sources for each of {PORTS} ports")
-        row_of = np.full(PORTS, -1, np.int32)
+        row_of = np.full(PORTS + 1, -1, np.int32)
         row_of[ports] = np.arange(len(ports), dtype=np.int32)
         return cls(neighbors, distances, row_of, drawn)
 
@@ -102,11 +105,11 @@ class Questions:
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """Ports that sources may come to, by question and number, none of which is recent: `question` int64 (r,), `port`
-    int64 (r,) and `features` float64 (len(`FEATURES`), r)."""
+    int64 (r,) and `features` float32 (len(`FEATURES`), r)."""
 
     question: Ints
     port: Ints
-    features: Floats
+    features: NDArray[np.float32]
 
 
 def candidates(known: SourceRows, asked: Questions) -> Candidates:
@@ -122,83 +125,91 @@ def candidates(known: SourceRows, asked: Questions) -> Candidates:
     place = np.empty(codes.shape, np.int64)
     place.ravel()[order] = fresh.cumsum() - 1
     found = ordered[fresh]
-    logs = np.empty((ROWS, len(found)))
+    logs = np.empty((ROWS, len(found)), np.float32)
     logs.fill(NO_CHANCE)
-    for row in range(ROWS):
-        logs[row, place[:, row * k : (row + 1) * k]] = chances[:, row]
+    logs[_EACH_ROW, place[:, : ROWS * k].reshape(-1, ROWS, k)] = chances
     rank = np.empty(len(found))
     rank.fill(k)
     rank[place[:, :k]] = np.arange(k)
-    unwanted = np.zeros(len(found), bool)
-    unwanted[place[:, -RECENT - 1 :]] = True  # what was probed, and what is no port
-    kept = np.flatnonzero(~unwanted)
+    wanted = np.ones(len(found), bool)
+    wanted[place[:, -RECENT - 1 :]] = False  # what was probed, and what is no port
+    (kept,) = wanted.nonzero()
     found, logs, rank = found.take(kept), logs.take(kept, axis=1), rank.take(kept)
-    question, port = found >> _BITS, found & ((1 << _BITS) - 1)
+    question, port = found >> _BITS, found & _LOW_BITS
     return Candidates(question, port, _features(known, asked, question, port, logs, rank, chances[:, 0].max(axis=1)))
 
 
-def _considered(known: SourceRows, recent: Ints) -> tuple[Ints, Floats]:
-    """Ports (m, ROWS * k + steps + RECENT + 1), `_NOTHING` in place of none: the rows, what steps lead to, and at last
-    what is not to be predicted; and log chances (m, ROWS, k) of the rows."""
+def _considered(known: SourceRows, recent: Ints) -> tuple[Ints, NDArray[np.float32]]:
+    """Ports (m, ROWS * k + steps + RECENT + 1), `_NOTHING` or more in place of none: the rows, what steps lead to, and
+    at last what is not to be predicted; and log chances (m, ROWS, k) of the rows."""
     m, k = len(recent), known.k
-    codes = np.full((m, ROWS * k + len(AROUND) + 2 + RECENT + 1), _NOTHING, np.int64)
+    codes = np.empty((m, ROWS * k + len(AROUND) + 2 + RECENT + 1), np.int64)
+    codes.fill(_NOTHING)
     # Where there is no port or no row of it, some row stands in, and is not looked at.
-    last = recent[:, :ROWS]
-    row = known.row_of[last]
+    row = known.row_of[recent[:, :ROWS]]
     distances = known.distances[row]
-    absent = np.isinf(distances) | ((last < 0) | (row < 0))[:, :, None]
-    codes[:, : ROWS * k] = np.where(absent, _NOTHING, known.neighbors[row].astype(np.int64)).reshape(m, -1)
-    chances = np.where(absent, NO_CHANCE, np.maximum(-distances.astype(np.float64), NO_CHANCE))
+    distances[row < 0] = np.inf
+    there = np.isfinite(distances).reshape(m, -1)
+    np.copyto(codes[:, : ROWS * k], known.neighbors[row].reshape(m, -1), where=there)
     steps = codes[:, ROWS * k : -RECENT - 1]
     steps[:, :-2] = recent[:, :1] + AROUND
     stride = np.where(recent[:, 1] < 0, PORTS, recent[:, 0] - recent[:, 1])
-    steps[:, -2] = recent[:, 0] + stride
-    steps[:, -1] = steps[:, -2] + stride
-    steps[(steps < 0) | (steps >= PORTS)] = _NOTHING
-    codes[:, -RECENT - 1 : -1] = np.where(recent < 0, _NOTHING, recent)
-    return codes, chances
+    steps[:, -2:] = recent[:, :1] + stride[:, None] * _ONCE_AND_TWICE
+    steps[steps.view(np.uint64) >= PORTS] = _NOTHING  # negative ones too
+    codes[:, -RECENT - 1 : -1] = recent & _LOW_BITS  # of none this is more than any port
+    return codes, np.maximum(-distances, np.float32(NO_CHANCE))
 
 
 def _features(
-    known: SourceRows, asked: Questions, question: Ints, port: Ints, logs: Floats, rank: Floats, largest: Floats
-) -> Floats:
+    known: SourceRows,
+    asked: Questions,
+    question: Ints,
+    port: Ints,
+    logs: NDArray[np.float32],
+    rank: Floats,
+    largest: NDArray[np.float32],
+) -> NDArray[np.float32]:
     """The features (len(FEATURES), r) of the ports (r,), from the log chances (ROWS, r), the ranks (r,), and the
     largest log chance in the row of the latest port (m,)."""
     recent = asked.recent
     here = recent >= 0
     steps = np.where(here[:, 1:], recent[:, :-1] - recent[:, 1:], 0)
-    number = np.maximum(here[:, 1:].sum(axis=1), 1)
-    latest = recent[:, 0]
     # What is of the question, in a row for each of its ports. One answer is about a hundred ports, so that what counts
     # is how many steps numpy takes, not how many numbers it meets.
+    of_steps = np.empty((3, *steps.shape))
+    np.log2(1 + np.abs(steps), out=of_steps[0])
+    of_steps[1], of_steps[2] = np.sign(steps), here[:, 1:]
+    size, direction, number = of_steps.sum(axis=2)
     of_question = np.empty((8, len(recent)))
-    of_question[0] = np.log(asked.probed)
-    of_question[1] = np.log((asked.elapsed + 1) / asked.probed)
+    of_question[0] = asked.probed
+    np.divide(asked.elapsed + 1, asked.probed, out=of_question[1])
+    np.log(of_question[:2], out=of_question[:2])
     of_question[2] = largest
-    of_question[3] = np.sign(steps).sum(axis=1) / number
-    of_question[4] = np.log2(1 + np.abs(steps)).sum(axis=1) / number
-    of_question[5] = known.drawn[latest]
-    of_question[6] = recent.max(axis=1)
-    of_question[7] = np.where(here, recent, PORTS).min(axis=1)
-    probed, pace, most, way, scale, drawn, upper, lower = of_question.take(question, axis=1)
-    step = port - latest.take(question)
-    apart = np.abs(np.where(here, recent, -PORTS).T.take(question, axis=1) - port).min(axis=0)
+    number = np.maximum(number, 1)
+    of_question[3], of_question[6] = size / number, direction / number
+    of_question[4] = known.drawn[recent[:, 0]]
+    of_question[5] = recent.max(axis=1)
+    of_question[7] = recent.view(np.uint64).min(axis=1)  # of none this is more than any port
+    each = of_question.take(question, axis=1)
+    scale, upper, way, lower = each[3], each[5], each[6], each[7]
+    from_recent = port - np.where(here, recent, -PORTS).T.take(question, axis=1)
+    apart = np.abs(from_recent)
+    apart.min(axis=0, out=apart[1])
+    step = from_recent[0]
     alike = (steps.T.take(question, axis=1) == step).view(np.uint8)
-    beyond = np.subtract(port > upper, port < lower, dtype=np.float64)
-    missed = 1 - np.minimum(np.exp(logs), 0.999)
-    found = np.empty((len(FEATURES), len(port)))
+    missed = 1 - np.minimum(np.exp(logs), np.float32(0.999))
+    found = np.empty((len(FEATURES), len(port)), np.float32)
     found[:ROWS] = logs
-    found[3] = np.log(np.maximum(1 - missed[0] * missed[1] * missed[2], 1e-6))
+    np.log(np.maximum(1 - missed.prod(axis=0), np.float32(1e-6)), out=found[3])
     found[4] = rank
     found[5] = known.drawn.take(port)
-    length = np.log2(np.abs(step), out=found[6])
+    np.log2(apart[:2], out=found[6:14:7])
     found[7] = step > 0
     found[8] = alike[0]
     found[9] = alike.sum(axis=0, dtype=np.uint8)
-    found[10], found[11], found[12] = probed, pace, most
-    np.log2(apart, out=found[13])
+    found[10:13] = each[:3]
     np.multiply(way, np.sign(step), out=found[14])
-    found[15], found[16] = scale, drawn
-    np.multiply(way, beyond, out=found[17])
-    np.abs(length - scale, out=found[18])
+    found[15:17] = each[3:5]
+    found[17] = way * ((port > upper).view(np.int8) - (port < lower).view(np.int8))
+    np.abs(found[6] - scale, out=found[18])
     return found

@@ -46,8 +46,8 @@ class LearntFromSources:
     points: Floats
     drawn: Mapping[Proto, NDArray[np.float32]]
 
-    def chances(self, features: Floats) -> Floats:
-        """The chances (r,) of candidates with these features (len(`FEATURES`), r)."""
+    def chances(self, features: NDArray[np.float32]) -> Floats:
+        """The chances (r,) of candidates with these features float32 (len(`FEATURES`), r)."""
         return calibrated(self.points, self.trees.odds(features))
 
     def write(self, folder: Path, save: Callable[[Path, NDArray[Any]], None], table: str) -> None:
@@ -100,7 +100,8 @@ class SourceModel:
             return [], []
         if probed == 1:
             return _of_the_row(known, codes[0], first, n, cutoff)
-        own = np.full((1, RECENT), -1, np.int64)
+        own = np.empty((1, RECENT), np.int64)
+        own.fill(-1)
         same = [code - first for code in codes if code // PORTS * PORTS == first]
         own[0, : len(same)] = same
         asked = Questions(own, np.array([probed]), np.array([float(elapsed)]))

@@ -31,8 +31,8 @@ class Trees:
     threshold: Floats
     value: Floats
 
-    def odds(self, features: Floats) -> Floats:
-        """The log odds (r,) of features (f, r)."""
+    def odds(self, features: NDArray[np.float32]) -> Floats:
+        """The log odds (r,) of features float32 (f, r)."""
         # All questions of all trees at once: for the hundred rows of an answer, steps cost more than numbers.
         asked, limit, first = self._flat
         above = (features.take(asked, axis=0) > limit).view(np.uint8).reshape(*self.feature.shape, features.shape[1])
@@ -44,11 +44,14 @@ class Trees:
         return found
 
     @cached_property
-    def _flat(self) -> tuple[Ints, Floats, Ints]:
+    def _flat(self) -> tuple[Ints, NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]:
         """The feature (depth * t,) and the threshold (depth * t, 1) of every question, and where the values of each
         tree begin, (t, 1)."""
         trees, leaves = self.value.shape
-        return self.feature.ravel(), self.threshold.reshape(-1, 1), np.arange(0, trees * leaves, leaves)[:, None]
+        limit = self.threshold.astype(np.float32).reshape(-1, 1)
+        first = np.arange(0, trees * leaves, leaves)
+        small = first.astype(np.min_scalar_type(trees * leaves))  # less to move
+        return self.feature.ravel(), limit, small[:, None]
 
     def to_json(self) -> dict[str, Any]:
         """The trees, for JSON."""

@@ -36,8 +36,8 @@ class BoostingOptions:
     least: float = 20.0
 
 
-def boosted(features: Floats, came: NDArray[np.bool_], weight: Floats, options: BoostingOptions) -> Trees:
-    """The trees that say best which rows `came` (r,) true, from `features` (f, r), each row with a `weight` (r,)."""
+def boosted(features: NDArray[np.float32], came: NDArray[np.bool_], weight: Floats, options: BoostingOptions) -> Trees:
+    """The trees that say best which rows `came` (r,) true, by `features` float32 (f, r), each with a `weight` (r,)."""
     edges = [_edges(row, weight) for row in features]
     binned = np.stack([np.searchsorted(edge, row, side="left") for edge, row in zip(edges, features, strict=True)])
     binned = np.ascontiguousarray(binned.T.astype(np.uint8))
@@ -51,11 +51,13 @@ def boosted(features: Floats, came: NDArray[np.bool_], weight: Floats, options: 
         binned, came.astype(np.float64), weight, base, parts, options.rate, options.pull, options.least,
         feature, part, value,
     )  # fmt: skip
-    threshold = np.array([[edges[f][b] for f, b in zip(*row, strict=True)] for row in zip(feature, part, strict=True)])
+    threshold = np.array(
+        [[edges[f][b] for f, b in zip(*row, strict=True)] for row in zip(feature, part, strict=True)], float
+    )
     return Trees(base, feature, threshold.reshape(DEPTH, -1), value)
 
 
-def _edges(row: Floats, weight: Floats) -> Floats:
+def _edges(row: NDArray[np.float32], weight: Floats) -> NDArray[np.float32]:
     """Thresholds, ascending, between parts of about equal weight; at least one."""
     values, at = np.unique(row, return_inverse=True)
     if len(values) == 1:
@@ -66,8 +68,9 @@ def _edges(row: Floats, weight: Floats) -> Floats:
         cuts = cuts[cuts < len(values) - 1]
     else:
         cuts = np.arange(len(values) - 1)
-    found: Floats = (values[cuts] + values[cuts + 1]) / 2 if len(cuts) else values[:1]
-    return found
+    if not len(cuts):
+        return values[:1]
+    return ((values[cuts] + values[cuts + 1]) / 2).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)

@@ -37,7 +37,7 @@ from portkin_training.tables.scans import ScanOptions
 OF_A_SOURCE = 48
 """Ports of a source that the model learns from, at most, spread over all that it came to."""
 ASKED = 12_000
-"""Ports that the model learns from in all, at most: about a million candidates, 200 megabytes."""
+"""Ports that the model learns from in all, at most: about a million candidates, 100 megabytes."""
 PARTS = 4
 """Parts that sources are divided into for the calibration."""
 OPTIONS = BoostingOptions()
@@ -45,11 +45,11 @@ OPTIONS = BoostingOptions()
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Candidates that sources had: `features` float64 (f, r), after which share of the horizon each came true, `delay`
+    """Candidates that sources had: `features` float32 (f, r), after which share of the horizon each came true, `delay`
     (r,), 1 where it did not, the stamp of the question, `ts` int64 (r,), which `source` had it, int64 (r,), how many
     ports of that source there were, `of` (r,), and how many of these each stands for, `stands` (r,)."""
 
-    features: Floats
+    features: NDArray[np.float32]
     delay: Floats
     ts: Ints
     source: Ints
