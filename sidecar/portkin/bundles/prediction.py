@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from portkin.bundles.table import Table, checked_chance
+from portkin.bundles.table_format import RECOMMENDED
 from portkin.net.ports import Port, code_of, port_of
 
 
@@ -43,6 +44,6 @@ def predicted_of_source(
     if model is None or len(recent) < 2:
         found = table.predicted(recent[0], k, min_chance)
         return Predicted(found.ports, found.chances, by_source=False)
-    cutoff = -1.0 if min_chance is None else checked_chance(min_chance)
+    cutoff = RECOMMENDED if min_chance is None else checked_chance(min_chance)
     codes, chances = model.rank([*map(code_of, recent)], probed, elapsed, k, cutoff)
     return Predicted(tuple(map(port_of, codes)), tuple(chances), by_source=True)

@@ -26,13 +26,11 @@ from portkin.bundles.calibrated import calibrated
 from portkin.bundles.manifest import FileEntry, content_id
 from portkin.bundles.source_features import FEATURES, Questions, SourceRows, candidates
 from portkin.bundles.source_trees import Trees
-from portkin.bundles.table_format import BY_SOURCE, RECENT
+from portkin.bundles.table_format import BY_SOURCE, RECENT, RECOMMENDED
 from portkin.errors import BundleError
 from portkin.net.ports import CODES, PORTS, PROTOS, Proto
 
 SCHEMA = 1
-RECOMMENDED = -1.0
-"""Stands for the cut-off that the bundle recommends."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

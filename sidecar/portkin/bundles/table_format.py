@@ -12,6 +12,8 @@ DEFAULT_K = 32
 """Neighbors stored per port by default."""
 UNCUT = 3
 """How many of the nearest ports are predicted where no cut-off is known: paper 1's trade-off (VI-C)."""
+RECOMMENDED = -1.0
+"""Stands for the cut-off that the table recommends."""
 BY_SOURCE = "by-source.json"
 """The file that a table with a model of sources has."""
 RECENT = 8

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from portkin import __version__
+from portkin.bundles.table_format import RECOMMENDED
 from portkin.errors import CutoffError
 from portkin.zeek.event import Count, Junk, Message
 from portkin.zeek.messages import (
@@ -141,7 +142,7 @@ class Nearest(Part):
 
 def _cutoff(request: NearestRequest | SourceRequest) -> float | None:
     """None stands for what the table recommends."""
-    return None if request.min_chance < 0 else request.min_chance
+    return None if request.min_chance == RECOMMENDED else request.min_chance
 
 
 class Hello(Part):

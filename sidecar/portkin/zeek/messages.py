@@ -55,7 +55,7 @@ class HelloResponse(Message):
 class NearestRequest(Message):
     """Zeek to sidecar: which ports are predicted after ``p``, ``k`` at most, each with this chance or more?
 
-    A negative ``min_chance`` stands for the cut-off that the table recommends.
+    The ``min_chance`` -1 stands for the cut-off that the table recommends.
     """
 
     reqid: str

@@ -62,7 +62,7 @@ def test_the_nearest_ports_are_answered(nearest, table, port, k, ports):
 
 
 def test_chances_are_answered_and_cut_by(tmp_path):
-    """The answer carries the chances of what reaches the cut-off; a negative one leaves it to the table (0.2)."""
+    """The answer carries the chances of what reaches the cut-off; -1 leaves it to the table (0.2)."""
     service = Service(Nearest(table_with_chances(tmp_path / "t", cutoff=0.2)))
     found = {cut: service.receive(request("22/tcp", 32, cut), now=0.0)[0].chances for cut in (-1.0, 0.0, 0.3, 1.0)}
     assert {-1.0: 2, 0.0: 3, 0.3: 1, 1.0: 0} == {cut: len(chances) for cut, chances in found.items()}
@@ -71,7 +71,7 @@ def test_chances_are_answered_and_cut_by(tmp_path):
 
 def test_a_cutoff_that_cannot_be_applied_is_answered_with_why(nearest, table):
     """A table without chances, or a chance that is none, is said to the one who asked; nothing is predicted."""
-    for cut, why in ((0.1, "has no chances"), (1.5, "between 0")):
+    for cut, why in ((0.1, "has no chances"), (1.5, "between 0"), (-0.5, "between 0")):
         (answer,) = Service(nearest).receive(request("22/tcp", 3, cut), now=0.0)
         assert (table.id, ()) == (answer.table_id, answer.ports)
         assert why in answer.error
@@ -111,12 +111,13 @@ def test_without_a_model_or_a_step_the_latest_port_answers(nearest, table):
     assert expected == Service(nearest).receive(about("22", k=2), now=0.0)
 
 
-def test_a_question_about_a_source_with_a_wrong_cutoff_is_answered_with_why(nearest, table):
-    """A chance above 1 is named; nothing is predicted."""
+@pytest.mark.parametrize("cut", [1.5, -0.5])
+def test_a_question_about_a_source_with_a_wrong_cutoff_is_answered_with_why(nearest, table, cut):
+    """A chance above 1, or below 0 and not -1, is named; nothing is predicted."""
     with_model(table)
-    (answer,) = Service(nearest).receive(about("25", "22", min_chance=1.5), now=0.0)
+    (answer,) = Service(nearest).receive(about("25", "22", min_chance=cut), now=0.0)
     assert ((), False) == (answer.ports, answer.of_source)
-    assert "a cut-off of 1.5" in answer.error
+    assert f"a cut-off of {cut}" in answer.error
 
 
 @pytest.mark.parametrize(

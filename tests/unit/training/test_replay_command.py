@@ -98,6 +98,7 @@ def test_report(probes, tmp_path):
     assert 7 == page.count("<svg")  # over T three, over K, two against blocks, and the reliability
     assert [] == re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
     assert all(text in page for text in ("viewport", "Confusion by port", "443/tcp", "MySelf"))
+    assert "Observed against stated chance, in equal bins of chance" in page  # and nothing of probes held out
     assert [tmp_path / "out.html"] == [*tmp_path.iterdir()]
 
 

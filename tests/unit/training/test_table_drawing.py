@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portkin.bundles.table import Rows, default_table
-from portkin_training.tables.drawing import likely_pairs, pairs_of
+from portkin.bundles.table import Rows, default_table, write_table
+from portkin_training.tables.drawing import Pair, likely_pairs, pairs_of
 from portkin_training.tables.graph_layout import layout, separated
 
 BOX = (0.8, 0.35)
@@ -24,6 +24,10 @@ def rows(chances: dict[int, dict[int, float]]) -> Rows:
         for rank, (other, chance) in enumerate(sorted(chances[port].items(), key=lambda item: -item[1])):
             neighbors[at, rank], distances[at, rank] = other, -np.log(chance)
     return Rows(ports, neighbors, distances)
+
+
+def by_port(pair: Pair) -> int:
+    return pair.other
 
 
 def overlaps(places: dict[str, np.ndarray], sizes: dict[str, tuple[float, float]]) -> list[tuple[str, str]]:
@@ -54,6 +58,11 @@ class TestLikelyPairs:
     def test_nothing(self):
         """Ports without neighbors make no pairs."""
         assert [] == likely_pairs(rows({1: {2: 0.5}, 2: {}}), 0)
+
+    def test_labels(self, tmp_path):
+        """A tenth of a percent counts below one percent, none from there on: 0.996 % is 1 %, as 1.004 % is."""
+        table = write_table(tmp_path / "t", {"tcp": rows({1: {2: 0.00996, 3: 0.01004, 4: 0.0094}})}, method="kin")
+        assert ["1%", "1%", "0.9%"] == [pair.label for pair in sorted(pairs_of(table, "tcp", 3), key=by_port)]
 
     def test_the_default_table(self):
         """Its picture shows what the paper's does: web, mail or database ports together, and few unnamed pairs."""

@@ -169,10 +169,10 @@ def info(folder: Path, as_json: bool) -> None:
     if tried.get("equal_blocks"):
         console.print(equal_blocks(tried["equal_blocks"], "New-port recall at equal blocks, held-out probes"))
     if tried.get("reliability"):
-        console.print(reliability(tried["reliability"]))
+        console.print(reliability(tried["reliability"], "the chances on held-out probes"))
     by_source = loaded.manifest.about.get("by_source", {})
     if by_source.get("reliability"):
-        console.print(reliability(by_source["reliability"], "the chances by source"))
+        console.print(reliability(by_source["reliability"], "the chances by source on held-out probes"))
 
 
 @table.command()

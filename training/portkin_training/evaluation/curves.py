@@ -92,7 +92,7 @@ def drawn_reliability(curve: Sequence[Mapping[str, float]]) -> Drawing:
     shown = [bin_ for bin_ in with_cases(curve) if bin_["observed"] > 0]
     axes.loglog([1e-4, 1], [1e-2, 100], "k:", linewidth=1)
     axes.loglog([bin_["stated"] for bin_ in shown], [100 * bin_["observed"] for bin_ in shown], "o")
-    return _drawing(canvas, "Observed against stated chance on held-out probes, in equal bins of chance")
+    return _drawing(canvas, "Observed against stated chance, in equal bins of chance")
 
 
 def _legend(canvas: Canvas, axes: Axes) -> None:

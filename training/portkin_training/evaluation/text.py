@@ -103,7 +103,7 @@ def equal_blocks(compared: Sequence[Mapping[str, Any]], title: str) -> Grid:
 
 def reliability(curve: Sequence[Mapping[str, float]], of_what: str = "the chances") -> Grid:
     """A reliability curve, drawn: of each bin of chance, what is stated, what was observed, and both as bars."""
-    grid = _grid(f"Reliability of {of_what} on held-out probes: stated (-) and observed (#)")
+    grid = _grid(f"Reliability of {of_what}: stated (-) and observed (#)")
     for name in RELIABILITY_HEAD:
         grid.add_column(name, justify="right", no_wrap=True)
     grid.add_column("", no_wrap=True)

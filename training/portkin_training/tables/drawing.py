@@ -162,7 +162,7 @@ def _title(table: Table, proto: Proto, n: int, width: float) -> str:
 
 
 def _percent(chance: float) -> str:
-    return f"{chance:.0%}" if chance >= 0.01 else f"{chance:.1%}"
+    return f"{chance:.0%}" if chance >= 0.00995 else f"{chance:.1%}"  # below, two digits would say 1.0 %
 
 
 def _add_port(graph: nx.Graph, port: Port) -> None:
