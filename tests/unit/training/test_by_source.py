@@ -19,8 +19,11 @@ from portkin_training.replay.blocking import BY_LEVEL, BY_WINDOW, PLAIN, Sweep, 
 from portkin_training.replay.by_source import answers_by_source
 from portkin_training.replay.events import darknet_events
 from portkin_training.replay.frontier import BY_SOURCE, Point
+from portkin_training.tables.next_port import by_source
 from portkin_training.tables.next_port.boosting import DEPTH, BoostingOptions, boosted
-from portkin_training.tables.next_port.by_source import came_after
+from portkin_training.tables.next_port.by_source import came_after, examples_of, learn_from_sources
+from portkin_training.tables.next_port.method import ROW, said_by
+from portkin_training.tables.next_port.ranking import rank
 from portkin_training.tables.scans import ScanOptions
 from support.datasets import dataset_of
 from support.replay_reference import replay_plainly
@@ -109,6 +112,26 @@ class TestLearning:
         """Where nothing can be asked, the odds are those of all rows."""
         trees = boosted(np.ones((2, 8)), np.arange(8) < 2, np.ones(8), BoostingOptions(trees=3, least=0.0))
         assert [0.25] == pytest.approx([1 / (1 + exp(-odds)) for odds in trees.odds(np.ones((2, 1)))])
+
+
+def test_learns_from_the_chances_that_ship(tmp_path, monkeypatch):
+    """The rows that a model learns from have the calibration of the table that it ships with."""
+    dataset_of(tmp_path / "probes", *strides())
+    probes = open_probes(tmp_path / "probes")
+    met = []
+
+    def kept(*arguments):
+        met.append(arguments[1])
+        return examples_of(*arguments)
+
+    monkeypatch.setattr(by_source, "examples_of", kept)
+    learn_from_sources(probes, ScanOptions())
+    (rows,) = (found["tcp"] for found in met)
+    said = said_by(probes, ScanOptions())
+    weights, calibration = said.learnt
+    ranking = rank(said.earlier, weights, rows.ports.astype(np.int64), ROW)
+    expected = -np.log(calibration.chances(ranking.odds[:, 0]))
+    assert expected == pytest.approx(rows.distances[:, 0], abs=0.0051)  # two decimals are kept
 
 
 @pytest.fixture(scope="module")

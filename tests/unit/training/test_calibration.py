@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from portkin_training.core.history import History
-from portkin_training.tables.next_port.calibration import Calibration, Cases, calibrate, reliability
+from portkin_training.tables.next_port.calibration import Calibration, Cases, calibrate, reliability, shifted
 
 SECOND = 1_000_000
 
@@ -89,6 +89,26 @@ class TestCalibration:
 
         assert 10 / 200 == pytest.approx(stated.mean(), rel=0.01)
         assert stated[0, 0] > stated[0, 1]
+
+
+class TestShifted:
+    def test_by_hand(self):
+        """Half and a fifth of two equally many cases are stated, 0.8 and 0.5 came: all odds are four times as high.
+
+        4 * 1 / (1 + 4 * 1) = 0.8 and 4 * 0.25 / (1 + 4 * 0.25) = 0.5.
+        """
+        odds = np.log([1.0, 0.25])
+        found = shifted(odds, Cases(np.array([100.0, 100.0]), np.array([80.0, 50.0])))
+        assert [0.8, 0.5] == pytest.approx(found.chances(odds))
+
+    @pytest.mark.parametrize("off", [-6.0, 0.0, 9.0])
+    def test_states_what_is_seen(self, off):
+        """In all as much is stated as came true, however far the odds were off, and no odds come nearer each other."""
+        odds = np.random.default_rng(5).normal(-4, 2, (200, 3))
+        cases = Cases(np.full(odds.shape, 2.0), 2 / (1 + np.exp(-odds)))
+        found = shifted(odds + off, cases)
+        assert cases.successes.sum() == pytest.approx((cases.trials * found.chances(odds + off)).sum())
+        assert [1.0] == pytest.approx(np.diff(found.points[:, 1]) / np.diff(found.points[:, 0]))
 
 
 def test_reliability_by_hand():

@@ -2,9 +2,13 @@
 
 The table is counted from the first part of the probes, and the model learns from the rest what its rows are worth: for
 each port that a source came to as its second or a later one, of each candidate, whether the source came to it within
-the horizon. A source weighs as the root of its ports. The log odds of the trees are calibrated as those of a ranking
-are (`calibration`): a source counts once. So that no source vouches for itself, the calibration is read off odds given
-by trees that were learnt from other sources.
+the horizon. Those rows are of the first part's counts, but their chances are by the calibration that the table ships
+with: a model that met other chances than it will be asked by takes them for more or for less than they are.
+
+A source weighs as the root of its ports. What the log odds of the trees come to is read off odds given by trees that
+were learnt from other sources, so that no source vouches for itself, and each source counts once. It is one number, by
+which all of them are too low or too high: the hundred sources that often are all there is would support two or three
+steps of a regression, and trees are fitted to chances.
 """
 
 from __future__ import annotations
@@ -22,16 +26,15 @@ from portkin.bundles.source_features import candidates
 from portkin.bundles.source_model import LearntFromSources
 from portkin.bundles.table import Rows
 from portkin.net.ports import PORTS, PROTOS, Proto
-from portkin_training.core.history import History, histories_by_source, outside, spans_of, within
+from portkin_training.core.history import History, histories_by_source, outside, within
 from portkin_training.core.port_codes import CODES
 from portkin_training.core.protocols import PROTO_NUMBERS
 from portkin_training.core.questions import AskedHistory, source_rows
 from portkin_training.tables.next_port.boosting import BoostingOptions, boosted
-from portkin_training.tables.next_port.calibration import EVIDENCE, Cases, calibrate
-from portkin_training.tables.next_port.chances import EARLIER
+from portkin_training.tables.next_port.calibration import EVIDENCE, Cases, shifted
 from portkin_training.tables.next_port.counts import HORIZON, Floats, Ints
-from portkin_training.tables.next_port.method import ROW, next_port
-from portkin_training.tables.next_port.recorded import Delays, Recorded, ends_of, time_left
+from portkin_training.tables.next_port.method import ROW, rows_of, said_by
+from portkin_training.tables.next_port.recorded import Delays, Recorded, time_left
 from portkin_training.tables.scans import ScanOptions
 
 OF_A_SOURCE = 48
@@ -87,17 +90,17 @@ def learn_from_sources(probes: ir.Table, options: ScanOptions) -> FromSources | 
     None where fewer than `EVIDENCE` sources came to ports that were candidates: a calibration has no step to stand on.
     """
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
-    spans = spans_of(wanted, EARLIER)
-    earlier, later = within(wanted, spans), outside(wanted, spans)
+    said = said_by(wanted, options)
+    earlier, later = within(wanted, said.spans), outside(wanted, said.spans)
     ports = np.unique(np.concatenate([np.empty(0, np.int64), *map(_followed, histories_by_source(later))]))
     if not len(ports):
         return None
-    rows = {proto: part.rows for proto, part in next_port(earlier, options, ROW, ports=ports).items()}
+    counted = rows_of(said.earlier, said.learnt, options, ROW, said.probes, ports=ports)
+    rows = {proto: part.rows for proto, part in counted.items()}
     examples = examples_of(histories_by_source(later), rows, drawn_of(earlier))
     if examples is None:
         return None
-    ends = ends_of(wanted)
-    recorded = Recorded(ends, examples.how_soon(ends))
+    recorded = Recorded(said.ends, examples.how_soon(said.ends))
     once = examples.once(recorded)
     if once.successes.sum() < EVIDENCE:
         return None
@@ -108,7 +111,7 @@ def learn_from_sources(probes: ir.Table, options: ScanOptions) -> FromSources | 
         mine = examples.source % PARTS == part
         trees = boosted(examples.features[:, ~mine], examples.came[~mine], weight[~mine], OPTIONS)
         odds[mine] = trees.odds(examples.features[:, mine])
-    calibration = calibrate(odds, once)
+    calibration = shifted(odds, once)
     trees = boosted(examples.features, examples.came, weight, OPTIONS)
     return FromSources(LearntFromSources(trees, calibration.points.round(4), drawn_of(wanted)), recorded.within)
 

@@ -26,6 +26,10 @@ from portkin_training.tables.next_port.walk import GRAIN
 EVIDENCE = 40.0
 """Sources that came true behind every step of the regression: with so many, a share is known to within a third (two
 standard errors of a Poisson count)."""
+_NEWTON = 100
+"""Steps of Newton's method at most; it takes some five."""
+_FAR = 30.0
+"""Log odds that no ranking comes to."""
 BINS = 10
 """Equal bins of chance in a reliability curve."""
 
@@ -159,6 +163,19 @@ def calibrate(odds: Floats, cases: Cases) -> Calibration:
     stated = (Calibration(points).chances(odds[here]) * cases.trials[here]).sum()
     points[:, 1] += np.log(successes.sum() / stated)
     return Calibration(points)
+
+
+def shifted(odds: Floats, cases: Cases) -> Calibration:
+    """The calibration that adds one number to `odds`, of the cases' shape, so that in all they state what came."""
+    x, trials, seen = odds.ravel(), cases.trials.ravel(), float(cases.successes.sum())
+    shift = 0.0
+    for _ in range(_NEWTON):
+        chance = 1 / (1 + np.exp(-(x + shift)))
+        missing = (seen - trials @ chance) / (trials @ (chance * (1 - chance)))
+        shift += float(np.clip(missing, -1, 1))
+        if abs(missing) < 1e-6:
+            break
+    return Calibration(np.array([[-_FAR, shift - _FAR], [_FAR, shift + _FAR]]))
 
 
 def _log_odds(successes: Floats, trials: Floats) -> Floats:

@@ -4,6 +4,7 @@ chance."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import ibis.expr.types as ir
 import numpy as np
@@ -38,6 +39,18 @@ Learnt = tuple[NDArray[np.float64], Calibration]
 """What a later part of the probes says of counts of the earlier part: weights, and what their odds come to."""
 
 
+class FromProbes(NamedTuple):
+    """What probes say: the counts of their earlier part, which lies in the `spans` [start, end), and of all of them,
+    what was `learnt` from the rest, how many there are, TCP and UDP, and the `ends` int64 (e,) of what was recorded."""
+
+    earlier: PortStatistics
+    whole: PortCountsSum
+    learnt: Learnt
+    probes: list[int]
+    spans: list[tuple[int, int]]
+    ends: NDArray[np.int64]
+
+
 def next_port(
     probes: ir.Table, options: ScanOptions, k: int, *, ports: NDArray[np.int64] | None = None
 ) -> dict[Proto, ProtocolRows]:
@@ -47,6 +60,12 @@ def next_port(
     The scan filter of the options is the paper's and serves it alone; here sweeps and single probes are evidence
     too.
     """
+    whole, learnt, number = said_by(probes, options)[1:4]  # the earlier part's counts, let go of, are much memory
+    return rows_of(statistics_of(whole.total()), learnt, options, k, number, ports=ports)
+
+
+def said_by(probes: ir.Table, options: ScanOptions) -> FromProbes:
+    """What an Ibis table of probes says, from which the rows of a table are made."""
     wanted = probes.filter(probes.proto.isin([PROTO_NUMBERS[proto] for proto in options.protos]))
     spans = spans_of(wanted, EARLIER)
     whole, earlier, later = PortCountsSum(), PortCountsSum(), []
@@ -64,8 +83,9 @@ def next_port(
     after = summed_outcomes(later)
     again = cases if len(cases) == len(later) else histories_by_source(outside(wanted, spans))
     ends = ends_of(wanted)
-    learnt = learn_from(statistics_of(earlier.total()), after, np.flatnonzero(after.trials), cases, again, ends)
-    return rows_of(statistics_of(whole.total()), learnt, options, k, probes_of.tolist(), ports=ports)
+    known = statistics_of(earlier.total())
+    learnt = learn_from(known, after, np.flatnonzero(after.trials), cases, again, ends)
+    return FromProbes(known, whole, learnt, probes_of.tolist(), spans, ends)
 
 
 def learn_from(
