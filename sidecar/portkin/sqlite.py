@@ -17,6 +17,8 @@ from portkin.files import create_private
 
 BUSY = 10.0
 """Seconds that a writer waits for another."""
+BUSY_AGAIN = 0.5
+"""Seconds that it waits after it has waited in vain, until it can write: what does not need the file goes on."""
 Opened = TypeVar("Opened")
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
@@ -100,6 +102,31 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
+
+
+class Transactions:
+    """Transactions of one connection. After one has waited in vain for another process, the next ones wait briefly,
+    until one succeeds."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._in_vain = False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """All changes within, or none."""
+        try:
+            with transaction(self._db):
+                yield
+        except sqlite3.OperationalError as error:
+            self._waited(in_vain=self._in_vain or error.sqlite_errorcode == sqlite3.SQLITE_BUSY)
+            raise
+        self._waited(in_vain=False)
+
+    def _waited(self, *, in_vain: bool) -> None:
+        if in_vain != self._in_vain:
+            self._in_vain = in_vain
+            self._db.execute(f"PRAGMA busy_timeout = {int(1000 * (BUSY_AGAIN if in_vain else BUSY))}")
 
 
 def identity(path: Path) -> tuple[int, int] | None:

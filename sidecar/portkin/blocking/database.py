@@ -18,7 +18,7 @@ from portkin.blocking.database_lock import DatabaseLock, lock_of
 from portkin.blocking.database_tables import APPLICATION, SCHEMA, TABLES, UPGRADES, WHAT
 from portkin.blocking.rows import BLOCK, block_in, key_in, values_of
 from portkin.blocking.stats import ModeStats
-from portkin.sqlite import check_sound, connect, identity, open_or_set_aside, prepare, transaction
+from portkin.sqlite import Transactions, check_sound, connect, identity, open_or_set_aside, prepare
 
 MAX_ROWS = 2_000_000
 """Rows kept, whatever the retention: some 500 MB."""
@@ -51,6 +51,7 @@ class BlockDatabase:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = connect(path, application=APPLICATION, what=WHAT, known=known)
+        self._transactions = Transactions(self._db)
         self._lock = DatabaseLock(path)
         self._files = _files(path)
         try:
@@ -90,7 +91,7 @@ class BlockDatabase:
     def transaction(self) -> Iterator[None]:
         """All changes within, or none."""
         try:
-            with transaction(self._db):
+            with self._transactions.one():
                 yield
         except BaseException:
             self._last = None

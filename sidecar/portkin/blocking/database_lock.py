@@ -14,6 +14,8 @@ from portkin.files import create_private
 
 WAIT = 10.0
 """Seconds that a process waits for the lock."""
+WAIT_AGAIN = 0.5
+"""Seconds that it waits after it has waited in vain, until it has the lock: what does not need it goes on."""
 _POLL = 0.01
 
 
@@ -28,6 +30,7 @@ class DatabaseLock:
     def __init__(self, database: Path) -> None:
         """Open or create the file beside ``database``; raises OSError where that cannot be."""
         self._path = lock_of(database)
+        self._kept_waiting = False
         # For nobody else to open: who may read it may also lock it, and keep it locked.
         create_private(self._path)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -44,13 +47,15 @@ class DatabaseLock:
 
         Raises StorageError where another process keeps the lock for `WAIT` seconds, as one that was stopped.
         """
-        end = time.monotonic() + WAIT
+        end = time.monotonic() + (WAIT_AGAIN if self._kept_waiting else WAIT)
         while True:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._kept_waiting = False
                 break
             except BlockingIOError:
                 if time.monotonic() >= end:
+                    self._kept_waiting = True
                     raise StorageError(
                         f"{self._path}: another process has held this lock for {WAIT:g} s; "
                         f"`fuser {self._path}` shows which"

@@ -88,11 +88,19 @@ def test_blocks_that_ended_early_are_known(path):
 
 
 def test_a_process_that_does_not_release_the_lock_is_an_error(path, monkeypatch):
-    """Another that keeps the lock, as one that was stopped, is waited for a while; the error names the lock file."""
+    """Another that keeps the lock, as one that was stopped, is waited for a while, the next time for less; the error
+    names the lock file."""
     monkeypatch.setattr("portkin.blocking.database_lock.WAIT", 0.05)
+    waited = []
+    monkeypatch.setattr("portkin.blocking.database_lock.time.sleep", waited.append)
+    monkeypatch.setattr("portkin.blocking.database_lock.time.monotonic", lambda: sum(waited))
     ours, theirs = BlockDatabase(path), BlockDatabase(path)
-    with theirs.lock(), pytest.raises(StorageError, match=re.escape(f"{path}.lock")), ours.lock():
-        pass
+    for longest, again in ((0.05, 0.02), (0.02, 0.02)):
+        monkeypatch.setattr("portkin.blocking.database_lock.WAIT_AGAIN", again)
+        waited.clear()
+        with theirs.lock(), pytest.raises(StorageError, match=re.escape(f"{path}.lock")), ours.lock():
+            pass
+        assert longest == pytest.approx(sum(waited), abs=0.011)
     with ours.lock():
         pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -202,6 +203,25 @@ def test_an_order_does_not_read_the_whole_file(bench):
     after = started(bench.path.parent, clock=bench.clock)
     assert 1 == len(list(bench.path.parent.glob("*damaged*")))
     assert [("added", "")] == after.ask(block(SRC, "1"))
+
+
+def test_who_waited_in_vain_waits_briefly_the_next_time(bench, monkeypatch):
+    """While another process keeps the file locked, one write waits long, and those after it hold up no unblock."""
+
+    def patience():
+        return bench.enforcer._records.database._db.execute("PRAGMA busy_timeout").fetchone()[0]
+
+    monkeypatch.setattr("portkin.sqlite.BUSY_AGAIN", 0.003)
+    monkeypatch.setattr("portkin.sqlite.BUSY", 0.007)
+    bench.ask(block(SRC, "1"))
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert ["error"] == [outcome for outcome, _ in bench.ask(block(SRC, "2"))]
+        assert 3 == patience()
+        assert ["error"] == [outcome for outcome, _ in bench.ask(unblock(SRC, "1"))]
+        other.execute("ROLLBACK")
+    assert ["added"] == [outcome for outcome, _ in bench.ask(block(SRC, "3"))]
+    assert 7 == patience()
 
 
 def test_old_rows_go_in_portions(tmp_path, monkeypatch):
