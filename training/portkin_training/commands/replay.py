@@ -84,7 +84,8 @@ def replay(
     """Replay recordings or probes datasets: was each probe already blocked when it came?
 
     Each probe blocks its port and the K nearest ports of the table for its source, for T seconds. INPUT is a capture,
-    a conn.log or a dataset written by `portkin ingest` (or its URL); MySelf blocks the probed port alone.
+    a log of any format that `portkin ingest` reads, or a dataset that it wrote (or its URL); MySelf blocks the probed
+    port alone. With a --detector, answers count where they are recorded: in captures, Zeek's conn.log, Suricata's EVE.
 
     \b
     portkin replay scans.pcap --detector zeek --decisions

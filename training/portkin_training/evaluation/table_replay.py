@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from portkin.bundles.table import Table
+from portkin.errors import listed
 from portkin.net.ports import PORTS, Port
 from portkin_training.core.dataset import is_dataset, manifest_digest
 from portkin_training.core.groups import Grouper
 from portkin_training.core.places import Place
 from portkin_training.evaluation.by_source import BySource, after_the_first, replay_by_source
 from portkin_training.evaluation.compared_with import frontiers_of, oracle_of, predictors_of
-from portkin_training.evaluation.inputs import read_contacts, usable
+from portkin_training.evaluation.inputs import knows_answers, read_contacts, usable
 from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
 from portkin_training.evaluation.options import InputReport, ReplayOptions, extent_of, out_of_order, settings_of
 from portkin_training.evaluation.results import ReplayResults
@@ -47,7 +48,7 @@ def replay_table(
     for path in inputs:
         reading = Reading(str(path))
         report.readings.append(reading)
-        parts.append(read_contacts(path, reading, options.captures))
+        parts.append(read_contacts(path, reading, options.captures, answers=options.detector != "probe"))
         report.problems += reading.problems
     contacts = Contacts.concat(parts)
     refuse_nothing(report.readings, usable(report.readings, len(contacts)))
@@ -95,6 +96,11 @@ def replay_table(
         )
     if truth is None and options.detector != "probe":
         notes.append("Without labels the detector is believed: what it calls no probe stands in for benign traffic.")
+    if options.detector != "probe" and (mute := [str(path) for path in inputs if not knows_answers(path)]):
+        notes.append(
+            f"{listed(mute)}: does not say which contacts were answered, or has none of those. Each counts as failed: "
+            f"which clients are taken for scanners, and how much benign traffic is blocked, cannot be known from it."
+        )
     seen = events.group[events.truth == SCAN]
     return ReplayResults(
         settings_of(

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from portkin.errors import InputError
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures.options import CaptureOptions
@@ -143,6 +146,24 @@ def read_input(
         seq += len(found)
         yield found
     _note_clock(decoder.clock, reading, options.columns.year)
+
+
+def has_outcomes(kind: str) -> bool:
+    """Whether records of a format say of each flow whether it was answered."""
+    return kind in BY_NAME and BY_NAME[kind].outcomes
+
+
+def read_flows(path: Path, reading: Reading, kind: str) -> Iterator[tuple[Probes, NDArray[np.uint8]]]:
+    """All flows of a log of a format `has_outcomes`, answered ones too, in chunks of n, and the place of each one's
+    outcome in `records.OUTCOMES`, (n,).
+
+    Raises:
+        InputError: no such file, or it lacks what is needed.
+    """
+    reading.kind = kind
+    decoder = ColumnMap().decoder(reading, latest=modified_us(path))
+    for rows in BY_NAME[kind].rows(Source(path, reading, outcomes=True)):
+        yield decoder.flows(rows)
 
 
 def _other_format(head: Head, kind: str) -> str | None:

@@ -26,6 +26,9 @@ from portkin_training.ingest.values.transport import no_protocols, ports, protos
 FIELDS = ("ts", "src", "dst", "sport", "dport", "proto")
 """The columns of a probe; sport may be missing."""
 
+OUTCOMES = ("", "answered", "refused")
+"""What came of a flow: neither answer nor refusal was seen; one, or the other."""
+
 CONTEXT = ("vlan", "inner_vlan", "vni")
 """Columns of what distinguishes equal addresses; see `core.context`."""
 
@@ -78,6 +81,18 @@ class Decoder:
         context = contexts(rows, kept)
         src, dst = located(src, context), located(dst, context)
         return Probes(ts, np.arange(seq, seq + len(ts)), src, dst, sport, dport, proto, np.zeros(len(ts), np.uint8))
+
+    def flows(self, rows: Rows) -> tuple[Probes, NDArray[np.uint8]]:
+        """The rows without a reason, and the place of each one's outcome in `OUTCOMES`: (n,) each."""
+        values, kept = self._values(rows)
+        ts, src, dst, sport, dport, proto = values
+        context = contexts(rows, kept)
+        where = np.arange(len(ts))
+        flows = Probes(
+            ts, where, located(src, context), located(dst, context), sport, dport, proto, np.zeros(len(ts), np.uint8)
+        )
+        found = pc.index_in(rows.columns["outcome"].take(pa.array(kept)), pa.array(OUTCOMES, pa.string()))
+        return flows, pc.fill_null(found, 0).to_numpy().astype(np.uint8)
 
     def _values(self, rows: Rows) -> tuple[tuple[NDArray[Any], ...], NDArray[np.int64]]:
         """ts, src, dst, sport, dport, proto of the rows that count, and which these are."""

@@ -127,11 +127,13 @@ class Source:
         path: the file.
         reading: the report on it.
         any_state: flows that were answered count too.
+        outcomes: rows are to have a column ``outcome``, of `records.OUTCOMES`; only of formats with outcomes.
     """
 
     path: Path
     reading: Reading
     any_state: bool = False
+    outcomes: bool = False
 
 
 Judge = Callable[[Columns, Source], tuple[Columns, Reasons]]
@@ -149,6 +151,7 @@ class Format:
         packets: whether a record is a packet with its flags, judged by the rules for captures.
         lines: whether each record is a line by itself, so that others may stand before the first one.
         session: seconds that records of one session may lie apart; None: as for all.
+        outcomes: whether a record says what came of a flow, see `Source`.
     """
 
     name: str
@@ -157,6 +160,7 @@ class Format:
     packets: bool = False
     session: int | None = None
     lines: bool = True
+    outcomes: bool = False
 
 
 def json_rows(paths: Mapping[str, str | Sequence[str]], judge: Judge) -> Callable[[Source], Iterator[Rows]]:

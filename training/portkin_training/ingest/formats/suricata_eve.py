@@ -32,6 +32,7 @@ _PATHS = {
     "there": "/flow/pkts_toserver",
     "back": "/flow/pkts_toclient",
     "flags_there": "/tcp/tcp_flags_ts",
+    "flags_back": "/tcp/tcp_flags_tc",
     "syn": "/drop/syn",
     "ack": "/drop/ack",
 }
@@ -55,7 +56,9 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     flagged = flow & tcp & (there >= 0)
     begun = ~flagged | (there & SYN != 0)
     reasons.mark(flow & ~begun, "backscatter or begun before")
-    if not source.any_state:
+    if source.outcomes:
+        reasons.mark(drop, "packets of flows")
+    elif not source.any_state:
         half_open = (there & RST != 0) & (there & (PSH | FIN) == 0)  # it was answered, sent no data and reset itself
         failed = (there & ACK == 0) | half_open
         # Suricata counts the ICMP error that refuses a datagram among the answers, but leaves the flow new.
@@ -68,11 +71,17 @@ def _judge(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     opening = is_in(columns["syn"], "true") & ~is_in(columns["ack"], "true")
     reasons.mark(drop & tcp & ~opening, "TCP but no first SYN (answers, data, backscatter)")
     ts = pc.if_else(pa.array(flow), pc.coalesce(columns["start"], columns["time"]), columns["time"])
-    return {"ts": ts, **{name: columns[name] for name in ("src", "sport", "dst", "dport", "proto")}}, reasons
+    found = {"ts": ts, **{name: columns[name] for name in ("src", "sport", "dst", "dport", "proto")}}
+    if source.outcomes:
+        back = by_value(columns["flags_back"], _hexadecimal, 0)
+        refused = np.where(tcp, (back & RST != 0) & (back & SYN == 0), is_in(columns["state"], "new"))
+        outcome = np.where(answers == 0, "", np.where(refused, "refused", "answered"))
+        found["outcome"] = pa.array(outcome.tolist(), pa.string())
+    return found, reasons
 
 
 def _recognise(head: Head) -> bool:
     return head.has_keys("event_type", "timestamp", "src_ip") or head.has_keys("event_type", "timestamp", "stats")
 
 
-EVE = Format("eve", _recognise, json_rows(_PATHS, _judge))
+EVE = Format("eve", _recognise, json_rows(_PATHS, _judge), outcomes=True)

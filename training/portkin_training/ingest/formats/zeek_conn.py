@@ -20,4 +20,4 @@ _BEFORE = 50
 """Lines that may stand before the header of a log in columns."""
 
 
-CONN_LOG = Format("zeek", _recognise, conn_log_rows)
+CONN_LOG = Format("zeek", _recognise, conn_log_rows, outcomes=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from portkin_training.ingest.logs import text_blocks
 from portkin_training.ingest.logs.delimited_lines import parse_delimited
@@ -34,6 +35,8 @@ _FIELDS = {
     "vni": "id.ctx.vni",
 }
 """Our name of a column -> Zeek's."""
+_ANSWERED = pa.array(["SF", "S1", "S2", "S3", "RSTO", "RSTR"])
+"""conn_state where the responder has answered."""
 _NEEDED = ("ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "conn_state")
 
 
@@ -60,9 +63,18 @@ def conn_log_rows(source: Source) -> Iterator[Rows]:
             columns["proto"],
             columns.get("state", nothing),
             columns.get("history", nothing),
-            any_state=source.any_state,
+            any_state=source.any_state or source.outcomes,
         )
+        if source.outcomes:
+            columns = {
+                **columns,
+                "outcome": pc.if_else(pc.is_in(columns["state"], _ANSWERED), "answered", _refused(columns)),
+            }
         yield Rows(columns, where, reasons)
+
+
+def _refused(columns: dict[str, pa.Array]) -> pa.Array:
+    return pc.if_else(pc.equal(columns["state"], "REJ"), "refused", "")
 
 
 def _chunks(block: bytes, first: int, header: _Header, paths: JsonPaths, reading: Reading) -> Iterable[Chunk]:
