@@ -152,7 +152,7 @@ def test_mostly_bad_rows_are_no_reason_to_refuse_the_good_one(tmp_path):
     ("name", "data", "said"),
     [
         ("nowhere", None, "No such file"),
-        ("empty", b"", "is empty; name another file"),
+        ("empty.gz", gzip.compress(b""), "nothing that can be decompressed; name another file"),
         ("noise", b"\x00\x01\x02\x03", "begins no capture"),
         (
             "cut.gz",
@@ -171,6 +171,18 @@ def test_inputs_that_are_none_are_refused_before_anything_is_written(tmp_path, i
     assert not [*tmp_path.glob(".probes*")]
     with pytest.raises(InputError, match="is a folder"):
         detect(tmp_path)
+
+
+def test_an_empty_file_among_others_is_no_reason_to_refuse_them(tmp_path, inputs):
+    """A log that was rotated a moment ago is empty: it is reported, and the others are read; alone it is refused."""
+    empty = tmp_path / "kern.log"
+    empty.touch()
+    status, _, said = run(empty, inputs[0], "-o", tmp_path / "probes")
+    assert (0, 2) == (status, len(load(tmp_path / "probes")))
+    assert f"{empty}: is empty" in said
+    for alone in ([empty], [empty, empty]):
+        status, _, said = run(*alone, "-o", tmp_path / "other")
+        assert (1, True, False) == (status, "is empty" in said, (tmp_path / "other").exists())
 
 
 def test_format_can_be_named(tmp_path):

@@ -65,6 +65,11 @@ def test_rotated_files_are_read_in_the_order_of_their_times(tmp_path):
         paths.append(tmp_path / name)
         paths[-1].write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
     assert paths[::-1] == [one.path for one in in_time_order(paths, IngestOptions())]
+    empty = tmp_path / "log.0"
+    empty.touch()
+    assert [empty, *paths[::-1]] == [
+        one.path for one in in_time_order([*paths[:1], empty, *paths[1:]], IngestOptions())
+    ]
     ingest(paths, tmp_path / "probes")
     assert [24, 23, 22] == load(tmp_path / "probes").dport.tolist()
 

@@ -92,6 +92,8 @@ class Reading:
 
     def nothing_usable(self) -> str:
         """A sentence that says what became of the rows of an input without a probe."""
+        if self.kind == "empty":
+            return f"{self.path}: is empty"
         counts = (self.skipped + self.bad_reasons).most_common(4)
         what = "packets" if self.kind.startswith(("pcap", "erf")) else "rows"
         why = ", ".join(f"{count:,} {reason}" for reason, count in counts)

@@ -22,7 +22,7 @@ from portkin_training.ingest import probe_definition, twice
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import InputOptions, read_input, refuse_nothing, session_us
 from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.time_order import by_time, in_time_order
+from portkin_training.ingest.time_order import EMPTY, by_time, in_time_order
 from portkin_training.ingest.values.stamps import DAY
 
 
@@ -125,8 +125,10 @@ def ingest(
         if not again:
             twice.refuse_known(inputs, digests, writer.before)
         for one in ordered:
-            reading = Reading(str(one.path))
+            reading = Reading(str(one.path), one.kind)
             summary.readings.append(reading)
+            if one.kind == EMPTY:
+                continue
             first = memories[session_us(one.kind) if options.window is None else 0]
             how = replace(options, kind=one.kind, columns=replace(options.columns, year=one.year))
             for found in _probes(one.path, how, first, reading):

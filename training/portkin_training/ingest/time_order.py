@@ -21,6 +21,10 @@ ROOM = 1 << 18
 """Rows that are held back, so that a record that comes so many too late still finds its place."""
 
 
+EMPTY = "empty"
+"""The kind of a file without a byte."""
+
+
 @dataclass(frozen=True)
 class Input:
     """An input in its place.
@@ -39,11 +43,15 @@ def in_time_order(inputs: Sequence[Path], options: InputOptions) -> list[Input]:
     """The inputs, those of one kind that stand together by the times that they begin with, as rotated files must be
     read. Where the year of the first time is given, each that needs one is told its own (`first_years`).
 
+    An empty file among others is `EMPTY`: a log that was rotated a moment ago.
+
     Raises:
         InputError: an input cannot be opened or is of no known kind.
     """
     year = options.columns.year
-    found = [Input(path, options.kind or detect(path), year) for path in inputs]
+    several = len(inputs) > 1
+    found = [Input(path, _kind(path, options) if several else options.kind or detect(path), year) for path in inputs]
+    found.sort(key=lambda one: one.kind != EMPTY)  # none stands between those of one kind
     groups = [[*group] for _, group in groupby(range(len(found)), key=lambda at: found[at].kind)]
     if len(found) == 1 or (year is None and len(groups) == len(found)):
         return found
@@ -54,8 +62,17 @@ def in_time_order(inputs: Sequence[Path], options: InputOptions) -> list[Input]:
     return [found[at] for group in groups for at in sorted(group, key=lambda at: begins[at].us if at in begins else 0)]
 
 
+def _kind(path: Path, options: InputOptions) -> str:
+    """The kind of one of several inputs."""
+    if path.is_file() and not path.stat().st_size:
+        return EMPTY
+    return options.kind or detect(path)
+
+
 def _begin(one: Input, options: InputOptions) -> Begin:
     """The times in the first chunk of an input that has any, as without a year that is given."""
+    if one.kind == EMPTY:
+        return Begin(math.inf)
     reading = Reading(str(one.path))
     options = replace(options, kind=one.kind, columns=replace(options.columns, year=None))
     for chunk in islice(read_input(one.path, reading, options), 4):
