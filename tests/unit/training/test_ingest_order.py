@@ -3,6 +3,7 @@
 import gzip
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,3 +215,12 @@ def test_files_without_a_record_are_no_repeats(tmp_path):
     heads[-1].write_text(HEAD + GOOD)
     ingest([*empty, *heads], tmp_path / "probes")
     assert 1 == manifest(tmp_path / "probes")["rows"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_what_several_programs_saw_is_one_probe(tmp_path, order):
+    """Zeek's conn.log, Suricata's EVE and the capture of the same packets together have the probes of the capture."""
+    captures = Path(__file__).parents[2] / "captures"
+    inputs = [captures / "scans.pcap", captures / "logs" / "conn.log.gz", captures / "logs" / "eve.json.gz"]
+    expected = ingest(inputs[:1], tmp_path / "capture").probes
+    assert expected == ingest([inputs[at] for at in order], tmp_path / "all").probes

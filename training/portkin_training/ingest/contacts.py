@@ -196,7 +196,7 @@ def contacts_from_packets(
     for chunk in [packets] if isinstance(packets, Packets) else packets:
         rows, kinds = np.empty(len(chunk), np.int64), np.empty(len(chunk), np.uint8)
         keys, higher = np.empty(len(chunk), np.int64), np.empty(len(chunk), np.bool_)
-        flow_keys(chunk.columns(), False, False, keys, higher)
+        flow_keys(chunk.columns(), False, keys, higher)
         start = found = 0
         while start < len(chunk):
             start, more = _track(

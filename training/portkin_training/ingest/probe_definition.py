@@ -147,7 +147,7 @@ class FirstPackets:
         codes, keys = np.empty(len(packets), np.uint8), np.empty(len(packets), np.int64)
         counts = np.zeros(len(REASONS), np.int64)
         # A UDP flow is the same in both directions; a SYN the other way is another probe.
-        flow_keys(packets.columns(), True, given, keys, codes)
+        flow_keys(packets.columns(), True, keys, codes)
         start = 0
         while start < len(packets):
             start = _classify(

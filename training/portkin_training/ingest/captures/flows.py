@@ -26,11 +26,11 @@ _AHEAD = 16
 
 
 @kernel
-def flow_keys(packets, directed_tcp, directed_udp, keys, higher):
+def flow_keys(packets, directed_tcp, keys, higher):
     """Fill in, for each packet, the hash of its flow and whether its source is the higher of the two endpoints.
 
-    ``packets`` are the columns of `Packets`; an ICMP error has the flow that it quotes. Where the protocol is
-    directed, the two directions between the same endpoints are different flows.
+    ``packets`` are the columns of `Packets`; an ICMP error has the flow that it quotes. The two directions between the
+    same endpoints are one flow, but for TCP where that is directed.
     """
     _, src, dst, sport, dport, proto, flags, _, context = packets
     for row in range(len(keys)):
@@ -49,7 +49,7 @@ def flow_keys(packets, directed_tcp, directed_udp, keys, higher):
         hashed = mixed(hashed, (a_port << 32) | (b_port << 16) | upper)
         if context[row]:
             hashed = mixed(hashed, context[row])
-        if swap and (directed_tcp if upper == TCP else directed_udp):
+        if swap and directed_tcp and upper == TCP:
             hashed = mixed(hashed, 1)
         key = np.int64(mixed(hashed, 0))
         keys[row] = key if key != 0 else 1
