@@ -13,7 +13,13 @@ from portkin_training.core.dataset import open_probes
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
 from portkin_training.core.questions import AskedHistory
-from portkin_training.evaluation.by_source import by_source_for_manifest, chances_hold, finds_more, replay_by_source
+from portkin_training.evaluation.by_source import (
+    by_source_for_manifest,
+    chances_hold,
+    finds_more,
+    recommends_less,
+    replay_by_source,
+)
 from portkin_training.evaluation.held_out import held_out_figures
 from portkin_training.replay.blocking import BY_LEVEL, BY_WINDOW, PLAIN, Sweep, replay
 from portkin_training.replay.by_source import answers_by_source
@@ -213,6 +219,18 @@ def lists(seed: int = 0) -> list[list[int]]:
     return [[2000 + int(n), 4000 + int(n), 6000 + int(n)] for n in rng.integers(0, 12, 900)]
 
 
+def recommending(recall: float | None, reached: bool = True, *, blocks: int = 200, usefulness: float = 0.1) -> dict:
+    """A recommended cut-off, and what is expected of it."""
+    expected = {"recall": recall, "blocks": blocks, "usefulness": usefulness}
+    return {
+        "min_chance": 0.1,
+        "usefulness_wanted": None,
+        "blocks_allowed": 250,
+        "reached": reached,
+        "expected": expected,
+    }
+
+
 class TestShips:
     """A table holds a model where it finds more."""
 
@@ -266,14 +284,33 @@ class TestShips:
             BY_SOURCE: [Point(32, 1.0, 100, 0.0, 0.0), Point(32, 0.0, 300, 0.4, 0.2)],
         }
         curve = [{"from": 0.1, "to": 0.2, "cases": 1000.0, "stated": 0.1, "observed": 0.05}]
-        said = by_source_for_manifest(frontiers, curve)
+        cutoff = recommending(0.4, blocks=300, usefulness=0.2)
+        said = by_source_for_manifest(frontiers, curve, cutoff, recommending(0.2))
         assert said["finds_more"]
         assert not said["ships"]
         assert {"stated": 100.0, "observed": 50.0, "hold": False} == said["chances"]
-        cutoff = {"min_chance": 0.1, "usefulness_wanted": None, "reached": True}
-        cutoff["expected"] = {"recall": 0.4, "blocks": 300, "usefulness": 0.2}
-        text = shipped(said | {"cutoff": cutoff})
-        assert "its chances do not hold; 100 sources were stated to come true and 50 did" in text
+        assert "its chances do not hold; 100 sources were stated to come true and 50 did" in shipped(said)
+
+    @pytest.mark.parametrize(
+        ("ours", "theirs", "less"),
+        [((0.4, True), (0.4, True), False), ((0.3, True), (0.4, True), True), ((0.9, False), (0.4, True), True),
+         ((0.3, True), (0.4, False), False), ((0.3, False), (0.4, False), False), ((None, True), (None, True), False)],
+    )  # fmt: skip
+    def test_the_recommended_cutoff(self, ours, theirs, less):
+        """By it the model finds no less than the table, and reaches what the table reaches."""
+        assert less == recommends_less(recommending(ours[0], ours[1]), recommending(theirs[0], theirs[1]))
+
+    def test_less_by_the_recommended_cutoff(self):
+        """A model that finds twice as much with as many blocks, and less by what it recommends, does not ship."""
+        frontiers = {
+            "kin": [Point(32, 1.0, 100, 0.0, 0.0), Point(32, 0.0, 300, 0.2, 0.1)],
+            BY_SOURCE: [Point(32, 1.0, 100, 0.0, 0.0), Point(32, 0.0, 300, 0.4, 0.2)],
+        }
+        curve = [{"from": 0.1, "to": 0.2, "cases": 1000.0, "stated": 0.1, "observed": 0.1}]
+        said = by_source_for_manifest(frontiers, curve, recommending(0.1), recommending(0.15))
+        assert not said["ships"]
+        assert "no model: it finds more than the table, but less by its recommended cut-off" in shipped(said)
+        assert by_source_for_manifest(frontiers, curve, recommending(0.15), recommending(0.15))["ships"]
 
     @pytest.mark.parametrize("more", [["--no-proof"], ["--method", "shortest-path"], ["--half-life", "30"]])
     def test_refused(self, tmp_path, more):

@@ -49,9 +49,11 @@ def shipped(said: Mapping[str, Any] | None) -> str:
 def _whether_shipped(said: Mapping[str, Any]) -> str:
     if said["ships"]:
         return "a model, which the sidecar answers from"
-    if said["finds_more"]:
+    if not said["finds_more"]:
+        return "no model: it does not find enough more than the table"
+    if not said["chances"]["hold"]:
         return "no model: it finds more than the table, but its chances do not hold"
-    return "no model: it does not find enough more than the table"
+    return "no model: it finds more than the table, but less by its recommended cut-off"
 
 
 def named(port: Port) -> str:

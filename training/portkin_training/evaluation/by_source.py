@@ -85,20 +85,35 @@ def chances_hold(stated: float, observed: float) -> bool:
     return observed >= EVIDENCE and stated <= OFF * observed and observed <= OFF * stated
 
 
+def recommends_less(cutoff: Mapping[str, Any], of_table: Mapping[str, Any]) -> bool:
+    """Whether by its recommended cut-off the model does less than its table, as `held_out.cutoff_for_manifest` puts
+    both: it finds less, or misses what was asked for, which the table reaches."""
+    if not of_table["reached"]:
+        return False
+    ours, theirs = (float(np.nan_to_num(chosen["expected"]["recall"] or 0.0)) for chosen in (cutoff, of_table))
+    return not cutoff["reached"] or ours < theirs
+
+
 def by_source_for_manifest(
-    frontiers: Mapping[str, Sequence[Point]], curve: Sequence[Mapping[str, float]]
+    frontiers: Mapping[str, Sequence[Point]],
+    curve: Sequence[Mapping[str, float]],
+    cutoff: Mapping[str, Any],
+    of_table: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What a manifest says of predictions by source on held-out probes, and whether they ship: where they find more,
-    and what they state comes true."""
+    """What a manifest says of predictions by source on held-out probes, and whether they ship: where they find more, by
+    the recommended `cutoff` no less than by the one `of_table`, and what they state comes true."""
     compared = comparison(frontiers)
     stated, observed = (round(sum(at["cases"] * at[name] for at in curve), 2) for name in ("stated", "observed"))
     more, hold = finds_more(compared), chances_hold(stated, observed)
+    less = recommends_less(cutoff, of_table)
     return {
-        "ships": more and hold,
+        "ships": more and hold and not less,
         "finds_more": more,
+        "recommends_less": less,
         "chances": {"stated": stated, "observed": observed, "hold": hold},
         "equal_blocks": compared,
         "reliability": list(curve),
+        "cutoff": dict(cutoff),
     }
 
 

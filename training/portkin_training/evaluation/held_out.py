@@ -246,8 +246,8 @@ def _by_source_for_manifest(found: HeldOut, usefulness: float | None) -> dict[st
     points = found.frontiers.get(BY_SOURCE)
     if points is None or not found_anything(points):
         return {}
-    said = by_source_for_manifest(found.frontiers, found.reliability_by_source)
-    return {"by_source": said | {"cutoff": _cutoff_of(points, found, usefulness)}}
+    ours, of_table = (_cutoff_of(some, found, usefulness) for some in (points, next(iter(found.frontiers.values()))))
+    return {"by_source": by_source_for_manifest(found.frontiers, found.reliability_by_source, ours, of_table)}
 
 
 def equal_blocks_for_manifest(found: HeldOut) -> dict[str, Any]:
