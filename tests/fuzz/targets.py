@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuzz import bundle_targets, ingest_targets, offline_targets, sidecar_targets
+from fuzz import bundle_targets, ingest_targets, offline_targets, sidecar_targets, value_targets
 from fuzz.harness import TARGETS
 
-__all__ = ["TARGETS", "bundle_targets", "ingest_targets", "offline_targets", "sidecar_targets"]
+__all__ = ["TARGETS", "bundle_targets", "ingest_targets", "offline_targets", "sidecar_targets", "value_targets"]

@@ -3,9 +3,13 @@
 import json
 from datetime import UTC, datetime
 
+import pyarrow as pa
+
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import InputOptions, read_input
 from portkin_training.ingest.tables.columns import ColumnMap
+from portkin_training.ingest.values.stamps import Clock
+from portkin_training.ingest.values.transport import tcp_flags
 from support.recorded_lines import BEGIN, KERNEL, ONE, ZEEK, A, B, read
 
 
@@ -66,3 +70,18 @@ def test_a_message_of_bytes_that_are_none(tmp_path):
     lines = [message, message | {"MESSAGE": [int("9" * 4000)]}, message | {"MESSAGE": [1, 999]}]
     found, kind, _ = read(tmp_path / "journal", "".join(json.dumps(line) + "\n" for line in lines))
     assert ("journal", ONE) == (kind, found)
+
+
+def test_letters_of_flags_that_mean_the_same():
+    """C and W are both CWR (128), as programs differ: together they are no more than one; a word may come twice."""
+    column = pa.array(["CW", "FSRPAUECW", "SYN SYN", "x", ""])
+    assert [128, 255, 2, 0, 0] == tcp_flags(column).tolist()
+
+
+def test_a_number_is_the_same_time_beside_texts():
+    """A fraction without a digit before it too: alone a column of numbers is read in one step."""
+    numbers = ["1767225600.25", ".25", "1.5e9", "5."]
+    expected = [1_767_225_600_250_000, 250_000, 1_500_000_000_000_000, 5_000_000]
+    for others in ([], ["2026-01-01T00:00:00Z"]):
+        found, bad = Clock().stamps(pa.array(numbers + others))
+        assert (expected, False) == (found[:4].tolist(), bad.any())

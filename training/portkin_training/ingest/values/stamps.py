@@ -36,7 +36,7 @@ _SMALLEST = (("ns", 1e17), ("us", 1e14), ("ms", 1e11))
 """Unit -> the smallest number taken for it: below 1e11 a number is seconds, up to the year 5138; above it as
 milliseconds is later than March 1973."""
 
-_NUMBER = r"^[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?$"
+_NUMBER = r"^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
 _ZONED = r"^[^:]*:.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _SYSLOG = (
     r"^(?:[A-Z][a-z]{2},? +)?(?P<month>[A-Za-z]{3}) +(?P<day>\d{1,2})(?: (?P<year1>\d{4}))?"

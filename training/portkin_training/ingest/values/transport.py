@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -130,5 +131,5 @@ def _flags(text: str) -> int:
             return 0
     words = re.split(r"[^a-z]+", text)
     if any(word in _WORDS for word in words):
-        return sum(_WORDS.get(word, 0) for word in {*words})
-    return sum(_LETTERS.get(letter, 0) for letter in {*text})
+        return reduce(or_, (_WORDS.get(word, 0) for word in words))
+    return reduce(or_, (_LETTERS.get(letter, 0) for letter in text), 0)
