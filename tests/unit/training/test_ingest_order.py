@@ -209,12 +209,16 @@ def test_files_without_a_record_are_no_repeats(tmp_path):
     empty = [tmp_path / f"{at}.pcap" for at in range(2)]
     for path in empty:
         path.write_bytes(bytes.fromhex("d4c3b2a1020004000000000000000000000004000100000000")[:24])
-    heads = [tmp_path / f"{at}.csv" for at in range(3)]
+    columns = HEAD.strip() + "".join(f",column {at}" for at in range(150)) + "\n"
+    heads = [tmp_path / f"{at}.csv" for at in range(4)]
     for path in heads:
-        path.write_text(HEAD)
-    heads[-1].write_text(HEAD + GOOD)
-    ingest([*empty, *heads], tmp_path / "probes")
-    assert 1 == manifest(tmp_path / "probes")["rows"]
+        path.write_text(columns)
+    row = GOOD.strip() + "," * 150 + "\n"
+    heads[-2].write_text(columns + row)
+    ingest([*empty, *heads[:-1]], tmp_path / "probes")
+    heads[-1].write_text(columns + row.replace("22", "23"))
+    ingest([heads[-1]], tmp_path / "probes", append=True)
+    assert 2 == manifest(tmp_path / "probes")["rows"]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])

@@ -23,6 +23,8 @@ _LEAST = 1 << 10
 """Bytes that the shorter of two must have: fewer may be a header, with which many files begin."""
 _WITHOUT_RECORDS = 24
 """Bytes of a pcap without a packet, as an idle interface leaves them."""
+_HEADER = 1 << 13
+"""Bytes of the longest line of text that may be a header and nothing else."""
 
 _REMEDY = "would count twice; leave it out, or insist with --again"
 
@@ -65,7 +67,7 @@ def refuse_known(inputs: Sequence[Path], digests: Sequence[Future[str]], before:
     begun = _Begins(held)
     for path, size, found in zip(inputs, sizes, digests, strict=True):
         head = _head(path)
-        if len(head) <= _WITHOUT_RECORDS or (len(head) < _LEAST and head.count(b"\n") < 2 and b"\0" not in head):
+        if len(head) <= _WITHOUT_RECORDS or (len(head) < _HEADER and head.count(b"\n") < 2 and b"\0" not in head):
             continue
         if alike[size] > 1:
             if said := known.get((size, found.result())):
@@ -79,7 +81,7 @@ class _Begins:
 
     def __init__(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Those that are in the dataset."""
-        self._held = [(str(one["name"]), one["begin"]) for one in held if "begin" in one]
+        self._held = [(str(one["name"]), one["begin"]) for one in held if "begin" in one and one["read"]]
         self._inputs: dict[bytes, list[Path]] = {}
 
     def add(self, path: Path, head: bytes) -> None:
