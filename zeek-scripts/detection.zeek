@@ -27,6 +27,8 @@ export {
 redef record connection += {
 	# Whether the connection's first packet was counted, or is none to count.
 	portkin_contacted: bool &default=F;
+	# Whether it is known that the responder answered.
+	portkin_answered: bool &default=F;
 };
 
 # IANA's number, as connection records have it.
@@ -106,10 +108,14 @@ function note_contact(source: Source, dst: addr, p: port): bool
 		}
 
 	local t = track(source);
-	fail_overdue(source, t);
 
-	if ( is_scanner(source) )
-		return F;
+	if ( |t$pending| > 0 )
+		{
+		fail_overdue(source, t);
+
+		if ( is_scanner(source) )
+			return F;
+		}
 
 	if ( [dst, p] in t$counted )
 		return T;
@@ -201,14 +207,17 @@ event conn_packets_threshold_crossed(c: connection, threshold: count,
 
 event connection_established(c: connection)
 	{
-	if ( began_with_syn(c) )
-		answered(source_of(c$id), c$id$resp_h, c$id$resp_p);
+	if ( ! began_with_syn(c) )
+		return;
+
+	c$portkin_answered = T;
+	answered(source_of(c$id), c$id$resp_h, c$id$resp_p);
 	}
 
 # Where only one direction is seen, the originator's ACK shows that it was answered.
 event connection_first_ACK(c: connection)
 	{
-	if ( began_with_syn(c) )
+	if ( ! c$portkin_answered && began_with_syn(c) )
 		answered(source_of(c$id), c$id$resp_h, c$id$resp_p);
 	}
 
