@@ -25,7 +25,7 @@ from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.layers import VLAN, VNI, decode
 from portkin_training.ingest.captures.link_types import NAMES, NFLOG_BIG
 from portkin_training.ingest.captures.reasons import REASONS, STORED
-from portkin_training.ingest.follow import _probes_of, header_of
+from portkin_training.ingest.follow import _probes_of
 from portkin_training.ingest.formats.format import first_bytes
 from portkin_training.ingest.inputs import InputOptions, detect
 from portkin_training.ingest.logs import delimited_scan, json_scan, line_ends
@@ -304,7 +304,7 @@ def growing(folder: Path, data: bytes) -> None:
 
     def probes(lines: bytes, head: bytes) -> int:
         first = FirstPackets(window=0)
-        return sum(map(len, _probes_of(lines, header_of(kind, head), options, first, Reading("growing"))))
+        return sum(map(len, _probes_of(lines, head, options, first, Reading("growing"))))
 
     rows = [refused(partial(probes, *piece), InputError) for piece in [(expected, b""), *pieces] if piece[0]]
     if None not in rows and rows:

@@ -105,14 +105,15 @@ CSV = ["sep=;\n", "# honeypot\n", "ts;src;dst;sport;dport;proto\n",
 
 
 @pytest.mark.parametrize(
-    ("lines", "first"), [([AWS.format(port) for port in (1, 2, 3)], 1), (ZEEK, 1), (ZEEK, 2), (ZEEK, 3), (CSV, 4)]
+    ("lines", "first"),
+    [([AWS.format(port) for port in (1, 2, 3)], 1), (ZEEK, 1), (ZEEK, 2), (ZEEK, 3), (["\n", *ZEEK], 4), (CSV, 4)],
 )
 def test_a_header_counts_for_all_later_lines_and_a_row_for_none(tmp_path, lines, first):
     """Without header, with one that is not there at once, and with one behind other lines: each row comes once, also
     the last one of a file that was moved away, which has no end."""
     log, probes = tmp_path / "log", tmp_path / "probes"
     log.write_text("".join(lines[:first]))
-    follower = Follower(log, probes, IngestOptions("zeek" if lines is ZEEK else None))
+    follower = Follower(log, probes, IngestOptions("zeek" if "#path" in "".join(lines) else None))
     for line in [*lines[first:-1], lines[-1].rstrip()]:
         follower.look()
         with log.open("a") as opened:

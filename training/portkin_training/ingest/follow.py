@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,13 +26,12 @@ from portkin_training.ingest.tail import Tail
 from portkin_training.ingest.time_order import by_time
 
 
-def header_of(kind: str | None, head: bytes) -> bytes:
+def _header_of(kind: str | None, head: bytes) -> bytes:
     """The lines of a log's head without which later ones of it mean nothing, up to the one that names the columns;
     none for a kind that has no such line, and for a log without it."""
     lines = [line + b"\n" for line in head.split(b"\n")[:-1]]
     if kind == "zeek":
-        comments: Iterator[bytes] = takewhile(lambda line: line[:1] == b"#", lines)
-        return b"".join(comments)
+        return b"".join(line for line in lines if line[:1] == b"#")
     reader = BY_NAME[kind].rows if kind in BY_NAME else None
     if not lines or (kind != "csv" and not isinstance(reader, Delimited)):
         return b""
@@ -87,7 +85,7 @@ class Follower:
         if self._month:  # the year of the log's first stamp may have turned since
             year, month = self._month
             options = replace(options, columns=replace(options.columns, year=year, month=month))
-        chunks = _probes_of(found, header_of(self._kind, self._tail.head), options, self._first, reading)
+        chunks = _probes_of(found, self._tail.head, options, self._first, reading)
         self._month = reading.month or self._month
         if reading.probes:
             place: dict[str, object] = {
@@ -141,12 +139,12 @@ def follow(
 
 
 def _probes_of(
-    lines: bytes, header: bytes, options: IngestOptions, first: FirstPackets, reading: Reading
+    lines: bytes, head: bytes, options: IngestOptions, first: FirstPackets, reading: Reading
 ) -> list[Probes]:
-    """The probes of some lines of a log, as the readers of whole files find them."""
+    """The probes of some lines of a log with this head, as the readers of whole files find them."""
     with TemporaryDirectory(prefix="portkin-follow-") as folder:
         piece = Path(folder) / "lines"
-        piece.write_bytes(lines if lines.startswith(header) else header + lines)
+        piece.write_bytes(lines if lines.startswith(head) else _header_of(options.kind, head) + lines)
         found = []
         for chunk in by_time(read_input(piece, reading, options)):
             if isinstance(chunk, Packets):
