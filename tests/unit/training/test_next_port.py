@@ -1,11 +1,13 @@
 """Kin, the baselines it has to beat, and the limit of what any table could do."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from portkin_training.core.history import APART, History
 from portkin_training.core.port_codes import CODES
-from portkin_training.replay.baselines import BASELINES, euclidean, most_popular, successors_by_count
+from portkin_training.replay.baselines import BASELINES, euclidean, most_counted, most_popular, successors_by_count
 from portkin_training.replay.baselines import successors_by_sources as by_sources
 from portkin_training.replay.baselines import together_in_a_day as same_day
 from portkin_training.replay.events import darknet_events
@@ -81,6 +83,16 @@ class TestBaselines:
         found = same_day(self.MADE, 3)
 
         assert ([8080, 443], []) == (near(found, 80), near(found, 22))
+
+    def test_most_counted(self):
+        """Of many pairs, the followers that occur most often for each port, of equal ones the lower, as counted one by
+        one."""
+        rng = np.random.default_rng(4)
+        before, after = rng.choice([0, 5, 2047, 2048, 60_000, CODES - 1], 3000), rng.integers(0, 40, 3000)
+        found = most_counted(before * CODES + after, 5)
+        for port in np.unique(before):
+            counted = Counter(after[before == port].tolist())
+            assert sorted(counted, key=lambda other: (-counted[other], other))[:5] == found[port].tolist()
 
     @pytest.mark.parametrize("name", BASELINES)
     def test_shape(self, name):

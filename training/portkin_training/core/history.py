@@ -131,11 +131,13 @@ def histories_by_source(probes: ir.Table, *, at_once: int = AT_ONCE) -> Iterator
     """The history of a probes dataset, grouped by source, some whole sources at a time: about `at_once` probes, so
     that memory does not grow with the dataset. A group is numbered within its part."""
     parts = -(-probes.count().to_pyarrow().as_py() // at_once)
-    for first in range(0, parts, TOGETHER):
+    # Of as few as fit into one reading, a second one costs little and halves what is held.
+    together = TOGETHER if parts > TOGETHER else -(-parts // 2)
+    for first in range(0, parts, together or 1):
         if parts == 1:
             yield _by_source(probes)
             continue
-        last = min(first + TOGETHER, parts) - 1
+        last = min(first + together, parts) - 1
         some = probes.select("src_hi", "src_lo", "ts", "seq", "dport", "proto", part=_portion(probes, parts))
         with _held(some.filter(some.part.between(first, last))) as held:
             for part in range(first, last + 1):

@@ -8,6 +8,7 @@ to the other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ Ints = NDArray[np.int64]
 
 MOST_IN_A_DAY = 1000
 """A source that probed more ports than this in a day says nothing of which belong together."""
+PORTS_AT_ONCE = 2048
+"""Ports whose followers are ordered at once: one after the other would take long, all together much memory."""
 
 
 def myself(history: History, k: int) -> Matrix:
@@ -76,26 +79,32 @@ def together_in_a_day(history: History, k: int) -> Matrix:
     edge = np.flatnonzero((seen[1:, :3] != seen[:-1, :3]).any(axis=1)) + 1
     start, code = np.concatenate([[0], edge, [len(seen)]]), seen[:, 3]
     size = np.diff(start)
-    found = [np.empty(0, np.int64)]
-    for ports in np.unique(size[(size > 1) & (size <= MOST_IN_A_DAY)]):
+    size[size > MOST_IN_A_DAY] = 0
+    pairs, found = np.empty(int((size * (size - 1)).sum()), np.int64), 0
+    for ports in np.unique(size[size > 1]):
         sets = code[start[:-1][size == ports][:, None] + np.arange(ports)]
         for set_ in np.array_split(sets, max(1, len(sets) * ports * ports // 4_000_000)):
-            pairs = set_[:, :, None] * CODES + set_[:, None, :]
-            found.append(pairs[set_[:, :, None] != set_[:, None, :]])
-    return most_counted(np.concatenate(found), k)
+            some = (set_[:, :, None] * CODES + set_[:, None, :])[set_[:, :, None] != set_[:, None, :]]
+            pairs[found : found + len(some)] = some
+            found += len(some)
+    return most_counted(pairs, k)
 
 
 def most_counted(pairs: Ints, k: int) -> Matrix:
-    """Of pairs before * CODES + after, int64 (m,), the k that occur most often for each before."""
-    pair, count = np.unique(pairs, return_counts=True)
-    before, after = pair // CODES, pair % CODES
-    # They are sorted by (before, after), so that of equal counts the lower port stays first.
-    order = np.argsort(before * (len(pairs) + 1) - count, kind="stable")
-    before, after = before[order], after[order]
-    rows = np.arange(len(before))
-    place = rows - np.searchsorted(before, before)
+    """Of pairs before * CODES + after, int64 (m,), the k that occur most often for each before. The pairs are sorted
+    where they lie: there may be many millions."""
+    pairs.sort()
+    first = np.flatnonzero(np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)])
+    pair, count = pairs[first], np.diff(first, append=len(pairs))
     matrix = np.full((CODES, k), -1, np.int32)
-    matrix[before[place < k], place[place < k]] = after[place < k]
+    edges = np.searchsorted(pair, np.arange(0, CODES + 1, PORTS_AT_ONCE) * CODES)
+    for start, end in pairwise(edges.tolist()):
+        before, after = pair[start:end] // CODES, pair[start:end] % CODES
+        # They are sorted by (before, after), so that of equal counts the lower port stays first.
+        order = np.argsort(before * (len(pairs) + 1) - count[start:end], kind="stable")
+        before, after = before[order], after[order]
+        place = np.arange(len(before)) - np.searchsorted(before, before)
+        matrix[before[place < k], place[place < k]] = after[place < k]
     return matrix
 
 

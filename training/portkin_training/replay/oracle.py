@@ -83,11 +83,15 @@ class Hindsight:
     """
 
     def __init__(self, history: History, window: float) -> None:
-        self.events, event, pair = credits(history, window)
-        # In which order an entry's events come changes nothing, so that the faster sort will do.
-        order = np.argsort(pair)
-        ordered = pair[order]
-        self._event = event[order]
+        self.events, event, ordered = credits(history, window)
+        # As one number each, sorted in place: there may be 64 for each probe. A pair has 34 bits, an event 21 at most.
+        bits = self.events.bit_length()
+        ordered <<= bits
+        ordered |= event
+        del event
+        ordered.sort()
+        self._event = (ordered & ((1 << bits) - 1)).astype(np.int32)
+        ordered >>= bits
         first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
         self._key, self._start = ordered[first], np.append(first, len(ordered))
         self._sources = np.bincount(history.visits()[1], minlength=CODES).astype(float)
