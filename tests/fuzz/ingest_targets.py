@@ -6,11 +6,8 @@ import gzip
 import io
 import json
 import lzma
-import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +22,11 @@ from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.layers import VLAN, VNI, decode
 from portkin_training.ingest.captures.link_types import NAMES, NFLOG_BIG
 from portkin_training.ingest.captures.reasons import REASONS, STORED
-from portkin_training.ingest.follow import _probes_of
 from portkin_training.ingest.formats.format import first_bytes
 from portkin_training.ingest.inputs import InputOptions, detect
 from portkin_training.ingest.logs import delimited_scan, json_scan, line_ends
 from portkin_training.ingest.logs.json_shape import Shape
-from portkin_training.ingest.probe_definition import FirstPackets
-from portkin_training.ingest.reading import Reading
-from portkin_training.ingest.run import IngestOptions
 from portkin_training.ingest.streams import compression
-from portkin_training.ingest.tail import Tail
 from portkin_training.ingest.values import stamp_scan, text_numbers
 from support import captures as by_hand
 from support.captures import BEGIN, ipv4, ipv6, port_unreachable, tcp, udp
@@ -51,8 +43,6 @@ INNER = (
 FRAMES = [(link, wrap(packet)) for packet in INNER for link, wrap in ALL.values()]
 LINKS = [*NAMES, NFLOG_BIG, 147]
 _BUFFER = Fenced()
-HEADER = re.compile(rb"(?:[^\n]*\n){1,50}")
-"""Lines in which a header stands."""
 
 JSON = (*(kind for kind, record in RECORDS.items() if record[0] in "{["), "zeek")
 DELIMITED = ("csv", "nfdump", "argus", "silk", "aws-vpc", "zeek")
@@ -132,7 +122,7 @@ def json_logs(folder: Path, data: bytes) -> None:
     text_is_sound(folder, data, JSON)
 
 
-def _line_logs() -> Iterator[bytes]:
+def line_logs_seeds() -> Iterator[bytes]:
     yield from _records(LINES, 4)
     yield from _recorded("dmesg.log", "ulogd-syslogemu.log", "p0f.log")
     asa = RECORDS["asa"].partition("%")[0]
@@ -144,27 +134,34 @@ def _line_logs() -> Iterator[bytes]:
 """.encode()
 
 
-@target(_line_logs)
+@target(line_logs_seeds)
 def line_logs(folder: Path, data: bytes) -> None:
     """Lines of firewalls and honeypots among other lines, as a whole and in pieces."""
     text_is_sound(folder, data, LINES)
 
 
-def _delimited_logs() -> Iterator[bytes]:
+def delimited_logs_seeds() -> Iterator[bytes]:
     yield from _records(DELIMITED, 60)
     yield from _recorded("conn.log", "conn-vlans.log", "nfdump.csv", "ra.csv", "ra-times-without-date.csv")
     head = "date;time;source ip;destination port;src port;protocol;target\n"
     yield (head + f'2026-01-01;00:00:01;"{A}";22;"1";tcp;{B}\n' * 60).encode()
 
 
-@target(_delimited_logs)
+@target(delimited_logs_seeds)
 def delimited_logs(folder: Path, data: bytes) -> None:
     """Columns under a header: CSV of any program, Zeek's TSV, flows; as a whole and in pieces."""
     text_is_sound(folder, data, DELIMITED, before=50)
 
 
 @target(
-    lambda: [*_json_logs(), *_line_logs(), *_delimited_logs(), *[*_captures()][::9], b"PK\3\4", b"SQLite format 3\0"]
+    lambda: [
+        *_json_logs(),
+        *line_logs_seeds(),
+        *delimited_logs_seeds(),
+        *[*_captures()][::9],
+        b"PK\3\4",
+        b"SQLite format 3\0",
+    ]
 )
 def recognition(folder: Path, data: bytes) -> None:
     """What any file is, also compressed and cut: the same kind and rows as plain; what comes before a cut is kept."""
@@ -228,7 +225,7 @@ def parquet(folder: Path, data: bytes) -> None:
     outcome(path, options_of(data, "parquet"))
 
 
-@target(lambda: [*_json_logs(), *_delimited_logs()])
+@target(lambda: [*_json_logs(), *delimited_logs_seeds()])
 def loops(folder: Path, data: bytes) -> None:
     """Compiled loops over text: nothing before or behind its bytes is read or written."""
     block = data if data.endswith(b"\n") else data + b"\n"
@@ -269,43 +266,3 @@ def _filled(held: np.ndarray, ends: np.ndarray) -> list[int]:
     found = np.zeros_like(ends)
     line_ends._fill(held, found[1:])
     return found.tolist()
-
-
-@target(lambda: [*_line_logs(), *_delimited_logs()])
-def growing(folder: Path, data: bytes) -> None:
-    """A log that grows in pieces and is rotated: its lines come once each, and mean what they mean in one file."""
-    path = written(folder, data)
-    kind = refused(lambda: detect(path), InputError, naming=str(path))
-    begin = HEADER.match(data)
-    sizes = [begin.end() if begin else 1, *(choice(data, range(1, 700), salt) for salt in range(5))]
-    moved = choice(data, range(len(data)), 9) + 1 if data and choice(data, (False, True), 8) else len(data)
-    tail, pieces, at = Tail(written(folder, b"", "growing")), [], 0
-    try:
-        while at < len(data):
-            size = sizes[min(len(pieces), 5)]
-            end = moved if at < moved < at + size else at + size
-            with (folder / "growing").open("ab") as opened:
-                opened.write(data[at:end])
-            pieces.append((tail.lines(), tail.head))
-            if end == moved < len(data):
-                (folder / "growing").replace(folder / "growing.1")
-                written(folder, b"", "growing")
-                pieces += [(tail.lines(), tail.head)]
-            at = end
-    finally:
-        tail.close()
-    before, after = (data[:moved], data[moved:]) if moved < len(data) else (b"", data)
-    torn = b"\n" if before and not before.endswith(b"\n") else b""
-    expected = before + torn + after[: after.rfind(b"\n") + 1]
-    assert expected == b"".join(lines for lines, _ in pieces)
-    if before or kind not in (*LINES, *DELIMITED):
-        return
-    options = IngestOptions(kind, replace(options_of(data, kind).columns, year=None))
-
-    def probes(lines: bytes, head: bytes) -> int:
-        first = FirstPackets(window=0)
-        return sum(map(len, _probes_of(lines, head, options, first, Reading("growing"))))
-
-    rows = [refused(partial(probes, *piece), InputError) for piece in [(expected, b""), *pieces] if piece[0]]
-    if None not in rows and rows:
-        assert rows[0] == sum(rows[1:]), rows
