@@ -2,8 +2,8 @@
 # Makes the logs in logs/forms/: the forms in which one program writes the same records, and honeypots, by the real
 # programs; what is not of scans.pcap happens in a network namespace, in the zone of Tokyo. By hand, as root, on
 # Debian 12: endlessh iptables nftables nmap rsyslog systemd-journal-remote, installed or unpacked (dpkg -x) under
-# $ROOT; Zeek as $ZEEKS (8.0, 9.0), Suricata 8 as $SURICATA; a Python with cowrie and opencanary as $PYTHON.
-# Every address is one for documentation.
+# $ROOT; Zeek as $ZEEKS (8.0, 9.0), Suricata 8 as $SURICATA; a Python with cowrie and opencanary as $PYTHON; honeytrap
+# 1.1.0 with pcap and logJSON, and dionaea 0.11.0, under $HONEYTRAP and $DIONAEA. Every address is one for documentation.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$here/logs/forms
@@ -13,7 +13,8 @@ work=$(mktemp -d)
 ns=portkin-forms-$$
 setting=/proc/sys/net/netfilter/nf_log_all_netns
 before=$(cat $setting)
-trap 'echo "$before" > $setting; ip netns delete $ns 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'echo "$before" > $setting; ip netns delete $ns 2>/dev/null || true; ip netns delete $ns-b 2>/dev/null || true
+    rm -rf "$work"' EXIT
 mkdir -p "$out"
 cd "$work"
 export TZ=Asia/Tokyo
@@ -109,7 +110,7 @@ ask() { # port of the source, destination, its port, seconds, what is sent
     within python3 - "$@" <<'PY'
 import socket, sys, time
 sport, host, port, seconds, *said = sys.argv[1:]
-kind = socket.SOCK_DGRAM if int(port) in (69, 123) else socket.SOCK_STREAM
+kind = socket.SOCK_DGRAM if int(port) in (69, 123, 5060) else socket.SOCK_STREAM
 with socket.socket(socket.AF_INET, kind) as asking:
     asking.bind(("198.51.100.7", int(sport)))
     asking.connect((host, int(port)))
@@ -161,4 +162,60 @@ ask 40005 192.0.2.10 123 1 '\x17\0\x03\x2a\0\0\0\0'
 ask 40006 192.0.2.10 69 1 '\0\x01a\0octet\0'
 kill "$(cat opencanary.pid)"
 keep opencanary.log opencanary.json
+
+# These two are asked from another namespace: honeytrap opens a port once it has seen a refusal there.
+ip netns add $ns-b
+ip -n $ns address flush dev lo
+ip link add asking netns $ns type veth peer name asked netns $ns-b
+link() { # namespace, interface, its address
+    ip -n "$1" link set lo up
+    ip -n "$1" link set "$2" up
+    ip -n "$1" address add "$3/32" dev "$2"
+    ip -n "$1" route add default dev "$2"
+}
+link $ns asking 198.51.100.7
+link $ns-b asked 192.0.2.10
+mkdir -m 777 honeytrap
+cat > honeytrap.conf <<CONF
+response_dir = "$HONEYTRAP/etc/honeytrap/responses"
+user = "root"
+group = "root"
+plugin_dir = "$HONEYTRAP/etc/honeytrap/plugins"
+plugin-logJSON = {
+	logfile = "$work/honeytrap/attackers.json"
+}
+portconf_default = "normal"
+CONF
+# Apart, since it interrupts all of its group when it ends.
+setsid ip netns exec $ns-b "$HONEYTRAP/sbin/honeytrap" -C honeytrap.conf -i asked -L "$work/honeytrap/log" \
+    -P "$work/honeytrap.pid" -D -t 5 > honeytrap.out 2>&1 &
+daemon=$!
+sleep 4
+visit() { until ask "$@" 2> /dev/null; do sleep 1; done; }
+visit 40001 192.0.2.10 23 2 'root\r\n'
+visit 40002 192.0.2.10 8080 2 'GET / HTTP/1.0\r\n\r\n'
+visit 40003 192.0.2.10 23 2 'admin\r\n'
+visit 40004 192.0.2.10 5060 4 'OPTIONS sip:x SIP/2.0\r\n\r\n' 'OPTIONS sip:x SIP/2.0\r\n\r\n'
+sleep 5
+kill $daemon
+keep honeytrap/attackers.json honeytrap.json
+
+settings=$DIONAEA/etc/dionaea
+rm -f "$settings"/*-enabled/*
+for name in ftp blackhole mirror sip; do
+    cp "$settings/services-available/$name.yaml" "$settings/services-enabled/"
+done
+printf -- '- name: log_json\n  config:\n    handlers:\n      - file://%s/dionaea.json\n' "$work" \
+    > "$settings/ihandlers-enabled/log_json.yaml"
+sed -i -e 's/^modules=.*/modules=python/' -e 's/^processors=.*/processors=/' "$settings/dionaea.cfg"
+ip netns exec $ns-b "$DIONAEA/bin/dionaea" -c "$settings/dionaea.cfg" -w "$DIONAEA" > dionaea.out 2>&1 &
+daemon=$!
+sleep 12
+ask 40001 192.0.2.10 21 1 'USER a\r\n' 'PASS b\r\n' 'QUIT\r\n'
+ask 40002 192.0.2.10 23 1 'root\r\n' 'x\r\n'
+ask 40004 192.0.2.10 42 1 'hello\r\n'
+ask 40008 192.0.2.10 5060 1 'OPTIONS sip:a@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:40008\r\n\r\n'
+sleep 60  # a session is written when it ends
+kill $daemon
+keep dionaea.json dionaea.json
 ls -l "$out"

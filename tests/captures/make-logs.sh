@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the logs in logs/ out of scans.pcap, by the real programs, and of packets in a network namespace.
 # By hand, as root, on Debian 12: nfdump softflowd argus-client argus-server p0f suricata ulogd2 ulogd2-json nftables
-# nmap; Zeek 8.0 as $ZEEK; a Python with the package netflow as $PYTHON. Every address is one for documentation.
+# nmap; Zeek 8.0 as $ZEEK; a Python with the package netflow as $PYTHON; folders of the programs of nfdump 1.6 and of
+# 1.7.5 or later as $NFDUMP_OLD and $NFDUMP_NEW. Every address is one for documentation.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$here/logs
@@ -26,15 +27,25 @@ argus -r "$capture" -w argus.out
 ra -r argus.out -c , -n -u | gzip -9nc > "$out/ra.csv.gz"
 ra -r argus.out -c , | gzip -9nc > "$out/ra-times-without-date.csv.gz"
 
-mkdir flows
-nfcapd -w "$work/flows" -p 29995 -b 127.0.0.1 -t 3600 -D -P "$work/nfcapd.pid"
-softflowd -r "$capture" -n 127.0.0.1:29995 -v 9 -d
-sleep 2
-kill "$(cat nfcapd.pid)"
-sleep 2
-rm -f nfcapd.pid
-TZ=UTC nfdump -R flows -o csv | gzip -9nc > "$out/nfdump.csv.gz"
-TZ=UTC nfdump -R flows -o json | gzip -9nc > "$out/nfdump.json.gz"
+collect() { # folder of nfcapd, and of what it writes
+    mkdir "$2"
+    "$1/nfcapd" -w "$work/$2" -p 29995 -b 127.0.0.1 -t 3600 -D -P "$work/nfcapd.pid"
+    softflowd -r "$capture" -n 127.0.0.1:29995 -v 9 -d
+    sleep 2
+    kill "$(cat nfcapd.pid)"
+    sleep 2
+    rm -f nfcapd.pid
+}
+shown() { TZ=UTC "$1/nfdump" -R "$2" -o "$3" | gzip -9nc > "$out/$4.gz"; }
+collect /usr/bin flows
+shown /usr/bin flows csv nfdump.csv
+shown /usr/bin flows json nfdump.json
+collect "$NFDUMP_OLD" flows-old
+shown "$NFDUMP_OLD" flows-old csv nfdump-1.6.csv
+shown "$NFDUMP_OLD" flows-old json nfdump-1.6.json
+collect "$NFDUMP_NEW" flows-new
+shown "$NFDUMP_NEW" flows-new csv-fast nfdump-1.7.8-fast.csv
+shown "$NFDUMP_NEW" flows-new ndjson nfdump-1.7.8.ndjson
 
 # The collector of Python's netflow: v5, v9, IPFIX; a file of its own for each.
 for version in 5 9 10; do

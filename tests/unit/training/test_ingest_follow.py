@@ -2,12 +2,15 @@
 
 import gzip
 import lzma
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import zstandard
 
+from portkin.errors import InputError
 from portkin_training.core.dataset import load
 from portkin_training.ingest.follow import Follower, follow
 from portkin_training.ingest.run import IngestOptions, ingest
@@ -223,3 +226,27 @@ def test_several_logs_and_other_recordings_go_into_one_dataset(tmp_path):
         recording.write_text(HEAD + rows(30 + at))
         ingest([recording], probes, append=True)
     assert [10, 20, 30, 11, 21, 31, 12, 22, 32] == load(probes).dport.tolist()
+
+
+SCANS = Path(__file__).parents[2] / "captures" / "scans.pcap"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("log.csv.gz", gzip.compress((HEAD + rows(1)).encode()), "compressed, so that no lines are added to it"),
+        ("log.pcap", SCANS.read_bytes(), "a pcap file, and no log of lines; .* --append"),
+        ("log", (HEAD + rows(1)).encode("utf-16"), "byte 0: text in UTF-16; convert it"),
+        ("log", None, "no file that grows, but a folder, pipe or device"),
+    ],
+)
+def test_what_is_no_growing_log_is_refused(tmp_path, name, data, said):
+    """With its name and the remedy, and nothing is written: a capture's bytes are no lines, and a pipe has no end."""
+    path, probes = tmp_path / name, tmp_path / "probes"
+    if data is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(data)
+    with pytest.raises(InputError, match=f"^{path}.*: {said}"):
+        Follower(path, probes, IngestOptions()).look()
+    assert not probes.exists()

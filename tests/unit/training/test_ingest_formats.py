@@ -191,6 +191,12 @@ CASES = [
     ("honeytrap", flat(timestamp="2026-01-01T00:00:05.000+0000", start_time="2026-01-01T00:00:00.250+0000",
                        attack_connection={"protocol": "tcp", "local_ip": B, "local_port": 22, "remote_ip": A,
                                           "remote_port": 40000}), [row(0.25)]),
+    ("honeytrap", "\n".join(flat(date="2026-01-01T01:00:00.25+01:00", sensor="services", **event) for event in (
+        {"category": "heartbeat", "sequence": 1},
+        {"category": "telnet", "type": "connect", "source-ip": A, "source-port": 40000, "destination-ip": B, "destination-port": 23},
+        {"category": "snmp", "protocol": "udp", "source-ip": A, "source-port": 40000, "destination-ip": B, "destination-port": 161},
+        {"category": "portscan", "source-ip": A, "destination-ip": B, "portscan.ports": ["tcp/22"]},
+    )), [row(0.25, dport=23), row(0.25, dport=161, proto=17)]),
     ("json", flat(source={"ip": A, "port": 40000}, destination={"ip": B, "port": 22}, network={"transport": "tcp"},
                   **{"@timestamp": "2026-01-01T00:00:00.250Z"}), [row(0.25)]),
 ]  # fmt: skip

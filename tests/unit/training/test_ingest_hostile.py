@@ -130,18 +130,20 @@ def test_flow_logs_of_aws_in_other_forms(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "missing"),
+    ("kind", "text", "missing", "remedy"),
     [
         ("nfdump", "firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,flows\n"
-                   f"2026-01-01 00:00:00.000,0.000,TCP,{A},40000,{B},22,1,40,1\n", "flg"),
-        ("silk", f"sIP|dIP|sPort|dPort|pro|sTime\n{A}|{B}|40000|22|6|2026/01/01T00:00:00\n", "flags"),
-        ("argus", f"StartTime,Proto,SrcAddr,Sport,DstAddr,Dport\n{BEGIN},tcp,{A},40000,{B},22\n", "state"),
+                   f"2026-01-01 00:00:00.000,0.000,TCP,{A},40000,{B},22,1,40,1\n", "flg", "have nfdump write JSON"),
+        ("silk", f"sIP|dIP|sPort|dPort|pro|sTime\n{A}|{B}|40000|22|6|2026/01/01T00:00:00\n", "flags",
+                 "have the program write it"),
+        ("argus", f"StartTime,Proto,SrcAddr,Sport,DstAddr,Dport\n{BEGIN},tcp,{A},40000,{B},22\n", "state",
+                  "have the program write it"),
     ],
 )  # fmt: skip
-def test_flows_without_what_judges_them_are_refused(tmp_path, kind, text, missing):
+def test_flows_without_what_judges_them_are_refused(tmp_path, kind, text, missing, remedy):
     """Without TCP flags or a state, used flows would be taken for probes; --any-state takes every flow."""
     path = tmp_path / "flows"
-    with pytest.raises(InputError, match=f"line 1: no column {missing}; there are .*; have the program write it"):
+    with pytest.raises(InputError, match=f"line 1: no column {missing}; there are .*; {remedy}"):
         read(path, text)
     found, *_ = read(path, text, InputOptions(kind, any_state=True))
     assert ONE == found
@@ -261,9 +263,17 @@ def test_endlessh_by_syslog_has_the_time_of_syslog(tmp_path):
         (b"BZh91AY&SY", "compressed with bzip2; decompress it"),
         (b"\x0c\xa5\x01\x00", "a file of nfcapd; have nfdump print it"),
         (b"LPKSHHRH\0\0", "a binary file of journald; have journalctl print it"),
-        (b"Date first seen          Duration Proto\n2026-01-01 00:00:00.000 0.000 TCP\n", "have it print CSV"),
+        (b"Date first seen          Duration Proto\n2026-01-01 00:00:00.000 0.000 TCP\n", "have it print JSON"),
         (b"ts,src\r1,2\r", "lines end with carriage returns alone"),
         (b"[\n]\n", "JSON without an object that holds a value"),
+        (f"__CURSOR=s=1\n__REALTIME_TIMESTAMP=1767225600250000\nMESSAGE={KERNEL}\n\n".encode(), "journalctl -o json"),
+        (
+            b"01/01/2026-00:00:00.0  [**] [1:1:1] X [**] [Priority: 3] {TCP} 198.51.100.7:1 -> 192.0.2.10:22\n",
+            "eve.json",
+        ),
+        ("ts,src,dst\n1,2,3\n".encode("utf-16-le"), "text in UTF-16; convert it with `iconv -f UTF-16LE"),
+        (json.dumps({"hits": {"hits": [{"_source": {"src_ip": A}}]}}), "have jq take them out of it"),
+        (json.dumps({"_index": "a", "_source": {"src_ip": A, "dest_ip": B}}), "have jq take them out of it"),
     ],
 )
 def test_files_of_other_kinds_are_named_with_the_remedy(tmp_path, data, said):
@@ -282,5 +292,5 @@ def test_files_of_other_kinds_are_named_with_the_remedy(tmp_path, data, said):
 )
 def test_export_packets_are_named_with_what_reads_them(tmp_path, head, said):
     """IPFIX begins with a zero and a line feed, which would be an empty line of a text."""
-    with pytest.raises(InputError, match=f"export packets of {said} .*nfcapd and `nfdump -o csv`"):
+    with pytest.raises(InputError, match=f"export packets of {said} .*nfcapd and `nfdump -o json`"):
         read(tmp_path / "flows", head + b"a,b\n" * 20)

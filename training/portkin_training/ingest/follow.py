@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from stat import S_ISREG
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from portkin.errors import InputError
 from portkin_training.core.dataset import exists, manifest
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.places import Place
@@ -21,9 +23,13 @@ from portkin_training.ingest.inputs import detect, read_input, session_us
 from portkin_training.ingest.probe_definition import WINDOW, FirstPackets
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import IngestOptions
+from portkin_training.ingest.streams import compression
 from portkin_training.ingest.tables.csv_header import header_place
 from portkin_training.ingest.tail import Tail
 from portkin_training.ingest.time_order import by_time
+
+_NO_LINES = ("pcap", "parquet")
+"""Kinds of which no beginning and no end can be read by itself."""
 
 
 def _header_of(kind: str | None, head: bytes) -> bytes:
@@ -41,6 +47,22 @@ def _header_of(kind: str | None, head: bytes) -> bytes:
     return b"".join(lines[: header_place(texts) + 1])
 
 
+def _refuse_what_cannot_grow(path: Path) -> None:
+    """Raise InputError for a pipe, a device and a compressed file; what cannot be opened is `Tail`'s to report."""
+    try:
+        if regular := S_ISREG(path.stat().st_mode):
+            with path.open("rb") as file:
+                head = file.read(6)
+    except OSError:
+        return
+    if not regular:
+        raise InputError(f"{path}: no file that grows, but a folder, pipe or device; name a log, or ingest what comes "
+                         f"out of a pipe without --follow")  # fmt: skip
+    if compression(head):
+        raise InputError(f"{path}: compressed, so that no lines are added to it; name the log itself, or ingest this "
+                         f"file without --follow")  # fmt: skip
+
+
 class Follower:
     """Adds what a growing text log gets to a dataset, look by look.
 
@@ -51,8 +73,9 @@ class Follower:
         """Begin where the dataset ``output`` ends, or at the start of the log.
 
         Raises:
-            InputError: the log cannot be opened; ``output`` is something else than a dataset.
+            InputError: the log cannot be opened, or cannot grow; ``output`` is something else than a dataset.
         """
+        _refuse_what_cannot_grow(path)
         about = manifest(output)["about"] if exists(output) else {}
         known = about.get("follow", {}).get(str(path), {})
         self._path, self._output, self._options = path, output, options
@@ -74,6 +97,9 @@ class Follower:
         if not found:
             return None
         self._kind = self._kind or detect(self._path)
+        if self._kind in _NO_LINES:
+            raise InputError(f"{self._path}: a {self._kind} file, and no log of lines; have it written in pieces "
+                             f"(captures: `tcpdump -G 3600`), and --append each once it is whole")  # fmt: skip
         if self._first is None:
             window = WINDOW if self._options.window is None else round(self._options.window * 1_000_000)
             self._first = FirstPackets(window=session_us(self._kind) or window)
@@ -146,10 +172,13 @@ def _probes_of(
         piece = Path(folder) / "lines"
         piece.write_bytes(lines if lines.startswith(head) else _header_of(options.kind, head) + lines)
         found = []
-        for chunk in by_time(read_input(piece, reading, options)):
-            if isinstance(chunk, Packets):
-                found.append(first.of_packets(chunk, 0))
-            else:
-                found.append(first.of_probes(chunk, portless=options.window is not None))
+        try:
+            for chunk in by_time(read_input(piece, reading, options)):
+                if isinstance(chunk, Packets):
+                    found.append(first.of_packets(chunk, 0))
+                else:
+                    found.append(first.of_probes(chunk, portless=options.window is not None))
+        except InputError as error:  # of the piece, which nobody knows
+            raise InputError(str(error).replace(str(piece), reading.path)) from error
         reading.probes = sum(map(len, found))
         return found

@@ -61,8 +61,10 @@ def detect(path: Path) -> str:
     if version := _exported(data):
         raise InputError(
             f"{path}: export packets of {version} as they cross the network; have a collector read them, and name "
-            f"what it writes: nfcapd and `nfdump -o csv`, or Python's netflow"
+            f"what it writes: nfcapd and `nfdump -o json`, or Python's netflow"
         )
+    if said := _refused(data):
+        raise InputError(f"{path}: {said}")
     head = Head(data)
     if found := recognised(head):
         return found.name
@@ -75,12 +77,23 @@ def detect(path: Path) -> str:
     if len(names) > 1 and not binary:
         return "csv"
     kind = next((what for magic, what in _OTHERS.items() if data.startswith(magic)), None)
+    if not any(data[1:_BEGIN:2]) and any(data[:_BEGIN]):
+        kind = "byte 0: text in UTF-16; convert it with `iconv -f UTF-16LE -t UTF-8`"
     raise InputError(
         f"{path}: {kind}"
         if kind
         else f"{path}: byte 0: {data[:8].hex(' ')} begins no capture, log, CSV or Parquet file of a known "
         f"format; name the right file, or tell `portkin ingest` what it is with --format"
     )
+
+
+def _refused(data: bytes) -> str:
+    """What text is that holds records, but in no form that is read, and what to do; "" for other text."""
+    if data.startswith(b"__CURSOR="):
+        return "journald's export format; have journalctl write JSON (`journalctl -o json`)"
+    if b" [**] [" in data[:_BEGIN].partition(b"\n")[0]:
+        return "alerts of Suricata or Snort (fast.log), which are no probes; name Suricata's eve.json with flows"
+    return ""
 
 
 def _exported(data: bytes) -> str:
@@ -94,18 +107,20 @@ def _exported(data: bytes) -> str:
     return {5: "NetFlow v5", 9: "NetFlow v9", 10: "IPFIX"}.get(version, "")
 
 
+_BEGIN = 1 << 10
+"""Bytes in which the first line of a log ends, or most of it stands."""
 _OTHERS = {
     b"PK\x03\x04": "a ZIP archive; unpack it, and name the files in it",
     b"BZh": "compressed with bzip2; decompress it (`bzip2 -d`), or use gzip, xz or zstd",
     b"\x1f\x8b": "compressed twice; decompress it once (`gzip -d`)",
     b"]\0\0": "compressed with the old lzma; decompress it (`xz -d`)",
     b"\x04\x22\x4d\x18": "compressed with lz4; decompress it (`lz4 -d`), or use gzip, xz or zstd",
-    b"\x0c\xa5": "a file of nfcapd; have nfdump print it (`nfdump -r FILE -o csv`)",
-    b"\xa5\x0c": "a file of nfcapd; have nfdump print it (`nfdump -r FILE -o csv`)",
+    b"\x0c\xa5": "a file of nfcapd; have nfdump print it (`nfdump -r FILE -o json`)",
+    b"\xa5\x0c": "a file of nfcapd; have nfdump print it (`nfdump -r FILE -o json`)",
     b"\x83\x00\x00\x20": "a file of argus; have ra print it (`ra -r FILE -c , -n -u`)",
     b"\x83\x10\x00\x20": "a file of argus; have ra print it (`ra -r FILE -c , -n -u`)",
     b"\xde\xad\xbe\xef": "a file of SiLK; have rwcut print it",
-    b"Date first seen": "what nfdump prints for people; have it print CSV (`nfdump -o csv`)",
+    b"Date first seen": "what nfdump prints for people; have it print JSON (`nfdump -o json`)",
     b"LPKSHHRH": "a binary file of journald; have journalctl print it (`journalctl --file FILE -o json`)",
     b"ElfFile\0": "an event log of Windows, which is not read",
     b"SQLite format 3\0": "a database of SQLite; write the rows as CSV",

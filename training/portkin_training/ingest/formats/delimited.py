@@ -34,6 +34,7 @@ class Delimited:
         needed: columns without which rows cannot be judged, beside those of a probe.
         names: of the columns, where there is no header line.
         end: what lines begin with behind which no more rows come.
+        remedy: what to do where a column is missing; "" for what every program can.
     """
 
     delimiter: str
@@ -43,6 +44,7 @@ class Delimited:
     needed: Sequence[str] = ()
     names: Sequence[str] = ()
     end: tuple[str, ...] = ()
+    remedy: str = ""
 
     def begins(self, head: Head) -> bool:
         """Whether one of the first lines is the header."""
@@ -108,10 +110,13 @@ class Delimited:
         needed = FIELDS if source.any_state else (*FIELDS, *self.needed)
         missing = [several[0] for name, several in self.columns.items() if name in needed and name not in columns]
         if missing:
+            remedy = self.remedy or (
+                f"have the program write {'them' if len(missing) > 1 else 'it'}, with "
+                f"{' or '.join(_SIGNS[sign] for sign in self.delimiter)} between the columns"
+            )
             raise InputError(
                 f"{source.path}: line {max(first - 1, 1)}: no column {', '.join(missing)}; there are "
-                f"{listed(names)}; have the program write {'them' if len(missing) > 1 else 'it'}, with "
-                f"{' or '.join(_SIGNS[sign] for sign in self.delimiter)} between the columns"
+                f"{listed(names)}; {remedy}"
             )
         # Files put together repeat the header.
         repeated = self._is_name(columns["dst"])

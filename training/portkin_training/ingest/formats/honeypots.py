@@ -19,6 +19,9 @@ SESSION = 3600
 _ACCEPT = r"ACCEPT host=(?P<src>\S+) port=(?P<sport>\d+)"
 _UDP_MODULES = ("10001", "11001", "13001", "15001")
 """logtype of opencanary's TFTP, NTP, SNMP and SIP."""
+_NO_PORTS = ("heartbeat", "arp", "icmp", "portscan")
+_UDP_SERVICES = ("counterstrike", "tftp")
+"""Values of honeytrap's category: events that are none of a connection, and services of UDP."""
 
 
 def _cowrie(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
@@ -54,13 +57,17 @@ def _dionaea(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     proto = columns["proto"]
     for secured, plain in (("dtls", "udp"), ("tls", "tcp")):
         proto = pc.if_else(pa.array(is_in(proto, secured)), plain, proto)
-    return {**columns, "proto": proto}, reasons
+    # dionaea writes UTC without saying so; what ships its log may add a zone.
+    ts = pc.replace_substring_regex(columns["ts"], r"^(\d{4}-\d\d-\d\d[T ][\d:.]+)$", r"\1Z")
+    return {**columns, "ts": ts, "proto": proto}, reasons
 
 
 def _honeytrap(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
     reasons = Reasons(len(columns["src"]))
-    reasons.mark(~filled(columns["src"]), "events without a connection")
-    return columns, reasons
+    reasons.mark(~filled(columns["src"]) | is_in(columns["category"], *_NO_PORTS), "events without a connection")
+    # Services of the one in Go that know one protocol alone do not name it.
+    usual = pc.if_else(pa.array(is_in(columns["category"], *_UDP_SERVICES)), "udp", "tcp")
+    return {**columns, "proto": pc.if_else(pa.array(filled(columns["proto"])), columns["proto"], usual)}, reasons
 
 
 def _endlessh(columns: Columns, source: Source) -> tuple[Columns, Reasons]:
@@ -120,15 +127,16 @@ DIONAEA = Format(
 )  # fmt: skip
 HONEYTRAP = Format(
     "honeytrap",
-    lambda head: head.has_keys("attack_connection"),
+    lambda head: head.has_keys("attack_connection") or head.has_keys("category", "date", "sensor"),
     json_rows(
         {
-            "ts": ["/start_time", "/timestamp"],
-            "src": "/attack_connection/remote_ip",
-            "sport": "/attack_connection/remote_port",
-            "dst": "/attack_connection/local_ip",
-            "dport": "/attack_connection/local_port",
-            "proto": "/attack_connection/protocol",
+            "ts": ["/start_time", "/timestamp", "/date"],
+            "src": ["/attack_connection/remote_ip", "/source-ip"],
+            "sport": ["/attack_connection/remote_port", "/source-port"],
+            "dst": ["/attack_connection/local_ip", "/destination-ip"],
+            "dport": ["/attack_connection/local_port", "/destination-port"],
+            "proto": ["/attack_connection/protocol", "/protocol"],
+            "category": "/category",
         },
         _honeytrap,
     ),

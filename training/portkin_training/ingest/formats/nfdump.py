@@ -1,5 +1,7 @@
 """nfdump's CSV and JSON (1.6, 1.7): a record is one direction of a flow, with the TCP flags of all its packets.
 
+From 1.7.5 on ``-o csv`` holds no flags, but ``-o csv-fast`` and ``-o json`` do, and chosen columns (``csv:%ts,...``).
+
 A TCP flow whose flags hold a SYN and no ACK is a probe. A UDP flow is taken as a datagram by the rules for captures,
 which know answers by their ports, as nothing else distinguishes the two directions. nfdump writes local time without
 a zone (--tz), and exchanges begin and end of IPFIX flows with sysUpTime (findings/nfdump-ipfix-sysuptime-swapped.sh).
@@ -29,7 +31,7 @@ _COLUMNS = {
     "proto": ["pr", "proto", "protocol"],
     "flags": ["flg", "flags", "tcpflags"],
     "end": ["te", "lastseen", "tslast", "last"],
-    "packets": ["ipkt", "in-packets"],
+    "packets": ["ipkt", "inpackets", "in-packets"],
 }
 
 
@@ -62,10 +64,19 @@ def _by_sender(columns: Columns) -> Columns:
 
 
 def _is_header(line: str) -> bool:
-    return line.startswith(("ts,te,td,", "firstSeen,", "tsFirst,"))
+    names = line.split(",")
+    return line.startswith(("ts,te,td,", "tsFirst,")) or {"firstSeen", "srcAddr", "dstAddr"} <= {*names}
 
 
-_RECORDS = Delimited(",", _COLUMNS, one_way, _is_header, needed=["flags"], end=("Summary", "No matching flows"))
+_RECORDS = Delimited(
+    ",",
+    _COLUMNS,
+    one_way,
+    _is_header,
+    needed=["flags"],
+    end=("Summary", "No matching flows"),
+    remedy="have nfdump write JSON, which every version of it does with all that is needed (`nfdump -o json`)",
+)
 NFDUMP_CSV = Format("nfdump", _RECORDS.begins, _RECORDS, packets=True, lines=False)
 NFDUMP_JSON = Format(
     "nfdump-json",

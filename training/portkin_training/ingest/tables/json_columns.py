@@ -23,6 +23,10 @@ def json_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows
     reading.kind = "json"
     found: dict[str, tuple[str, ...]] = {}
     head = first_bytes(path)
+    # Each of these holds a record of some format, which by itself says what is a probe.
+    if b'"_source"' in head and not columns.columns:
+        raise InputError(f"{path}: line 1: records inside of Elasticsearch's own objects; have jq take them out of it "
+                         f"(`jq -c '.. | ._source? // empty'`)")  # fmt: skip
     for one in Head(head).objects:
         for keys in leaves(one):
             found.setdefault(".".join(keys), keys)
