@@ -23,7 +23,7 @@ from portkin_training.core.fan_out import fan_out
 from portkin_training.rates.affinity.feature_ports import Affinities
 from portkin_training.rates.evaluate import Job, fingerprint, plan, slug
 from portkin_training.rates.models import lstm
-from portkin_training.rates.models.registry import EXPENSIVE, KINDS, Profile, fit
+from portkin_training.rates.models.registry import EXPENSIVE, KINDS, Profile, fit_to_ship
 from portkin_training.rates.models.task import Floats, Split, Task, Unfit
 from portkin_training.rates.series.rate_series import Rates
 from portkin_training.rates.single_thread import single_threaded
@@ -36,6 +36,8 @@ WEIGHTS = (1.0, 2.0, 3.0, 4.0)
 REPORTED = 2
 """The first of the blocks that figures are reported on: the last quarter of the bins."""
 FEWEST_BINS = 60
+TRIALS = 2
+"""Number of what is tried; a change makes old trials foreign."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ def trials(
     The expensive ones come last: a network that is soon seen to lose to the others is not trained to the end.
     OutputError where another process does the same in this folder now.
     """
-    run = fingerprint(rates, affinities, used, seed) + "-rolling"
+    run = fingerprint(rates, affinities, used, seed) + f"-rolling{TRIALS}"
     others = hashlib.sha256(json.dumps(sorted(filter(_cheap, models))).encode()).hexdigest()[:8]
     files = {
         (rates.column(target), name): folder
@@ -155,7 +157,7 @@ def run_trial(rates: Rates, job: Job, used: Profile, seed: int, device: str = "c
         origin = edges[number]
         task = task_of(rates, job, origin)
         try:
-            model, chosen = fit(job.kind, task, used, seed, device)
+            model, chosen = fit_to_ship(job.kind, task, used, seed, device)
             made = model if isinstance(model, np.ndarray) else task.forecasts(model)
         except Unfit as error:
             about["unfit"] = str(error)

@@ -23,7 +23,7 @@ from portkin_training.rates.choice import Choice
 from portkin_training.rates.evaluate import Job
 from portkin_training.rates.models.export import to_onnx, write_models
 from portkin_training.rates.models.linear import Corrected, Linear, mean_of
-from portkin_training.rates.models.registry import KINDS, Profile, fit
+from portkin_training.rates.models.registry import KINDS, Profile, fit_to_ship
 from portkin_training.rates.models.task import Predictor, season_of
 from portkin_training.rates.rolling import ORIGINS, Trial, cuts, task_of
 from portkin_training.rates.series.rate_series import Rates
@@ -72,7 +72,8 @@ def fit_chosen(rates: Rates, choice: Choice, used: Profile, seed: int, device: s
 def _fit(rates: Rates, trial: Trial, fitted: int, used: Profile, seed: int, device: str) -> Predictor:
     columns = tuple(rates.column(port) for port in trial.features)
     kind = KINDS[trial.model]
-    made, _ = fit(kind, task_of(rates, Job(columns[0], kind, columns, {trial.model: {}}), fitted), used, seed, device)
+    task = task_of(rates, Job(columns[0], kind, columns, {trial.model: {}}), fitted)
+    made, _ = fit_to_ship(kind, task, used, seed, device)
     return made  # type: ignore[return-value]  # what reads no windows is never chosen
 
 

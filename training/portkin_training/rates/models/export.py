@@ -20,6 +20,7 @@ from portkin.bundles.bundle_writer import write_bundle
 from portkin.bundles.forecast_models import KIND, MODELS, SCHEMA, Model, Rules
 from portkin_training.rates.models import networks
 from portkin_training.rates.models.baselines import MovingMedian, Trees
+from portkin_training.rates.models.levelled import Levelled
 from portkin_training.rates.models.linear import Corrected, Linear
 from portkin_training.rates.models.lstm import Lstm
 from portkin_training.rates.models.task import Predictor
@@ -34,21 +35,26 @@ def to_onnx(model: Predictor, features: int) -> bytes:
 
     Raises TypeError for a model that reads more than one window.
     """
-    if isinstance(model, Lstm):
-        made = _graph(*networks.nodes(model), model.length, features)
-    elif isinstance(model, Linear):
-        made = _linear(model)
-    elif isinstance(model, Corrected):
-        made = _corrected(model)
-    elif isinstance(model, MovingMedian):
-        made = _moving_median(model, features)
-    elif isinstance(model, Trees):
-        made = _trees(model, features)
-    else:
-        raise TypeError(f"{type(model).__name__} is not a model of one window and cannot be exported")
+    made = _model(model, features)
     made.ir_version = IR_VERSION
     onnx.checker.check_model(made)
     return bytes(made.SerializeToString(deterministic=True))
+
+
+def _model(model: Predictor, features: int) -> onnx.ModelProto:
+    if isinstance(model, Lstm):
+        return _graph(*networks.nodes(model), model.length, features)
+    if isinstance(model, Linear):
+        return _linear(model)
+    if isinstance(model, Corrected):
+        return _corrected(model)
+    if isinstance(model, Levelled):
+        return _levelled(model, features)
+    if isinstance(model, MovingMedian):
+        return _moving_median(model, features)
+    if isinstance(model, Trees):
+        return _trees(model, features)
+    raise TypeError(f"{type(model).__name__} is not a model of one window and cannot be exported")
 
 
 def _graph(
@@ -115,6 +121,39 @@ def _corrected(model: Corrected) -> onnx.ModelProto:
     ]
     constants["columns"] = np.array([1], dtype=np.int64)
     return _graph(nodes, constants, length, features)
+
+
+def _levelled(model: Levelled, features: int) -> onnx.ModelProto:
+    """The model's own nodes, and after them its forecast moved towards the latest level, in double precision."""
+    made = _model(model.base, features)
+    for node in made.graph.node:
+        node.output[:] = ["level_base" if name == "forecast" else name for name in node.output]
+    latest = np.zeros((model.length, 1))
+    latest[model.length - model.span :] = 1 / model.span
+    constants: dict[str, NDArray[Any]] = {
+        "level_first": np.array(0, dtype=np.int64),
+        "level_latest": latest,
+        "level_row": np.array([-1], dtype=np.int64),
+        "level_allowed": np.array(model.allowed, dtype=np.float64),
+    }
+    made.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    made.graph.node.extend(
+        [
+            helper.make_node("Cast", ["level_base"], ["level_sum"], to=TensorProto.DOUBLE),
+            helper.make_node("Gather", ["window", "level_first"], ["level_single"], axis=2),
+            helper.make_node("Cast", ["level_single"], ["level_own"], to=TensorProto.DOUBLE),
+            helper.make_node("MatMul", ["level_own", "level_latest"], ["level_column"]),
+            helper.make_node("Reshape", ["level_column", "level_row"], ["level_mean"]),
+            helper.make_node("Sub", ["level_mean", "level_sum"], ["level_distance"]),
+            helper.make_node("Mul", ["level_distance", "level_distance"], ["level_squared"]),
+            helper.make_node("Add", ["level_squared", "level_allowed"], ["level_whole"]),
+            helper.make_node("Div", ["level_squared", "level_whole"], ["level_taken"]),
+            helper.make_node("Mul", ["level_distance", "level_taken"], ["level_moved"]),
+            helper.make_node("Add", ["level_sum", "level_moved"], ["level_corrected"]),
+            helper.make_node("Cast", ["level_corrected"], ["forecast"], to=TensorProto.FLOAT),
+        ]
+    )
+    return made
 
 
 def _moving_median(model: MovingMedian, features: int) -> onnx.ModelProto:

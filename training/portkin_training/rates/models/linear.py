@@ -74,17 +74,14 @@ class Corrected:
         """(w, length, f) -> (w,), in double precision, float32 as ONNX returns it."""
         whole = window.astype(np.float64)
         sums = np.tensordot(whole, self.weights, ((1, 2), (1, 2))) + self.bias
-        distance = whole[:, -self.span :, 0].mean(axis=1)[:, None] - sums
-        squared = distance**2
-        corrected = sums + distance * squared / (squared + self.allowed)
-        found: Floats = corrected.mean(axis=1).astype(np.float32)
+        level = whole[:, -self.span :, 0].mean(axis=1)[:, None]
+        found: Floats = towards(sums, level, self.allowed).mean(axis=1).astype(np.float32)
         return found
 
     @property
     def allowed(self) -> Floats:
         """(3 sigma)^2: (k,), finite, as ONNX has it."""
-        found: Floats = np.minimum((DOUBT * self.sigma) ** 2, 1e30)
-        return found
+        return allowed(self.sigma)
 
     def wider(self, length: int, places: Sequence[int], features: int) -> Corrected:
         """The same over windows of `length` bins of `features` ports, of which `places` are its own."""
@@ -93,9 +90,33 @@ class Corrected:
         return replace(self, weights=weights)
 
 
+def allowed(sigma: Floats) -> Floats:
+    """(3 sigma)^2, finite; any shape."""
+    found: Floats = np.minimum((DOUBT * sigma) ** 2, 1e30)
+    return found
+
+
+def towards(forecast: Floats, level: Floats, allowed: Floats | float) -> Floats:
+    """Forecasts moved to where rates are now, the further the less likely noise explains the distance; shapes that go
+    together.
+
+    >>> towards(np.array([20.0]), np.array([50.0]), 30.0**2)  # at three sigmas of 10, half of the distance
+    array([35.])
+    """
+    distance = level - forecast
+    squared = distance**2
+    found: Floats = forecast + distance * squared / (squared + allowed)
+    return found
+
+
+def seasonal(base: Linear, season: int) -> Linear:
+    """The same sum over windows of at least a season."""
+    return base.wider(max(base.length, season), range(base.weights.shape[1]), base.weights.shape[1])
+
+
 def corrected(task: Task, base: Linear) -> Corrected:
     """A weighted sum with its level corrected; what distance is usual comes from the fitted part."""
-    base = base.wider(max(base.length, task.season), range(base.weights.shape[1]), base.weights.shape[1])
+    base = seasonal(base, task.season)
     window, _ = task.fitted(base.length)
     distance = np.abs(window[:, -task.season :, 0].mean(axis=1) - base.predict(window))
     sigma = max(1.4826 * float(np.median(distance)), LEAST_SIGMA)

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from portkin.timeseries.bins import DAY
 from portkin_training.rates.models import baselines, linear, lstm, regression, var
+from portkin_training.rates.models.levelled import levelled
 from portkin_training.rates.models.lstm import LstmConfig
 from portkin_training.rates.models.task import Floats, Predictor, Task
 
@@ -74,6 +77,8 @@ LINEAR = frozenset(
      "ridge on a week", "VAR"}
 )  # fmt: skip
 """Fits that are weighted sums of a window, so that the mean of several is one, too."""
+LEARN_A_LEVEL = frozenset({"ridge", "ridge on a week", "VAR", "LightGBM", "LSTM"})
+"""Fits that return to the level of the bins they were fitted to, whatever comes later."""
 EXPENSIVE = 3
 """The cost from which on a model is fitted once, not at each origin, to see whether it earns more."""
 UNSHIPPABLE = frozenset({"AutoETS", "VAR Feature Selection"})
@@ -154,3 +159,14 @@ def fit(kind: Kind, task: Task, used: Profile, seed: int, device: str) -> tuple[
         return fits[kind.fit](), {}
     model = lstm.fit(task, network_config(kind, used.lstm), seed, device=device)
     return model, {"config": asdict(model.config), "epochs": len(model.history)}
+
+
+def fit_to_ship(
+    kind: Kind, task: Task, used: Profile, seed: int, device: str
+) -> tuple[Predictor | Floats, dict[str, Any]]:
+    """As `fit`, a model or forecasts (n,), but what learns a level has it corrected online: a port that grows, or dies,
+    after training is followed."""
+    model, chosen = fit(kind, task, used, seed, device)
+    if kind.fit in LEARN_A_LEVEL and not isinstance(model, np.ndarray):
+        return levelled(task, model), chosen
+    return model, chosen
