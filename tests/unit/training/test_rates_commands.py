@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from portkin.net.ports import Port
+from portkin_training.commands import rates_run
 from portkin_training.commands.rates import rates as command
 from portkin_training.commands.rates_run import progress
 from portkin_training.core.dataset_writer import ProbesWriter
@@ -148,11 +149,22 @@ def test_progress_is_printed_off_a_terminal(dataset, bundle):
 
 def test_an_interrupted_fit_says_what_stands(tmp_path, capsys):
     """How many models the work folder has, and that the same command goes on from them."""
-    with pytest.raises(KeyboardInterrupt), progress(3, tmp_path / "work") as advance:
-        advance(SimpleNamespace(port=Port.parse("22"), model="median"))
+    with pytest.raises(KeyboardInterrupt), progress(3, tmp_path / "work") as shown:
+        shown.fitted(SimpleNamespace(port=Port.parse("22"), model="median"))
         raise KeyboardInterrupt
     said = f"{tmp_path / 'work'}: 1 of 3 models are kept; the same command goes on from there\n"
     assert capsys.readouterr().err.endswith(said)
+
+
+def test_a_search_of_the_grid_says_how_far_it_is(tmp_path, capsys, monkeypatch):
+    """The search is most of the work, and before it has ended there is no model: its points are counted, and kept."""
+    monkeypatch.setattr(rates_run, "EVERY", 0.0)
+    with pytest.raises(KeyboardInterrupt), progress(3, tmp_path / "work") as shown:
+        shown.searched(1, 1_344)
+        raise KeyboardInterrupt
+    lines = capsys.readouterr().err.splitlines()
+    assert ["fitting 3 models", "1 of 1,344 points of the grid, 0 s"] == lines[:2]
+    assert f"{tmp_path / 'work'}: 1 of 1,344 points of the grid are kept; the same command goes on" in lines[2]
 
 
 def test_bundle_is_scored_on_what_came_after_its_training(dataset, bundle):

@@ -91,15 +91,18 @@ def test_grid_is_searched_point_by_point_and_goes_on_where_it_was(sky, affinitie
     def run(folder):
         targets = sky.rates.ports[:1]
         (found,) = evaluate.evaluate(
-            sky.rates, affinities, grid, folder=folder, seed=0, targets=targets, models=[name], jobs=1
-        )
+            sky.rates, affinities, grid, folder=folder, seed=0, targets=targets, models=[name], jobs=1,
+            searched=lambda points, of: told.append((points, of)),
+        )  # fmt: skip
         return found
 
+    told = []
     scores = {stuck: 0.2, TINY.lstm: 0.7}
     tried = []
     monkeypatch.setattr(evaluate, "try_config", lambda *args: tried.append(args[3]) or scores[args[3]])
     assert TINY.lstm.learning_rate == run(tmp_path).about["config"]["learning_rate"]
     assert [stuck, TINY.lstm] == tried
+    assert [(1, 2), (2, 2)] == told
     next(tmp_path.glob("*.npz")).unlink()
     run(tmp_path)
     assert 2 == len(tried)

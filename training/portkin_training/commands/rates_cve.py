@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from portkin.errors import InputError
-from portkin_training.commands.rates_options import FOLDER, json_option, label_of, seed_option
+from portkin_training.commands.rates_options import FOLDER, json_option, label_of, seed_option, series_and_models
 
 
 @click.command()
@@ -46,12 +46,11 @@ def cve(
     from rich.console import Console
     from rich.table import Table
 
-    from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import cve as vulnerabilities
     from portkin_training.rates.models.task import Split
     from portkin_training.rates.series import rate_series
 
-    loaded, models = rate_series.load(series), Forecaster.load(bundle)
+    loaded, models = series_and_models(series, bundle)
     expressions = vulnerabilities.services(services_file)
     ports = [port for port in models.targets if port in expressions]
     if not ports:

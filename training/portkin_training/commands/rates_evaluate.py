@@ -10,7 +10,7 @@ import click
 
 from portkin.errors import InputError
 from portkin_training.commands.engine_options import engine_options
-from portkin_training.commands.rates_options import FOLDER, json_option, label_of
+from portkin_training.commands.rates_options import FOLDER, json_option, label_of, series_and_models
 from portkin_training.commands.rates_run import prepare, progress, run_options
 
 if TYPE_CHECKING:
@@ -55,12 +55,18 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
 
     run = prepare(lambda bins: Split.of(bins).fit, PAPER if paper else MODELS, **options)
     results = []
-    with progress(len(run.targets) * len(run.models), options["work"]) as advance:
+    with progress(len(run.targets) * len(run.models), options["work"]) as shown:
         for result in judging.evaluate(
-            run.rates, run.affinities, run.profile, targets=run.targets, models=run.models, **run.options
+            run.rates,
+            run.affinities,
+            run.profile,
+            targets=run.targets,
+            models=run.models,
+            searched=shown.searched,
+            **run.options,
         ):
             results.append(result)
-            advance(result)
+            shown.fitted(result)
     warnings = judged(run.rates, results)
     if as_json:
         told = {port: worth.about() for port, worth in warnings.items()}
@@ -88,17 +94,10 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
 def _with(bundle: Path, series: Path, as_json: bool) -> None:
     from rich.console import Console
 
-    from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import held_out
     from portkin_training.rates.report import without_nan
-    from portkin_training.rates.series import rate_series
 
-    loaded, models = rate_series.load(series), Forecaster.load(bundle)
-    if loaded.width != models.rules.width:
-        raise InputError(
-            f"{series}: bins of {loaded.width} s, but the models of {bundle} read bins of {models.rules.width} s; "
-            "count with the other --bin"
-        )
+    loaded, models = series_and_models(series, bundle)
     try:
         found = held_out.score(models, loaded)
     except InputError as error:
@@ -110,17 +109,28 @@ def _with(bundle: Path, series: Path, as_json: bool) -> None:
     console.width = max(console.width, WIDTH)
     console.print(_table(found, f"{bundle} on the bins after its training{label_of(loaded)}"))
     for one in found:
-        console.print(f"{one.port}: {one.model}; W: {one.worth}", soft_wrap=True)
+        console.print(f"{one.port}: {one.model}; W: {one.worth}{_passed(one)}", soft_wrap=True)
     together = held_out.pool(found)
     alarms = together["alarms"]
     console.print(f"{alarms.raised} alarms began, over {alarms.bins} bins in all", soft_wrap=True)
     console.print(f"W, all ports: {together['worth']}", soft_wrap=True)
 
 
+def _passed(one: PortScores) -> str:
+    """What the figures leave out."""
+    if one.passed:
+        return (
+            f"; {one.passed} of {one.bins + one.passed} known bins have no forecast, as the {one.reads} before them "
+            "are not in the series, or unknown"
+        )
+    return "" if one.bins else "; nothing is known of it after training"
+
+
 def _table(found: list[PortScores], title: str) -> Table:
     from rich.table import Table
 
     from portkin_training.rates import held_out
+    from portkin_training.rates.report import figure_text
 
     made = Table(title=title)
     made.add_column("port", no_wrap=True)
@@ -128,9 +138,9 @@ def _table(found: list[PortScores], title: str) -> Table:
         made.add_column(name, justify="right", no_wrap=True)
 
     def row(name: str, bins: int, figures: tuple[float, ...], e: int, w: int, alarms: held_out.Alarms) -> None:
-        low, high = alarms.interval
-        cells = (*(f"{value:.2f}" for value in figures), str(e), str(w), f"{alarms.stated:.1f}", f"{alarms.ratio:.2f}")
-        made.add_row(name, str(bins), *cells, f"{low:.2f} to {high:.2f}")
+        interval = " to ".join(map(figure_text, alarms.interval)) if alarms.stated else "-"
+        told = (*map(figure_text, figures), str(e), str(w), f"{alarms.stated:.1f}", figure_text(alarms.ratio))
+        made.add_row(name, str(bins), *told, interval)
 
     for one in found:
         figures = (one.mae, one.mase, one.r2, one.skill)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from portkin.errors import InputError
 from portkin.net.ports import Port
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from portkin.bundles.forecast import Forecaster
     from portkin_training.core.engine import Engine
     from portkin_training.core.places import Place
     from portkin_training.rates.series.rate_series import Rates
@@ -63,6 +65,26 @@ def counted_sequential(
     if until is not None:
         table = table.filter(seconds(table) < until)
     return sequential_sources(table, loaded.ports, sample=sample, seed=seed)
+
+
+def series_and_models(series: Path, bundle: Path) -> tuple[Rates, Forecaster]:
+    """Both, loaded. InputError where the bins of the series are not those that the models read."""
+    from portkin.bundles.forecast import Forecaster
+    from portkin.timeseries.bins import DAY, bin_start
+    from portkin_training.rates.series import rate_series
+
+    loaded, models = rate_series.load(series), Forecaster.load(bundle)
+    width, tz = models.rules.width, models.rules.tz
+    if loaded.width != width:
+        raise InputError(
+            f"{series}: bins of {loaded.width} s, but the models of {bundle} read bins of {width} s; count with the "
+            "other --bin"
+        )
+    if width >= DAY and any(bin_start(start, width, tz) != start for start in loaded.starts.tolist()):
+        raise InputError(
+            f"{series}: days of {loaded.tz}, but the models of {bundle} read days of {tz}; count with --tz {tz}"
+        )
+    return loaded, models
 
 
 def summary_of(made: Rates) -> str:

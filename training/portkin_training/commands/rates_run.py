@@ -140,9 +140,18 @@ class Outcome(Protocol):
         """The model's name."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What takes how far a run is: `fitted` each outcome; `searched` how many points of the grid were tried, of how
+    many."""
+
+    fitted: Callable[[Outcome], None]
+    searched: Callable[[int, int], None]
+
+
 @contextmanager
-def progress(total: int, work: Path) -> Iterator[Callable[[Outcome], None]]:
-    """A bar on a terminal; elsewhere a line on standard error at the beginning, now and then, and at the end.
+def progress(total: int, work: Path) -> Iterator[Shown]:
+    """Bars on a terminal; elsewhere a line on standard error at the beginning, now and then, and at the end.
 
     Where the fitting is interrupted, or fails, it says how much the folder ``work`` keeps.
     """
@@ -160,25 +169,37 @@ def progress(total: int, work: Path) -> Iterator[Callable[[Outcome], None]]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     )  # fmt: skip
     shown = sys.stderr.isatty()
-    done, began = 0, time.monotonic()
+    done, tried, began = 0, "", time.monotonic()
     said = began
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as bars:
         bar = bars.add_task("Fitting", total=total)
+        grid = bars.add_task("Grid", total=None, visible=False)
         if not shown:
             click.echo(f"fitting {total} models", err=True)
 
-        def advance(outcome: Outcome) -> None:
-            nonlocal done, said
+        def tell(last: bool, line: Callable[[float], str]) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if not shown and (now - said >= EVERY or last):
+                said = now
+                click.echo(line(now - began), err=True)
+
+        def fitted(outcome: Outcome) -> None:
+            nonlocal done
             done += 1
             bars.update(bar, advance=1, description=f"{outcome.port} {outcome.model}")
-            now = time.monotonic()
-            if not shown and (now - said >= EVERY or done == total):
-                said = now
-                click.echo(f"{done} of {total} models, {now - began:.0f} s: {outcome.port} {outcome.model}", err=True)
+            tell(done == total, lambda took: f"{done} of {total} models, {took:.0f} s: {outcome.port} {outcome.model}")
+
+        def searched(points: int, of: int) -> None:
+            nonlocal tried
+            tried = f"{points:,} of {of:,} points of the grid"
+            bars.update(grid, completed=points, total=of, visible=True)
+            tell(points == of, lambda took: f"{tried}, {took:.0f} s")
 
         try:
-            yield advance
+            yield Shown(fitted, searched)
         except BaseException:
-            if done:
-                click.echo(f"{work}: {done} of {total} models are kept; the same command goes on from there", err=True)
+            kept = " and ".join([f"{done} of {total} models"] * bool(done) + [tried] * bool(tried))
+            if kept:
+                click.echo(f"{work}: {kept} are kept; the same command goes on from there", err=True)
             raise

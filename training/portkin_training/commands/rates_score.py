@@ -11,10 +11,11 @@ import click
 
 from portkin.errors import InputError
 from portkin.net.ports import Port
-from portkin_training.commands.rates_options import FOLDER, PortType, json_option, label_of
+from portkin_training.commands.rates_options import FOLDER, PortType, json_option, label_of, series_and_models
 
 if TYPE_CHECKING:
     from portkin.bundles.forecast import Forecaster
+    from portkin_training.rates.alarms import Scores
     from portkin_training.rates.series.rate_series import Rates
 
 
@@ -30,13 +31,12 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from portkin.bundles.forecast import Forecaster
     from portkin_training.rates.alarms import alarms_of, scores_of
-    from portkin_training.rates.series import rate_series
 
-    loaded, models = rate_series.load(series), Forecaster.load(bundle)
-    _refuse_other_bins(loaded, models, series, bundle)
-    for alarm in alarms_of(models, loaded, scores_of(models, loaded)):
+    loaded, models = series_and_models(series, bundle)
+    scores = scores_of(models, loaded)
+    _tell_unscored(loaded, models, scores, series)
+    for alarm in alarms_of(models, loaded, scores):
         if as_json:
             # JSON has neither NaN nor infinity: what could not be said is null
             row = asdict(alarm) | {"port": str(alarm.port)}
@@ -46,11 +46,13 @@ def score(bundle: Path, series: Path, as_json: bool) -> None:
             click.echo(sentence)
 
 
-def _refuse_other_bins(loaded: Rates, models: Forecaster, series: Path, bundle: Path) -> None:
-    if loaded.width != models.rules.width:
-        raise InputError(
-            f"{series}: bins of {loaded.width} s, but the models of {bundle} read bins of {models.rules.width} s; "
-            "count with the other --bin"
+def _tell_unscored(loaded: Rates, models: Forecaster, scores: Scores, series: Path) -> None:
+    """Where no bin could be scored, say so: no alarm would look like good news."""
+    if (scores.e != scores.e).all():
+        click.echo(
+            f"{series}: none of its {len(loaded.starts)} bins could be scored: the models read the {models.history} "
+            "bins up to each, at least half of them known",
+            err=True,
         )
 
 
@@ -70,19 +72,17 @@ def plot(bundle: Path, series: Path, output: Path, ports: tuple[Port, ...], last
 
     Where there are too many bins to tell apart, lines are means of several, in a band from their least to their most.
     """
-    from portkin.bundles.forecast import Forecaster
     from portkin_training.rates import plots
     from portkin_training.rates.alarms import alarms_of, scores_of
     from portkin_training.rates.report import named
-    from portkin_training.rates.series import rate_series
 
-    loaded, models = rate_series.load(series), Forecaster.load(bundle)
-    _refuse_other_bins(loaded, models, series, bundle)
+    loaded, models = series_and_models(series, bundle)
     chosen = ports or models.targets
     for port in chosen:
         if port not in models.targets:
             raise InputError(f"{port}: {bundle} has no model of it; it has {', '.join(map(str, models.targets))}")
     scores = scores_of(models, loaded)
+    _tell_unscored(loaded, models, scores, series)
     if output.suffix == ".html":
         from portkin_training.rates.page import save_page
 

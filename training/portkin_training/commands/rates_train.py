@@ -57,12 +57,12 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
     run = prepare(lambda bins: rolling.cuts(bins)[0], TRIED, **options)
     flags = None if abnormal is None else read_abnormal(abnormal, run.rates)
     tried: dict[Port, list[rolling.Trial]] = {port: [] for port in run.targets}
-    with progress(len(run.targets) * len(run.models), options["work"]) as advance:
+    with progress(len(run.targets) * len(run.models), options["work"]) as shown:
         for trial in rolling.trials(
             run.rates, run.affinities, run.profile, targets=run.targets, models=run.models, **run.options
         ):
             tried[trial.port].append(trial)
-            advance(trial)
+            shown.fitted(trial)
     order = {name: place for place, name in enumerate(run.models)}
     for found in tried.values():
         found.sort(key=lambda trial: order[trial.model])
@@ -125,6 +125,9 @@ def _tell(choice: Choice, alarms: Calibrated) -> None:
         + ("" if choice.name == choice.reported_model else f" (chosen before them: {choice.reported_model})")
         + ("" if choice.reason.startswith("least") else f"; {choice.reason}")
     )
+    if not alarms.alarms_e:
+        click.echo("  E: no alarms, as none are asked for (--alarms 0)")
+        return
     left_out = f", {alarms.bursts} bursts left out" if alarms.bursts else ""
     click.echo(
         f"  E above {alarms.threshold_e:.2f}, from {alarms.bins} bins{left_out}; the later half raised "

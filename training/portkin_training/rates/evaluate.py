@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,11 @@ def evaluate(
     jobs: int = 2,
     device: str = "cpu",
     engine: Engine = DUCKDB,
+    searched: Callable[[int, int], None] = lambda points, of: None,
 ) -> Iterator[Result]:
     """All results of `targets` x `models`, as they become known; those in `folder` are not computed again.
 
+    `searched` is told how many of the points of the grid that were lacking are known, before any network is fitted.
     Fitted by `jobs` processes, or over Spark where the engine is that. OutputError where another process does the same
     in this folder now.
     """
@@ -98,7 +100,7 @@ def evaluate(
             else:
                 lacking.append(key)
         open_jobs = plan(rates, affinities, used, lacking, jobs)
-        best = _search(rates, used, open_jobs, files, seed, jobs, device, engine)
+        best = _search(rates, used, open_jobs, files, seed, jobs, device, engine, searched)
         for target, found in fan_out(work, list(zip(open_jobs, best, strict=True)), jobs=jobs, engine=engine):
             for result in found:  # all of them, before the caller may stop iterating
                 save_result(files[target, result.model], result)
@@ -188,6 +190,7 @@ def _search(
     jobs: int,
     device: str,
     engine: Engine,
+    searched: Callable[[int, int], None],
 ) -> list[LstmConfig]:
     """The network of each job, the best of the grid: one task, and one small file, per point of it."""
 
@@ -200,9 +203,10 @@ def _search(
 
     deep = [job for job in open_jobs if job.kind.fit.startswith("LSTM")]
     points = [(job, config) for job in deep for config in used.grid if kept(tried(job, config), load_point) is None]
-    for job, config, score in fan_out(work, points, jobs=jobs, engine=engine):
+    for known, (job, config, score) in enumerate(fan_out(work, points, jobs=jobs, engine=engine), 1):
         with replacing(tried(job, config)) as aside:
             aside.write_text(json.dumps({"config": asdict(config), "r2": score}), encoding="utf-8")
+        searched(known, len(points))
 
     def best(job: Job) -> LstmConfig:
         if not (used.grid and job.kind.fit.startswith("LSTM")):

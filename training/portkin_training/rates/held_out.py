@@ -72,7 +72,8 @@ class Alarms:
 
 @dataclass(frozen=True)
 class PortScores:
-    """One port's figures on the new bins that are known and have a forecast; `passed` known ones have none.
+    """One port's figures on the new bins that are known and have a forecast; `passed` known ones have none, as the
+    model reads so many bins before each as `reads` says.
 
     `naive` and `last` are the mean absolute errors of the seasonal naive forecast and of the last value on the same
     bins; MASE is over the former's error before the new bins, NaN where the series does not reach back.
@@ -82,6 +83,7 @@ class PortScores:
     model: str
     bins: int
     passed: int
+    reads: int
     mae: float
     naive: float
     last: float
@@ -150,6 +152,7 @@ def score(models: Forecaster, rates: Rates) -> list[PortScores]:
                 model.kind,
                 len(rows),
                 int(known.sum()) - len(rows),
+                model.length,
                 error,
                 _mae(observed, naive, rows),
                 _mae(observed, last, rows),

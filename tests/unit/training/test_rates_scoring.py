@@ -1,0 +1,85 @@
+"""``portkin rates score`` and ``evaluate --with`` where there is little, nothing or something else to score."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from portkin.timeseries.bins import DAY, HOUR, bin_starts
+from portkin_training.commands.rates import rates as command
+from portkin_training.rates.series import rate_series as series
+from support.telescope import BEGIN, PORTS, write_means
+
+
+def invoke(*args: object):
+    return CliRunner().invoke(command, list(map(str, args)))
+
+
+def saved(path, counts, starts=None, width: int = HOUR, tz: str = "UTC"):
+    counts = np.asarray(counts, dtype=float)
+    counts = np.broadcast_to(counts[:, None], (len(counts), len(PORTS))) if counts.ndim == 1 else counts
+    starts = BEGIN + HOUR * np.arange(len(counts)) if starts is None else starts
+    series.save(path, series.Rates(PORTS, starts, counts.copy(), width, tz))
+    return path
+
+
+@pytest.fixture
+def means(tmp_path):
+    """Models that read three bins."""
+    return write_means(tmp_path / "m")
+
+
+def test_what_cannot_be_had_is_a_dash(means, tmp_path):
+    """A port that is constant has no R2, and without a week before there is no MASE; neither is printed as nan."""
+    flat = saved(tmp_path / "flat", np.full(20, 7.0))
+    done = invoke("evaluate", flat, "--with", means)
+    assert 0 == done.exit_code and "nan" not in done.output
+    row = next(line for line in done.stdout.splitlines() if "22/tcp" in line)
+    # of 20 bins 3 are read before the first forecast
+    assert ["22/tcp", "17", "0.00", "-", "-", "-"] == [cell.strip() for cell in row.split("│")[1:7]]
+    told = json.loads(invoke("evaluate", flat, "--with", means, "--json").stdout)["ports"]["22/tcp"]
+    assert (None, None) == (told["r2"], told["mase"])
+
+
+def test_bins_without_a_forecast_are_told(means, tmp_path):
+    """Of five bins two have three before them; an outage hides all of a port."""
+    counts = np.full((5, len(PORTS)), 7.0)
+    counts[:, 1] = np.nan
+    said = invoke("evaluate", saved(tmp_path / "s", counts), "--with", means).stdout
+    assert "; 3 of 5 known bins have no forecast, as the 3 before them are not in the series, or unknown" in said
+    assert "23/tcp: mean; W: no warning to judge; nothing is known of it after training" in said
+
+
+def test_silence_of_score_is_not_good_news(means, tmp_path):
+    """Two bins, fewer than are read: said on standard error, and nothing on the other."""
+    done = invoke("score", means, saved(tmp_path / "s", [7.0, 700.0]))
+    assert (0, "") == (done.exit_code, done.stdout)
+    assert "none of its 2 bins could be scored: the models read the 4 bins up to each" in done.stderr
+    assert "" == invoke("score", means, saved(tmp_path / "long", np.full(9, 7.0))).stderr
+
+
+def test_days_of_another_zone_are_not_scored(tmp_path):
+    """Days of Berlin begin at 23:00 or 22:00 of UTC: the models' days are others, and --tz says how to count them. A
+    zone with the same midnights will do."""
+    days = write_means(tmp_path / "m", width=DAY)
+    starts = bin_starts(BEGIN, BEGIN + 9 * DAY, DAY, "Europe/Berlin")
+    berlin = saved(tmp_path / "berlin", np.full(len(starts), 7.0), starts, DAY, "Europe/Berlin")
+    for args in (("score", days, berlin), ("evaluate", berlin, "--with", days)):
+        said = str(invoke(*args).exception)
+        assert (
+            f"{berlin}: days of Europe/Berlin, but the models of {days} read days of UTC; count with --tz UTC" == said
+        )
+    greenwich = saved(tmp_path / "gmt", np.full(9, 7.0), bin_starts(BEGIN, BEGIN + 8 * DAY, DAY), DAY, "Etc/UTC")
+    assert 0 == invoke("score", days, greenwich).exit_code
+
+
+def test_no_alarms_are_no_infinite_threshold(tmp_path):
+    """--alarms 0 is said in words."""
+    noisy = saved(tmp_path / "s", np.random.default_rng(0).poisson(9, 120))
+    options = ["--lags", 24, "--port", 22, "--jobs", 1, "--work", tmp_path / "w", "--model", "EWMA", "--alarms", 0]
+    said = invoke("train", noisy, "-o", tmp_path / "m", *options).stdout
+    assert "E: no alarms, as none are asked for" in said and "above" not in said
+    assert "" == invoke("score", tmp_path / "m", noisy).stdout
