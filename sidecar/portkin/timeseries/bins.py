@@ -43,6 +43,18 @@ def bin_start(when: float, width: int, tz: str = "UTC") -> int:
     return _midnight(datetime.fromtimestamp(when, zone(tz)).date(), zone(tz))
 
 
+def day_start(day: date, tz: str) -> int:
+    """The first second, since the epoch, of a local day. ValueError for a day that the zone skipped altogether.
+
+    >>> day_start(date(2023, 4, 28), "Africa/Cairo")  # begins at 01:00, as the clocks skip midnight
+    1682632800
+    """
+    found = _midnight(day, zone(tz))
+    if datetime.fromtimestamp(found, zone(tz)).date() != day:
+        raise ValueError(f"{day} does not exist in {tz}")
+    return found
+
+
 def _midnight(day: date, tz: tzinfo) -> int:
     """The first second of a local day. Where the clocks skip midnight, that is when they do."""
     before, after = (int(datetime.combine(day, time(), tz).replace(fold=fold).timestamp()) for fold in (0, 1))

@@ -6,7 +6,7 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from portkin.errors import InputError, listed
 from portkin.net.ports import Port
-from portkin.timeseries.bins import DAY, bin_start, zone
+from portkin.timeseries.bins import DAY, bin_start, day_start, zone
 from portkin_training.core.doubtful_times import doubtful_times
 
 PORTS = ("port", "dst_port", "dest_port", "dport", "dpt")
@@ -134,6 +134,11 @@ def _seconds(where: str, text: str, width: int, tz: str) -> float:
         earlier, later = (read.replace(tzinfo=zone(tz), fold=fold).timestamp() for fold in (0, 1))
     except (ValueError, OverflowError):
         raise InputError(f"{where}: {text!r} is not an ISO 8601 time") from None
+    if width >= DAY and (day := _date(text)) is not None:
+        try:
+            return day_start(day, tz)
+        except ValueError as error:
+            raise InputError(f"{where}: {error}, where the calendar skips it; leave the row out") from None
     if bin_start(earlier, width, tz) != bin_start(later, width, tz):
         happens = "comes twice" if earlier < later else "does not exist"
         raise InputError(
@@ -141,6 +146,13 @@ def _seconds(where: str, text: str, width: int, tz: str) -> float:
             f"{text}+01:00"
         )
     return earlier
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:  # with a time of the day
+        return None
 
 
 def _check_times(
