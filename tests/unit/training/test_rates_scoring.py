@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, HOUR, bin_starts
 from portkin_training.commands.rates import rates as command
 from portkin_training.rates.series import rate_series as series
@@ -74,6 +75,37 @@ def test_days_of_another_zone_are_not_scored(tmp_path):
         )
     greenwich = saved(tmp_path / "gmt", np.full(9, 7.0), bin_starts(BEGIN, BEGIN + 8 * DAY, DAY), DAY, "Etc/UTC")
     assert 0 == invoke("score", days, greenwich).exit_code
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--alarms", "nan"), "--alarms nan: in 30 days of such bins at most 360 alarms can begin"),
+        (("--alarms", "361"), "--alarms 361: in 30 days of such bins at most 360"),
+        (("--device", "nonsense"), "--device nonsense: torch cannot use it here"),
+        (("-o", "s"), "holds a bundle of kind 'portkin-series', so it is not replaced"),
+    ],
+)
+def test_what_would_end_a_run_is_refused_before_anything_is_fitted(tmp_path, monkeypatch, option, words):
+    """Fitting may take hours; no work folder is made."""
+    monkeypatch.chdir(tmp_path)
+    noisy = saved(tmp_path / "s", np.random.default_rng(0).poisson(9, 120))
+    done = invoke("train", noisy, "-o", "m", "--work", "w", "--model", "EWMA", "--jobs", 1, *option)
+    assert 0 != done.exit_code
+    assert words in done.output + str(done.exception)
+    assert ["s"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_no_column_is_cut_off_where_there_is_no_terminal(tmp_path):
+    """Fourteen ports need more than the 80 characters of a pipe."""
+    ports = tuple(Port(60_000 + number, "tcp") for number in range(14))
+    counts = np.random.default_rng(0).poisson(9, (120, 14)).astype(float)
+    series.save(tmp_path / "s", series.Rates(ports, BEGIN + HOUR * np.arange(120), counts, HOUR))
+    options = ["--lags", 24, "--most", 14, "--jobs", 1, "--work", tmp_path / "w", "--model", "median"]
+    said = invoke("evaluate", tmp_path / "s", *options).stdout
+    head = next(line for line in said.splitlines() if "60000" in line)
+    assert all(str(port.number) in head for port in ports)
+    assert "…" not in said
 
 
 def test_no_alarms_are_no_infinite_threshold(tmp_path):

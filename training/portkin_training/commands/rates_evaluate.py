@@ -14,12 +14,15 @@ from portkin_training.commands.rates_options import FOLDER, json_option, label_o
 from portkin_training.commands.rates_run import prepare, progress, run_options
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from portkin_training.rates.held_out import PortScores
 
-WIDTH = 96
-"""Characters of the table of a bundle's scores, where no terminal says how many there are."""
+WIDTH = 500
+"""Characters that tables may take off a terminal, so that no column is cut off; they take what they need."""
+SCORES = 96
+"""Characters of the table of a bundle's scores, on whatever terminal."""
 
 
 @click.command()
@@ -44,8 +47,6 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
         return
     if options["work"] is None:
         raise click.UsageError("give --work, a folder for results, or --with, a bundle to score without fitting")
-    from rich.console import Console
-
     from portkin.timeseries.bins import DAY
     from portkin_training.rates import evaluate as judging
     from portkin_training.rates import report
@@ -72,7 +73,7 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
         told = {port: worth.about() for port, worth in warnings.items()}
         click.echo(json.dumps(report.as_json(results) | {"warnings": report.without_nan(told)}))
         return
-    console = Console()
+    console = _console()
     if paper:
         ahead = "1 day" if run.rates.width >= DAY else "1 hour"
         console.print(report.paper_table(results, ahead, synthetic=run.rates.synthetic))
@@ -91,9 +92,16 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
             click.echo(f"{result.port}: {result.model} could not be fitted: {result.about['unfit']}", err=True)
 
 
-def _with(bundle: Path, series: Path, as_json: bool) -> None:
+def _console() -> Console:
     from rich.console import Console
 
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    return console
+
+
+def _with(bundle: Path, series: Path, as_json: bool) -> None:
     from portkin_training.rates import held_out
     from portkin_training.rates.report import without_nan
 
@@ -105,8 +113,8 @@ def _with(bundle: Path, series: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(without_nan(held_out.as_json(found))))
         return
-    console = Console()
-    console.width = max(console.width, WIDTH)
+    console = _console()
+    console.width = max(console.width, SCORES)
     console.print(_table(found, f"{bundle} on the bins after its training{label_of(loaded)}"))
     for one in found:
         console.print(f"{one.port}: {one.model}; W: {one.worth}{_passed(one)}", soft_wrap=True)

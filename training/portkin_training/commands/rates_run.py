@@ -108,6 +108,7 @@ def prepare(
     unknown = [name for name in models if name not in MODELS]
     if unknown:
         raise click.UsageError(f"--model {unknown[0]!r}: choose of {', '.join(MODELS)}")
+    _check_device(device)
     loaded = rate_series.load(series)
     totals = np.nansum(loaded.counts, axis=0)
     targets = ports or tuple(loaded.ports[i] for i in np.argsort(-totals, kind="stable")[:most])
@@ -126,6 +127,20 @@ def prepare(
         console.print("Neither --probes nor --sequential: (T&S) is the same as (T) here.")
     options = {"folder": work, "seed": seed, "jobs": jobs, "device": device, "engine": engine}
     return Run(loaded, affinities, profile(profile_name, loaded.width), targets, models or names, options)
+
+
+def _check_device(name: str) -> None:
+    """UsageError where torch cannot use the device, before hours of fitting say so."""
+    import torch
+
+    from portkin_training.rates.models.lstm import device_of
+
+    try:
+        torch.zeros(1, device=device_of(name))
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        raise click.UsageError(
+            f"--device {name}: torch cannot use it here ({str(error).splitlines()[0][:120]}); use cpu or auto"
+        ) from None
 
 
 class Outcome(Protocol):

@@ -44,7 +44,8 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
     """
     if options["work"] is None:
         raise click.UsageError("give --work, a folder for results; a run that was killed resumes from them")
-    from portkin.bundles.forecast_models import Rules
+    from portkin.bundles.bundle_writer import refuse_foreign
+    from portkin.bundles.forecast_models import KIND, Rules
     from portkin_training.rates import rolling, ship
     from portkin_training.rates.choice import BASELINES, TOLERANCE, choose
     from portkin_training.rates.models.registry import TRIED, UNSHIPPABLE
@@ -54,7 +55,9 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
             f"--model {' and '.join(options['models'])}: evaluated, but cannot ship, as no window holds what it reads; "
             f"add one of {', '.join(BASELINES)}"
         )
+    refuse_foreign(output.resolve(), KIND)
     run = prepare(lambda bins: rolling.cuts(bins)[0], TRIED, **options)
+    _check_alarms(alarms, run.rates.width)
     flags = None if abnormal is None else read_abnormal(abnormal, run.rates)
     tried: dict[Port, list[rolling.Trial]] = {port: [] for port in run.targets}
     with progress(len(run.targets) * len(run.models), options["work"]) as shown:
@@ -113,6 +116,15 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
     for choice, alarms_of_it in shipped.values():
         _tell(choice, alarms_of_it)
     click.echo(f"{output}: {len(shipped)} models")
+
+
+def _check_alarms(alarms: float, width: int) -> None:
+    """UsageError for more alarms than may begin: one that goes on is the same, so every second bin."""
+    from portkin.timeseries.calibration import MONTH
+
+    most = MONTH // width // 2
+    if not alarms <= most:
+        raise click.UsageError(f"--alarms {alarms:g}: in 30 days of such bins at most {most} alarms can begin")
 
 
 def _tell(choice: Choice, alarms: Calibrated) -> None:
