@@ -111,6 +111,13 @@ class Candidates:
     port: Ints
     features: NDArray[np.float32]
 
+    @property
+    def fresh(self) -> NDArray[np.bool_]:
+        """Which of them, bool (r,), no row of the ports before the latest one holds, so that they were hardly predicted
+        before."""
+        found: NDArray[np.bool_] = self.features[1:ROWS].max(axis=0) == NO_CHANCE
+        return found
+
 
 def candidates(known: SourceRows, asked: Questions) -> Candidates:
     """The rows of the last `ROWS` ports, the step of the source once and twice more, and the numbers around."""

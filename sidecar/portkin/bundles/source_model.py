@@ -26,7 +26,7 @@ from portkin.bundles.calibrated import calibrated
 from portkin.bundles.manifest import FileEntry, content_id
 from portkin.bundles.source_features import FEATURES, Questions, SourceRows, candidates
 from portkin.bundles.source_trees import Trees
-from portkin.bundles.table_format import BY_SOURCE, RECENT, RECOMMENDED
+from portkin.bundles.table_format import BY_SOURCE, DEFAULT_K, RECENT, RECOMMENDED
 from portkin.errors import BundleError
 from portkin.net.ports import CODES, PORTS, PROTOS, Proto
 
@@ -84,7 +84,8 @@ class SourceModel:
         Ports are codes: TCP port p is p, UDP port p is 65536 + p. `recent` are the different ports that the source
         probed, latest first, of which the first `RECENT` count; `probed` is how many it has probed so far, `elapsed`
         how many seconds ago its first probe was. Chances below `min_chance` are left out; `RECOMMENDED` stands for what
-        the bundle recommends. No port of `recent` is ever returned. Where the source has probed one port alone, the
+        the bundle recommends. Of more candidates than `n` and `DEFAULT_K` those that `in_answer` says are chosen from,
+        whatever their chances. No port of `recent` is ever returned. Where the source has probed one port alone, the
         answer is the table's.
 
         Raises ValueError, which names it, for what no source can have done.
@@ -105,9 +106,29 @@ class SourceModel:
         asked = Questions(own, np.array([probed]), np.array([float(elapsed)]))
         found = candidates(known, asked)
         chances = self.learnt.chances(found.features)
-        best = (-chances).argsort(kind="stable")[:n]  # of equal ones the lower port, as they are in order of ports
+        best = (-chances).argsort(kind="stable")  # of equal ones the lower port, as they are in order of ports
+        if len(best) > (most := max(n, DEFAULT_K)):
+            best = best[in_answer(found.fresh[best], most)]
+        best = best[:n]
         kept = best[chances[best] >= cutoff]
         return (found.port[kept] + first).tolist(), chances[kept].tolist()
+
+
+def in_answer(fresh: NDArray[np.bool_], most: int) -> Ints:
+    """Which places of more candidates than `most`, by chance, stand in an answer of so many ports, int64 (most,),
+    ascending: half of it are the likeliest, and half the likeliest others that are `fresh`, bool (r,)
+    (`Candidates.fresh`).
+
+    A source that goes through many ports in one go is asked about again and again. The likeliest ports of all are
+    blocked for it already, and an answer that consists of them adds nothing.
+    """
+    half = most // 2
+    late = fresh[half:]
+    places = late.nonzero()[0][: most - half]
+    missing = most - half - len(places)
+    if missing:  # too few are fresh, and others follow
+        places = np.sort(np.concatenate([places, (~late).nonzero()[0][:missing]]))
+    return np.concatenate([np.arange(half), places + half])
 
 
 def _refuse_impossible(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from portkin.bundles.manifest import MANIFEST
-from portkin.bundles.table import Table
+from portkin.bundles.table import Rows, Table, write_table
 from portkin.bundles.table_format import BY_SOURCE
 from portkin.errors import BundleError
 from portkin.net.ports import CODES, PORTS
@@ -73,6 +73,23 @@ class TestRank:
         assert all(PORTS <= port < CODES for port in ports)
         assert set(ports) == {PORTS + near for near in (123, 49, 50, 51, 52, 54, 55, 56, 57)}
 
+    def test_full_answers(self, tmp_path):
+        """Of more candidates than an answer holds, half are the likeliest, and half others that no row of the ports
+        before holds; in order of chance all the same.
+
+        1000's row leads to 2000 .. 2049 with chances from 0.6 (odds of 1, by `learnt_by_hand`) and 1001's to 2000 ..
+        2039: those are not new after 1001. The 10 from 2040 and six numbers around 1000 are.
+        """
+        rows = {"tcp": long_rows({1000: range(2000, 2050), 1001: range(2000, 2040)})}
+        table = write_table(tmp_path / "table", rows, method="kin", about=ABOUT, by_source=learnt_by_hand())
+        ports, chances = table.source_model.rank([1000, 1001], 2, 5.0, 32, 0.0)
+        likeliest = [999, *range(2000, 2015)]  # 999 is the step of -1 once more
+        others = [996, 997, 998, 1002, 1003, 1004, *range(2040, 2050)]
+        assert 32 == len(ports)
+        assert {*likeliest, *others} == set(ports)
+        assert sorted(chances, reverse=True) == chances
+        assert ports[:8] == table.source_model.rank([1000, 1001], 2, 5.0, 8, 0.0)[0]
+
     def test_recommended(self, table):
         """-1 stands for the cut-off of the manifest, which is 0.5 here."""
         ports, chances = table.source_model.rank([23, 22], 2, 5.0, 50)
@@ -121,15 +138,31 @@ class TestRank:
             table.source_model.rank(*question)
 
 
+def long_rows(of) -> Rows:
+    """Rows of 50 ports at most, all with a chance of 0.6."""
+    neighbors, distances = np.zeros((len(of), 50), np.uint16), np.full((len(of), 50), np.inf, np.float32)
+    for at, row in enumerate(of.values()):
+        neighbors[at, : len(row)], distances[at, : len(row)] = row, -np.log(0.6)
+    return Rows(np.array([*of], np.uint16), neighbors, distances)
+
+
+ABOUT = {"chances": {"horizon": 20_000.0}, "by_source": {"cutoff": {"min_chance": 0.5}}}
+OF_THE_MODEL = (BY_SOURCE, "tcp-drawn.npy.gz", "udp-drawn.npy.gz")
+
+
 def changed(folder, edit) -> None:
     """Edit the model's file, and have the manifest agree with it."""
+    fields = json.loads((folder / BY_SOURCE).read_text())
+    edit(fields)
+    rewritten(folder, {BY_SOURCE: json.dumps(fields).encode()})
+
+
+def rewritten(folder, files) -> None:
+    """Give a bundle these files, and a manifest that agrees with them."""
     from portkin.bundles.bundle_writer import write_bundle
 
     manifest = json.loads((folder / MANIFEST).read_text())
-    kept = {name: (folder / name).read_bytes() for name in manifest["files"]}
-    fields = json.loads(kept[BY_SOURCE])
-    edit(fields)
-    kept[BY_SOURCE] = json.dumps(fields).encode()
+    kept = {name: (folder / name).read_bytes() for name in manifest["files"]} | files
     with write_bundle(folder, kind=manifest["kind"], schema=manifest["schema"], about=manifest["about"]) as written:
         for name, content in kept.items():
             (written / name).write_bytes(content)
@@ -177,6 +210,18 @@ class TestBundle:
         table_by_source(tmp_path / "table")
         changed(tmp_path / "table", edit)
         with pytest.raises(BundleError, match=says):
+            Table.load(tmp_path / "table")
+
+    def test_a_model_of_another_table(self, tmp_path):
+        """The model's files of one table in the bundle of another, which is consistent in itself, are refused."""
+        table_by_source(tmp_path / "table")
+        other = Table.load(tmp_path / "table").rows["udp"]
+        write_table(tmp_path / "other", {"udp": other}, method="kin", by_source=learnt_by_hand(), about=ABOUT)
+        taken = {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir() if path.name in OF_THE_MODEL}
+
+        rewritten(tmp_path / "table", taken)
+
+        with pytest.raises(BundleError, match=r"learnt for table [0-9a-f]{12}.*build the table again.*--no-by-source"):
             Table.load(tmp_path / "table")
 
     def test_a_changed_byte(self, tmp_path):

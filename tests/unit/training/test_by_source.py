@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from portkin.bundles.source_model import in_answer
 from portkin.bundles.table import Table
 from portkin_training.commands.table import table as table_command
 from portkin_training.commands.table_text import shipped
@@ -22,7 +23,7 @@ from portkin_training.evaluation.by_source import (
 )
 from portkin_training.evaluation.held_out import held_out_figures
 from portkin_training.replay.blocking import BY_LEVEL, BY_WINDOW, PLAIN, Sweep, replay
-from portkin_training.replay.by_source import answers_by_source
+from portkin_training.replay.by_source import answers_by_source, in_answers
 from portkin_training.replay.events import darknet_events
 from portkin_training.replay.frontier import BY_SOURCE, Point
 from portkin_training.tables.next_port import by_source
@@ -168,6 +169,18 @@ class TestReplay:
             assert chances == pytest.approx(answers.chances[row][: len(ports)].tolist(), rel=1e-6)
             several += question[1] > 1
         assert several > 300
+
+    @pytest.mark.parametrize("share", [0.1, 0.6])
+    def test_full_answers_are_those_of_the_sidecar(self, share):
+        """Which of more candidates than an answer holds stand in it, for many questions at once as for each."""
+        rng = np.random.default_rng(6)
+        size = rng.integers(1, 90, 40)
+        question, fresh = np.repeat(np.arange(40) * 3, size), rng.random(size.sum()) < share
+        found = in_answers(question, fresh, 32)
+        for number in range(40):
+            its = question == number * 3
+            wanted = in_answer(fresh[its], 32).tolist() if size[number] > 32 else [*range(size[number])]
+            assert np.flatnonzero(found[its]).tolist() == wanted
 
     @pytest.mark.parametrize("k", [0, 2, 6])
     def test_against_the_plain_replay(self, made, k):

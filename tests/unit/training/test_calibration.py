@@ -101,6 +101,12 @@ class TestShifted:
         found = shifted(odds, Cases(np.array([100.0, 100.0]), np.array([80.0, 50.0])))
         assert [0.8, 0.5] == pytest.approx(found.chances(odds))
 
+    def test_slope(self):
+        """Odds of 16 and 1 are as 4 and 1 by half the slope, and three times as high if 12/13 and 3/4 came true."""
+        odds = np.log([16.0, 1.0])
+        found = shifted(odds, Cases(np.array([130.0, 100.0]), np.array([120.0, 75.0])), 0.5)
+        assert [12 / 13, 3 / 4] == pytest.approx(found.chances(odds))
+
     @pytest.mark.parametrize("off", [-6.0, 0.0, 9.0])
     def test_states_what_is_seen(self, off):
         """In all as much is stated as came true, however far the odds were off, and no odds come nearer each other."""

@@ -227,6 +227,13 @@ class TestInfo:
 
         assert (tmp_path / "t" / "manifest.json").read_text() == run("info", "--json", "-t", tmp_path / "t")
 
+    def test_a_manifest_of_other_contents(self, tmp_path):
+        """What is not said there as it is written today is named, with the remedy: here nothing but the cut-off."""
+        table_by_source(tmp_path / "t")
+
+        with pytest.raises(BundleError, match=r"manifest\.json: not as this portkin writes it .*'chances'.*build"):
+            run("info", "-t", tmp_path / "t")
+
 
 @pytest.mark.data
 class TestDefaultTable:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table_format import DEFAULT_K
 from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number, writable
@@ -18,6 +19,9 @@ from portkin_training.commands.table_update import half_life_option, update
 from portkin_training.commands.working import working
 
 if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+    from portkin.bundles.table import Table
     from portkin.net.ports import Proto
     from portkin_training.core.engine import Engine
 
@@ -140,6 +144,23 @@ def info(folder: Path, as_json: bool) -> None:
         click.echo(loaded.manifest.to_json(), nl=False)
         return
     from rich.console import Console
+
+    from portkin.errors import BundleError
+
+    try:
+        parts = _description(loaded, folder)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{folder / MANIFEST}: not as this portkin writes it ({error!r}), so it cannot be described; build the "
+            "table again, or see it with --json"
+        ) from None
+    console = Console(highlight=False, soft_wrap=True)
+    for part in parts:
+        console.print(part)
+
+
+def _description(loaded: Table, folder: Path) -> list[Grid]:
+    """What is printed of a table at `folder`; KeyError, TypeError and the like for a manifest of other contents."""
     from rich.table import Table as Grid
 
     from portkin_training.evaluation.text import equal_blocks, reliability
@@ -163,16 +184,16 @@ def info(folder: Path, as_json: bool) -> None:
                     grid.add_row(f"held out, {k}", proof_of(found))
         elif name not in ("k", "ports"):
             grid.add_row(name, flat(value))
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(grid)
+    parts = [grid]
     tried = loaded.manifest.about.get("held_out", {})
     if tried.get("equal_blocks"):
-        console.print(equal_blocks(tried["equal_blocks"], "New-port recall at equal blocks, held-out probes"))
+        parts.append(equal_blocks(tried["equal_blocks"], "New-port recall at equal blocks, held-out probes"))
     if tried.get("reliability"):
-        console.print(reliability(tried["reliability"], "the chances on held-out probes"))
+        parts.append(reliability(tried["reliability"], "the chances on held-out probes"))
     by_source = loaded.manifest.about.get("by_source", {})
     if by_source.get("reliability"):
-        console.print(reliability(by_source["reliability"], "the chances by source on held-out probes"))
+        parts.append(reliability(by_source["reliability"], "the chances by source on held-out probes"))
+    return parts
 
 
 @table.command()

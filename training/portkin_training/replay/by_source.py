@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from portkin.bundles.source_features import candidates
 from portkin.bundles.source_model import LearntFromSources
 from portkin.bundles.table import Rows
+from portkin.bundles.table_format import DEFAULT_K
 from portkin.net.ports import PORTS, PROTOS, Proto
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
@@ -55,6 +56,7 @@ def answers_by_source(
         had = candidates(known[proto], questions)
         chance = learnt.chances(had.features)
         best = np.lexsort((had.port, -chance, had.question))
+        best = best[in_answers(had.question[best], had.fresh[best], max(k, DEFAULT_K))]
         question = had.question[best]
         rank = np.arange(len(best)) - np.searchsorted(question, question)
         best, question, rank = best[rank < k], question[rank < k], rank[rank < k]
@@ -64,3 +66,22 @@ def answers_by_source(
     row = events.code.astype(np.int64)
     row[acted[order[several]]] = CODES + place[several]
     return Answers(matrix, chances, row), asked
+
+
+def in_answers(question: Ints, fresh: NDArray[np.bool_], most: int) -> NDArray[np.bool_]:
+    """Which candidates, by `question` (r,), ascending, and by chance, stand in answers of `most` ports, bool (r,):
+    `source_model.in_answer` of many questions at once."""
+    began = question.searchsorted(question)
+
+    def number(which: NDArray[np.bool_]) -> Ints:
+        """How many candidates of the same question, up to each, are of these."""
+        upto = which.cumsum()
+        found: Ints = upto - np.where(began > 0, upto[began - 1], 0)
+        return found
+
+    first = np.arange(len(question)) - began < most // 2
+    late = fresh & ~first
+    kept = first | (late & (number(late) <= most - most // 2))
+    left = most - number(kept)[question.searchsorted(question, side="right") - 1]
+    found: NDArray[np.bool_] = kept | (~kept & (number(~kept) <= left))
+    return found

@@ -8,7 +8,8 @@ with: a model that met other chances than it will be asked by takes them for mor
 A source weighs as the root of its ports. What the log odds of the trees come to is read off odds given by trees that
 were learnt from other sources, so that no source vouches for itself, and each source counts once. It is one number, by
 which all of them are too low or too high: the hundred sources that often are all there is would support two or three
-steps of a regression, and trees are fitted to chances.
+steps of a regression, and trees are fitted to chances. Log odds are multiplied by `LASTS` before: what sets ports
+apart in the weeks that were learnt from sets them apart less in those that come.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ ASKED = 12_000
 """Ports that the model learns from in all, at most: about a million candidates, 100 megabytes."""
 PARTS = 4
 """Parts that sources are divided into for the calibration."""
+LASTS = 0.85
+"""How much of the differences in log odds is still there in the time after."""
 OPTIONS = BoostingOptions()
 
 
@@ -111,7 +114,7 @@ def learn_from_sources(probes: ir.Table, options: ScanOptions) -> FromSources | 
         mine = examples.source % PARTS == part
         trees = boosted(examples.features[:, ~mine], examples.came[~mine], weight[~mine], OPTIONS)
         odds[mine] = trees.odds(examples.features[:, mine])
-    calibration = shifted(odds, once)
+    calibration = shifted(odds, once, LASTS)
     trees = boosted(examples.features, examples.came, weight, OPTIONS)
     return FromSources(LearntFromSources(trees, calibration.points.round(4), drawn_of(wanted)), recorded.within)
 

@@ -165,9 +165,10 @@ def calibrate(odds: Floats, cases: Cases) -> Calibration:
     return Calibration(points)
 
 
-def shifted(odds: Floats, cases: Cases) -> Calibration:
-    """The calibration that adds one number to `odds`, of the cases' shape, so that in all they state what came."""
-    x, trials, seen = odds.ravel(), cases.trials.ravel(), float(cases.successes.sum())
+def shifted(odds: Floats, cases: Cases, slope: float = 1.0) -> Calibration:
+    """The calibration that multiplies `odds`, of the cases' shape, by `slope`, and adds one number to them, so that in
+    all they state what came."""
+    x, trials, seen = slope * odds.ravel(), cases.trials.ravel(), float(cases.successes.sum())
     shift = 0.0
     for _ in range(_NEWTON):
         chance = 1 / (1 + np.exp(-(x + shift)))
@@ -175,7 +176,7 @@ def shifted(odds: Floats, cases: Cases) -> Calibration:
         shift += float(np.clip(missing, -1, 1))
         if abs(missing) < 1e-6:
             break
-    return Calibration(np.array([[-_FAR, shift - _FAR], [_FAR, shift + _FAR]]))
+    return Calibration(np.array([[at, slope * at + shift] for at in (-_FAR, _FAR)]))
 
 
 def _log_odds(successes: Floats, trials: Floats) -> Floats:
