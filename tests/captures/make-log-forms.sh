@@ -210,7 +210,7 @@ printf -- '- name: log_json\n  config:\n    handlers:\n      - file://%s/dionaea
 sed -i -e 's/^modules=.*/modules=python/' -e 's/^processors=.*/processors=/' "$settings/dionaea.cfg"
 ip netns exec $ns-b "$DIONAEA/bin/dionaea" -c "$settings/dionaea.cfg" -w "$DIONAEA" > dionaea.out 2>&1 &
 daemon=$!
-sleep 12
+until ip netns exec $ns-b ss -tln | grep -q ':21 '; do sleep 1; done
 ask 40001 192.0.2.10 21 1 'USER a\r\n' 'PASS b\r\n' 'QUIT\r\n'
 ask 40002 192.0.2.10 23 1 'root\r\n' 'x\r\n'
 ask 40004 192.0.2.10 42 1 'hello\r\n'

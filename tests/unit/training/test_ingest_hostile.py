@@ -272,6 +272,13 @@ def test_endlessh_by_syslog_has_the_time_of_syslog(tmp_path):
             "eve.json",
         ),
         ("ts,src,dst\n1,2,3\n".encode("utf-16-le"), "text in UTF-16; convert it with `iconv -f UTF-16LE"),
+        (
+            f"Jan  1 00:00:00 fw CEF:0|Fortinet|Fortigate|v7|13|deny|3|src={A} dst={B} dpt=22\n".encode(),
+            "CEF or LEEF, .* own",
+        ),
+        (f"{BEGIN},{A},{B},40000,22,6\n".encode(), r"line 1: values \(198.51.100.7\) and no names of columns"),
+        (f"{BEGIN}\t2001:db8::7\tsshd, failed\n".encode(), r"line 1: values \(2001:db8::7\) and no names"),
+        (f"12:00:00 IP {A}.4 > {B}.22: Flags [S], seq 1, win 1, length 0\n".encode(), "line 1: values"),
         (json.dumps({"hits": {"hits": [{"_source": {"src_ip": A}}]}}), "have jq take them out of it"),
         (json.dumps({"_index": "a", "_source": {"src_ip": A, "dest_ip": B}}), "have jq take them out of it"),
     ],

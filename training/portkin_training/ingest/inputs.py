@@ -77,7 +77,7 @@ def detect(path: Path) -> str:
     if len(names) > 1 and not binary:
         return "csv"
     kind = next((what for magic, what in _OTHERS.items() if data.startswith(magic)), None)
-    if not any(data[1:_BEGIN:2]) and any(data[:_BEGIN]):
+    if len(data) > 3 and not any(data[1:_BEGIN:2]) and any(data[:_BEGIN]):
         kind = "byte 0: text in UTF-16; convert it with `iconv -f UTF-16LE -t UTF-8`"
     raise InputError(
         f"{path}: {kind}"
@@ -91,7 +91,10 @@ def _refused(data: bytes) -> str:
     """What text is that holds records, but in no form that is read, and what to do; "" for other text."""
     if data.startswith(b"__CURSOR="):
         return "journald's export format; have journalctl write JSON (`journalctl -o json`)"
-    if b" [**] [" in data[:_BEGIN].partition(b"\n")[0]:
+    first = data[:_BEGIN].partition(b"\n")[0]
+    if b"CEF:0|" in first or b"LEEF:" in first:
+        return "CEF or LEEF, in which no two devices say alike what was refused; have yours write a format of its own"
+    if b" [**] [" in first:
         return "alerts of Suricata or Snort (fast.log), which are no probes; name Suricata's eve.json with flows"
     return ""
 

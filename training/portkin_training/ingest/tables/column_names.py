@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 _NAMES = {
     "ts": "ts timestamp time datetime date_time start_time start stime sTime first flow_start time_start "
-    "date_first_seen first_seen first_switched event_time eventtime log_time logtime received_time ts_utc time_utc "
-    "utc_time utctime created_at created date",
+    "date_first_seen first_seen first_switched frame_time_epoch time_generated event_time eventtime log_time logtime "
+    "received_time ts_utc time_utc utc_time utctime created_at created date",
     "src": "src src_ip source_ip source_address source srcaddr src_addr saddr sourceaddr sa sip ip_src ip_source "
     "src_host source_host srchost attacker_ip attacker remote_ip remote_host remote_address remote_addr remote rhost "
     "peer_ip peer client_ip client c_ip id_orig_h orig_h src_ipv4 sourceipv4address ip",

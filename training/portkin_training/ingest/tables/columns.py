@@ -19,7 +19,13 @@ from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.reasons import Reasons
 from portkin_training.ingest.records import FIELDS, Decoder, Rows
 from portkin_training.ingest.tables.column_names import date_and_time, usual_column, verdict
-from portkin_training.ingest.tables.csv_header import MOST_BEFORE, header_place, split_header
+from portkin_training.ingest.tables.csv_header import (
+    MOST_BEFORE,
+    header_place,
+    likely_header,
+    split_header,
+    value_among,
+)
 from portkin_training.ingest.values.stamps import Clock
 
 
@@ -128,6 +134,11 @@ def _csv_chunks(path: Path, columns: ColumnMap, reading: Reading, chosen: dict[s
             texts = [line.decode("utf-8", "replace") for line in lines]
             at = header_place(texts)
             names, delimiter = split_header(texts[at])
+            if not likely_header(names) and not columns.columns and (value := value_among(names)):
+                raise InputError(
+                    f"{path}: line {first + at}: values ({value}) and no names of columns; name the right file or its "
+                    f"--format, or put the names before the first row, as ts,src,dst,sport,dport,proto"
+                )
             chosen.update(columns.resolve(path, names, reading))
             block = block[sum(len(line) + 1 for line in lines[: at + 1]) :]
             first += at + 1

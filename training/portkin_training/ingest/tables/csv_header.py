@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from portkin_training.ingest.records import FIELDS
 from portkin_training.ingest.tables.column_names import usual_column
 
 DELIMITERS = ",;\t|"
+_VALUE = re.compile(
+    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{1,4}::?(?:[0-9a-fA-F]{0,4}:){1,6}[0-9a-fA-F]{0,4})(?![\w.])"
+)
+"""An address, which is no name of a column."""
 MOST_BEFORE = 50
 """Lines that may stand before a header, and the header."""
 
@@ -48,3 +53,10 @@ def header_names(lines: Sequence[str]) -> list[str]:
 def likely_header(names: Sequence[str]) -> bool:
     """Whether names are those of columns: at least two fields of a probe are found by theirs."""
     return sum(field in names or usual_column(field, names) is not None for field in FIELDS) > 1
+
+
+def value_among(names: Sequence[str]) -> str:
+    """An address among what should be names of columns: of a file without a header, or a text with some commas in it;
+    "" where there is none."""
+    found = next((match for name in names if (match := _VALUE.search(name))), None)
+    return found[0] if found else ""
