@@ -280,6 +280,11 @@ def test_endlessh_by_syslog_has_the_time_of_syslog(tmp_path):
         (f"{BEGIN}\t2001:db8::7\tsshd, failed\n".encode(), r"line 1: values \(2001:db8::7\) and no names"),
         (f"12:00:00 IP {A}.4 > {B}.22: Flags [S], seq 1, win 1, length 0\n".encode(), "line 1: values"),
         (json.dumps({"hits": {"hits": [{"_source": {"src_ip": A}}]}}), "have jq take them out of it"),
+        (
+            json.dumps({"log": json.dumps({"eventid": "x"}) + "\n", "stream": "stdout"}),
+            r"have jq .* \(`jq -r '.log'`\)",
+        ),
+        (json.dumps({"result": {"_raw": json.dumps({"eventid": "x"})}}), r"`jq -r '.result._raw'`"),
         (json.dumps({"_index": "a", "_source": {"src_ip": A, "dest_ip": B}}), "have jq take them out of it"),
     ],
 )
