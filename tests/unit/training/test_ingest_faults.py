@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -201,6 +202,13 @@ def test_standard_input(tmp_path):
         command, ["-", "-o", str(tmp_path / "probes"), "--json"], input=gzip.compress((HEAD + GOOD).encode())
     )
     assert {"6": 1} == json.loads(done.stdout)["probes"]
+
+
+def test_standard_input_that_is_closed_is_refused(tmp_path, monkeypatch):
+    """As a service may be started: in a sentence, and without a traceback."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(click.UsageError, match="standard input is closed"):
+        command.main(["-", "-o", str(tmp_path / "probes")], standalone_mode=False)
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,21 @@ def test_two_formats_in_one_file_are_reported(tmp_path):
     assert [(0.0, 40000, 23, 6)] == found
 
 
+def test_a_log_that_was_emptied_far_into_the_file(tmp_path):
+    """What goes on being written at a log's old end has null bytes before it, more than are looked at first."""
+    found, kind, _ = read(tmp_path / "kern.log", b"\0" * 600_000 + f"Jan  1 00:00:00 fw kernel: {KERNEL}\n".encode())
+    assert ("netfilter", ONE) == (kind, found)
+
+
+@pytest.mark.parametrize("between", ["", " ", ", "])
+def test_objects_behind_each_other_on_one_line(tmp_path, between):
+    """As collectors put them together: each is a record, also one that holds such a text."""
+    values = {"src_ip": A, "dst_ip": B, "src_port": 40000, "proto": "tcp", "ts": BEGIN, "note": "} {"}
+    text = between.join(json.dumps({**values, "dst_port": port}) for port in (22, 23, 24))
+    found, kind, reading = read(tmp_path / "log", text)
+    assert ("json", [22, 23, 24], 0) == (kind, [port for _, _, port, _ in found], reading.bad)
+
+
 def test_endlessh_by_syslog_has_the_time_of_syslog(tmp_path):
     """With -s endlessh writes no time of its own."""
     text = f"Jan  1 00:00:00 pot endlessh[1]: ACCEPT host={A} port=40000 fd=4 n=1/4096\n"
@@ -260,6 +275,12 @@ def test_endlessh_by_syslog_has_the_time_of_syslog(tmp_path):
     ("data", "said"),
     [
         (b"PK\x03\x04" + b"\0" * 30, "a ZIP archive; unpack it"),
+        (
+            b"kern.log".ljust(257, b"\0")
+            + b"ustar  \0".ljust(255, b"\0")
+            + f"Jan  1 00:00:00 fw kernel: {KERNEL}\n".encode(),
+            "a tar",
+        ),
         (b"BZh91AY&SY", "compressed with bzip2; decompress it"),
         (b"\x0c\xa5\x01\x00", "a file of nfcapd; have nfdump print it"),
         (b"LPKSHHRH\0\0", "a binary file of journald; have journalctl print it"),

@@ -238,6 +238,8 @@ def _copied(path: Path) -> Iterator[Path]:
     from portkin_training.ingest.streams import spooled
 
     if str(path) == "-":
+        if sys.stdin is None:
+            raise click.UsageError("standard input is closed; name a file instead of -")
         with spooled(sys.stdin.buffer) as copy:
             yield copy
     elif path.is_fifo():

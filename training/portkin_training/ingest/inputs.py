@@ -89,6 +89,8 @@ def detect(path: Path) -> str:
 
 def _refused(data: bytes) -> str:
     """What text is that holds records, but in no form that is read, and what to do; "" for other text."""
+    if data[257:262] == b"ustar":
+        return "a tar archive; unpack it, and name the files in it"
     if data.startswith(b"__CURSOR="):
         return "journald's export format; have journalctl write JSON (`journalctl -o json`)"
     first = data[:_BEGIN].partition(b"\n")[0]

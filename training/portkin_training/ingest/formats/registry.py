@@ -66,7 +66,7 @@ def recognised(head: Head) -> Format | None:
 def recognised_further(path: Path) -> Format | None:
     """The first format of lines of which a text has a record behind its beginning; None for none."""
     for head in further(path):
-        if b"\0" in head.data:
+        if b"\0" in head.data.lstrip(b"\0"):  # a log that was emptied while it was written begins with them
             return None
         found = next((one for one in FORMATS if one.lines and one.recognise(head)), None)
         if found is not None:

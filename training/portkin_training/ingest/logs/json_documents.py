@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 
 from portkin_training.core.unaligned import kernel
@@ -85,15 +88,30 @@ class OneALine:
 
 
 def is_document(head: str) -> bool:
-    """Whether JSON begins that is no JSON lines: an array, or an object that goes on over a line end. A first line that
-    is cut is none if the next one begins an object."""
+    """Whether JSON begins that is no JSON lines: an array, an object that goes on over line ends, or several on a line.
+    A first line that is cut is none if the next one begins an object."""
     text = head.lstrip()
     if text[:1] == "[":
         return text[1:].lstrip()[:1] in ("{", "]", "")
     first, end, others = text.partition("\n")
+    if _SEVERAL.search(first) and _goes_on(first):
+        return True
     return text[:1] == "{" and bool(end) and not first.rstrip().endswith("}") and others.lstrip("\r\n")[:1] != "{"
 
 
+_SEVERAL = re.compile(r"\}\s*,?\s*\{")
+
+
+def _goes_on(line: str) -> bool:
+    """Whether another object stands behind the first one of a line, as collectors of clouds write them."""
+    try:
+        _, end = _DECODER.raw_decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return line[end:].lstrip(" ,\t\r")[:1] == "{"
+
+
+_DECODER = json.JSONDecoder()
 _PREFIX = 256
 """Characters that may stand before the object of a line: what syslog, ``data:`` or a record separator put there."""
 
