@@ -37,7 +37,8 @@ from support.suricata import write_config
 PACKET = 60
 RATE = 100_000
 HEADER = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
-PACKETS = {"smoke": 5_000, "small": 1_000_000, "full": 4_000_000}
+PACKETS = {"smoke": 5_000, "small": 1_000_000, "full": 9_000_000}
+"""All of the full size: more flows than are remembered, so that room for new ones is made more than once."""
 SPEED = Unit("packets/s", "more")
 TSHARK_FIELDS = ("frame.time_epoch", "ip.src", "ip.dst", "ip.proto", "tcp.srcport", "tcp.dstport", "tcp.flags",
                  "tcp.seq_raw")  # fmt: skip

@@ -89,6 +89,21 @@ def test_summary_for_people(tmp_path, inputs):
         assert said in out
 
 
+def test_captures_need_no_pandas(tmp_path, inputs):
+    """A capture is ingested without pandas, which takes 30 MB and longer to load than a small capture to read; some
+    calls of pyarrow load it."""
+    code = "; ".join(
+        [
+            "import sys",
+            "from pathlib import Path",
+            "from portkin_training.ingest.run import ingest",
+            "ingest([Path(sys.argv[1])], Path(sys.argv[2]))",
+            "sys.exit('pandas' in sys.modules)",
+        ]
+    )
+    assert 0 == subprocess.run([sys.executable, "-c", code, inputs[0], tmp_path / "probes"], check=False).returncode
+
+
 def test_manifest_says_where_the_probes_came_from(tmp_path, inputs):
     """Names, sizes, sha256, counts, rules and their options are in the manifest."""
     run(*inputs, "-o", tmp_path / "probes", "--any-state")

@@ -238,16 +238,22 @@ def test_table_grows_and_forgets_what_is_over():
     assert 0 == table.used[0] == np.count_nonzero(table.slots[:, KEY])
 
 
-def test_memory_is_bounded_and_forgetting_is_counted():
-    """A full table of the largest size forgets the flows that would end next, and counts them."""
+@pytest.mark.parametrize("gap", [1, 1 << 12, 1 << 30, 1 << 52], ids=["us", "ms", "minutes", "centuries"])
+def test_memory_is_bounded_and_forgetting_is_counted(gap):
+    """A full table of the largest size forgets the flows that would end next, however far apart they do, and counts
+    them."""
     table = FlowTable(2, memory=16 * 1024)
     assert 1024 == len(table.slots)
     keys = np.arange(1, 601)
-    table.slots[:600, KEY], table.slots[:600, DEADLINE] = keys, BEGIN + keys
+    table.slots[:600, KEY], table.slots[:600, DEADLINE] = keys, BEGIN + keys * gap
     table.used[0] = 600
     table.make_room(BEGIN)
     assert (1024, 256, 600 - 256) == (len(table.slots), table.used[0], table.forgotten)
     assert [*range(345, 601)] == sorted(table.slots[table.slots[:, KEY] != 0, KEY].tolist())
+
+
+def test_bounded_memory_of_a_stream():
+    """Flows that fill the memory are contacts, each of them."""
     found = Contacts.concat(contacts_from_packets(syns(20_000, gap=1), memory=32 * 1024))
     assert 20_000 == len(found)
 

@@ -1,6 +1,7 @@
-"""Compressed files in every shape that their programs write, cut anywhere; and pipes."""
+"""Compressed files in every shape that their programs write, cut anywhere; pipes; and what is read of a file once."""
 
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -8,15 +9,21 @@ import os
 import shutil
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import zstandard
 from click.testing import CliRunner
 
 from portkin.errors import InputError
 from portkin_training.commands.ingest import ingest as command
+from portkin_training.core.dataset import manifest
+from portkin_training.core.protocols import TCP
 from portkin_training.ingest.run import ingest
-from portkin_training.ingest.streams import whole_frames
+from portkin_training.ingest.streams import StreamBuffer, whole_frames
+from portkin_training.ingest.twice import Digest
+from support.captures import BEGIN, ipv4, pcap, tcp
 
 N = 40
 FLOW = "198.51.100.7,192.0.2.10"
@@ -81,3 +88,49 @@ def test_a_pipe_is_an_input(tmp_path):
     done = CliRunner().invoke(command, [str(path), "-o", str(tmp_path / "probes"), "--json"])
     writer.join()
     assert {"6": N} == json.loads(done.stdout)["probes"]
+
+
+@pytest.mark.parametrize("size", [7, 64, 1 << 12])
+@pytest.mark.parametrize("used", [0, 3, 50])
+def test_bytes_are_taken_as_they_are_read(tmp_path, size, used):
+    """Whatever stays in the window, whoever is given the pieces gets each byte once, also when late."""
+    path = tmp_path / "bytes"
+    data = np.random.default_rng(1).bytes(1000)
+    path.write_bytes(data)
+    with ThreadPoolExecutor(1) as thread, path.open("rb", buffering=0) as opened:
+        late = threading.Event()
+        thread.submit(late.wait, 0.02)
+        digest = Digest(path, thread)
+        window, seen = StreamBuffer(opened, size, taken=digest.take), b""
+        while window.more(min(used, window.filled)):
+            seen = seen[: window.offset] + window.data[: window.filled].tobytes()
+        late.set()
+        assert data == seen
+        assert hashlib.sha256(data).hexdigest() == digest.result()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 600, 1000])
+def test_a_digest_is_of_the_whole_file(tmp_path, taken):
+    """What nobody read, as behind a damaged record, is read for the digest."""
+    path = tmp_path / "bytes"
+    data = np.arange(1000, dtype=np.uint16).astype(np.uint8)
+    path.write_bytes(data.tobytes())
+    with ThreadPoolExecutor(1) as thread:
+        digest = Digest(path, thread)
+        digest.take(data[:taken]).result()
+        assert not digest.begun
+        assert [hashlib.sha256(data).hexdigest()] * 2 == [digest.result(), digest.result()]
+        assert digest.begun
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 3_000_000], ids=["whole", "damaged"])
+def test_the_manifest_has_the_sum_of_each_capture(tmp_path, suffix, damage):
+    """Of captures in pieces, damaged and compressed ones."""
+    syns = ((BEGIN + at, ipv4("192.0.2.1", "198.51.100.1", TCP, tcp(at + 1, 23))) for at in range(40_000))
+    data = pcap(syns) + damage
+    path = tmp_path / f"x.pcap{suffix}"
+    path.write_bytes(gzip.compress(data, 1) if suffix else data)
+    assert 40_000 == ingest([path], tmp_path / "probes").probes[6]
+    (source,) = manifest(tmp_path / "probes")["about"]["sources"]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == source["sha256"]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,10 @@ class Columns:
     """Base of dataclasses whose fields are arrays of equal length, the first dimension being the row."""
 
     __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]]  # of every dataclass, its fields
 
     def __len__(self) -> int:
-        return len(self.columns()[0])
+        return len(getattr(self, self.__match_args__[0]))
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
         """The rows a slice, a mask or an index array picks."""
@@ -24,7 +24,7 @@ class Columns:
 
     def columns(self) -> tuple[NDArray[Any], ...]:
         """The columns in the order of the fields, (n, ...) each."""
-        return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
+        return tuple([getattr(self, name) for name in self.__match_args__])
 
     @classmethod
     def none(cls) -> Self:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 LOOKS = 32
 """In how many lines that are none of its format a record of another one is looked for."""
@@ -31,6 +35,8 @@ class Reading:
         yearless: whether times so far named no year.
         foreign: which other format a line is of that is none of this one; None for none.
         position: how many bytes of the file (compressed, if it is) have been read so far.
+        taken: is given all bytes that are read of a capture that is not compressed, in pieces (n,) uint8, which do not
+            change until the future is done; None where nobody asks.
     """
 
     path: str
@@ -46,6 +52,7 @@ class Reading:
     yearless: bool = False
     foreign: Callable[[str], str | None] = field(default=lambda text: None, repr=False)
     position: Callable[[], int] = field(default=lambda: 0, repr=False)
+    taken: Callable[[NDArray[np.uint8]], Future[None]] | None = field(default=None, repr=False)
     _looks: int = field(default=0, repr=False)
 
     def problem(self, where: str, what: str) -> None:

@@ -22,6 +22,7 @@ from portkin_training.ingest import probe_definition, twice
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import InputOptions, read_input, refuse_nothing, session_us
 from portkin_training.ingest.reading import Reading
+from portkin_training.ingest.streams import is_compressed
 from portkin_training.ingest.time_order import EMPTY, by_time, in_time_order
 from portkin_training.ingest.values.stamps import DAY
 
@@ -73,8 +74,11 @@ class Summary:
             first, last = int(probes.ts.min()), int(probes.ts.max())
             self.first = first if self.first is None else min(first, self.first)
             self.last = last if self.last is None else max(last, self.last)
-            days, counts = np.unique(probes.ts // DAY, return_counts=True)
-            self.days.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
+            if first // DAY == last // DAY:
+                self.days[first // DAY] += len(probes)
+            else:
+                days, counts = np.unique(probes.ts // DAY, return_counts=True)
+                self.days.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
 
     def doubtful_times(self) -> Iterator[str]:
         """A sentence for each group of probes whose stamps cannot be, or lie far from all others."""
@@ -121,11 +125,14 @@ def ingest(
     adding = ProbesWriter(output, force=force, append=append and exists(output))
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool, adding as writer:
         seq = writer.rows
-        digests = [pool.submit(twice.digest, path) for path in inputs]
+        digests = [twice.Digest(path, pool) for path in inputs]
         if not again:
             twice.refuse_known(inputs, digests, writer.before)
-        for one in ordered:
-            reading = Reading(str(one.path), one.kind)
+        for one, digest in zip(ordered, digests, strict=True):
+            if one.kind != "pcap" or is_compressed(one.path):
+                digest.begin()
+        for one, digest in zip(ordered, digests, strict=True):
+            reading = Reading(str(one.path), one.kind, taken=None if digest.begun else digest.take)
             summary.readings.append(reading)
             if one.kind == EMPTY:
                 continue

@@ -7,7 +7,8 @@ import io
 import lzma
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import zstandard
+from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin_training.ingest.reading import Reading
@@ -34,6 +36,12 @@ def compression(head: bytes) -> str:
         if head.startswith(magic):
             return name
     return ""
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file is compressed in a way that `open_stream` undoes."""
+    with path.open("rb") as opened:
+        return bool(compression(opened.read(6)))
 
 
 @contextmanager
@@ -159,7 +167,7 @@ class _Owning(io.RawIOBase):
 
 
 class StreamBuffer:
-    """A moving window over a stream: a buffer whose unread tail is carried to the front when more is asked
+    """A moving window over a stream: a buffer whose unread tail is carried to the front of another when more is asked
     for.
 
     Attributes:
@@ -169,10 +177,21 @@ class StreamBuffer:
         error: what broke the stream; None while it is sound.
     """
 
-    def __init__(self, stream: io.RawIOBase, size: int = 1 << 20) -> None:
+    def __init__(
+        self,
+        stream: io.RawIOBase,
+        size: int = 1 << 20,
+        *,
+        taken: Callable[[NDArray[np.uint8]], Future[None]] | None = None,
+    ) -> None:
+        """``taken`` is given each piece that is read, which does not change until the future is done."""
         self._stream = stream
         self._ended = False
+        self._taken = taken
         self.data = np.empty(size, np.uint8)
+        self._other = np.empty(size, np.uint8)
+        self._data_free: Future[None] | None = None
+        self._other_free: Future[None] | None = None
         self.filled = 0
         self.offset = 0
         self.error: Exception | None = None
@@ -182,7 +201,8 @@ class StreamBuffer:
         forgotten."""
         tail = self.filled - used
         if used:
-            self.data[:tail] = self.data[used : self.filled].copy()
+            self._turn()
+            self.data[:tail] = self._other[used : self.filled]
         elif self.filled == len(self.data):
             self.data = np.concatenate((self.data, np.empty_like(self.data)))
         self.offset += used
@@ -195,4 +215,15 @@ class StreamBuffer:
                 self.error, got = error, 0
             self._ended = not got
             self.filled += got or 0
+        if self._taken and self.filled > tail:
+            self._data_free = self._taken(self.data[tail : self.filled])
         return self.filled > tail
+
+    def _turn(self) -> None:
+        """Have the other buffer be ``data``, as soon as nobody reads it."""
+        if self._other_free:
+            self._other_free.result()
+        if len(self._other) < len(self.data):
+            self._other = np.empty_like(self.data)
+        self.data, self._other = self._other, self.data
+        self._data_free, self._other_free = None, self._data_free

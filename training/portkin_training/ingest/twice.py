@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from portkin.errors import InputError
 from portkin_training.core.dataset import recordings
@@ -26,13 +29,49 @@ _WITHOUT_RECORDS = 24
 _HEADER = 1 << 13
 """Bytes of the longest line of text that may be a header and nothing else."""
 
+_PIECE = 1 << 18
+"""Bytes that are read at a time for a digest alone."""
+
 _REMEDY = "would count twice; leave it out, or insist with --again"
 
 
-def digest(path: Path) -> str:
-    """sha256 of a file as it is."""
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+class Digest:
+    """sha256 of a file as it is, computed in a thread: of bytes that are read anyway, or of a file read for this."""
+
+    def __init__(self, path: Path, thread: ThreadPoolExecutor) -> None:
+        """Nothing is read yet; ``thread`` is an executor of one thread."""
+        self._path, self._thread = path, thread
+        self._sum = hashlib.sha256()
+        self._taken = 0
+        self._whole: Future[str] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the file is read for this: nothing can be taken any more."""
+        return self._whole is not None
+
+    def take(self, piece: NDArray[np.uint8]) -> Future[None]:
+        """Take the next bytes (n,) of the file, from its first on; they must not change until the future is done."""
+        self._taken += len(piece)
+        return self._thread.submit(self._sum.update, piece.data)
+
+    def begin(self) -> Future[str]:
+        """Read what was not taken; the digest in hexadecimal."""
+        if self._whole is None:
+            self._whole = self._thread.submit(self._rest)
+        return self._whole
+
+    def result(self) -> str:
+        """The digest in hexadecimal, waited for."""
+        return self.begin().result()
+
+    def _rest(self) -> str:
+        room = memoryview(bytearray(_PIECE))
+        with self._path.open("rb", buffering=0) as opened:
+            opened.seek(self._taken)
+            while size := opened.readinto(room):
+                self._sum.update(room[:size])
+        return self._sum.hexdigest()
 
 
 def begin(path: Path) -> dict[str, Any]:
@@ -52,7 +91,7 @@ def _summed(head: bytes) -> dict[str, Any]:
     return {"bytes": len(head), "sha256": hashlib.sha256(head).hexdigest()}
 
 
-def refuse_known(inputs: Sequence[Path], digests: Sequence[Future[str]], before: Mapping[str, Any] | None) -> None:
+def refuse_known(inputs: Sequence[Path], digests: Sequence[Digest], before: Mapping[str, Any] | None) -> None:
     """Raise InputError for an input that is another, or is in the dataset already, of which ``before`` is the manifest.
 
     Inputs without a record are never refused. Digests are waited for only where a recording has as many bytes.

@@ -111,7 +111,7 @@ def read_capture(
     path = Path(path)
     reading = Reading(str(path)) if reading is None else reading
     with open_stream(path, reading) as stream:
-        window = StreamBuffer(stream)
+        window = StreamBuffer(stream, taken=reading.taken)
         window.more(0)
         head = bytes(window.data[: min(window.filled, _HEAD)])
         if head[:4] in PCAP_MAGICS:

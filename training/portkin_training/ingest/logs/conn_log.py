@@ -35,7 +35,7 @@ _FIELDS = {
     "vni": "id.ctx.vni",
 }
 """Our name of a column -> Zeek's."""
-_ANSWERED = pa.array(["SF", "S1", "S2", "S3", "RSTO", "RSTR"])
+_ANSWERED = ("SF", "S1", "S2", "S3", "RSTO", "RSTR")
 """conn_state where the responder has answered."""
 _NEEDED = ("ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "conn_state")
 
@@ -68,7 +68,7 @@ def conn_log_rows(source: Source) -> Iterator[Rows]:
         if source.outcomes:
             columns = {
                 **columns,
-                "outcome": pc.if_else(pc.is_in(columns["state"], _ANSWERED), "answered", _refused(columns)),
+                "outcome": pc.if_else(pc.is_in(columns["state"], pa.array(_ANSWERED)), "answered", _refused(columns)),
             }
         yield Rows(columns, where, reasons)
 
