@@ -202,6 +202,8 @@ def test_standard_input(tmp_path):
         command, ["-", "-o", str(tmp_path / "probes"), "--json"], input=gzip.compress((HEAD + GOOD).encode())
     )
     assert {"6": 1} == json.loads(done.stdout)["probes"]
+    done = CliRunner().invoke(command, ["-", "-o", str(tmp_path / "others")], input="a,b\n1,2\n")
+    assert str(done.exception).startswith("standard input: no column")
 
 
 def test_standard_input_that_is_closed_is_refused(tmp_path, monkeypatch):

@@ -88,6 +88,7 @@ def test_a_pipe_is_an_input(tmp_path):
     done = CliRunner().invoke(command, [str(path), "-o", str(tmp_path / "probes"), "--json"])
     writer.join()
     assert {"6": N} == json.loads(done.stdout)["probes"]
+    assert [str(path)] == [one["path"] for one in json.loads(done.stdout)["inputs"]]
 
 
 @pytest.mark.parametrize("size", [7, 64, 1 << 12])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -172,7 +172,7 @@ def ingest(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from portkin.errors import shown
+    from portkin.errors import InputError, shown
     from portkin_training.commands.ingest_summary import print_json, print_reading, print_table
     from portkin_training.commands.working import working
     from portkin_training.ingest.captures.options import CaptureOptions
@@ -195,7 +195,8 @@ def ingest(
         return
     notes = Console(stderr=True)
     with ExitStack() as copies:
-        inputs = tuple(copies.enter_context(_copied(path)) for path in inputs)
+        copied = [(copies.enter_context(_copied(path)), path) for path in inputs]
+        inputs = tuple(copy for copy, _ in copied)
         total = sum(path.stat().st_size for path in inputs if path.is_file())
         with Progress(
             TextColumn("ingest"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=notes, transient=True,
@@ -208,13 +209,19 @@ def ingest(
                 if tell is not None:
                     tell(f"{done:,} of {total:,} bytes")
 
-            summary = run(
-                inputs, output, options, force=force, append=append, again=again,
-                watch=watch,
-            )  # fmt: skip
+            try:
+                summary = run(
+                    inputs, output, options, force=force, append=append, again=again,
+                    watch=watch,
+                )  # fmt: skip
+            except InputError as error:
+                raise InputError(_as_given(str(error), copied)) from error
     for left in summary.removed:
         click.echo(f"portkin: removed {shown(left)}, left by a run that was killed", err=True)
     for reading in summary.readings:
+        reading.path = _as_given(reading.path, copied)
+        reading.problems = [_as_given(one, copied) for one in reading.problems]
+        reading.notes = [_as_given(one, copied) for one in reading.notes]
         print_reading(reading)
     for warning in summary.warnings:
         click.echo(f"portkin: warning: {warning}; hourly and daily counts will span all that time", err=True)
@@ -228,6 +235,14 @@ def ingest(
         print_json(summary, output)
     else:
         print_table(summary, output)
+
+
+def _as_given(text: str, copied: Sequence[tuple[Path, Path]]) -> str:
+    """A text in which each copy of an input has the name of what it is a copy of."""
+    for copy, path in copied:
+        if copy != path:
+            text = text.replace(str(copy), "standard input" if str(path) == "-" else str(path))
+    return text
 
 
 @contextmanager
