@@ -253,6 +253,7 @@ SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[Healt
 
 @SETTINGS
 @example(junk=[b"'\r\"\\"], at=4)  # a carriage return by itself ends no line
+@example(junk=[b'"_source"', b'{"log":"{\\"a\\":1}"}', b"CEF:0|a|b", b"1 [**] [2]"], at=0)  # what others' records hold
 @given(junk=st.lists(st.binary(max_size=40).filter(lambda line: b"\n" not in line), max_size=6), at=st.integers(0, 4))
 @pytest.mark.parametrize("kind", ["csv", "json", "netfilter", "zeek"])
 def test_no_line_of_junk_takes_a_good_one_with_it(tmp_path, kind, junk, at):

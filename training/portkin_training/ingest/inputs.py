@@ -74,6 +74,8 @@ def detect(path: Path) -> str:
     binary = is_binary(data)
     if not binary and not likely_header(names) and (found := recognised_further(path)):
         return found.name
+    if said := _no_record(data):
+        raise InputError(f"{path}: {said}")
     if len(names) > 1 and not binary:
         return "csv"
     kind = next((what for magic, what in _OTHERS.items() if data.startswith(magic)), None)
@@ -88,11 +90,16 @@ def detect(path: Path) -> str:
 
 
 def _refused(data: bytes) -> str:
-    """What text is that holds records, but in no form that is read, and what to do; "" for other text."""
+    """What a file is that holds records, but as a whole is in no form that is read, and what to do; "" for others."""
     if data[257:262] == b"ustar":
         return "a tar archive; unpack it, and name the files in it"
     if data.startswith(b"__CURSOR="):
         return "journald's export format; have journalctl write JSON (`journalctl -o json`)"
+    return ""
+
+
+def _no_record(data: bytes) -> str:
+    """The same of lines among which those of a format may stand."""
     first = data[:_BEGIN].partition(b"\n")[0]
     if b"CEF:0|" in first or b"LEEF:" in first:
         return "CEF or LEEF, in which no two devices say alike what was refused; have yours write a format of its own"

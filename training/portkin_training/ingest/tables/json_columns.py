@@ -26,17 +26,12 @@ def json_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows
     reading.kind = "json"
     found: dict[str, tuple[str, ...]] = {}
     head = first_bytes(path)
-    # Each of these holds a record of some format, which by itself says what is a probe.
-    if b'"_source"' in head and not columns.columns:
-        raise InputError(f"{path}: line 1: records inside of Elasticsearch's own objects; have jq take them out of it "
-                         f"(`jq -c '.. | ._source? // empty'`)")  # fmt: skip
     objects = Head(head).objects
     for one in objects:
         for keys in leaves(one):
             found.setdefault(".".join(keys), keys)
-    if not columns.columns and not likely_header([*found]) and (inside := _objects_as_text(objects)):
-        raise InputError(f"{path}: line 1: records as text inside of other objects, as Docker writes; have jq take "
-                         f"them out (`jq -r '.{inside}'`)")  # fmt: skip
+    if not columns.columns and not likely_header([*found]):
+        _refuse_wrapped(path, head, objects)
     if not found:
         raise InputError(f"{path}: line 1: JSON without an object that holds a value; name the right file")
     chosen = columns.resolve(path, [*found], reading)
@@ -44,6 +39,16 @@ def json_rows(path: Path, columns: ColumnMap, reading: Reading) -> Iterator[Rows
     blocks = json_blocks(path, reading, head)
     for columns_found, where in gathered(paths.columns(block, first, reading) for first, block in blocks):
         yield Rows(taken(columns_found, chosen), where)
+
+
+def _refuse_wrapped(path: Path, head: bytes, objects: list[dict[str, Any]]) -> None:
+    """Raise InputError for objects that each hold a record of some format, which by itself says what is a probe."""
+    if b'"_source"' in head:
+        raise InputError(f"{path}: line 1: records inside of Elasticsearch's own objects; have jq take them out of it "
+                         f"(`jq -c '.. | ._source? // empty'`)")  # fmt: skip
+    if inside := _objects_as_text(objects):
+        raise InputError(f"{path}: line 1: records as text inside of other objects, as Docker writes; have jq take "
+                         f"them out (`jq -r '.{inside}'`)")  # fmt: skip
 
 
 def _objects_as_text(objects: list[dict[str, Any]]) -> str:
