@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portkin.commands.blocks_list import address_of, export, json_option, list_, print_json, settings_of
+from portkin.commands.duration import Duration
 from portkin.commands.settings_option import settings_option
 
 if TYPE_CHECKING:
@@ -20,15 +21,6 @@ _UNRECORDED = (
     "what was released is not recorded, so a running sidecar blocks it again within seconds: make the block database "
     "writable (is its disk full?) and repeat the order, or unblock from the page, or stop the sidecar"
 )
-
-
-def _finite(context: click.Context, option: click.Parameter, seconds: float) -> float:
-    """Longer than any block can be is the same as the longest; infinity and NaN are mistakes."""
-    import math
-
-    if not math.isfinite(seconds):
-        raise click.BadParameter(f"{seconds} is not a duration; write seconds such as 3600")
-    return min(seconds, _LONGEST)
 
 
 @click.group()
@@ -50,11 +42,12 @@ blocks.add_command(export)
 @click.option(
     "--for",
     "seconds",
-    type=click.FloatRange(1.0),
-    callback=_finite,
-    default=3600.0,
+    type=Duration(1.0),
+    callback=lambda context, option, seconds: min(seconds, _LONGEST),
+    default="1h",
     show_default=True,
-    metavar="SECONDS",
+    metavar="DURATION",
+    help="Seconds, or with units, as 30m, 4h or 1d.",
 )
 @click.option("--reason", default="", help="A note for the block database.")
 @json_option

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from portkin.commands.duration import Duration
 from portkin.commands.settings_option import settings_option
 
 
@@ -15,10 +16,11 @@ from portkin.commands.settings_option import settings_option
 @click.option("--bundle", type=click.Path(path_type=Path), help="Write a .tar.gz for a bug report, without secrets.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 300),
-    default=5.0,
+    type=Duration(0.1, 300),
+    default="5s",
     show_default=True,
-    help="Seconds that an answer may take.",
+    metavar="DURATION",
+    help="How long an answer may take.",
 )
 def doctor(file: Path | None, as_json: bool, bundle: Path | None, timeout: float) -> None:
     """Check an installation from end to end, and say what to do.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from portkin.commands.duration import Duration
 from portkin_training.commands.checks import known_format
 from portkin_training.commands.place_type import PlaceType
 
@@ -45,10 +46,10 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 )
 @click.option(
     "--interval",
-    type=click.FloatRange(0.1),
-    default=60.0,
+    type=Duration(0.1),
+    default="60s",
     show_default=True,
-    metavar="SECONDS",
+    metavar="DURATION",
     help="How often --follow looks.",
 )
 @click.option(
@@ -104,8 +105,8 @@ def _print_formats(context: click.Context, parameter: click.Parameter, value: bo
 )
 @click.option(
     "--window",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
+    type=Duration(min=0),
+    metavar="DURATION",
     help="A record with the protocol, addresses and ports of one less than this before it is the same probe, in every "
     "format and whatever the order of the log. 0 counts all. [default: 60; none for records without a source port]",
 )

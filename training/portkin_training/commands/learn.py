@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from portkin.commands.duration import Duration
 from portkin_training.commands.checks import a_number, known_format, writable
 
 FOLDER = click.Path(path_type=Path)
@@ -24,7 +25,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--half-life", type=click.FloatRange(0, min_open=True), callback=a_number, default=30.0,
               show_default=True, metavar="DAYS",
               help="A day this much older than the last one counts half, inf: as much.")  # fmt: skip
-@click.option("--interval", type=click.FloatRange(0.1), default=60.0, show_default=True, metavar="SECONDS",
+@click.option("--interval", type=Duration(0.1), default="60s", show_default=True, metavar="DURATION",
               help="How often LOG is looked at.")  # fmt: skip
 @click.option("--metrics", type=FOLDER, callback=writable, metavar="FILE",
               help="A file for Prometheus, written at each look: NAME.prom in the folder of node_exporter's textfile "

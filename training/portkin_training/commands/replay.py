@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from portkin_training.commands.checks import a_chance, a_number, writable
+from portkin.commands.duration import Duration
+from portkin_training.commands.checks import a_chance, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.place_type import PlaceType
 from portkin_training.commands.working import working
@@ -38,8 +39,8 @@ LONGEST = 315_360_000
 @click.option("--min-chance", default=0.0, type=float, callback=a_chance, metavar="P",
               help="Of these, block those with a chance of P or more, 0 to 1. 0 cuts nothing; the cut-off that a table "
               "recommends is in `portkin table info`.")  # fmt: skip
-@click.option("-t", "--window", default=20_000.0, type=click.FloatRange(1e-6, LONGEST), callback=a_number,
-              help="T: seconds a block holds.")  # fmt: skip
+@click.option("-t", "--window", default="20000s", type=Duration(1e-6, LONGEST), metavar="DURATION",
+              help="T: how long a block holds, in seconds or with units, as 6h.")  # fmt: skip
 @click.option("--detector", default="probe", type=click.Choice(["probe", "trw", "count", "zeek", "suricata"]),
               help="Who is a scanner: every source (as in a darknet); by sequential hypothesis test; by the number of "
               "failed contacts; by either, as the Zeek package does; by that of new ones, as in Suricata's "

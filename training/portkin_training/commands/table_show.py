@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from portkin.commands.duration import Duration
 from portkin.net.ports import Port, service_name
-from portkin_training.commands.checks import a_number
 from portkin_training.commands.table_options import json_option, table_option
 from portkin_training.commands.table_text import entries, named
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 @click.option("-k", type=click.IntRange(1), show_default="5", help="Neighbors to show per port.")
 @click.option("--after", metavar="PORT,...", help="What a source probed before each PORT, the earliest first: shows "
               "what the sidecar predicts of it, by the table's model of sources.")  # fmt: skip
-@click.option("--within", type=click.FloatRange(0, LONGEST), callback=a_number, metavar="SECONDS",
-              help="With --after: how long ago its first probe was. Default: a second for each port.")  # fmt: skip
+@click.option("--within", type=Duration(0, LONGEST), metavar="DURATION",
+              help="With --after: how long ago its first probe was, as 90 (seconds), 10m or 2h. Default: a second for "
+              "each port.")  # fmt: skip
 @json_option
 def show(ports: tuple[str, ...], folder: Path, k: int | None, after: str | None, within: float | None,
          as_json: bool) -> None:  # fmt: skip
