@@ -120,11 +120,10 @@ function is_unanswered(d: Decision): bool
 	return sidecar_expected && d$ready && d$table_id == "";
 	}
 
-# A decision holds so long from now.
-function prolong(d: Decision)
+# How long a decision holds from now.
+function lifetime(d: Decision): interval
 	{
-	local lifetime = is_unanswered(d) ? unanswered_interval : block_interval;
-	d$until = network_time() + lifetime;
+	return is_unanswered(d) ? unanswered_interval : block_interval;
 	}
 
 function take_decision(d: Decision, found: Nearest)
@@ -137,7 +136,7 @@ function take_decision(d: Decision, found: Nearest)
 		d$predicted_by = found$by;
 
 	d$ready = T;
-	prolong(d);
+	d$until = network_time() + lifetime(d);
 
 	local candidates: vector of port = vector();
 
@@ -265,12 +264,13 @@ function start_decision(source: Source, p: port, evidence: Evidence,
 function extend_decision(d: Decision)
 	{
 	++d$probes;
-	prolong(d);
+	local unanswered = is_unanswered(d);
+	d$until = latest_probe + ( unanswered ? unanswered_interval : block_interval );
 
 	if ( ! d$ready )
 		return;
 
-	if ( is_unanswered(d) && may_ask_again(d$probed) )
+	if ( unanswered && may_ask_again(d$probed) )
 		{
 		replace_unanswered(d$source, d$probed);
 		return;

@@ -47,11 +47,13 @@ function is_protected(dst: addr): bool
 	return |protected_nets| == 0 || dst in protected_nets || dst in darknets;
 	}
 
+# Runs for every contact. A size costs less than a lookup, and most sites exempt
+# nobody.
 function counts(source: Source, dst: addr, p: port): bool
 	{
 	return is_protected(dst)
-	    && source$host !in exempt_nets
-	    && p !in exempt_ports
+	    && ( |exempt_nets| == 0 || source$host !in exempt_nets )
+	    && ( |exempt_ports| == 0 || p !in exempt_ports )
 	    && hook probe_policy(source, dst, p);
 	}
 
@@ -139,10 +141,26 @@ function contacted(source: Source, dst: addr, p: port)
 	if ( ! counts(source, dst, p) )
 		return;
 
-	if ( ! is_scanner(source) && note_contact(source, dst, p) )
-		return;
+	local now = network_time();
 
-	report_probe(source, dst, p, refresh_scanner(source), F, network_time());
+	# As is_scanner and refresh_scanner, with one look at the table: most contacts
+	# of a scan come here.
+	if ( source in scanners )
+		{
+		local s = scanners[source];
+
+		if ( now - s$last < source_timeout )
+			{
+			s$last = now;
+			report_probe(source, dst, p, s$evidence, F, now);
+			return;
+			}
+
+		delete scanners[source];
+		}
+
+	if ( ! note_contact(source, dst, p) )
+		report_probe(source, dst, p, refresh_scanner(source), F, now);
 	}
 
 function answered(source: Source, dst: addr, p: port)
