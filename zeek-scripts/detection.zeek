@@ -47,13 +47,11 @@ function is_protected(dst: addr): bool
 	return |protected_nets| == 0 || dst in protected_nets || dst in darknets;
 	}
 
-# Runs for every contact. A size costs less than a lookup, and most sites exempt
-# nobody.
 function counts(source: Source, dst: addr, p: port): bool
 	{
 	return is_protected(dst)
-	    && ( |exempt_nets| == 0 || source$host !in exempt_nets )
-	    && ( |exempt_ports| == 0 || p !in exempt_ports )
+	    && source$host !in exempt_nets
+	    && p !in exempt_ports
 	    && hook probe_policy(source, dst, p);
 	}
 
@@ -141,13 +139,12 @@ function contacted(source: Source, dst: addr, p: port)
 	if ( ! counts(source, dst, p) )
 		return;
 
-	local now = network_time();
-
 	# As is_scanner and refresh_scanner, with one look at the table: most contacts
 	# of a scan come here.
 	if ( source in scanners )
 		{
 		local s = scanners[source];
+		local now = network_time();
 
 		if ( now - s$last < source_timeout )
 			{
@@ -160,7 +157,7 @@ function contacted(source: Source, dst: addr, p: port)
 		}
 
 	if ( ! note_contact(source, dst, p) )
-		report_probe(source, dst, p, refresh_scanner(source), F, now);
+		report_probe(source, dst, p, refresh_scanner(source), F, network_time());
 	}
 
 function answered(source: Source, dst: addr, p: port)
