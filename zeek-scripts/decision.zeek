@@ -120,10 +120,11 @@ function is_unanswered(d: Decision): bool
 	return sidecar_expected && d$ready && d$table_id == "";
 	}
 
-# How long a decision holds from now.
-function lifetime(d: Decision): interval
+# A decision holds so long from now.
+function prolong(d: Decision)
 	{
-	return is_unanswered(d) ? unanswered_interval : block_interval;
+	local lifetime = is_unanswered(d) ? unanswered_interval : block_interval;
+	d$until = network_time() + lifetime;
 	}
 
 function take_decision(d: Decision, found: Nearest)
@@ -136,7 +137,7 @@ function take_decision(d: Decision, found: Nearest)
 		d$predicted_by = found$by;
 
 	d$ready = T;
-	d$until = network_time() + lifetime(d);
+	prolong(d);
 
 	local candidates: vector of port = vector();
 
@@ -264,13 +265,12 @@ function start_decision(source: Source, p: port, evidence: Evidence,
 function extend_decision(d: Decision)
 	{
 	++d$probes;
-	local unanswered = is_unanswered(d);
-	d$until = latest_probe + ( unanswered ? unanswered_interval : block_interval );
+	prolong(d);
 
 	if ( ! d$ready )
 		return;
 
-	if ( unanswered && may_ask_again(d$probed) )
+	if ( is_unanswered(d) && may_ask_again(d$probed) )
 		{
 		replace_unanswered(d$source, d$probed);
 		return;

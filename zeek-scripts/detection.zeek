@@ -139,25 +139,10 @@ function contacted(source: Source, dst: addr, p: port)
 	if ( ! counts(source, dst, p) )
 		return;
 
-	# As is_scanner and refresh_scanner, with one look at the table: most contacts
-	# of a scan come here.
-	if ( source in scanners )
-		{
-		local s = scanners[source];
-		local now = network_time();
+	if ( ! is_scanner(source) && note_contact(source, dst, p) )
+		return;
 
-		if ( now - s$last < source_timeout )
-			{
-			s$last = now;
-			report_probe(source, dst, p, s$evidence, F, now);
-			return;
-			}
-
-		delete scanners[source];
-		}
-
-	if ( ! note_contact(source, dst, p) )
-		report_probe(source, dst, p, refresh_scanner(source), F, network_time());
+	report_probe(source, dst, p, refresh_scanner(source), F, network_time());
 	}
 
 function answered(source: Source, dst: addr, p: port)
