@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -20,7 +21,7 @@ def seconds_of(text: str) -> float:
     except ValueError:
         pass
     else:
-        if number - number != 0:  # NaN, as is infinity less infinity
+        if not math.isfinite(number):
             raise ValueError(f"{text} is no duration")
         return number
     parts = _PART.findall(written)

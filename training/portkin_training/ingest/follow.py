@@ -23,7 +23,7 @@ from portkin_training.ingest.inputs import detect, read_input, session_us
 from portkin_training.ingest.probe_definition import WINDOW, FirstPackets
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import IngestOptions
-from portkin_training.ingest.streams import compression
+from portkin_training.ingest.streams import is_compressed
 from portkin_training.ingest.tables.csv_header import header_place
 from portkin_training.ingest.tail import Tail
 from portkin_training.ingest.time_order import by_time
@@ -50,15 +50,14 @@ def _header_of(kind: str | None, head: bytes) -> bytes:
 def _refuse_what_cannot_grow(path: Path) -> None:
     """Raise InputError for a pipe, a device and a compressed file; what cannot be opened is `Tail`'s to report."""
     try:
-        if regular := S_ISREG(path.stat().st_mode):
-            with path.open("rb") as file:
-                head = file.read(6)
+        regular = S_ISREG(path.stat().st_mode)
+        compressed = regular and is_compressed(path)
     except OSError:
         return
     if not regular:
         raise InputError(f"{path}: no file that grows, but a folder, pipe or device; name a log, or ingest what comes "
                          f"out of a pipe without --follow")  # fmt: skip
-    if compression(head):
+    if compressed:
         raise InputError(f"{path}: compressed, so that no lines are added to it; name the log itself, or ingest this "
                          f"file without --follow")  # fmt: skip
 

@@ -110,17 +110,27 @@ def _corrected(model: Corrected) -> onnx.ModelProto:
         helper.make_node("Cast", ["single"], ["values"], to=TensorProto.DOUBLE),
         helper.make_node("Gemm", ["values", "weights", "bias"], ["sums"]),
         helper.make_node("MatMul", ["values", "latest"], ["level"]),
-        helper.make_node("Sub", ["level", "sums"], ["distance"]),
-        helper.make_node("Mul", ["distance", "distance"], ["squared"]),
-        helper.make_node("Add", ["squared", "allowed"], ["whole"]),
-        helper.make_node("Div", ["squared", "whole"], ["taken"]),
-        helper.make_node("Mul", ["distance", "taken"], ["moved"]),
-        helper.make_node("Add", ["sums", "moved"], ["corrected"]),
+        *_towards("sums", "level"),
         helper.make_node("ReduceMean", ["corrected", "columns"], ["mean"], keepdims=0),
         helper.make_node("Cast", ["mean"], ["forecast"], to=TensorProto.FLOAT),
     ]
     constants["columns"] = np.array([1], dtype=np.int64)
     return _graph(nodes, constants, length, features)
+
+
+def _towards(forecast: str, level: str, prefix: str = "") -> list[onnx.NodeProto]:
+    """The nodes of `linear.towards`, from `allowed` to `corrected`; names begin with a prefix."""
+    distance, squared, allowed, whole, taken, moved, corrected = (
+        prefix + name for name in ("distance", "squared", "allowed", "whole", "taken", "moved", "corrected")
+    )
+    return [
+        helper.make_node("Sub", [level, forecast], [distance]),
+        helper.make_node("Mul", [distance, distance], [squared]),
+        helper.make_node("Add", [squared, allowed], [whole]),
+        helper.make_node("Div", [squared, whole], [taken]),
+        helper.make_node("Mul", [distance, taken], [moved]),
+        helper.make_node("Add", [forecast, moved], [corrected]),
+    ]
 
 
 def _levelled(model: Levelled, features: int) -> onnx.ModelProto:
@@ -144,12 +154,7 @@ def _levelled(model: Levelled, features: int) -> onnx.ModelProto:
             helper.make_node("Cast", ["level_single"], ["level_own"], to=TensorProto.DOUBLE),
             helper.make_node("MatMul", ["level_own", "level_latest"], ["level_column"]),
             helper.make_node("Reshape", ["level_column", "level_row"], ["level_mean"]),
-            helper.make_node("Sub", ["level_mean", "level_sum"], ["level_distance"]),
-            helper.make_node("Mul", ["level_distance", "level_distance"], ["level_squared"]),
-            helper.make_node("Add", ["level_squared", "level_allowed"], ["level_whole"]),
-            helper.make_node("Div", ["level_squared", "level_whole"], ["level_taken"]),
-            helper.make_node("Mul", ["level_distance", "level_taken"], ["level_moved"]),
-            helper.make_node("Add", ["level_sum", "level_moved"], ["level_corrected"]),
+            *_towards("level_sum", "level_mean", "level_"),
             helper.make_node("Cast", ["level_corrected"], ["forecast"], to=TensorProto.FLOAT),
         ]
     )
