@@ -116,6 +116,12 @@ def skip_reasons(reporter: pytest.TerminalReporter) -> Counter[str]:
     return Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reporter.getreports("skipped"))
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes of a file name no test: gzip's hold the second in which they were made, and each worker of pytest-xdist
+    makes its own, so that the workers would collect tests of other names."""
+    return argname if isinstance(val, bytes) and len(val) > 16 else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many tests were skipped, and why, in few lines."""
     reasons = skip_reasons(terminalreporter)
