@@ -48,15 +48,17 @@ def write_capture(path: Path, counts: Mapping[Port, Sequence[int]], begin: int =
     return path
 
 
-def write_means(path: Path, ports: Sequence[Port] = PORTS, *, length: int = 3, width: int = HOUR) -> Path:
-    """Models that forecast each port by the mean of its latest bins; E and W are alarms above 1."""
+def write_means(
+    path: Path, ports: Sequence[Port] = PORTS, *, length: int = 3, width: int = HOUR, kind: str = "mean"
+) -> Path:
+    """Models, called `kind`, that forecast each port by the mean of its latest bins; E and W are alarms above 1."""
     from portkin_training.rates.models.export import to_onnx, write_models
     from portkin_training.rates.models.linear import Linear
 
     network = to_onnx(Linear(np.full((length, 1), 1 / length, dtype=np.float32)), 1)
     models = [
         (
-            Model(port, "mean", f"{port.number}-{port.proto}.onnx", length, (port,), _scaling(port), 1.0, 1.0),
+            Model(port, kind, f"{port.number}-{port.proto}.onnx", length, (port,), _scaling(port), 1.0, 1.0),
             network,
         )
         for port in ports

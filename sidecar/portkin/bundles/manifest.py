@@ -21,6 +21,8 @@ from portkin.json_text import parsed
 
 MANIFEST = "manifest.json"
 ID_DIGITS = 12
+WRITERS = {"portkin-table": "`portkin table build`", "portkin-rates": "`portkin rates train`"}
+"""What writes the bundles of each kind."""
 PACKED = ".gz"
 """The suffix of files that hold a compressed array."""
 
@@ -83,7 +85,8 @@ def parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
         raise BundleError(f"{where}: damaged, it is not JSON ({error}); build the bundle again") from None
     if not isinstance(fields, dict) or fields.get("kind") != kind:
         found = fields.get("kind") if isinstance(fields, dict) else None
-        raise BundleError(f"{where}: this is a bundle of kind {found!r}, not {kind!r}; name the folder of a {kind}")
+        wanted = f"a folder that {WRITERS[kind]} wrote" if kind in WRITERS else f"the folder of a {kind}"
+        raise BundleError(f"{where}: this is a bundle of kind {found!r}, not {kind!r}; name {wanted}")
     if fields.get("schema") != schema:
         raise BundleError(
             f"{where}: schema {fields.get('schema')!r}, but this version of portkin ({__version__}) reads "

@@ -37,7 +37,7 @@ from portkin.net.ports import PORTS, PROTOS, Port, Proto
 def checked_chance(value: float) -> float:
     """A cut-off; CutoffError for one outside 0..1."""
     if not 0 <= value <= 1:
-        raise CutoffError(f"a cut-off of {value:g}: a chance lies between 0 (nothing is cut) and 1")
+        raise CutoffError(f"a cut-off (min_chance) of {value:g}: a chance lies between 0 (nothing is cut) and 1")
     return value
 
 

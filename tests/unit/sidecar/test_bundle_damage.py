@@ -11,6 +11,7 @@ import pytest
 
 from portkin.bundles import bundle_reader
 from portkin.bundles.bundle_writer import save_packed, write_bundle
+from portkin.bundles.table import Table
 from portkin.errors import BundleError
 from support.bundles import opened, write
 
@@ -80,6 +81,11 @@ class TestDamage:
 
         with pytest.raises(BundleError, match=says):
             opened(tmp_path / "b")
+
+    def test_kind_of_another_command(self, tmp_path):
+        """Where a table is wanted and models are named, the message says what writes tables."""
+        with pytest.raises(BundleError, match=r"'test', not 'portkin-table'; name a folder that `portkin table build`"):
+            Table.load(write(tmp_path / "b"))
 
     def test_missing(self, tmp_path):
         """A folder that is not there is named."""

@@ -117,7 +117,7 @@ def test_a_question_about_a_source_with_a_wrong_cutoff_is_answered_with_why(near
     with_model(table)
     (answer,) = Service(nearest).receive(about("25", "22", min_chance=cut), now=0.0)
     assert ((), False) == (answer.ports, answer.of_source)
-    assert f"a cut-off of {cut}" in answer.error
+    assert f"a cut-off (min_chance) of {cut}" in answer.error
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from portkin.bundles.forecast import Forecaster
 from portkin.net.ports import Port
 from portkin_training.commands import rates_run
 from portkin_training.commands.rates import rates as command
@@ -19,8 +20,9 @@ from portkin_training.commands.rates_run import progress
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.rates import page, plots
-from portkin_training.rates.alarms import Alarm
+from portkin_training.rates.alarms import Alarm, scores_of
 from portkin_training.rates.series import rate_series as series
+from support.telescope import PORTS, write_means
 
 BEGIN = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
 HOURS = 24 * 16
@@ -302,6 +304,18 @@ def test_the_verdict_of_a_report():
         "Alarms on 2 ports: 2 of rates above their forecast, 1 of forecasts above the trend. "
         "The latest: 22/tcp, 2026-01-02."
     ) == page.verdict([alarm, replace(alarm, bin="2026-01-01", warning=False)], 2)
+
+
+def test_a_long_name_is_within_the_page(tmp_path):
+    """What is drawn is named in whole, also where the model is the mean of several."""
+    name = "mean of ridge Rank. (T&S) log, HAR Rank. (T&S) log, EWMA log and HAR log"
+    models = Forecaster.load(write_means(tmp_path / "m", kind=name))
+    flat = series.Rates(PORTS, BEGIN + 3600 * np.arange(20), np.full((20, len(PORTS)), 7.0), 3600, "UTC")
+    figure = plots.panels(flat, scores_of(models, flat), models, PORTS[0])
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    plots.plt.close(figure)
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_what_has_no_measure_does_not_flatten_the_rest():

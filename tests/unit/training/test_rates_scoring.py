@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,12 @@ from click.testing import CliRunner
 
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, HOUR, bin_starts
+from portkin_training.commands import rates_train
 from portkin_training.commands.rates import rates as command
+from portkin_training.rates.calibrate import Calibrated
+from portkin_training.rates.models.task import ForecastScores
 from portkin_training.rates.series import rate_series as series
+from portkin_training.rates.warnings_worth import Worth
 from support.telescope import BEGIN, PORTS, write_means
 
 
@@ -54,12 +60,46 @@ def test_bins_without_a_forecast_are_told(means, tmp_path):
     assert "23/tcp: mean; W: no warning to judge; nothing is known of it after training" in said
 
 
+def test_one_bin_before_is_one(tmp_path):
+    """A model that reads a single bin has no forecast for the first: said in the singular."""
+    last = write_means(tmp_path / "m", length=1)
+    said = invoke("evaluate", saved(tmp_path / "s", np.full(5, 7.0)), "--with", last).stdout
+    assert "1 of 5 known bins have no forecast, as the one before is not in the series, or unknown" in said
+
+
+def test_numbers_of_bursts_and_alarms(capsys):
+    """One burst and one alarm are in the singular, more are not."""
+    worth = Worth(0, 0, 0.0, 0.0, 1.0)
+    alarms = Calibrated(2.0, 2.0, 1.0, 0.0, 0.5, 9.0, bins=9, bursts=1, raised=1, stated=0.5, worth=worth)
+    scores = ForecastScores(**dict.fromkeys((field.name for field in fields(ForecastScores)), 0.5))
+    choice = SimpleNamespace(port="22/tcp", name="EWMA", reported=scores, reported_model="EWMA", reason="least error")
+    for given in (alarms, replace(alarms, bursts=2, raised=0)):
+        rates_train._tell(choice, given)
+    said = capsys.readouterr().out
+    assert "from 9 bins, 1 burst left out; the later half raised 1 alarm where 0.5 are stated" in said
+    assert "from 9 bins, 2 bursts left out; the later half raised 0 alarms where 0.5 are stated" in said
+
+
 def test_silence_of_score_is_not_good_news(means, tmp_path):
     """Two bins, fewer than are read: said on standard error, and nothing on the other."""
     done = invoke("score", means, saved(tmp_path / "s", [7.0, 700.0]))
     assert (0, "") == (done.exit_code, done.stdout)
     assert "none of its 2 bins could be scored: the models read the 4 bins up to each" in done.stderr
     assert "" == invoke("score", means, saved(tmp_path / "long", np.full(9, 7.0))).stderr
+
+
+def test_with_refuses_what_it_would_ignore(means, tmp_path):
+    """Options that say what to fit or what to print of it are refused, by name."""
+    flat = saved(tmp_path / "flat", np.full(20, 7.0))
+    done = invoke("evaluate", flat, "--with", means, "--port", 22, "--figure", "mae")
+    assert 2 == done.exit_code
+    assert "leave out --port, --figure" in done.output
+
+
+def test_columns_of_alarms_are_explained(means, tmp_path):
+    """Below the table it says what E, W, stated and ratio are."""
+    said = invoke("evaluate", saved(tmp_path / "flat", np.full(20, 7.0)), "--with", means).stdout
+    assert "E (observed above forecast)" in said
 
 
 def test_days_of_another_zone_are_not_scored(tmp_path):

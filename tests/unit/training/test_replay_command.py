@@ -86,7 +86,9 @@ def test_a_table_of_the_same_probes(probes, tmp_path):
     """Figures on probes that a table was learnt from are reported as no proof."""
     assert 0 == CliRunner().invoke(table, ["build", str(probes), "-o", str(tmp_path / "t"), "--no-proof"]).exit_code
 
-    assert "learnt from these very probes" in run(probes, "--table", tmp_path / "t")
+    page = tmp_path / "replay.html"
+    assert "learnt from these very probes" in run(probes, "--table", tmp_path / "t", "--report", page)
+    assert "so this is no proof" in page.read_text() and "predicts better" not in page.read_text()
     assert "learnt from these very probes" not in run(probes)
 
 

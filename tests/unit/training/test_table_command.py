@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from portkin.bundles.table import Table, default_table
+from portkin.bundles.table import Table, default_table, write_table
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin_training.commands.table import table as command
@@ -220,6 +220,17 @@ class TestInfo:
         assert table.id in said
         assert "2 tcp ports and 1 udp ports, K=3" in said
         assert "by hand" in said
+
+    def test_chances_in_words(self, tmp_path):
+        """What the chances are of is said; the lists of numbers that the ranking uses are for programs."""
+        about = {"chances": {"horizon": 20000.0}, "counts": {"tcp": {"visits": 7, "calibration": [-9.25, -8.5]}}}
+        write_table(tmp_path / "t", small_table(tmp_path / "rows").rows, method="kin", about=about)
+
+        said = " ".join(run("info", "-t", tmp_path / "t").split())
+
+        assert "that a source now at a port probes another, new to it, within 20,000 s" in said
+        assert "tcp: visits 7" in said
+        assert "-9.25" not in said
 
     def test_for_programs(self, tmp_path):
         """--json prints the manifest."""

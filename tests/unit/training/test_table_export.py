@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import subprocess
+import tracemalloc
 from functools import partial
 
 import networkx as nx
@@ -51,6 +52,22 @@ class TestExport:
         assert {"distance": 0.75, "rank": 2} == graph.edges["80/tcp", "443/tcp"]
         assert {"number": 443, "proto": "tcp", "service": "https"} == graph.nodes["443/tcp"]
         assert 6 == graph.number_of_edges()
+        assert "by hand" == graph.graph["method"]
+
+    def test_graphml_holds_no_graph(self, tmp_path):
+        """GraphML of a table with many entries is written with little memory."""
+        ports = np.arange(1000, dtype=np.uint16)
+        neighbors = (ports[:, None] + np.arange(1, 33)).astype(np.uint16)
+        distances = np.tile(np.arange(1, 33, dtype=np.float32), (1000, 1))
+        table = write_table(tmp_path / "t", {"tcp": Rows(ports, neighbors, distances)}, method="by hand")
+
+        tracemalloc.start()
+        export(table, tmp_path / "kin.graphml", "graphml")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+        assert most < 4e6, "bytes: 32,000 edges"
+        assert 32_000 == nx.read_graphml(tmp_path / "kin.graphml").number_of_edges()
 
     @pytest.mark.zeek
     def test_zeek_reads_it(self, tmp_path, zeek):

@@ -24,6 +24,12 @@ WIDTH = 500
 SCORES = 96
 """Characters of the table of a bundle's scores, on whatever terminal."""
 
+CAPTION = (
+    "E (observed above forecast) and W (forecast above trend): alarms that began; stated: what `train --alarms` stands "
+    "for in these bins; ratio: alarms over stated, and its 95 % interval of counting noise"
+)
+"""What the columns of a bundle's scores are."""
+
 
 @click.command()
 @run_options
@@ -43,6 +49,7 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
     scored as it stands, and its alarms are counted against the stated rate.
     """
     if bundle is not None:
+        _refuse_beside_with(click.get_current_context())
         _with(bundle, options["series"], as_json)
         return
     if options["work"] is None:
@@ -92,6 +99,19 @@ def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json:
             click.echo(f"{result.port}: {result.model} could not be fitted: {result.about['unfit']}", err=True)
 
 
+def _refuse_beside_with(context: click.Context) -> None:
+    """UsageError where --with is given with an option that says what to fit, or how to print it."""
+    own = ("series", "bundle", "as_json")
+    beside = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in own
+        and context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if beside:
+        raise click.UsageError(f"--with scores a bundle as it is, all of its ports: leave out {', '.join(beside)}")
+
+
 def _console() -> Console:
     from rich.console import Console
 
@@ -127,9 +147,10 @@ def _with(bundle: Path, series: Path, as_json: bool) -> None:
 def _passed(one: PortScores) -> str:
     """What the figures leave out."""
     if one.passed:
+        before = "the one before is" if one.reads == 1 else f"the {one.reads} before them are"
         return (
-            f"; {one.passed} of {one.bins + one.passed} known bins have no forecast, as the {one.reads} before them "
-            "are not in the series, or unknown"
+            f"; {one.passed} of {one.bins + one.passed} known bins have no forecast, as {before} not in the series, or "
+            "unknown"
         )
     return "" if one.bins else "; nothing is known of it after training"
 
@@ -140,7 +161,7 @@ def _table(found: list[PortScores], title: str) -> Table:
     from portkin_training.rates import held_out
     from portkin_training.rates.report import figure_text
 
-    made = Table(title=title)
+    made = Table(title=title, caption=CAPTION, caption_justify="left")
     made.add_column("port", no_wrap=True)
     for name in ("bins", "MAE", "MASE", "R2", "skill", "E", "W", "stated", "ratio", "95 %"):
         made.add_column(name, justify="right", no_wrap=True)

@@ -140,16 +140,20 @@ def _tell(choice: Choice, alarms: Calibrated) -> None:
     if not alarms.alarms_e:
         click.echo("  E: no alarms, as none are asked for (--alarms 0)")
         return
-    left_out = f", {alarms.bursts} bursts left out" if alarms.bursts else ""
+    left_out = f", {_number(alarms.bursts, 'burst')} left out" if alarms.bursts else ""
     click.echo(
         f"  E above {alarms.threshold_e:.2f}, from {alarms.bins} bins{left_out}; the later half raised "
-        f"{alarms.raised} alarms where {alarms.stated:.1f} are stated"
+        f"{_number(alarms.raised, 'alarm')} where {alarms.stated:.1f} are stated"
         + ("; the least threshold there is, so fewer come than stated" if alarms.least else "")
     )
     click.echo(
         f"  W: {alarms.worth}; "
         + (f"above {alarms.threshold_w:.2f}" if alarms.alarms_w else "no better than chance, so it raises no alarms")
     )
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def read_abnormal(path: Path, loaded: Rates) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from portkin_training.commands.checks import a_number, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.table_options import FOLDER, json_option, table_option
 from portkin_training.commands.table_show import show
-from portkin_training.commands.table_text import flat, known, proof_of, recommended, recorded, shipped
+from portkin_training.commands.table_text import chances, counted, flat, known, proof_of, recommended, recorded, shipped
 from portkin_training.commands.table_update import half_life_option, update
 from portkin_training.commands.working import working
 
@@ -169,11 +169,16 @@ def _description(loaded: Table, folder: Path) -> list[Grid]:
     grid.add_row("table", loaded.id)
     grid.add_row("folder", str(folder))
     grid.add_row("created", f"{loaded.created:%Y-%m-%d %H:%M:%S} UTC by {loaded.manifest.writer}")
+    grid.add_row("method", loaded.method)
     grid.add_row("known", f"{known(loaded)}, K={loaded.k}")
     for name, value in loaded.manifest.about.items():
         if name == "inputs":
             for made_from in value:
                 grid.add_row("learnt from", recorded(made_from))
+        elif name == "chances":
+            grid.add_row("chances", chances(value))
+        elif name == "counts":
+            grid.add_row("counts", flat(counted(value)))
         elif name == "cutoff":
             grid.add_row("cut-off", recommended(value))
         elif name == "by_source":
@@ -182,7 +187,7 @@ def _description(loaded: Table, folder: Path) -> list[Grid]:
             for k, found in value.items():
                 if k.startswith("k="):
                     grid.add_row(f"held out, {k}", proof_of(found))
-        elif name not in ("k", "ports"):
+        elif name not in ("k", "method", "ports"):
             grid.add_row(name, flat(value))
     parts = [grid]
     tried = loaded.manifest.about.get("held_out", {})
@@ -206,8 +211,9 @@ def _description(loaded: Table, folder: Path) -> list[Grid]:
 def plot(folder: Path, output: Path, pairs: int, width: float, proto: Proto) -> None:
     """Draw the ports that lie nearest to each other, with the names of their services.
 
-    Of a table by kin: the pairs between which most scanners are expected to step, and the chance that one does. Of
-    another: the smallest dissimilarities, as Figure 9 of the paper.
+    Of a table by kin: the pairs between which most scanners are expected to step, and the chance that a source which
+    probed the one probes the other, in the likelier order (`portkin table show` has both). Of another: the smallest
+    dissimilarities, as Figure 9 of the paper.
     """
     from portkin.bundles.table import Table
     from portkin_training.tables.drawing import plot_closest

@@ -74,6 +74,19 @@ def recorded(made_from: Mapping[str, Any]) -> str:
     return f"{made_from['rows']:,} probes{of}, {made_from['first']} to {made_from['last']}"
 
 
+def chances(about: Mapping[str, Any]) -> str:
+    """What the chances of a table are of."""
+    return f"that a source now at a port probes another, new to it, within {about['horizon']:,.0f} s"
+
+
+def counted(about: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What was counted, by protocol, without the lists of numbers that only programs read."""
+    return {
+        proto: {name: value for name, value in part.items() if not isinstance(value, list)}
+        for proto, part in about.items()
+    }
+
+
 def proof_of(found: Mapping[str, Any]) -> str:
     """The share of new ports that each predictor predicted in the held-out part."""
 

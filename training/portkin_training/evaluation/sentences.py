@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from portkin_training.evaluation.results import ReplayResults
     from portkin_training.replay.metrics import ReplayFigures
 
+SAME_PROBES = (
+    "The table was learnt from these very probes: what it predicts of them says nothing about other probes. --held-out "
+    "tries the method on probes it has not seen."
+)
+"""A note on the results of a table that has seen what it is tried on."""
 FEW = 30
 """Probes of new ports below which a verdict says that they are few: a share of so many is known to some 18 points."""
 
@@ -31,6 +36,8 @@ def verdict(results: ReplayResults) -> str:
     else:
         return f"{name} finds {percent(figures.new_port_recall.value)} of the new ports; nothing to compare it with."
     found = f"{percent(ours)} of the new ports against {percent(theirs)}"
+    if SAME_PROBES in results.notes:
+        return f"The table was learnt from these very probes, so this is no proof: it finds {found}, {among} {other}."
     few = f" Only {figures.new} probes were of a new port: too few to rely on." if figures.new < FEW else ""
     if ours > theirs:
         return f"{name} predicts better than the best of the others: {found}, {among} {other}.{few}"

@@ -20,6 +20,7 @@ from portkin_training.evaluation.inputs import knows_answers, read_contacts, usa
 from portkin_training.evaluation.label_files import nothing_labelled, truth_of_contacts
 from portkin_training.evaluation.options import InputReport, ReplayOptions, extent_of, out_of_order, settings_of
 from portkin_training.evaluation.results import ReplayResults
+from portkin_training.evaluation.sentences import SAME_PROBES
 from portkin_training.ingest.contacts import Contacts
 from portkin_training.ingest.inputs import refuse_nothing
 from portkin_training.ingest.reading import Reading
@@ -90,10 +91,7 @@ def replay_table(
     if truth is not None and not (truth == SCAN).any():
         notes.append(nothing_labelled(read, options))
     if any(_learnt_from(table, path) for path in inputs):
-        notes.append(
-            "The table was learnt from these very probes: what it predicts of them says nothing about other probes. "
-            "--held-out tries the method on probes it has not seen."
-        )
+        notes.append(SAME_PROBES)
     if truth is None and options.detector != "probe":
         notes.append("Without labels the detector is believed: what it calls no probe stands in for benign traffic.")
     if options.detector != "probe" and (mute := [str(path) for path in inputs if not knows_answers(path)]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ MOST_POINTS = 300
 """Points of a curve: more are a smear."""
 MOST_TIMES = 10.0
 """E and W are drawn up to here, eleven times what was expected: over a trend of nothing W is any number."""
+LEGEND = 48
+"""Characters of a line of the legend, which has room for some more."""
 OBSERVED, FORECAST, TREND, ALARM = "#1f77b4", "#ff7f0e", "#7f7f7f", "#d62728"
 
 
@@ -50,13 +53,13 @@ def panels(rates: Rates, scores: Scores, models: Forecaster, port: Port, *, last
     shown_bins = f", means of {step} bins" if step > 1 else ""
     curve(top, when, own[shown], step, color=OBSERVED, name=f"observed{shown_bins}")
     forecast = scores.forecast[:-1, number]
-    forecast_label = f"forecast ({models.models[number].kind})"
+    forecast_label = textwrap.fill(f"forecast ({models.models[number].kind})", LEGEND)
     curve(top, when, forecast[shown], step, color=FORECAST, name=forecast_label, band=False)
     trend_label = f"linear trend of {models.rules.trend} bins"
     curve(top, when, np.maximum(trend[:-1], 0)[shown], step, color=TREND, name=trend_label, band=False, style=":")
     top.set_ylabel(f"probes per {'day' if rates.width >= 86_400 else 'hour'}")
     top.yaxis.set_major_formatter("{x:,.0f}")
-    figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", frameon=False, ncols=2)
+    figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", frameon=False)
     if rates.synthetic:
         top.set_title("synthetic rates", loc="right", fontsize="small")
     # W of bin t warns of bin t + 1, so it is drawn there, under the rate it speaks of.

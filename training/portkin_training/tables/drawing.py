@@ -1,4 +1,4 @@
-"""A table as a graph: the picture of paper 1's Fig. 9, and the networkx graph behind it and behind GraphML."""
+"""A table as a graph: the picture of paper 1's Fig. 9."""
 
 from __future__ import annotations
 
@@ -42,25 +42,6 @@ class Pair:
     weight: float
     """By which pairs are ranked: the more the nearer."""
     label: str
-
-
-def as_digraph(table: Table) -> nx.DiGraph:
-    """All of a table: a node per port (``80/tcp``), an edge to each of its nearest ports.
-
-    Nodes carry ``number``, ``proto`` and, where the system names one, ``service``; edges ``distance`` and
-    ``rank`` (1 is the nearest).
-    """
-    graph = nx.DiGraph(table=table.id, method=table.method)
-    for proto, rows in table.rows.items():
-        places, ranks = np.nonzero(np.isfinite(rows.distances))
-        near, nearest, far = rows.ports[places], rows.neighbors[places, ranks], rows.distances[places, ranks]
-        for number in np.union1d(rows.ports, nearest).tolist():
-            _add_port(graph, Port(number, proto))
-        for one, other, distance, rank in zip(
-            near.tolist(), nearest.tolist(), far.tolist(), ranks.tolist(), strict=True
-        ):
-            graph.add_edge(f"{one}/{proto}", f"{other}/{proto}", distance=distance, rank=rank + 1)
-    return graph
 
 
 def closest_pairs(rows: Rows, n: int) -> list[tuple[int, int, float]]:
@@ -154,7 +135,8 @@ def plot_closest(
 def _title(table: Table, proto: Proto, n: int, width: float) -> str:
     """What is drawn, in lines that fit."""
     what = (
-        f"The {n} pairs of {proto.upper()} ports that most scanners probe one after the other, and the chance of it"
+        f"The {n} pairs of {proto.upper()} ports that most scanners probe one after the other, and the chance in the "
+        "likelier order"
         if table.method in _CHANCES
         else f"The {n} smallest dissimilarities between {proto.upper()} ports"
     )

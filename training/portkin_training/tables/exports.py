@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from portkin.bundles.table import Table
 from portkin.files import replacing
-from portkin.net.ports import Port
+from portkin.net.ports import Port, service_name
 
 
 def write_csv(table: Table, path: Path) -> None:
@@ -24,12 +25,47 @@ def write_csv(table: Table, path: Path) -> None:
 
 
 def write_graphml(table: Table, path: Path) -> None:
-    """The graph of `portkin_training.tables.drawing.as_digraph`."""
-    import networkx as nx
+    """A directed graph: a node per port (``80/tcp``), an edge to each of its nearest ports.
 
-    from portkin_training.tables.drawing import as_digraph
+    Nodes carry ``number``, ``proto`` and, where the system names one, ``service``; edges ``distance`` and ``rank`` (1
+    is the nearest). It is written as it goes, since a graph in memory takes two kilobytes for each of millions of
+    edges.
+    """
+    with path.open("w", encoding="utf-8") as opened:
+        opened.write(
+            "<?xml version='1.0' encoding='utf-8'?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n"
+        )
+        for name, (of, type_) in _GRAPHML_KEYS.items():
+            opened.write(f'<key id="{name}" for="{of}" attr.name="{name}" attr.type="{type_}"/>\n')
+        opened.write('<graph edgedefault="directed">\n')
+        opened.write(f"{_data(table=table.id, method=table.method)}\n")
+        for proto, rows in table.rows.items():
+            for number in np.union1d(rows.ports, rows.neighbors[np.isfinite(rows.distances)]).tolist():
+                port = Port(number, proto)
+                service = service_name(port)
+                named = {"service": service} if service else {}
+                opened.write(f'<node id="{port}">{_data(number=number, proto=proto, **named)}</node>\n')
+        for port, neighbors, distances in _rows(table):
+            for rank, (neighbor, distance) in enumerate(zip(neighbors, distances, strict=True), start=1):
+                data = _data(distance=distance, rank=rank)
+                opened.write(f'<edge source="{port}" target="{neighbor}">{data}</edge>\n')
+        opened.write("</graph>\n</graphml>\n")
 
-    nx.write_graphml_xml(as_digraph(table), path)
+
+_GRAPHML_KEYS = {
+    "table": ("graph", "string"),
+    "method": ("graph", "string"),
+    "number": ("node", "long"),
+    "proto": ("node", "string"),
+    "service": ("node", "string"),
+    "distance": ("edge", "double"),
+    "rank": ("edge", "long"),
+}
+"""What graph, nodes and edges carry, and of which type."""
+
+
+def _data(**values: str | int) -> str:
+    return "".join(f'<data key="{name}">{escape(str(value))}</data>' for name, value in values.items())
 
 
 def write_zeek(table: Table, path: Path) -> None:
