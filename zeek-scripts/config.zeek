@@ -65,9 +65,9 @@ export {
 	## The chance from which a port is predicted: that a source now at the
 	## probed port probes it, within the hours that the table is made for.
 	## Between 0 (nothing is cut) and 1; -1 leaves it to the table: what it
-	## recommends or, where it recommends nothing, the nearest three. A table without chances (``--method shortest-path``) has only
-	## numbers to go by: for more or fewer than three, set this to 0, and
-	## :zeek:see:`Portkin::k`.
+	## recommends or, where it recommends nothing, the nearest three. A table
+	## without chances (``--method shortest-path``) has only numbers to go by:
+	## for more or fewer than three, set this to 0, and :zeek:see:`Portkin::k`.
 	option min_chance = -1.0;
 
 	## How many ports nearest to a probed one are predicted at most.

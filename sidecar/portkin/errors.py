@@ -4,6 +4,7 @@ PortkinError
 ├── BackendError       a blocking backend that cannot be reached, or refuses
 ├── BundleError        a table or model bundle that is missing, damaged or foreign
 ├── ConfigError        a setting that cannot be used: the line, the value, the remedy
+├── CutoffError        a chance to cut a table by that is none, or a table without chances
 ├── InputError         a recording that cannot be read: the file, the offset, what was kept
 ├── OutputError        a result that cannot be written: where, and what to do
 ├── PortError          text that is not a port

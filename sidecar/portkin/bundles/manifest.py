@@ -90,8 +90,7 @@ def parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
     if fields.get("schema") != schema:
         raise BundleError(
             f"{where}: schema {fields.get('schema')!r}, but this version of portkin ({__version__}) reads "
-            f"schema {schema}; build the bundle again with it, or install the portkin that wrote it "
-            f"({fields.get('writer', 'unknown')})"
+            f"schema {schema}; {_made_again(kind, str(fields.get('writer', 'unknown')))}"
         )
     try:
         files = {name: FileEntry(int(entry["bytes"]), str(entry["sha256"])) for name, entry in fields["files"].items()}
@@ -114,3 +113,10 @@ def parse(path: Path, text: str, kind: str, schema: int) -> Manifest:
     if manifest.id != content_id(files):
         raise BundleError(f"{where}: damaged, its id {manifest.id} is not that of its files; build the bundle again")
     return manifest
+
+
+def _made_again(kind: str, writer: str) -> str:
+    """What to do about a bundle of another schema."""
+    again = f"make it again with {WRITERS[kind]}" if kind in WRITERS else "build the bundle again with it"
+    # Before a release, schemas change and the version does not.
+    return again if writer == f"portkin {__version__}" else f"{again}, or install the portkin that wrote it ({writer})"

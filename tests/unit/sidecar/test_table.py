@@ -273,9 +273,11 @@ class TestChances:
             write_table(tmp_path / "t", {"tcp": rows([7], [[9]], [[2.0]])}, method="kin", about=about)
 
     def test_older_schema(self, tmp_path, chancy):
-        """A table of the schema before chances is refused, with the remedy."""
+        """A table of the schema before chances is refused, with the remedy: this version, which it is of, is none."""
         manifest = tmp_path / "t" / "manifest.json"
         manifest.write_text(manifest.read_text().replace('"schema": 3', '"schema": 2'))
 
-        with pytest.raises(BundleError, match=r"schema 2, but .* reads schema 3; build the bundle again"):
+        with pytest.raises(
+            BundleError, match=r"schema 2, but .* reads schema 3; make it again with `portkin table build`$"
+        ):
             Table.load(tmp_path / "t")

@@ -270,6 +270,8 @@ def test_a_recording_that_ended_long_ago_does_not_warm(dataset, bundle, tmp_path
     assert "nothing of it would be read" in said and "--ended" in said
     assert not (tmp_path / "rates.sqlite").exists()
     assert "bins up to" in portkin("warm", dataset / "probes", "--ended", *window)
+    again = portkin("warm", dataset / "probes", "--ended", *window, status=1)
+    assert "none is taken" in again and "has them already, from Zeek or an earlier run" in again
 
 
 def test_the_report_says_what_score_lists(dataset, bundle, tmp_path):

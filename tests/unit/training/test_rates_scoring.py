@@ -77,6 +77,7 @@ def test_numbers_of_bursts_and_alarms(capsys):
         rates_train._tell(choice, given)
     said = capsys.readouterr().out
     assert "from 9 bins, 1 burst left out; the later half raised 1 alarm where 0.5 are stated" in said
+    assert "W: no warning to judge, so it raises no alarms" in said
     assert "from 9 bins, 2 bursts left out; the later half raised 0 alarms where 0.5 are stated" in said
 
 

@@ -154,6 +154,16 @@ def test_a_time_that_makes_a_series_of_decades_is_reported(tmp_path, odd, said):
     assert re.search(said, told[0])
 
 
+def test_ports_that_are_left_out_are_told():
+    """Half of the probes went to one port: the other two are left out, and that is said."""
+    told = []
+    rows = [(hour + part / 9, port, 6) for hour in range(4) for part, port in enumerate((22, 22, 22, 23, 80))]
+    assert 1 == len(series.from_probes(probes(*rows), width=HOUR, tell=told.append).ports)
+    assert ["1 of 3 ports are counted, the most targeted, with 60% of the probes"] == told
+    series.from_probes(probes(*rows), width=HOUR, share=1.0, tell=told.append)
+    assert 1 == len(told)
+
+
 def test_probes_of_a_clock_that_was_never_set_are_reported():
     """Probes of 1970 among those of today make half a million hours, and that is said."""
     hours = int(BEGIN.timestamp()) // 3600

@@ -146,10 +146,9 @@ def _tell(choice: Choice, alarms: Calibrated) -> None:
         f"{_number(alarms.raised, 'alarm')} where {alarms.stated:.1f} are stated"
         + ("; the least threshold there is, so fewer come than stated" if alarms.least else "")
     )
-    click.echo(
-        f"  W: {alarms.worth}; "
-        + (f"above {alarms.threshold_w:.2f}" if alarms.alarms_w else "no better than chance, so it raises no alarms")
-    )
+    why = "; no better than chance" if alarms.worth.warnings else ""
+    raised = f"; above {alarms.threshold_w:.2f}" if alarms.alarms_w else f"{why}, so it raises no alarms"
+    click.echo(f"  W: {alarms.worth}{raised}")
 
 
 def _number(n: int, what: str) -> str:

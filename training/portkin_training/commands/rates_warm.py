@@ -67,7 +67,8 @@ def warm(source: Place, file: Path | None, model: Path | None, database: Path | 
     ends = [label(int(made.starts[at]), rules.width, rules.tz) for at in (0, -1)]
     if not taken:
         raise InputError(
-            f"{source}: none of its bins, {ends[0]} to {ends[1]}, is wanted in {rates_database_path(settings)}"
+            f"{source}: of its bins, {ends[0]} to {ends[1]}, none is taken: {rates_database_path(settings)} has them "
+            "already, from Zeek or an earlier run of this command, or nothing is known in them"
         )
     if behind > 1 and not ended:
         click.echo(f"portkin: warning: {source} ends {behind:,} bins before now; these stay unknown", err=True)

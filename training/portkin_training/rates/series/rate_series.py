@@ -98,7 +98,7 @@ def from_probes(
     """Counts per port and bin of a table with the columns of `portkin_training.core.probes.SCHEMA`.
 
     The first and the last bin of the recording are left out: it began and ended inside them. `tell` gets what is
-    doubtful about its times. Raises InputError where nothing is left.
+    doubtful about its times, and how many ports `share` leaves out. Raises InputError where nothing is left.
     """
     # Days of a zone are put together from quarters of an hour, which no zone's midnight cuts.
     unit = width if width < DAY or tz == "UTC" else QUARTER
@@ -109,6 +109,11 @@ def from_probes(
     if ports is None:
         chosen = most_targeted(number, share)
         ports = [port_of(int(dport[i]), int(proto[i])) for i in chosen]
+        if len(ports) < len(number):
+            got = number[chosen].sum() / number.sum()
+            tell(
+                f"{len(ports):,} of {len(number):,} ports are counted, the most targeted, with {got:.0%} of the probes"
+            )
     code = {(PROTO_NUMBERS[port.proto], port.number): column for column, port in enumerate(ports)}
 
     alive = watched_bins(probes, unit).to_pyarrow()["bin"].to_numpy()
