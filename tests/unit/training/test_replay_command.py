@@ -100,7 +100,10 @@ def test_report(probes, tmp_path):
     assert 7 == page.count("<svg")  # over T three, over K, two against blocks, and the reliability
     assert [] == re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
     assert all(text in page for text in ("viewport", "Confusion by port", "443/tcp", "MySelf"))
-    assert "Observed against stated chance, in equal bins of chance" in page  # and nothing of probes held out
+    assert "Observed against stated chance, in equal bins of chance" in page
+    # of the table that ships, and not of what is replayed
+    assert "On the probes held out when the table was built." in page and "stated chance, %" in page
+    assert "predicts better than the best of the others" in page or "does not predict better" in page
     assert [tmp_path / "out.html"] == [*tmp_path.iterdir()]
 
 
@@ -134,6 +137,7 @@ def test_equal_blocks(probes):
         blocks = [point["blocks"] for point in points]
         assert sorted(blocks) == blocks
     assert all(0 <= bin_["observed"] <= 1 for bin_ in said["reliability"])
+    assert "these probes" == said["reliability_on"]
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +257,7 @@ def test_the_report_says_what_won(probes, kin_table, tmp_path):
     run(probes, "--table", kin_table, "--report", page)
     text = page.read_text()
     # 200 sources go from 80 to 443 to 8080, which the table was taught; one counts upwards, as Euclidean expects.
-    assert "predicts better than the best of the others" in text or "does not predict better" in text
+    assert "learnt from these very probes, so this is no proof: it finds" in text
     assert "2023-11-14 22:13:20 to 2023-11-17 " in text and "201 that probed" in text
     # 303 ports: 80, 443, 8080 and 2000 to 2299; 30 are shown: 3 with 200 probes each, and 27 with one.
     assert "The 30 of 303 ports" in text and "the rest had\n273 probes" in text

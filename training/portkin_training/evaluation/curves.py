@@ -88,10 +88,12 @@ def _against_blocks(frontiers: Mapping[str, Sequence[Point]], figure: str, meani
 
 def drawn_reliability(curve: Sequence[Mapping[str, float]]) -> Drawing:
     """Observed against stated chance, in equal bins of chance, on logarithmic axes; on the line they agree."""
-    canvas, axes = _axes("stated chance", "observed")
+    canvas, axes = _axes("stated chance, %", "observed")
     shown = [bin_ for bin_ in with_cases(curve) if bin_["observed"] > 0]
-    axes.loglog([1e-4, 1], [1e-2, 100], "k:", linewidth=1)
-    axes.loglog([bin_["stated"] for bin_ in shown], [100 * bin_["observed"] for bin_ in shown], "o")
+    axes.loglog([1e-2, 100], [1e-2, 100], "k:", linewidth=1)
+    axes.loglog([100 * bin_["stated"] for bin_ in shown], [100 * bin_["observed"] for bin_ in shown], "o")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     return _drawing(canvas, "Observed against stated chance, in equal bins of chance")
 
 

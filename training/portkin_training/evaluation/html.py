@@ -77,6 +77,7 @@ def render(results: ReplayResults) -> str:
         if results.frontiers
         else [],
         reliability_head=RELIABILITY_HEAD,
+        reliability_on=results.reliability_on,
         reliability=reliability_rows(results.reliability),
         reliability_drawing=drawn_reliability(results.reliability) if results.reliability else None,
         reliability_by_source=reliability_rows(results.reliability_by_source),

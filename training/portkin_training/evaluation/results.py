@@ -39,6 +39,8 @@ class ReplayResults:
     frontiers: Mapping[str, Sequence[Point]] = field(default_factory=dict)  # by predictor, the oracle's last
     reliability: Sequence[Mapping[str, float]] = ()  # of the predictor under study, where it has chances
     reliability_by_source: Sequence[Mapping[str, float]] = ()
+    reliability_on: str = "these probes"
+    """The probes that both were observed on."""
 
     def best_table(self, rows: Mapping[str, ReplayFigures]) -> float | None:
         """What the best table predicts at the headline, of which `rows` are the figures, as far as is known: the
@@ -155,6 +157,7 @@ class ReplayResults:
                 else {}
             ),
             **({"reliability": list(self.reliability)} if self.reliability else {}),
+            **({"reliability_on": self.reliability_on} if self.reliability else {}),
             **({"reliability_by_source": list(self.reliability_by_source)} if self.reliability_by_source else {}),
             "ports": self.ports(),
             "notes": list(self.notes),

@@ -114,6 +114,7 @@ def replay_table(
         frontiers=frontiers,
         reliability=() if options.rules else table.manifest.about.get("held_out", {}).get("reliability", ()),
         reliability_by_source=() if by_source is None else table.manifest.about["by_source"].get("reliability", ()),
+        reliability_on="the probes held out when the table was built",
     )
 
 

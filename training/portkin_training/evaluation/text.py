@@ -58,9 +58,9 @@ def pages(results: ReplayResults) -> Iterator[Grid | str]:
             + (f"; the best table of {k} ports, in hindsight, predicts {percent(best)}." if best is not None else ".")
         )
     if results.reliability:
-        yield reliability(results.reliability)
+        yield reliability(results.reliability, f"the chances on {results.reliability_on}")
     if results.reliability_by_source:
-        yield reliability(results.reliability_by_source, "the chances by source")
+        yield reliability(results.reliability_by_source, f"the chances by source on {results.reliability_on}")
     yield from results.notes
     if results.units:
         yield table_ii(results.days(new_ports=False), "Table II, as the paper counts (the probed port included)")
@@ -101,7 +101,7 @@ def equal_blocks(compared: Sequence[Mapping[str, Any]], title: str) -> Grid:
     return grid
 
 
-def reliability(curve: Sequence[Mapping[str, float]], of_what: str = "the chances") -> Grid:
+def reliability(curve: Sequence[Mapping[str, float]], of_what: str) -> Grid:
     """A reliability curve, drawn: of each bin of chance, what is stated, what was observed, and both as bars."""
     grid = _grid(f"Reliability of {of_what}: stated (-) and observed (#)")
     for name in RELIABILITY_HEAD:
