@@ -6,6 +6,8 @@ from rich.console import Console
 
 from portkin_training.core.history import History
 from portkin_training.core.port_codes import CODES
+from portkin_training.evaluation.held_out import HeldOut, cutoff_for_manifest
+from portkin_training.evaluation.sentences import recommended as recommended_in_words
 from portkin_training.evaluation.text import equal_blocks
 from portkin_training.replay.events import darknet_events
 from portkin_training.replay.frontier import (
@@ -43,6 +45,35 @@ def table(**rows: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
         for place, (port, chance) in enumerate(row.items()):
             matrix[int(name[1:]), place], chances[int(name[1:]), place] = port, chance
     return matrix, chances
+
+
+class TestDefaultCutoff:
+    KIN = (Point(32, 1.0, 100, 0.0, 0.5), Point(32, 0.1, 150, 0.4, 0.4), Point(32, 0.0, 300, 0.9, 0.2))
+
+    def chosen(self, **others: int) -> dict:
+        """The cut-off, where these predictors issue so many blocks at K = 3."""
+        frontiers = {name: [Point(3, 0.0, blocks, 0.0, 0.1)] for name, blocks in others.items()}
+        made = HeldOut(MADE, {}, {"kin": [*self.KIN], **{name.replace("_", "-"): at for name, at in frontiers.items()}})
+        return cutoff_for_manifest(made)
+
+    def test_the_papers_blocks(self):
+        """0.89 of 200 blocks are 178: the cut-off with 150."""
+        said = self.chosen(shortest_path=200, Euclidean=400)
+
+        assert (0.1, 178, True) == (said["min_chance"], said["blocks_allowed"], said["reached"])
+
+    def test_a_paper_that_knows_nothing(self):
+        """Its 100 blocks are those of probed ports alone, and no table keeps within 89: Euclidean's 400 allow 356."""
+        said = self.chosen(shortest_path=100, Euclidean=400)
+
+        assert (0.0, 356, True) == (said["min_chance"], said["blocks_allowed"], said["reached"])
+
+    def test_nothing_to_go_by(self):
+        """Where neither leaves any room, that is said."""
+        said = self.chosen(shortest_path=100, Euclidean=110)
+
+        assert (1.0, 97, False) == (said["min_chance"], said["blocks_allowed"], said["reached"])
+        assert recommended_in_words(said).startswith("no cut-off keeps within 97 blocks; the closest is a chance of 1")
 
 
 class TestFrontier:

@@ -14,9 +14,10 @@ from portkin_training.commands.checks import a_number, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.table_options import FOLDER, json_option, table_option
 from portkin_training.commands.table_show import show
-from portkin_training.commands.table_text import chances, counted, flat, known, proof_of, recommended, recorded, shipped
+from portkin_training.commands.table_text import chances, counted, flat, known, proof_of, recorded, shipped
 from portkin_training.commands.table_update import half_life_option, update
 from portkin_training.commands.working import working
+from portkin_training.evaluation.sentences import recommended
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from portkin.net.ports import Port, service_name
+from portkin_training.evaluation.sentences import recommended
 
 if TYPE_CHECKING:
     from portkin.bundles.table import Neighbors, Table
@@ -15,19 +16,6 @@ def entries(near: Neighbors) -> Iterator[tuple[Port, float, float | None]]:
     """Port, distance and chance of each entry; None for a table without chances."""
     chances: Sequence[float | None] = near.chances or [None] * len(near.ports)
     return zip(near.ports, near.distances, chances, strict=True)
-
-
-def recommended(chosen: Mapping[str, Any]) -> str:
-    """The recommended cut-off and what is expected of it, in a sentence."""
-    expected, wanted = chosen["expected"], chosen["usefulness_wanted"]
-    found = (
-        f"of the new ports {expected['recall']:.1%} found, by {expected['blocks']:,} blocks, "
-        f"{expected['usefulness']:.1%} of them useful (held-out probes)"
-    )
-    if chosen["reached"]:
-        return f"a chance of {chosen['min_chance']:g}: {found}"
-    asked = f"{wanted:.1%} useful blocks" if wanted is not None else f"{chosen['blocks_allowed']:,} blocks"
-    return f"no cut-off reaches {asked}; the closest is a chance of {chosen['min_chance']:g}: {found}"
 
 
 def shipped(said: Mapping[str, Any] | None) -> str:

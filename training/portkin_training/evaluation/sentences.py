@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from portkin_training.evaluation.cells import percent
 
@@ -54,3 +55,20 @@ def traffic(results: ReplayResults, figures: ReplayFigures) -> str:
         f"{figures.probes:,} probes, {figures.new:,} of them to a port new to a source seen before"
         f"{benign if figures.benign else ''}."
     )
+
+
+def recommended(chosen: Mapping[str, Any]) -> str:
+    """The recommended cut-off and what is expected of it, in a sentence."""
+    expected, wanted = chosen["expected"], chosen["usefulness_wanted"]
+    found = (
+        f"of the new ports {expected['recall']:.1%} found, by {expected['blocks']:,} blocks, "
+        f"{expected['usefulness']:.1%} of them useful (held-out probes)"
+    )
+    if chosen["reached"]:
+        return f"a chance of {chosen['min_chance']:g}: {found}"
+    asked = (
+        f"reaches {wanted:.1%} useful blocks"
+        if wanted is not None
+        else f"keeps within {chosen['blocks_allowed']:,} blocks"
+    )
+    return f"no cut-off {asked}; the closest is a chance of {chosen['min_chance']:g}: {found}"

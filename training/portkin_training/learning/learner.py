@@ -21,6 +21,7 @@ from portkin.net.ports import PROTOS, Proto
 from portkin_training.core.dataset import manifest
 from portkin_training.core.dataset_writer import merge_files
 from portkin_training.evaluation.held_out_days import held_out_days_figures
+from portkin_training.evaluation.sentences import recommended
 from portkin_training.evaluation.table_on_day import DayFigures, figures_of_day
 from portkin_training.ingest.follow import Follower
 from portkin_training.ingest.reading import Reading
@@ -186,7 +187,9 @@ class Learner:
             evaluate=held_out_days_figures,
         )  # fmt: skip
         first, last = found.days[0].date, found.days[-1].date
-        return f"{places.table}: table {built.id}, learnt from {len(found.days)} days, {first} to {last}"
+        chosen = built.manifest.about.get("cutoff")
+        cut = "" if chosen is None else f"; cut-off: {recommended(chosen)}"
+        return f"{places.table}: table {built.id}, learnt from {len(found.days)} days, {first} to {last}{cut}"
 
     def _tried(self, last: Day, until: date, present: Table | None) -> DayFigures | None:
         """The figures of the table in service on the day that is new to it, reported and kept for the metrics."""
