@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from portkin.bundles.table import Table
 from portkin_training.commands.learn import learn
+from portkin_training.commands.table import table as table_command
 from portkin_training.core.dataset import load
 from portkin_training.ingest.run import IngestOptions
 from portkin_training.learning.learner import Learner, Places
@@ -95,6 +96,26 @@ def test_days_are_learnt_once_they_are_over(site):
     assert made.created == Table.load(site.table).created
     assert {"replaced": 1} == dict(site.learner.progress.refreshes)
     assert [] == site.warned
+
+
+def test_the_cutoff_stays_as_useful_as_was_asked(site):
+    """What `table build --usefulness` asked for holds for the tables learnt after it, and the cut-off is reported."""
+    site.write(lines(0) + lines(1))
+    site.look(2)
+    asked = ["--usefulness", "0.3", "--half-life", "30"]
+    built = CliRunner().invoke(table_command, ["build", str(site.places.probes), "-o", str(site.table), *asked])
+    assert 0 == built.exit_code, built.output
+    updated = CliRunner().invoke(table_command, ["update", str(site.places.probes), str(site.table)])
+    assert 0 == updated.exit_code and "of the new ports" in updated.output
+    assert 0.3 == Table.load(site.table).manifest.about["cutoff"]["usefulness_wanted"]
+    site.write(lines(2))
+
+    site.look(3)
+
+    made = Table.load(site.table)
+    assert "2026-03-03" == made.manifest.about["days"]["last"]
+    assert 0.3 == made.manifest.about["cutoff"]["usefulness_wanted"]
+    assert any(made.id in text and "; cut-off: a chance of" in text for text in site.told)
 
 
 def test_the_table_in_service_is_tried_on_the_day_that_is_new(site):

@@ -14,6 +14,7 @@ from portkin.net.ports import PROTOS
 from portkin_training.commands.checks import a_number
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.working import working
+from portkin_training.evaluation.sentences import recommended
 
 if TYPE_CHECKING:
     from portkin.net.ports import Proto
@@ -61,6 +62,8 @@ def update(
       portkin ingest --append yesterday.pcap -o probes/
       portkin table update probes/ table/ --half-life 30
     """
+    from functools import partial
+
     from portkin_training.evaluation.held_out_days import held_out_days_figures
     from portkin_training.tables.build import made_by, predicts_by_source, table_of_days
     from portkin_training.tables.scans import ScanOptions
@@ -82,7 +85,7 @@ def update(
         built, found = table_of_days(
             dataset, counts or table.parent / f"{table.name}-counts", table, k=k or before.get("k", DEFAULT_K),
             options=options, method=method or before.get("method", "kin"), half_life=half_life,
-            evaluate=held_out_days_figures, engine=engine,
+            evaluate=partial(held_out_days_figures, usefulness=before.get("usefulness")), engine=engine,
         )  # fmt: skip
     for day in found.removed:
         click.echo(f"portkin: {day} is in the dataset no more: its counts were removed", err=True)
@@ -90,6 +93,8 @@ def update(
         f"{table}: table {built.id}, {len(found.counted)} days counted of {len(found.days)}, "
         f"half-life {'none' if half_life == float('inf') else f'{half_life:g} days'}, K={built.k}, {built.method}"
     )
+    if "cutoff" in built.manifest.about:
+        click.echo(recommended(built.manifest.about["cutoff"]))
 
 
 def _refuse_or_report_lost(table: Path, dataset: str, inputs: Sequence[Mapping[str, Any]]) -> None:

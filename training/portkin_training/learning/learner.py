@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ class Learner:
         built, found = table_of_days(
             places.probes, places.counts, places.table, k=before.get("k", DEFAULT_K), options=options,
             method=before.get("method", "kin"), half_life=self.half_life, until=until, also=also, accept=accept,
-            evaluate=held_out_days_figures,
+            evaluate=partial(held_out_days_figures, usefulness=before.get("usefulness")),
         )  # fmt: skip
         first, last = found.days[0].date, found.days[-1].date
         chosen = built.manifest.about.get("cutoff")

@@ -128,7 +128,10 @@ def table_of_days(
 
 
 def made_by(table: Path) -> dict[str, Any]:
-    """Options and inputs by which the table was made; none where there is no table, BundleError for something else."""
+    """Options and inputs by which the table was made; none where there is no table, BundleError for something else.
+
+    ``usefulness`` is what was asked of its cut-off, where something was.
+    """
     refuse_foreign(table, KIND)
     for schema in (SCHEMA, SCHEMA - 1):  # an older table is replaced, and its options hold
         try:
@@ -136,6 +139,8 @@ def made_by(table: Path) -> dict[str, Any]:
         except BundleError:  # there is none, or it is damaged, and is replaced
             continue
         made = {name: about[name] for name in ("k", "method", "inputs") if name in about}
+        wanted = about.get("cutoff", {}).get("usefulness_wanted")
+        made |= {} if wanted is None else {"usefulness": wanted}
         return {**about.get("options", {}), **about.get("days", {}), **made}
     return {}
 
