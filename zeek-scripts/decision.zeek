@@ -195,7 +195,8 @@ event source_found(reqid: string, found: Nearest)
 		take_decision(d, found);
 	}
 
-# Takes a decision now where the answer is known, else when it comes.
+# Takes a decision now where the answer is known, or none can come, else when it
+# comes.
 function ask_for(d: Decision, h: ProbeHistory)
 	{
 	if ( asks_by_source(h) )
@@ -207,6 +208,12 @@ function ask_for(d: Decision, h: ProbeHistory)
 	if ( known(d$probed) )
 		{
 		take_decision(d, nearest(d$probed));
+		return;
+		}
+
+	if ( ! can_ask(d$probed) )
+		{
+		take_decision(d, Nearest($answer=NONE));
 		return;
 		}
 

@@ -13,8 +13,14 @@
 module Portkin;
 
 export {
-	## Asks for a port; :zeek:see:`Portkin::nearest_found` brings the answer,
-	## always, one for all who asked meanwhile.
+	## Whether a port can be asked for now: nobody waits for a sidecar that is
+	## known to be away.
+	##
+	## p: the port.
+	global can_ask: function(p: port): bool;
+
+	## Asks for a port that can be asked for; :zeek:see:`Portkin::nearest_found`
+	## brings the answer, always, one for all who asked meanwhile.
 	##
 	## p: the port.
 	global ask: function(p: port);
@@ -90,19 +96,16 @@ event expire_request(reqid: string)
 		give_up(reqid);
 	}
 
+function can_ask(p: port): bool
+	{
+	return p in asked_ports
+	    || ( sidecar_expected && sidecar_up && |open_requests| < max_open_requests );
+	}
+
 function ask(p: port)
 	{
 	if ( p in asked_ports )
 		return;
-
-	# Nobody waits for a sidecar that is known to be away.
-	if ( ! sidecar_expected
-	    || ! sidecar_up
-	    || |open_requests| >= max_open_requests )
-		{
-		event nearest_found(p, Nearest($answer=NONE));
-		return;
-		}
 
 	local reqid = unique_id("");
 	open_requests[reqid] = Open($p=p, $since=current_time(), $asked=k,
