@@ -196,6 +196,10 @@ class StreamBuffer:
         self.offset = 0
         self.error: Exception | None = None
 
+    def head(self, pos: int, size: int) -> bytes:
+        """At most ``size`` valid bytes from ``pos`` on."""
+        return bytes(self.data[pos : min(self.filled, pos + size)])
+
     def more(self, used: int) -> bool:
         """Forget the first ``used`` bytes, read on; whether bytes came. Doubles where nothing could be
         forgotten."""

@@ -79,6 +79,7 @@ class Erf:
     start = 0
 
     def __init__(self, how: int) -> None:
+        self.links: set[int] = set()
         self._how = how
 
     def walk(

@@ -15,26 +15,29 @@ from numpy.typing import NDArray
 from portkin.errors import InputError
 from portkin_training.core.unaligned import kernel
 from portkin_training.ingest.captures.erf import Erf, is_erf
+from portkin_training.ingest.captures.joined import Joined
 from portkin_training.ingest.captures.layers import decode
 from portkin_training.ingest.captures.link_types import NAMES, layer_of, unknown
 from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.packets import Packets
-from portkin_training.ingest.captures.pcapng import PCAPNG_MAGIC, Pcapng
+from portkin_training.ingest.captures.pcapng import Pcapng
 from portkin_training.ingest.captures.reasons import REASONS, STORED, UNKNOWN_LINK
 from portkin_training.ingest.captures.record_sizes import record_size
-from portkin_training.ingest.captures.records import BAD, FULL, MAX_BLOCK, MORE, Broken, store, u32
+from portkin_training.ingest.captures.records import (
+    BAD,
+    CONTROL,
+    FULL,
+    MAX_BLOCK,
+    MORE,
+    PCAP_MAGICS,
+    PCAPNG_MAGIC,
+    Broken,
+    begins_pcap,
+    store,
+    u32,
+)
 from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.streams import StreamBuffer, open_stream
-
-PCAP_MAGICS = {
-    b"\xa1\xb2\xc3\xd4": (True, 1),
-    b"\xd4\xc3\xb2\xa1": (False, 1),
-    b"\xa1\xb2\x3c\x4d": (True, 1000),
-    b"\x4d\x3c\xb2\xa1": (False, 1000),
-    b"\xa1\xb2\xcd\x34": (True, 1),
-    b"\x34\xcd\xb2\xa1": (False, 1),
-}
-"""First four bytes of a pcap -> (big-endian, stamp units in a microsecond)."""
 
 _MODIFIED = (b"\xa1\xb2\xcd\x34", b"\x34\xcd\xb2\xa1")
 
@@ -59,7 +62,8 @@ def walk_pcap(buf, pos, filled, big, units, head, layer, how, longest, row, out,
         counts: (len(REASONS),) int64, one more for each packet by what became of it.
 
     Returns:
-        (position of the first record not used, rows filled, FULL | MORE | BAD).
+        (position of the first record not used, rows filled, FULL | MORE | BAD | CONTROL); CONTROL: no record stands
+        there, but the header of another file.
     """
     base = np.int64(buf.ctypes.data)
     rows = len(out[0])
@@ -70,6 +74,8 @@ def walk_pcap(buf, pos, filled, big, units, head, layer, how, longest, row, out,
         captured = u32(at + 8, big)
         if captured > longest:
             return pos, row, BAD
+        if captured == 0 and begins_pcap(at):  # its time zone, always 0, stands where a record has its length
+            return pos, row, CONTROL
         if pos + head + captured > filled:
             return pos, row, MORE
         fields = decode(at + head, at + head + captured, layer, how)
@@ -98,7 +104,8 @@ def read_capture(
     """The TCP, UDP and port-unreachable packets of a capture file, in chunks of at most ``rows``.
 
     A file that breaks off or turns to nonsense ends the stream there: the chunks before it stand, and
-    ``reading.problems`` says at which byte it broke.
+    ``reading.problems`` says at which byte it broke. Where another capture begins, of any of these forms but ERF, as
+    in files joined by ``cat``, it is read on.
 
     Args:
         path: pcap, pcapng or ERF, plain or compressed by gzip, xz or zstd.
@@ -113,25 +120,38 @@ def read_capture(
     with open_stream(path, reading) as stream:
         window = StreamBuffer(stream, taken=reading.taken)
         window.more(0)
-        head = bytes(window.data[: min(window.filled, _HEAD)])
-        if head[:4] in PCAP_MAGICS:
-            walker: _Pcap | Pcapng | Erf = _Pcap(head, path, options.bits)
-        elif head[:4] == PCAPNG_MAGIC:
-            walker = Pcapng(options.bits)
-        elif is_erf(head):
-            walker = Erf(options.bits)
-        else:
+        head = window.head(0, _HEAD)
+        if not is_capture(head):
             broken = f" ({window.error})" if window.error else ""
             raise InputError(
                 f"{path}: byte 0: {head[:4].hex(' ') or 'nothing'} is not how a pcap, pcapng or ERF file begins{broken}"
             )
+        try:
+            walker = _walker(head, options.bits)
+        except Broken as error:
+            raise InputError(f"{path}: byte 0: {error}") from error
         reading.kind = walker.kind
-        yield from _chunks(walker, window, reading, rows)
+        joined = Joined()
+        for chunk in _chunks(walker, window, reading, options.bits, rows, joined):
+            joined.look_at(chunk)
+            yield chunk
+        joined.tell(reading)
 
 
-def _chunks(walker: _Pcap | Pcapng | Erf, window: StreamBuffer, reading: Reading, rows: int) -> Iterator[Packets]:
+def _walker(head: bytes, how: int) -> _Pcap | Pcapng | Erf:
+    """What reads the capture that begins with ``head``. Raises Broken where its header is cut."""
+    if head[:4] in PCAP_MAGICS:
+        return _Pcap(head, how)
+    return Pcapng(how) if head[:4] == PCAPNG_MAGIC else Erf(how)
+
+
+def _chunks(
+    walker: _Pcap | Pcapng | Erf, window: StreamBuffer, reading: Reading, how: int, rows: int, joined: Joined
+) -> Iterator[Packets]:
+    """The chunks of a capture, and of those behind it, of which ``joined`` is told."""
     counts = np.zeros(len(REASONS), np.int64)
     pos, row, out = walker.start, 0, Packets.empty(rows)
+    links: set[int] = set()  # of the captures before this one
     try:
         while True:
             pos, row, status = walker.walk(window.data, pos, window.filled, row, out, counts)
@@ -140,6 +160,18 @@ def _chunks(walker: _Pcap | Pcapng | Erf, window: StreamBuffer, reading: Reading
                 row, out = 0, Packets.empty(rows)
                 continue
             try:
+                if status in (BAD, CONTROL) and joined.begins(window.head(pos, 12), window.offset + pos):
+                    if row:
+                        yield out[:row]
+                        row, out = 0, Packets.empty(rows)
+                    joined.begin(window.offset + pos)
+                    if window.filled - pos < _HEAD:
+                        window.more(pos)
+                        pos = 0
+                    links |= walker.links
+                    walker = _walker(window.head(pos, _HEAD), how)
+                    pos += walker.start
+                    continue
                 size = walker.control(window.data, pos, window.filled, status)
             except Broken as error:
                 reading.problem(f"byte {window.offset + pos}", f"{error}; what came before is kept")
@@ -151,7 +183,7 @@ def _chunks(walker: _Pcap | Pcapng | Erf, window: StreamBuffer, reading: Reading
             else:
                 _end(window, reading)
                 break
-        _unknown_links(walker, reading, counts)
+        _unknown_links(links | walker.links, reading, counts)
         if row:
             yield out[:row]
     finally:
@@ -161,12 +193,12 @@ def _chunks(walker: _Pcap | Pcapng | Erf, window: StreamBuffer, reading: Reading
                 reading.skipped[name] += int(count)
 
 
-def _unknown_links(walker: _Pcap | Pcapng | Erf, reading: Reading, counts: NDArray[np.int64]) -> None:
-    """Say which link types of a pcapng were not read; raise InputError where no packet had another one."""
-    links = sorted(walker.links - NAMES.keys()) if isinstance(walker, Pcapng) else []
-    if links and counts.sum() == counts[UNKNOWN_LINK] > 0:
-        raise InputError(f"{reading.path}: {unknown(links[0])}")
-    for link in links:
+def _unknown_links(links: set[int], reading: Reading, counts: NDArray[np.int64]) -> None:
+    """Say which link types were not read; raise InputError where no packet had another one."""
+    foreign = sorted(links - NAMES.keys())
+    if foreign and counts.sum() == counts[UNKNOWN_LINK] > 0:
+        raise InputError(f"{reading.path}: {unknown(foreign[0])}")
+    for link in foreign:
         reading.problem("an interface", unknown(link))
 
 
@@ -190,15 +222,14 @@ class _Pcap:
     kind = "pcap"
     start = 24
 
-    def __init__(self, head: bytes, path: Path, how: int) -> None:
+    def __init__(self, head: bytes, how: int) -> None:
         if len(head) < 24:
-            raise InputError(f"{path}: byte {len(head)}: the file ends inside the pcap header of 24 bytes")
+            raise Broken(f"the file ends after {len(head)} of the 24 bytes of a pcap header")
         self._big, self._units = PCAP_MAGICS[head[:4]]
         order = ">" if self._big else "<"
         _, _, _, _, snap, network = struct.unpack(f"{order}HHiIII", head[4:24])
         link = network & 0x03FF_FFFF  # above: whether and how long a frame check sequence is
-        if link not in NAMES:
-            raise InputError(f"{path}: {unknown(link)}")
+        self.links = {link}
         self._layer, self._how = layer_of(link, big=self._big), how
         self._longest = min(max(snap, MAX_PACKET), MAX_BLOCK)
         self._head = record_size(

@@ -21,13 +21,13 @@ from portkin_training.ingest.captures.records import (
     FULL,
     MAX_BLOCK,
     MORE,
+    PCAPNG_MAGIC,
     Broken,
+    begins_pcap,
     store,
     u16,
     u32,
 )
-
-PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 _MAX_TS = 253_402_300_800 * 1_000_000  # 10000-01-01: what a calendar day can be made of
 _MOST = 1 << 62  # us to which an offset can be added
@@ -74,8 +74,8 @@ def walk_pcapng(buf, pos, filled, big, interfaces, how, last, row, out, counts):
 
     Returns:
         (position of the first block not used, rows filled, FULL | MORE | BAD | CONTROL | FOREIGN);
-        CONTROL: the caller is to read a section or interface block; FOREIGN: a packet of no known
-        interface.
+        CONTROL: the caller is to read a section or interface block, or the header of a pcap file; FOREIGN: a packet
+        of no known interface.
     """
     base = np.int64(buf.ctypes.data)
     rows = len(out[0])
@@ -84,7 +84,7 @@ def walk_pcapng(buf, pos, filled, big, interfaces, how, last, row, out, counts):
             return pos, row, MORE
         at = base + pos
         kind = u32(at, big)
-        if kind == _SECTION:  # the same in both byte orders
+        if kind == _SECTION or (kind > _SECTION and begins_pcap(at)):  # the same in both byte orders
             return pos, row, CONTROL
         size = u32(at + 4, big)
         if size < 12 or size > MAX_BLOCK or size & 3:

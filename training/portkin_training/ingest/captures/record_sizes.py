@@ -10,6 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from portkin_training.ingest.captures.records import begins_capture
+
 STANDARD, NOKIA, MODIFIED, MODIFIED_WITH_CPU = 16, 20, 24, 28
 """Bytes of a record header."""
 
@@ -51,7 +53,7 @@ def _fitting(data: bytes, start: int, size: int, big: bool, nano: bool, longest:
 
 def _headers(data: bytes, at: int, size: int, order: str) -> Iterator[tuple[int, int, int, int]]:
     for _ in range(_RECORDS):
-        if at + size > len(data):
+        if at + size > len(data) or begins_capture(data[at : at + 12]):
             return
         fields: tuple[int, int, int, int] = struct.unpack_from(f"{order}IIII", data, at)
         yield fields
