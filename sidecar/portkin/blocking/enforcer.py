@@ -103,7 +103,7 @@ class Enforcer:
             stats=self.stats, metrics=metrics, log=log, limiter=limiter, monotonic=monotonic,
         )  # fmt: skip
         self._responses = ResponseCounts(backend.mode, metrics, log, limiter)
-        metrics.watch(self.active_by_mode, self.stats, self._backend_metrics)
+        metrics.watch(self.active_by_mode, lambda: self._policy.limits.max_blocks, self.stats, self._backend_metrics)
 
     @property
     def mode(self) -> Mode:

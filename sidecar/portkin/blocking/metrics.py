@@ -62,9 +62,16 @@ class BlockingMetrics:
         """For the registry: metrics that are read when Prometheus asks."""
         return self._collected()
 
-    def watch(self, active: Callable[[], dict[str, int]], stats: BlockingStats, backend: Callable[[], Backend]) -> None:
-        """Read these when Prometheus asks. ``active`` returns the active blocks per mode."""
-        self._collected = lambda: _families(active(), stats, backend())
+    def watch(
+        self,
+        active: Callable[[], dict[str, int]],
+        limit: Callable[[], int],
+        stats: BlockingStats,
+        backend: Callable[[], Backend],
+    ) -> None:
+        """Read these when Prometheus asks. ``active`` returns the active blocks per mode, ``limit`` how many there may
+        be in all."""
+        self._collected = lambda: _families(active(), limit(), stats, backend())
 
     def requested(self, kind: str, count: int) -> None:
         """So many requests came: ``block`` or ``unblock``."""
@@ -104,7 +111,7 @@ class BlockingMetrics:
         self._whole.observe(seconds)
 
 
-def _families(active: dict[str, int], stats: BlockingStats, backend: Backend) -> list[Metric]:
+def _families(active: dict[str, int], limit: int, stats: BlockingStats, backend: Backend) -> list[Metric]:
     dropped = backend.dropped
     ready = GaugeMetricFamily("portkin_block_backend_ready", "1: the backend holds all blocks", labels=["mode"])
     ready.add_metric([backend.mode], backend.ready)
@@ -115,6 +122,7 @@ def _families(active: dict[str, int], stats: BlockingStats, backend: Backend) ->
         active_blocks.add_metric([mode], count)
     families: list[Any] = [
         active_blocks,
+        GaugeMetricFamily("portkin_blocks_limit", "Active blocks there may be, of all modes together", value=limit),
         ready,
         faulty,
         GaugeMetricFamily(

@@ -170,6 +170,13 @@ def test_figures_are_counted_while_blocking(tmp_path):
     assert 4.0 == bench.metric("portkin_blocks_active", mode="shadow")
 
 
+def test_the_limit_of_blocks_is_a_metric_that_follows_the_settings(bench):
+    """How many blocks there may be is known to those who watch, from the start and after a reload."""
+    assert Limits().max_blocks == bench.metric("portkin_blocks_limit")
+    bench.enforcer.set_limits(Limits(max_blocks=7))
+    assert 7 == bench.metric("portkin_blocks_limit")
+
+
 def test_what_the_backend_counted_shows_a_hit_that_no_probe_did(kernel_bench, kernel):
     """Behind a sensor that no longer sees blocked packets, the element's counter shows that the source came."""
     kernel_bench.ask(block(SRC, "22"), block(SRC, "23", rank=1, probed="22", why="evidence=TRW answered=1"))
