@@ -119,6 +119,39 @@ def test_csv_that_is_no_series_says_why(tmp_path, text, message):
         series.from_csv(file, width=HOUR, absent="zero")
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("separator", [False, True])
+def test_csv_of_any_spreadsheet_is_a_series(tmp_path, delimiter, separator):
+    """Commas, semicolons, tabs or bars between columns, with or without Excel's line that names them."""
+    file = tmp_path / "hours.csv"
+    rows = [["hour", "dst_port", "count"], ["2026-01-01T00", "22", "7"], ["2026-01-01T01", "22/tcp", "1010"]]
+    lines = ["\ufeff" + f"sep={delimiter}"] * separator + [delimiter.join(row) for row in rows]
+    file.write_text("\r\n".join(lines) + "\r\n", newline="")
+    rates = series.from_csv(file, width=HOUR, absent="zero")
+    assert [[7], [1010]] == rates.counts.tolist()
+    file.write_text("\n".join([*lines, delimiter.join(["2026-01-01T02", "22", "-1"])]))
+    with pytest.raises(InputError, match=rf"hours\.csv, line {len(lines) + 1}: a count of -1"):
+        series.from_csv(file, width=HOUR, absent="zero")
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("7,0", 7), ("7,", 7), ("7.0", 7), ("0,00", 0), ("1234,000", 1234), ("7,5", "whole"), ("1.010", "may be"),
+     ("1,010", "may be"), ("12.345.678", "may be"), ("1.010,0", "not a count"), ("1 010", "not a count"),
+     ("1\u202f010", "not a count"), (",5", "not a count"), ("-7,0", "not a count")],
+)  # fmt: skip
+def test_decimal_commas_are_read_and_doubtful_numbers_refused(tmp_path, delimiter, text, found):
+    """A whole number with a decimal comma is one; what may be thousands or decimals is refused by file and line."""
+    file = tmp_path / "hours.csv"
+    file.write_text(f"hour{delimiter}port{delimiter}count\n2026-01-01T00{delimiter}22{delimiter}{text}\n")
+    if isinstance(found, int):
+        assert [[found]] == series.from_csv(file, width=HOUR, absent="zero").counts.tolist()
+    else:
+        with pytest.raises(InputError, match=rf"hours\.csv, line 2: .*{found}"):
+            series.from_csv(file, width=HOUR, absent="zero")
+
+
 @pytest.mark.parametrize(
     ("time", "tz", "message"),
     [

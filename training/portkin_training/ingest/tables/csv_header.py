@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from portkin_training.core.csv_text import delimiter_of, is_separator_line
 from portkin_training.ingest.records import FIELDS
 from portkin_training.ingest.tables.column_names import usual_column
 
-DELIMITERS = ",;\t|"
 _VALUE = re.compile(
     r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{1,4}::?(?:[0-9a-fA-F]{0,4}:){1,6}[0-9a-fA-F]{0,4})(?![\w.])"
 )
@@ -18,9 +18,9 @@ MOST_BEFORE = 50
 
 
 def split_header(line: str) -> tuple[list[str], str]:
-    """The names in a header line, and the delimiter: whichever of , ; tab | the line holds most of."""
+    """The names in a header line, and the delimiter."""
     text = line.rstrip("\r").removeprefix("#")
-    delimiter = max(DELIMITERS, key=text.count)
+    delimiter = delimiter_of(text)
     return [name.strip().strip("\"'").strip() for name in text.split(delimiter)], delimiter
 
 
@@ -35,7 +35,7 @@ def header_place(lines: Sequence[str]) -> int:
     ``sep=``. Where that one names no column of a probe, the comment before it may be the header."""
     comments = []
     for at, line in enumerate(lines):
-        if not line.strip() or line.lower().startswith("sep="):
+        if not line.strip() or is_separator_line(line):
             continue
         if line.startswith("#"):
             comments.append(at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from portkin.errors import InputError, listed
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, bin_start, day_start, zone
+from portkin_training.core.csv_text import open_csv
 from portkin_training.core.doubtful_times import doubtful_times
 
 PORTS = ("port", "dst_port", "dest_port", "dport", "dpt")
@@ -28,6 +30,9 @@ MOST_BINS = 1_000_000
 FEWEST_TIMES = 3
 """Distinct times from which on it says something that none of them is the beginning of a bin."""
 
+_GROUPED = re.compile(r"[1-9]\d{0,2}([.,]\d{3})+")
+_DECIMAL_COMMA = re.compile(r"\d+,\d*")
+
 
 def read_counts(
     path: Path, width: int, tz: str, tell: Callable[[str], None]
@@ -37,6 +42,8 @@ def read_counts(
     A time without a zone is of `tz`. `width` of the bins, in seconds, says whether a change of clocks matters. `tell`
     gets a sentence where times name no zone, where none of them is the beginning of a bin, and where rows repeat the
     local time of a port, which is what an autumn hour looks like.
+
+    Columns are parted as the header has it: by commas, semicolons, tabs or bars.
     """
     when: list[float] = []
     ports: list[Port] = []
@@ -48,31 +55,31 @@ def read_counts(
     repeated: list[tuple[int, str]] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as opened:
-            rows = csv.reader(opened, strict=True)
-            header = [name.strip() for name in next(rows, [])]
+            delimiter, rows = open_csv(opened)
+            header = [name.strip() for name in next(rows, (0, []))[1]]
             if any("\0" in name for name in header):
                 raise InputError(f"{path}: binary, and no CSV; {_INGEST}")
             if not header:
                 raise InputError(f"{path}: empty; its first line names the columns, as port,hour,count")
             at_port, at_time, at_count = _columns(path, header)
-            for row in rows:
+            for line, row in rows:
                 if not row:
                     continue
-                where = f"{path}, line {rows.line_num}"
+                where = f"{path}, line {line}"
                 if len(row) != len(header):
                     raise InputError(f"{where}: {len(row)} fields, but {len(header)} columns are named")
                 time, port = row[at_time].strip(), row[at_port].strip()
                 if time not in seen:
                     seen[time] = _seconds(where, time, width, tz)
-                    lines[time] = rows.line_num
+                    lines[time] = line
                 if port not in known:
                     known[port] = _port(where, port)
                 if (time, port) in rows_of and datetime.fromisoformat(time).tzinfo is None:
-                    repeated.append((rows.line_num, time))
+                    repeated.append((line, time))
                 rows_of.add((time, port))
                 when.append(seen[time])
                 ports.append(known[port])
-                counts.append(_count(where, row[at_count].strip()))
+                counts.append(_count(where, row[at_count].strip(), commas=delimiter != ","))
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV file in UTF-8 ({error}); {_INGEST}") from None
     if not when:
@@ -108,7 +115,15 @@ def _port(where: str, text: str) -> Port:
         raise InputError(f"{where}: {error}") from None
 
 
-def _count(where: str, text: str) -> float:
+def _count(where: str, text: str, *, commas: bool) -> float:
+    """A count. Where `commas` do not part columns, they may be those of decimals, and groups of three digits may be
+    thousands or decimals; the latter are refused."""
+    if commas and _GROUPED.fullmatch(text):
+        raise InputError(
+            f"{where}: {text!r} may be a number with thousands apart or one with decimals; write digits alone, as 1010"
+        )
+    if commas and _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     try:
         count = float(text)
     except ValueError:
@@ -133,7 +148,7 @@ def _seconds(where: str, text: str, width: int, tz: str) -> float:
             return read.timestamp()
         earlier, later = (read.replace(tzinfo=zone(tz), fold=fold).timestamp() for fold in (0, 1))
     except (ValueError, OverflowError):
-        raise InputError(f"{where}: {text!r} is not an ISO 8601 time") from None
+        raise InputError(f"{where}: {text!r} is not an ISO 8601 time; write it as 2026-01-31T05:00") from None
     if width >= DAY and (day := _date(text)) is not None:
         try:
             return day_start(day, tz)
