@@ -14,6 +14,7 @@ import pytest
 from portkin.errors import BundleError, InputError
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, HOUR
+from portkin_training.commands.rates_train import read_abnormal
 from portkin_training.core.probes import SCHEMA
 from portkin_training.rates.series import rate_series as series
 
@@ -132,6 +133,15 @@ def test_csv_of_any_spreadsheet_is_a_series(tmp_path, delimiter, separator):
     file.write_text("\n".join([*lines, delimiter.join(["2026-01-01T02", "22", "-1"])]))
     with pytest.raises(InputError, match=rf"hours\.csv, line {len(lines) + 1}: a count of -1"):
         series.from_csv(file, width=HOUR, absent="zero")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_abnormal_bins_of_any_spreadsheet(tmp_path, delimiter):
+    """The CSV of bins that are not normal may have the same delimiters."""
+    rates = series.Rates((Port(22, "tcp"), Port(23, "tcp")), HOUR * np.arange(3), np.ones((3, 2)), HOUR)
+    file = tmp_path / "abnormal.csv"
+    file.write_text(f"port{delimiter}start\n23/tcp{delimiter}{HOUR}\n")
+    assert [[1, 1]] == np.argwhere(read_abnormal(file, rates)).tolist()
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])

@@ -12,6 +12,7 @@ from portkin.errors import InputError
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import FOLDER, json_option, label_of, series_and_models
 from portkin_training.commands.rates_run import prepare, progress, run_options
+from portkin_training.commands.stopping import ending_with_children
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +42,7 @@ CAPTION = (
 @click.option("--paper", is_flag=True, help="Only the paper's seven models, without --model, and R2 printed as its "
               "Tables IV and V print it: a port a row.")  # fmt: skip
 @json_option
+@ending_with_children()
 def evaluate(bundle: Path | None, figure: tuple[str, ...], paper: bool, as_json: bool, **options: Any) -> None:
     """Compare all models on the last 25 % of SERIES, port by port (the paper's Tables IV and V).
 

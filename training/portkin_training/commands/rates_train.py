@@ -14,6 +14,7 @@ from portkin.net.ports import Port
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import FOLDER, output_option
 from portkin_training.commands.rates_run import prepare, progress, run_options
+from portkin_training.commands.stopping import ending_with_children
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
               help="Alarms per port and 30 days, E and W together, that are raised in the long run.")  # fmt: skip
 @click.option("--abnormal", type=FOLDER, help="A CSV of rows port,start (seconds): bins that are not normal, left out "
               "of the calibration of alarms.")  # fmt: skip
+@ending_with_children()
 def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **options: Any) -> None:
     """Fit models to SERIES and write the bundle that the sidecar scores with.
 
@@ -182,12 +184,16 @@ def read_abnormal(path: Path, loaded: Rates) -> NDArray[np.bool_]:
 
 def _abnormal_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Each row, and where it is. InputError for what is no such CSV."""
+    from portkin_training.core.csv_text import open_csv
+
     try:
         with path.open(newline="", encoding="utf-8-sig") as opened:
-            rows = csv.DictReader(opened)
-            if not {"port", "start"}.issubset(rows.fieldnames or ()):
+            _, rows = open_csv(opened)
+            names = [name.strip() for name in next(rows, (0, []))[1]]
+            if not {"port", "start"}.issubset(names):
                 raise InputError(f"{path}, line 1: not the header port,start")
-            for row in rows:
-                yield f"{path}, line {rows.line_num}", row
+            for line, row in rows:
+                if row:
+                    yield f"{path}, line {line}", dict(zip(names, row, strict=False))
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from None

@@ -12,6 +12,7 @@ from portkin.commands.duration import Duration
 from portkin_training.commands.checks import a_chance, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.place_type import PlaceType
+from portkin_training.commands.stopping import ending_with_children
 from portkin_training.commands.working import working
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ LONGEST = 315_360_000
 @click.option("--limit", default=1000, type=click.IntRange(0), help="Decisions printed at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @engine_options
+@ending_with_children()
 def replay(
     inputs: tuple[Place, ...],
     table: Path | None,

@@ -1,0 +1,91 @@
+"""A command that has started processes ends with them, whatever signal ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from portkin_training.commands.stopping import ending_with_children
+
+PORTKIN = [sys.executable, "-m", "portkin.cli"]
+WORKERS = """
+import time, joblib
+from portkin_training.commands.stopping import ending_with_children
+with ending_with_children():
+    print("ready", flush=True)
+    joblib.Parallel(n_jobs=2)(joblib.delayed(time.sleep)(600) for _ in range(8))
+"""
+
+
+def children(process: int) -> set[int]:
+    """The processes that a process has started, which have not ended."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == process and state != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def ended(started: subprocess.Popen[bytes], number: int) -> int:
+    """The status with which a command ends by a signal, once all it has started has ended too."""
+    while len(children(started.pid)) < 2:  # workers
+        assert started.poll() is None
+        time.sleep(0.05)
+    workers = children(started.pid)
+    os.kill(started.pid, number)
+    status = started.wait(60)
+    until = time.monotonic() + 60  # idle ones stay for five minutes
+    while any(map(runs, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [] == [one for one in workers if runs(one)]
+    return status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_workers_end_with_the_process(number):
+    """Workers end with what has started them, which ends by the signal."""
+    with subprocess.Popen([sys.executable, "-c", WORKERS], stdout=subprocess.DEVNULL) as started:
+        assert -number == ended(started, number)
+
+
+def test_training_ends_with_its_workers_and_keeps_its_results(tmp_path):
+    """`rates train --jobs 2` that is terminated leaves no worker, and what it has found."""
+    simulate = ["rates", "simulate", "-o", tmp_path, "--hours", "600", "--groups", "2", "--alone", "2"]
+    subprocess.run([*PORTKIN, *simulate], check=True, capture_output=True)
+    work, models = tmp_path / "work", tmp_path / "models"
+    command = [*PORTKIN, "rates", "train", tmp_path / "series", "-o", models, "--work", work, "--jobs", "2"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
+        while not [*work.rglob("*.npz")]:
+            assert started.poll() is None
+            time.sleep(0.05)
+        assert -signal.SIGTERM == ended(started, signal.SIGTERM)
+    assert [*work.rglob("*.npz")]
+    assert not models.exists()
+
+
+def test_signals_that_are_handled_or_ignored_stay_so():
+    """What a caller has made of a signal holds within and afterwards."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_with_children():
+            assert signal.SIG_IGN == signal.getsignal(signal.SIGHUP)
+        assert signal.SIG_IGN == signal.getsignal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
