@@ -114,6 +114,16 @@ def _without_marker(requirement: Requirement) -> Requirement:
     return plain
 
 
+def source_folder() -> Path | None:
+    """The folder that portkin was installed from, where it is still there; None for another origin."""
+    recorded = distribution(NAME).read_text("direct_url.json")
+    url = urlsplit(json.loads(recorded)["url"]) if recorded else None
+    if url is None or url.scheme != "file":
+        return None
+    path = Path(unquote(url.path))
+    return path if path.is_dir() else None
+
+
 def _source(installed: Distribution, extras: str) -> list[str] | None:
     """What to name to pip: the folder, file or repository that portkin was installed from (PEP 610)."""
     recorded = installed.read_text("direct_url.json")

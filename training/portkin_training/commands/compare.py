@@ -7,6 +7,8 @@ from typing import Literal
 
 import click
 
+from portkin_training.commands.stopping import ending_with_children
+
 MOST = 10
 """How many differences are printed."""
 
@@ -16,9 +18,7 @@ MOST = 10
 @click.option(
     "--scripts",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("zeek-scripts"),
-    show_default=True,
-    help="Folder of the Zeek package's scripts.",
+    help="Folder of the Zeek package's scripts [default: ./zeek-scripts, or where they are installed].",
 )
 @click.option("-t", "--table", type=click.Path(path_type=Path), help="Folder of a table [default: the one shipped].")
 @click.option("-k", type=click.IntRange(1), default=3, show_default=True, help="How many nearest ports are predicted.")
@@ -34,9 +34,10 @@ MOST = 10
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The program zeek [default: the one on PATH, or in /opt/zeek/bin].",
 )
+@ending_with_children()
 def compare(
     capture: Path,
-    scripts: Path,
+    scripts: Path | None,
     table: Path | None,
     k: int,
     context: Literal["none", "vlan"],
@@ -50,6 +51,8 @@ def compare(
     from rich.console import Console
 
     from portkin.bundles.table import Table, default_table
+    from portkin.errors import InputError
+    from portkin.zeek.scripts import LOAD, find_scripts
     from portkin_training.ingest.captures.options import CaptureOptions
     from portkin_training.twin.decisions import DecisionConfig
     from portkin_training.twin.real_zeek import decision_records, explain, find_zeek, run_zeek
@@ -60,6 +63,10 @@ def compare(
     if program is None:
         out.print("No Zeek >= 8.0 on PATH or in /opt/zeek/bin: the comparison with real Zeek is left out.")
         return
+    if scripts is None:
+        scripts = find_scripts(program)
+    elif not (scripts / LOAD).is_file():
+        raise InputError(f"{scripts}: no {LOAD} in it; name the folder of portkin's Zeek scripts")
     loaded = default_table() if table is None else Table.load(table)
     captures = CaptureOptions(context=context)
     ours = decision_records(decide_capture(capture, loaded, decision=DecisionConfig(k=k), captures=captures))

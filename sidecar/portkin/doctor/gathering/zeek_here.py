@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from portkin.doctor.facts import ZeekHere
 from portkin.json_text import parsed
 from portkin.zeek.programs import zeek_program
+from portkin.zeek.scripts import LOAD, built_search_path, folders_of
 
 _LOGS = ("reporter.log", "stderr.log", ".stderr.log")
 _TAIL = 256 * 1024
@@ -25,12 +25,14 @@ def look_for_zeek() -> ZeekHere:
     program = zeek_program("zeek")
     config = zeek_program("zeek-config")
     processes = tuple(_processes())
-    folders = _search_path(config, processes)
+    # By ``ZEEKPATH`` of the running ones, or else as it was built.
+    paths = [text for process in processes if (text := _variable(process, "ZEEKPATH"))]
+    folders = folders_of([*paths, built_search_path(config)])
     local = next((path for folder in folders if _is_file(path := folder / "local.zeek")), None)
     return ZeekHere(
         programs=(program,) if program else (),
         processes=processes,
-        packages=tuple(folder / "portkin" for folder in folders if _is_file(folder / "portkin" / "__load__.zeek")),
+        packages=tuple(folder / "portkin" for folder in folders if _is_file(folder / "portkin" / LOAD)),
         local=local,
         loads=tuple(sorted(_loads(local, folders))) if local else (),
         said=tuple(_said(filter(_same_network, processes)))[-_MOST_SAID:],
@@ -62,20 +64,6 @@ def _same_network(process: int) -> bool:
         return False
 
 
-def _search_path(config: str | None, processes: Iterable[int]) -> list[Path]:
-    """Where Zeek looks for scripts: by ``ZEEKPATH`` of the running ones, or else as it was built."""
-    paths = [text for process in processes if (text := _variable(process, "ZEEKPATH"))]
-    if config is not None:
-        try:
-            asked = subprocess.run([config, "--zeekpath"], capture_output=True, text=True, timeout=10)  # noqa: S603
-            paths.append(asked.stdout.strip())
-        except (OSError, subprocess.TimeoutExpired):
-            pass
-    found = [Path(part) for text in paths for part in text.split(":") if part.startswith("/")]
-    # zkg puts packages into a folder of their own, which local.zeek loads.
-    return list(dict.fromkeys(path for folder in found for path in (folder, folder / "packages")))
-
-
 def _variable(process: int, name: str) -> str:
     try:
         environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
@@ -98,7 +86,7 @@ def _loads(file: Path, folders: list[Path], seen: frozenset[Path] = frozenset())
             found.add(name.removesuffix(".zeek"))
         near = [file.parent] if name.startswith(".") else [file.parent, *folders]
         for candidate in (path / name for path in near):
-            script = candidate / "__load__.zeek" if candidate.is_dir() else candidate.with_suffix(".zeek")
+            script = candidate / LOAD if candidate.is_dir() else candidate.with_suffix(".zeek")
             # Scripts of the site are few; Zeek's own never load portkin.
             if script not in seen and _is_file(script) and "portkin" not in script.parts and _of_site(script):
                 found |= _loads(script, folders, seen)
