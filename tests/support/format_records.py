@@ -28,6 +28,7 @@ RECORDS: dict[str, str] = {
     "fortigate": f"date=2026-01-01 time=00:00:00 devid=1 srcip={A} srcport=40000 dstip={B} dstport=22 proto=6 action=deny",
     "paloalto": f"1,2026/01/01 00:00:00,0123,TRAFFIC,drop,2562,2026/01/01 00:00:00,{A},{B},,,r,,,x,v,o,i,a,,f,t,0,1,40000,"
                 "22,0,0,0x0,tcp,deny,60,60,0,1",
+    "windows": f"2026-01-01 00:00:00 DROP TCP {A} {B} 40000 22 52 S 1 0 64240 - - - RECEIVE",
     "aws-vpc": f"2 123456789012 eni-0a1 {A} {B} 40000 22 6 1 40 {BEGIN} {BEGIN} REJECT OK",
     "gcp": json.dumps({"jsonPayload": {"connection": {**ENDS, "protocol": 6}, "disposition": "DENIED"},
                        "timestamp": "2026-01-01T00:00:00.5Z"}),

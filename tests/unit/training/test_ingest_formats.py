@@ -98,6 +98,11 @@ AZURE = {"records": [{"time": "2026-01-01T00:00:00Z", "properties": {"Version": 
                                  "1767225600,198.51.100.7,192.0.2.10,40000,161,U,I,D",
                                  "1767225600,198.51.100.7,192.0.2.10,40001,80,T,I,A,E,9,99,9,99",
                                  "1767225600,192.0.2.10,198.51.100.7,40001,80,T,O,D,B,,,,"]}]}]}}]}  # fmt: skip
+WINDOWS = (
+    "#Version: 1.5\r\n#Software: Microsoft Windows Firewall\r\n#Time Format: Local\r\n#Fields: date time action protocol "
+    "src-ip dst-ip src-port dst-port size tcpflags tcpsyn tcpack tcpwin icmptype icmpcode info path\r\n\r\n"
+)
+DROP = f"2026-01-01 00:00:00 DROP TCP {A} {B} 40000 22"
 ASA = "Jan 01 2026 00:00:00: %ASA-4-"
 CASES = [
     ("eve", eve("flow", "02"), [row()]),
@@ -128,6 +133,20 @@ CASES = [
     ("mikrotik", f"Jan  1 00:00:00 gw {MIKROTIK}\n", [row()]),
     ("mikrotik", f"jan/01/2026 00:00:00 {MIKROTIK}\n2026-01-01 00:00:00 {MIKROTIK}\n", [row()]),
     ("mikrotik", MIKROTIK.replace("TCP (SYN)", "ICMP (type 8, code 0)").replace(":40000", "").replace(":22", ""), []),
+    ("windows", f"{WINDOWS}{DROP} 52 S 1 0 64240 - - - RECEIVE\n", [row()]),
+    ("windows", f"{WINDOWS}{DROP} 52 S 1 0 64240 - - - RECEIVE 1234\n", [row()]),  # Windows 11: a process
+    ("windows", f"{DROP} 52 S 1 0 64240 - - - RECEIVE\n", [row()]),
+    ("windows", f"{WINDOWS}{DROP} 0 - 0 0 0 - - - RECEIVE\n", [row()]),
+    ("windows", f"{WINDOWS}{DROP} 52 SA 1 1 64240 - - - RECEIVE\n", []),
+    ("windows", f"{WINDOWS}{DROP} 52 S 1 0 64240 - - - SEND\n", []),
+    ("windows", f"{WINDOWS}{DROP.replace('TCP', 'UDP')} 76 - - - - - - - RECEIVE\n", [row(proto=17)]),
+    ("windows", f"{WINDOWS}{DROP.replace('DROP', 'ALLOW')} 0 - 0 0 0 - - - RECEIVE\n", []),
+    ("windows", f"{WINDOWS}{DROP.replace('DROP', 'OPEN-INBOUND')} - - - - - - - - -\n", []),
+    ("windows", f"{WINDOWS}{DROP.replace('DROP', 'CLOSE')} - - - - - - - - -\n", []),
+    ("windows", f"{WINDOWS}2026-01-01 00:00:00 INFO-EVENTS-LOST - - - - - - - - - - - - 5 -\n", []),
+    ("windows", f"{WINDOWS}2026-01-01 00:00:00 DROP ICMP {A} {B} - - 60 - - - - 8 0 - RECEIVE\n", []),
+    ("windows", f"{WINDOWS}2026-01-01 00:00:00 DROP UDP 2001:db8::7 2001:db8::1 40000 22 76 - - - - - - - RECEIVE\n",
+     [(0, 7, 1, 40000, 22, 17)]),
     ("asa", f"{ASA}106023: Deny tcp src outside:{A}/40000 dst inside:{B}/22 by access-group \"acl\" [0x0, 0x0]", [row()]),
     ("asa", f"{ASA}106001: Inbound TCP connection denied from {A}/40000 to {B}/22 flags SYN  on interface outside", [row()]),
     ("asa", f"{ASA}106015: Deny TCP (no connection) from {A}/40000 to {B}/22 flags RST  on interface outside", []),

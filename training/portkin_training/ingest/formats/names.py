@@ -14,6 +14,7 @@ KINDS = {
     "asa": "Cisco ASA and FTD denies",
     "fortigate": "FortiGate traffic logs",
     "paloalto": "Palo Alto traffic logs (CSV)",
+    "windows": "Windows Defender Firewall, pfirewall.log",
     "aws-vpc": "AWS VPC flow logs, version 2 and custom",
     "gcp": "Google Cloud firewall and VPC flow logs",
     "azure": "Azure NSG and virtual network flow logs",

@@ -23,6 +23,7 @@ from portkin_training.ingest.formats.palo_alto import PALO_ALTO
 from portkin_training.ingest.formats.silk import SILK
 from portkin_training.ingest.formats.suricata_eve import EVE
 from portkin_training.ingest.formats.ulogd import ULOGD
+from portkin_training.ingest.formats.windows_firewall import WINDOWS
 from portkin_training.ingest.formats.zeek_conn import CONN_LOG
 
 BY_NAME = {
@@ -53,6 +54,7 @@ BY_NAME = {
         PALO_ALTO,
         SILK,
         ULOGD,
+        WINDOWS,
     )
 }
 FORMATS = tuple(BY_NAME[name] for name in KINDS if name in BY_NAME)
