@@ -50,7 +50,7 @@ LINES = tuple(kind for kind in RECORDS if kind not in (*JSON, *DELIMITED))
 
 
 def _captures() -> Iterator[bytes]:
-    """Every link type and tunnel in pcap and pcapng of either byte order, ERF, and the recordings of the tests."""
+    """Every link type and tunnel in pcap and pcapng of either byte order; ERF, the recordings of tests, joined ones."""
     for at, (link, frame) in enumerate(FRAMES):
         timed = [(BEGIN + n, frame) for n in range(3)]
         yield by_hand.pcap(timed, link=link, order="<>"[at % 2], nano=at % 3 == 0)
@@ -61,6 +61,10 @@ def _captures() -> Iterator[bytes]:
         yield by_hand.section(order) + interfaces + b"".join(blocks) + by_hand.simple(frame, order)
     yield b"".join(erf(2, b"\0\0" + FRAMES[0][1], us=BEGIN + n) for n in range(3))
     yield from (path.read_bytes()[:6000] for path in sorted(CAPTURES.glob("*.pcap")))
+    timed = [(BEGIN + n, FRAMES[0][1]) for n in range(2)]
+    one = by_hand.pcap(timed, link=FRAMES[0][0], order=">")
+    other = by_hand.section() + by_hand.interface(FRAMES[0][0]) + by_hand.enhanced(BEGIN, FRAMES[0][1])
+    yield from (one + other, other + one, other + other, one + by_hand.pcap(timed, link=FRAMES[0][0], nano=True) + one)
 
 
 @target(_captures)

@@ -23,6 +23,7 @@ from portkin.errors import InputError
 from portkin_training.commands.ingest_summary import print_json, print_reading, print_table
 from portkin_training.core.probes import Probes
 from portkin_training.ingest.captures import pcap
+from portkin_training.ingest.captures.joined import Joined
 from portkin_training.ingest.captures.options import CaptureOptions
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.contacts import Contacts, contacts_from_packets
@@ -197,10 +198,12 @@ def capture_is_sound(folder: Path, data: bytes) -> None:
     whole = outcome(path, options)
     size, walked = choice(data, range(64, 400), 9), pcap._chunks
 
-    def through(walker: Any, window: StreamBuffer, reading: Reading, rows: int) -> Iterator[Packets]:
+    def through(
+        walker: Any, window: StreamBuffer, reading: Reading, how: int, rows: int, joined: Joined
+    ) -> Iterator[Packets]:
         small = StreamBuffer(io.BytesIO(bytes(window.data[: window.filled])), size)  # type: ignore[arg-type]
         small.more(0)
-        return walked(walker, small, reading, 1 + size % 7)
+        return walked(walker, small, reading, how, 1 + size % 7, joined)
 
     with patch.object(pcap, "_chunks", through):
         pieces = outcome(path, options)

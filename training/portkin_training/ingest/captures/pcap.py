@@ -165,9 +165,9 @@ def _chunks(
                         yield out[:row]
                         row, out = 0, Packets.empty(rows)
                     joined.begin(window.offset + pos)
-                    if window.filled - pos < _HEAD:
-                        window.more(pos)
-                        pos = 0
+                    more = True
+                    while more and window.filled - pos < _HEAD:
+                        more, pos = window.more(pos), 0
                     links |= walker.links
                     walker = _walker(window.head(pos, _HEAD), how)
                     pos += walker.start
