@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -242,7 +247,7 @@ def test_scores_are_json_even_where_one_is_unknown(dataset, bundle):
 
 def test_warning_is_shown_with_the_bin_it_is_about(tmp_path):
     """80 -> 20 -> 20 by a mean of three bins: the forecast of hour 6 is above the line through the hours before it."""
-    from support.telescope import BEGIN, PORTS, SSH, write_means
+    from support.telescope import BEGIN, PORTS, SSH
 
     counts = np.tile(np.array([30.0, 20, 60, 10]), (8, 1))
     counts[:, PORTS.index(SSH)] = [30, 30, 80, 20, 20, 20, 20, 20]
@@ -272,6 +277,69 @@ def test_a_recording_that_ended_long_ago_does_not_warm(dataset, bundle, tmp_path
     assert "bins up to" in portkin("warm", dataset / "probes", "--ended", *window)
     again = portkin("warm", dataset / "probes", "--ended", *window, status=1)
     assert "none is taken" in again and "has them already, from Zeek or an earlier run" in again
+
+
+def held(database: Path) -> dict[int, dict[int, int]]:
+    """Of a rates database: known bin -> port -> probes."""
+    with closing(sqlite3.connect(database)) as db:
+        bins = {start: {} for (start,) in db.execute("SELECT start FROM bins WHERE known")}
+        for start, port, count in db.execute("SELECT bin, port, n FROM counts"):
+            bins[start][port] = count
+    return bins
+
+
+@pytest.mark.parametrize("later", [[], [30], [*range(1, 40)], [3_000_000]], ids=["none", "one", "many", "far"])
+@pytest.mark.parametrize("absent", ["zero", "unknown"])
+def test_stamps_of_the_future_fill_no_bin_and_cost_none(tmp_path, later, absent):
+    """Bins up to now are those of the recording, whatever of it is dated later; how much is, is said."""
+    now = int(time.time()) // 3_600
+    recorded = probes_at(tmp_path / "probes", [now + hour for hour in [*range(-10, 1), *later]])
+    window = ["--model", write_means(tmp_path / "m"), "--database", tmp_path / "rates.sqlite", "--absent", absent]
+    done = CliRunner().invoke(command, ["warm", str(recorded), *map(str, window)])
+    assert 0 == done.exit_code
+    assert bool(later) == (f"{len(later)} probes of {recorded} are dated in the future and are left out" in done.stderr)
+    found = held(tmp_path / "rates.sqlite")
+    # An hour may end meanwhile; the first one is not whole.
+    assert {(now + hour) * 3_600: {22: 1} for hour in range(-9, 0)}.items() <= found.items()
+    assert max(found) <= now * 3_600
+
+
+def test_a_recording_of_the_future_alone_is_refused(tmp_path):
+    """Where every stamp is later than now, no bin is filled, and the clock is asked about; --ended insists."""
+    now = int(time.time()) // 3_600
+    recorded = probes_at(tmp_path / "probes", range(now + 5, now + 20))
+    window = ["--model", write_means(tmp_path / "m"), "--database", tmp_path / "rates.sqlite", "--absent", "zero"]
+    said = portkin("warm", recorded, *window, status=1)
+    assert f"15 probes of {recorded} are dated in the future, which is all of them" in said
+    assert not (tmp_path / "rates.sqlite").exists()
+    assert "13 bins up to" in portkin("warm", recorded, "--ended", *window)
+
+
+def test_what_a_recording_lacks_is_said_by_its_name(tmp_path):
+    """One without a port of the models is filled in with a warning; one that is too short is refused by its name."""
+    now = int(time.time()) // 3_600
+    window = ["--model", write_means(tmp_path / "m"), "--database", tmp_path / "rates.sqlite", "--absent", "zero"]
+    other = probes_at(tmp_path / "other", range(now - 10, now + 1), port=4)
+    done = CliRunner().invoke(command, ["warm", str(other), *map(str, window)])
+    assert 0 == done.exit_code
+    assert f"{other} has no probe of the 4 ports that the models forecast, 22/tcp" in done.stderr
+    short = probes_at(tmp_path / "short", [now - 1, now])
+    assert f"{short} spans 2 bins of 3600 s" in portkin("warm", short, *window, status=1)
+
+
+def probes_at(folder: Path, hours: Iterable[int], port: int = 22) -> Path:
+    """A dataset with a probe of a port in each of these hours since 1970, at its beginning."""
+    when = np.array([*hours], np.int64) * 3_600
+    n = len(when)
+    zeros, source = np.zeros(n, np.int64), np.column_stack((np.zeros(n, np.int64), np.arange(n)))
+    with ProbesWriter(folder) as writer:
+        writer.write(
+            Probes(
+                ts=when * 1_000_000, seq=np.arange(n), src=source, dst=source * 0, sport=zeros.astype(np.uint16),
+                dport=np.full(n, port, np.uint16), proto=np.full(n, 6, np.uint8), flags=zeros.astype(np.uint8),
+            )
+        )  # fmt: skip
+    return folder
 
 
 def test_the_report_says_what_score_lists(dataset, bundle, tmp_path):

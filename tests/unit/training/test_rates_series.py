@@ -215,7 +215,7 @@ def test_probes_of_a_clock_that_was_never_set_are_reported():
     made = series.from_probes(probes(*rows), width=HOUR, absent="zero", tell=told.append)
     assert hours + 2 == len(made.starts)  # without the first and the last
     assert 1 == len(told)
-    assert told[0].startswith("3 bins with probes are dated before 1993, as by a clock that was never set; the series")
+    assert told[0].startswith("the recording: 3 bins with probes are dated before 1993, as by a clock that was never")
 
 
 def test_hour_that_comes_twice_without_a_zone_is_reported(tmp_path):

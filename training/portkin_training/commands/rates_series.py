@@ -59,7 +59,7 @@ def series(
 
         made = rate_series.from_probes(
             open_probes(source, engine=engine), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None,
-            absent=absent, tell=lambda said: click.echo(f"{source}: {said}", err=True),
+            absent=absent, source=source, tell=lambda said: click.echo(said, err=True),
         )  # fmt: skip
     rate_series.save(output, made)
     click.echo(f"{output}: {summary_of(made)}")

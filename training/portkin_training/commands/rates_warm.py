@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portkin.commands.settings_option import settings_option
-from portkin.errors import InputError
+from portkin.errors import InputError, listed
 from portkin_training.commands.place_type import PlaceType
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--absent", type=click.Choice(["unknown", "zero"]), required=True, help="What a bin means in which the "
               "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
 @click.option("--ended", is_flag=True, help="Take SOURCE though it ended too long ago to be read, as for a Zeek that "
-              "reads captures.")  # fmt: skip
+              "reads captures, and what is dated in the future.")  # fmt: skip
 def warm(source: Place, file: Path | None, model: Path | None, database: Path | None, absent: Any, ended: bool) -> None:
     """Fill the sidecar's latest bins from SOURCE, so that it scores from the first bin on.
 
@@ -45,11 +45,16 @@ def warm(source: Place, file: Path | None, model: Path | None, database: Path | 
         raise click.UsageError("which models? Give --model, or set rates.model in the settings file (-c)")
     models = Forecaster.load(settings.model)
     rules = models.rules
+    now = time.time()
     made = rate_series.from_probes(
         open_probes(source), width=rules.width, tz=rules.tz, ports=list(models.ports), absent=absent,
-        tell=lambda said: click.echo(f"{source}: {said}", err=True),
+        before=None if ended else now, source=str(source), tell=lambda said: click.echo(said, err=True),
     )  # fmt: skip
-    now = time.time()
+    if not (made.counts > 0).any():
+        click.echo(
+            f"portkin: warning: {source} has no probe of the {len(models.ports)} ports that the models forecast, "
+            f"{listed(list(map(str, models.ports)))}; is it of the nets that Zeek watches?", err=True,
+        )  # fmt: skip
     behind = round((now - float(made.starts[-1])) / rules.width) - 1
     if behind >= models.history and not ended:
         raise InputError(

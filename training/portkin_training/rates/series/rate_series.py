@@ -24,6 +24,7 @@ from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, bin_start, bin_starts
 from portkin_training.core.doubtful_times import doubtful_times
 from portkin_training.core.protocols import PROTO_NUMBERS, port_of
+from portkin_training.core.time_bins import seconds
 from portkin_training.rates.series.csv_counts import read_counts
 from portkin_training.rates.series.queries import bin_counts, port_totals, watched_bins
 
@@ -93,18 +94,23 @@ def from_probes(
     share: float = 0.5,
     ports: Sequence[Port] | None = None,
     absent: Absent = "unknown",
+    before: float | None = None,
+    source: str = "the recording",
     tell: Callable[[str], None] = lambda _: None,
 ) -> Rates:
     """Counts per port and bin of a table with the columns of `portkin_training.core.probes.SCHEMA`.
 
-    The first and the last bin of the recording are left out: it began and ended inside them. `tell` gets what is
-    doubtful about its times, and how many ports `share` leaves out. Raises InputError where nothing is left.
+    The first and the last bin of the recording are left out: it began and ended inside them. Probes from `before` on,
+    in seconds since the epoch, are left out too. `tell` gets what is doubtful about its times, and how many ports
+    `share` leaves out. Raises InputError, about `source`, where nothing is left.
     """
+    if before is not None:
+        probes = _of_before(probes, before, source, tell)
     # Days of a zone are put together from quarters of an hour, which no zone's midnight cuts.
     unit = width if width < DAY or tz == "UTC" else QUARTER
     totals = port_totals(probes).to_pyarrow()
     if totals.num_rows == 0:
-        raise InputError("no probes: nothing to count")
+        raise InputError(f"{source} holds no probes: nothing to count")
     number, proto, dport = (totals[name].to_numpy() for name in ("n", "proto", "dport"))
     if ports is None:
         chosen = most_targeted(number, share)
@@ -112,13 +118,14 @@ def from_probes(
         if len(ports) < len(number):
             got = number[chosen].sum() / number.sum()
             tell(
-                f"{len(ports):,} of {len(number):,} ports are counted, the most targeted, with {got:.0%} of the probes"
+                f"{source}: {len(ports):,} of {len(number):,} ports are counted, the most targeted, with {got:.0%} of "
+                "the probes"
             )
     code = {(PROTO_NUMBERS[port.proto], port.number): column for column, port in enumerate(ports)}
 
     alive = watched_bins(probes, unit).to_pyarrow()["bin"].to_numpy()
     for sentence in doubtful_times(Counter((alive * unit // DAY).tolist()), "bins with probes"):
-        tell(f"{sentence}; the series spans all that time")
+        tell(f"{source}: {sentence}; the series spans all that time")
     starts = bin_starts(alive.min() * unit, alive.max() * unit, width, tz)
     counted = bin_counts(probes, [port.number for port in ports], unit).to_pyarrow()
     rows = np.searchsorted(starts, counted["bin"].to_numpy() * unit, side="right") - 1
@@ -133,10 +140,23 @@ def from_probes(
         counts[~watched] = np.nan
     if len(starts) < 3:
         raise InputError(
-            f"the recording spans {len(starts)} bins of {width} s, the first and last of them in part; "
+            f"{source} spans {len(starts)} bins of {width} s, the first and last of them in part; "
             "give a longer one or narrower bins"
         )
     return Rates(tuple(ports), starts[1:-1], counts[1:-1], width, tz)
+
+
+def _of_before(probes: ibis.Table, until: float, source: str, tell: Callable[[str], None]) -> ibis.Table:
+    """The probes before `until`, s; `tell` gets how many are not, and InputError says so where all are."""
+    late = seconds(probes) >= int(until)
+    future = probes.filter(late).count().to_pyarrow().as_py()
+    if not future:
+        return probes
+    said = f"{future:,} probes of {source} are dated in the future"
+    if future == probes.count().to_pyarrow().as_py():
+        raise InputError(f"{said}, which is all of them; were clock and zone right where they were recorded?")
+    tell(f"{said} and are left out")
+    return probes.filter(~late)
 
 
 def from_csv(
