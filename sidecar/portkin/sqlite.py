@@ -5,7 +5,9 @@ A file without our mark is never written to or renamed: a path in the settings m
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -64,7 +66,13 @@ def refuse_foreign(path: Path, application: int, what: str) -> None:
 
 
 def header_of(path: Path) -> bytes:
-    """The beginning of a file, as `mark_of` reads it; empty for an empty file. Raises OSError."""
+    """The beginning of a file, as `mark_of` reads it; empty for an empty file.
+
+    Raises OSError, for a pipe or device too: reading it might never end.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as opened:
         return opened.read(_HEADER)
 

@@ -59,6 +59,8 @@ class RateStore:
         """
         self.path = path
         self.width, self.tz, self.ports, self.closing = width, tz, tuple(ports), closing
+        self.deleted = ""
+        """Which bins the file held that models with others cannot read, and that were deleted; "" for none."""
         self._bins = bins
         self.columns = {port: column for column, port in enumerate(ports)}
         self._db = connect(path, application=APPLICATION, what="a rates database", known=known)
@@ -76,7 +78,10 @@ class RateStore:
         with transaction(self._db):
             self._db.execute(THRESHOLDS)
             history.create(self._db)
-            if self._db.execute("SELECT width, tz FROM state").fetchone() != (self.width, self.tz):
+            before = self._db.execute("SELECT width, tz FROM state").fetchone()
+            if before != (self.width, self.tz):
+                if before is not None and self._one("SELECT count(*) FROM bins"):
+                    self.deleted = f"bins of {before[0]:,} s in {before[1]}"
                 for table in ("state", "nodes", "reports", "bins", "counts", "counted"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608
                 self._db.execute("INSERT INTO state (one, width, tz) VALUES (1, ?, ?)", (self.width, self.tz))

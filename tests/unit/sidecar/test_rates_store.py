@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
 import numpy as np
@@ -144,6 +145,10 @@ def test_a_port_that_new_models_read_is_unknown_before_them(tmp_path):
     held.close()
     held = RateStore(held.path, width=86_400, tz="UTC", ports=(SSH,), bins=10, closing=Closing())
     assert (0, 1) == held.counts(0, 5).shape
+    assert "bins of 3,600 s in UTC" == held.deleted
+    held.close()
+    held = RateStore(held.path, width=86_400, tz="UTC", ports=(SSH,), bins=10, closing=Closing())
+    assert not held.deleted
 
 
 def test_a_recording_fills_what_nobody_watched(tmp_path):
@@ -209,6 +214,17 @@ def test_reports_that_cannot_be_are_refused(tmp_path, start, until, words):
     """An interval that is empty, no number, before 1970, or counts that no bin can be given."""
     with pytest.raises(ValueError, match=words):
         window(tmp_path).take("w1", start, until, {SSH: 1})
+
+
+def test_a_pipe_is_no_database(tmp_path):
+    """What is no regular file is refused, and not read from: that might never end."""
+    path = tmp_path / "w.sqlite"
+    os.mkfifo(path)
+    held = os.open(path, os.O_RDWR)
+    os.write(held, b"no database at all")
+    with pytest.raises(StorageError, match=rf"{path}: the rates database cannot be opened \(.*not a regular file"):
+        open_store(path, 1_000, width=HOUR, tz="UTC", ports=(SSH,), bins=4, closing=Closing())
+    os.close(held)
 
 
 def test_a_damaged_file_is_set_aside(tmp_path):

@@ -327,6 +327,21 @@ def test_what_a_recording_lacks_is_said_by_its_name(tmp_path):
     assert f"{short} spans 2 bins of 3600 s" in portkin("warm", short, *window, status=1)
 
 
+def test_bins_of_another_width_are_deleted_and_that_is_said(tmp_path):
+    """Models of days cannot read the hours in a database: what they take the place of is named."""
+    now = int(time.time()) // 3_600
+    recorded = probes_at(tmp_path / "probes", range(now - 120, now + 1))
+    database = tmp_path / "rates.sqlite"
+    said = []
+    for name, width in (("hours", 3_600), ("days", 86_400)):
+        models = write_means(tmp_path / name, width=width)
+        options = ["--model", models, "--database", database, "--absent", "zero"]
+        done = CliRunner().invoke(command, ["warm", str(recorded), *map(str, options)])
+        assert 0 == done.exit_code
+        said.append(f"{database} held bins of 3,600 s in UTC, which these models do not read" in done.stderr)
+    assert [False, True] == said
+
+
 def probes_at(folder: Path, hours: Iterable[int], port: int = 22) -> Path:
     """A dataset with a probe of a port in each of these hours since 1970, at its beginning."""
     when = np.array([*hours], np.int64) * 3_600

@@ -69,6 +69,11 @@ def warm(source: Place, file: Path | None, model: Path | None, database: Path | 
         window.close()
     if wrong:
         click.echo(wrong, err=True)
+    if window.deleted:
+        click.echo(
+            f"portkin: warning: {rates_database_path(settings)} held {window.deleted}, which these models do not read; "
+            "they are deleted", err=True,
+        )  # fmt: skip
     ends = [label(int(made.starts[at]), rules.width, rules.tz) for at in (0, -1)]
     if not taken:
         raise InputError(
