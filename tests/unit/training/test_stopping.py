@@ -15,8 +15,10 @@ from portkin_training.commands.stopping import ending_with_children
 
 PORTKIN = [sys.executable, "-m", "portkin.cli"]
 WORKERS = """
-import time, joblib
+import signal, time, joblib
 from portkin_training.commands.stopping import ending_with_children
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has those in the background ignore it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with ending_with_children():
     print("ready", flush=True)
     joblib.Parallel(n_jobs=2)(joblib.delayed(time.sleep)(600) for _ in range(8))
@@ -50,7 +52,11 @@ def ended(started: subprocess.Popen[bytes], number: int) -> int:
         time.sleep(0.05)
     workers = children(started.pid)
     os.kill(started.pid, number)
-    status = started.wait(60)
+    try:
+        status = started.wait(60)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        raise
     until = time.monotonic() + 60  # idle ones stay for five minutes
     while any(map(runs, workers)) and time.monotonic() < until:
         time.sleep(0.05)
