@@ -202,7 +202,7 @@ def test_ports_that_are_left_out_are_told():
     told = []
     rows = [(hour + part / 9, port, 6) for hour in range(4) for part, port in enumerate((22, 22, 22, 23, 80))]
     assert 1 == len(series.from_probes(probes(*rows), width=HOUR, tell=told.append).ports)
-    assert ["1 of 3 ports are counted, the most targeted, with 60% of the probes"] == told
+    assert ["the recording: 1 of 3 ports are counted, the most targeted, with 60% of the probes"] == told
     series.from_probes(probes(*rows), width=HOUR, share=1.0, tell=told.append)
     assert 1 == len(told)
 
