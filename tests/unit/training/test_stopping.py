@@ -66,9 +66,11 @@ def ended(started: subprocess.Popen[bytes], number: int) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_workers_end_with_the_process(number):
-    """Workers end with what has started them, which ends by the signal."""
-    with subprocess.Popen([sys.executable, "-c", WORKERS], stdout=subprocess.DEVNULL) as started:
+    """Workers end with what has started them, which ends by the signal; nothing is said about it."""
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", WORKERS], **pipes) as started:
         assert -number == ended(started, number)
+        assert b"" == started.stderr.read()
 
 
 def test_training_ends_with_its_workers_and_keeps_its_results(tmp_path):

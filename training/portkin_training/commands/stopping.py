@@ -12,6 +12,9 @@ from types import FrameType
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _USUAL = (signal.SIG_DFL, signal.default_int_handler)
+_WARNINGS = "PYTHONWARNINGS"
+_CLEANED = "ignore:resource_tracker:UserWarning"
+"""joblib's process that removes what workers shared, once all have ended, warns of what is left: it always is here."""
 
 
 def stopped_by_signals() -> threading.Event:
@@ -35,9 +38,15 @@ def ending_with_children() -> Iterator[None]:
     before = {number: handler for number in _NUMBERS if main and (handler := signal.getsignal(number)) in _USUAL}
     for number in before:
         signal.signal(number, _end)
+    warnings = os.environ.get(_WARNINGS)
+    os.environ[_WARNINGS] = f"{warnings},{_CLEANED}" if warnings else _CLEANED
     try:
         yield
     finally:
+        if warnings is None:
+            os.environ.pop(_WARNINGS, None)
+        else:
+            os.environ[_WARNINGS] = warnings
         for number, handler in before.items():
             signal.signal(number, handler)
 
