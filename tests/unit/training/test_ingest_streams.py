@@ -1,5 +1,6 @@
 """Compressed files in every shape that their programs write, cut anywhere; pipes; and what is read of a file once."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -20,8 +21,9 @@ from portkin.errors import InputError
 from portkin_training.commands.ingest import ingest as command
 from portkin_training.core.dataset import manifest
 from portkin_training.core.protocols import TCP
+from portkin_training.ingest.reading import Reading
 from portkin_training.ingest.run import ingest
-from portkin_training.ingest.streams import StreamBuffer, whole_frames
+from portkin_training.ingest.streams import StreamBuffer, open_stream, whole_frames
 from portkin_training.ingest.twice import Digest
 from support.captures import BEGIN, ipv4, pcap, tcp
 
@@ -135,3 +137,21 @@ def test_the_manifest_has_the_sum_of_each_capture(tmp_path, suffix, damage):
     assert 40_000 == ingest([path], tmp_path / "probes").probes[6]
     (source,) = manifest(tmp_path / "probes")["about"]["sources"]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == source["sha256"]
+
+
+@pytest.mark.parametrize("how", ["by itself", "below it"])
+def test_position_of_a_file_that_is_closed_meanwhile(tmp_path, how):
+    """The thread that reads a file may close it at any time while another asks how far it is."""
+    path = tmp_path / "some.pcap"
+    path.write_bytes(b"x" * 100)
+    reading = Reading(str(path))
+    stream = open_stream(path, reading)
+    stream.read(40)
+    assert 40 == reading.position()
+    if how == "by itself":
+        stream.close()
+    else:
+        os.close(stream.fileno())
+    assert 0 == reading.position()
+    with contextlib.suppress(OSError):
+        stream.close()

@@ -1,6 +1,5 @@
 """The probes dataset: written whole or not at all, and read as it was written."""
 
-import dataclasses
 import errno
 import json
 import os
@@ -79,30 +78,6 @@ def test_row_groups_of_a_file(tmp_path, monkeypatch):
     assert [100, 100, 100, 100, 20] == [about.row_group(at).num_rows for at in range(about.num_row_groups)]
     assert all(about.row_group(at).column(0).is_stats_set for at in range(5))
     assert_equal(Probes.concat(chunks), load(tmp_path / "d"))
-
-
-def test_columns_of_one_value(tmp_path, monkeypatch):
-    """A column is written as constant, without a dictionary, only where all of its file holds one value."""
-    monkeypatch.setattr(dataset_writer, "GROUP", 100)
-    same = dataclasses.replace(
-        some(200),
-        src=np.full((200, 2), 7),
-        dst=np.full((200, 2), -7),
-        proto=np.full(200, 6, np.uint8),
-        flags=np.full(200, 2, np.uint8),
-    )
-    several = dataclasses.replace(some(100, seq=200), proto=np.full(100, 17, np.uint8))
-    again = dataclasses.replace(same, seq=np.arange(300, 500))
-    write(tmp_path / "d", same, several, again)
-    files = sorted((tmp_path / "d").glob("day=*/*.parquet"))
-    dictionaries = []
-    for file in files:
-        row_group = pq.read_metadata(file).row_group(0)
-        columns = [row_group.column(at) for at in range(len(SCHEMA))]
-        dictionaries.append({one.path_in_schema for one in columns if one.has_dictionary_page})
-    # the rest goes on in the second file, whose dictionaries hold whatever comes
-    assert [set(), {"src_hi", "dst_hi", "flags"}] == dictionaries[:2]
-    assert_equal(Probes.concat([same, several, again]), load(tmp_path / "d"))
 
 
 def test_many_days_in_turn(tmp_path, monkeypatch):
@@ -187,7 +162,7 @@ def test_full_disk_is_reported(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(dataset_folder.pq.ParquetWriter, "write_table", full)
+    monkeypatch.setattr(dataset_folder.ParquetFile, "write", full)
     with pytest.raises(OutputError, match=r"d: cannot be written .*No space left.*; make room"):
         write(tmp_path / "d", some(1))
     assert [] == [*tmp_path.iterdir()]

@@ -13,14 +13,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from portkin.bundles.manifest import MANIFEST
 from portkin.errors import InputError, OutputError
 from portkin.files import put_folder, sync_folder
 from portkin_training.core.dataset import manifest
-from portkin_training.core.probes import SCHEMA
+from portkin_training.core.parquet_file import ParquetFile
+from portkin_training.core.probes import Probes
 
 
 class FolderPart:
@@ -29,30 +29,33 @@ class FolderPart:
     def __init__(
         self,
         file: Path,
-        writer: pq.ParquetWriter,
         writing: Callable[[], AbstractContextManager[None]],
         done: Callable[[FolderPart], None],
     ) -> None:
         """``writing`` tells what goes wrong, ``done`` is called when the file is whole."""
         self.file = file
-        self._writer, self._writing, self._done = writer, writing, done
+        self._writing, self._done = writing, done
+        with self._writing():
+            self._opened = file.open("wb")
+            self._writer = ParquetFile(self._opened)
 
-    def write(self, rows: pa.Table) -> None:
+    def write(self, probes: Probes) -> None:
         """Write a row group."""
         with self._writing():
-            self._writer.write_table(rows, len(rows))
+            self._writer.write(probes)
 
     def close(self) -> str:
         """Write the rest; the file's name."""
         with self._writing():
-            self._writer.close()
+            self._writer.finish()
+            self._opened.close()
         self._done(self)
         return self.file.name
 
     def abandon(self) -> None:
         """Close the file, whatever its state."""
-        with suppress(OSError, pa.ArrowException):
-            self._writer.close()
+        with suppress(OSError):
+            self._opened.close()
 
 
 class Folder:
@@ -97,22 +100,22 @@ class Folder:
             except OSError:  # not every file system has second names
                 shutil.copy2(self.place / name, self._aside / name)
 
-    def part(self, day: str, number: int, **how: Any) -> FolderPart:
+    def part(self, day: str, number: int) -> FolderPart:
         """Begin a file of a day."""
         with self._writing():
             file = self._aside / f"day={day}" / f"part-{number:05d}.parquet"
             file.parent.mkdir(exist_ok=True)
-            part = FolderPart(file, pq.ParquetWriter(file, SCHEMA, **how), self._writing, self._whole)
+        part = FolderPart(file, self._writing, self._whole)
         self._parts.add(part)
         return part
 
-    def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
+    def merge(self, day: str, names: Sequence[str], number: int) -> str:
         """Write one file of those of a day, with one of them in memory at a time; its name."""
-        part = self.part(day, number, **how)
+        part = self.part(day, number)
         for name in names:
             with self._writing():
                 rows = pq.ParquetFile(self.place / f"day={day}" / name).read()
-            part.write(rows)
+            part.write(Probes.from_arrow(rows))
         return part.close()
 
     def _whole(self, part: FolderPart) -> None:

@@ -19,14 +19,14 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from portkin.bundles.manifest import MANIFEST
 from portkin.errors import InputError, OutputError
 from portkin_training.core.dataset import manifest_text
+from portkin_training.core.parquet_file import ParquetFile
 from portkin_training.core.places import StoreError, code_of, is_of_a_store, located, reaching
-from portkin_training.core.probes import SCHEMA
+from portkin_training.core.probes import Probes
 
 SCHEMES = ("s3", "s3a")
 """Stores whose put has conditions."""
@@ -38,18 +38,18 @@ _CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 class ObjectPart:
     """A Parquet file that is written in memory, and put when it is whole."""
 
-    def __init__(self, put: Callable[[str, memoryview], None], name: str, **how: Any) -> None:
+    def __init__(self, put: Callable[[str, memoryview], None], name: str) -> None:
         """``put`` is called with the file's name and bytes."""
         self._put, self._name, self._written = put, name, io.BytesIO()
-        self._writer = pq.ParquetWriter(self._written, SCHEMA, **how)
+        self._writer = ParquetFile(self._written)
 
-    def write(self, rows: pa.Table) -> None:
+    def write(self, probes: Probes) -> None:
         """Write a row group."""
-        self._writer.write_table(rows, len(rows))
+        self._writer.write(probes)
 
     def close(self) -> str:
         """Put the file; its name within the day."""
-        self._writer.close()
+        self._writer.finish()
         self._put(self._name, self._written.getbuffer())
         return self._name.partition("/")[2]
 
@@ -103,9 +103,9 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    def part(self, day: str, number: int, **how: Any) -> ObjectPart:
+    def part(self, day: str, number: int) -> ObjectPart:
         """Begin a file of a day."""
-        return ObjectPart(self._put_file, f"day={day}/part-{self._id}-{number:05d}.parquet", **how)
+        return ObjectPart(self._put_file, f"day={day}/part-{self._id}-{number:05d}.parquet")
 
     def _put_file(self, name: str, data: memoryview) -> None:
         """Put one file, in one request: it is there whole or not at all."""
@@ -116,13 +116,13 @@ class Objects:
                 raise _no_bucket(self.place) from None
         self._put[name] = data.nbytes
 
-    def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
+    def merge(self, day: str, names: Sequence[str], number: int) -> str:
         """Put one file of those of a day, which lie in memory; its name."""
         with reaching(self.place):
             parts = [self._system.cat_file(f"{self._root}/day={day}/{name}") for name in names]
-        merged = self.part(day, number, **how)
+        merged = self.part(day, number)
         for part in parts:
-            merged.write(pq.ParquetFile(io.BytesIO(part)).read())
+            merged.write(Probes.from_arrow(pq.ParquetFile(io.BytesIO(part)).read()))
         return merged.close()
 
     def commit(self, fields: Mapping[str, Any]) -> list[str]:

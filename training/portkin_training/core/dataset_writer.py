@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from portkin import __version__
 from portkin.errors import InputError
-from portkin_training.core.column_blocks import SELDOM, ColumnBlock
 from portkin_training.core.dataset import KIND, SCHEMA_NUMBER, manifest, parts_by_day
 from portkin_training.core.dataset_folder import Folder
 from portkin_training.core.dataset_objects import Objects
 from portkin_training.core.places import Place, StoreError, is_url
-from portkin_training.core.probes import SCHEMA, Probes
+from portkin_training.core.probes import Probes
+from portkin_training.core.probes_block import ProbesBlock
 
 _DAY = 86_400_000_000
 ROWS = 1 << 20
@@ -36,27 +35,10 @@ _AHEAD = 2
 """Blocks that wait to be written."""
 
 
-def _parquet(constant: Collection[str] = ()) -> dict[str, Any]:
-    """How Parquet is written: the smallest files (12 bytes a probe of random addresses and ports) that cost little.
-
-    Of addresses and ports only the bits in which they differ are kept, and the fastest compression takes the rest.
-    BYTE_STREAM_SPLIT, a little smaller and faster to write, is for integers what Spark cannot read. A dictionary of one
-    value costs more than to compress it away, so columns that are ``constant`` go without.
-    """
-    packed = [name for name in SCHEMA.names if name not in SELDOM]
-    return {
-        "compression": "lz4",
-        "write_statistics": ["ts", "proto"],
-        "use_dictionary": [name for name in SELDOM if name not in constant],
-        "column_encoding": dict.fromkeys(packed, "DELTA_BINARY_PACKED") | dict.fromkeys(constant, "PLAIN"),
-        "write_batch_size": GROUP,
-    }
-
-
 class Part(Protocol):
     """A Parquet file that is being written."""
 
-    def write(self, rows: pa.Table) -> None:
+    def write(self, probes: Probes) -> None:
         """Write a row group."""
 
     def close(self) -> str:
@@ -76,10 +58,10 @@ class Destination(Protocol):
     def begin(self, before: Mapping[str, Any] | None, kept: Sequence[str]) -> Sequence[str]:
         """Prepare for a new dataset, or one with the files ``kept`` of the one ``before``; leftovers removed."""
 
-    def part(self, day: str, number: int, **how: Any) -> Part:
+    def part(self, day: str, number: int) -> Part:
         """Begin a Parquet file of a day."""
 
-    def merge(self, day: str, names: Sequence[str], number: int, **how: Any) -> str:
+    def merge(self, day: str, names: Sequence[str], number: int) -> str:
         """Write one file of those that the dataset has of a day; its name."""
 
     def commit(self, fields: Mapping[str, Any]) -> Sequence[str]:
@@ -91,11 +73,10 @@ class Destination(Protocol):
 
 @dataclass
 class _Open:
-    """A file that is being written: its day, its rows so far, and which columns are written as constant."""
+    """A file that is being written: its day, and its rows so far."""
 
     day: str
     file: Part
-    constant: frozenset[str]
     rows: int = 0
 
 
@@ -135,8 +116,8 @@ class ProbesWriter:
         self.about: dict[str, Any] = {}
         self.rows = self.before["rows"] if self.before else 0
         self.removed: list[str] = []
-        self._blocks: dict[int, ColumnBlock] = {}
-        self._spare: list[ColumnBlock] = []
+        self._blocks: dict[int, ProbesBlock] = {}
+        self._spare: list[ProbesBlock] = []
         self._parts: dict[int, _Open] = {}
         self._days: dict[str, int] = dict(self.before["days"]) if self.before else {}
         self._names: dict[str, list[str]] = parts_by_day(self.path) if self.before else {}
@@ -167,7 +148,7 @@ class ProbesWriter:
         kept = [f"day={day}/{name}" for day, names in whole.items() for name in names]
         self.removed = [*self._to.begin(self.before, kept)]
         for day in sorted(self._merge & self._names.keys()):
-            self._names[day] = [self._to.merge(day, self._names[day], self._files, **_parquet())]
+            self._names[day] = [self._to.merge(day, self._names[day], self._files)]
             self._files += 1
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         return self
@@ -191,7 +172,7 @@ class ProbesWriter:
     def _gather(self, day: int, probes: Probes) -> None:
         while len(probes):
             if day not in self._blocks:
-                self._blocks[day] = self._spare.pop() if self._spare else ColumnBlock(min(GROUP, ROWS))
+                self._blocks[day] = self._spare.pop() if self._spare else ProbesBlock(min(GROUP, ROWS))
             probes = probes[self._blocks[day].add(probes) :]
             if self._blocks[day].full:
                 self._send(day)
@@ -206,16 +187,13 @@ class ProbesWriter:
             self._send(day)
         self._pending.append(self._thread.submit(self._close_all))
 
-    def _write(self, day: int, block: ColumnBlock) -> None:
+    def _write(self, day: int, block: ProbesBlock) -> None:
         """Write a row group, in the thread."""
-        part = self._parts.get(day)
-        if part and not part.constant <= block.constant():
-            self._close(day)
         if day not in self._parts:
             for other in [*self._parts][: max(0, len(self._parts) - _FILES + 1)]:
                 self._close(other)
-            self._parts[day] = self._open(day, block.constant())
-        self._parts[day].file.write(block.table())
+            self._parts[day] = self._open(day)
+        self._parts[day].file.write(block.probes())
         self._parts[day].rows += block.rows
         if self._parts[day].rows >= ROWS:
             self._close(day)
@@ -223,10 +201,10 @@ class ProbesWriter:
         if len(self._spare) <= _AHEAD:
             self._spare.append(block)
 
-    def _open(self, day: int, constant: frozenset[str]) -> _Open:
+    def _open(self, day: int) -> _Open:
         name = str(np.datetime64(day, "D"))
         self._files += 1
-        return _Open(name, self._to.part(name, self._files - 1, **_parquet(constant)), constant)
+        return _Open(name, self._to.part(name, self._files - 1))
 
     def _close_all(self) -> None:
         for day in [*self._parts]:

@@ -58,8 +58,22 @@ class Probes(Columns):
     flags: NDArray[np.uint8]
 
     @classmethod
+    def empty(cls, n: int) -> Probes:
+        """Columns of n rows, not filled in."""
+        return cls(
+            ts=np.empty(n, np.int64),
+            seq=np.empty(n, np.int64),
+            src=np.empty((n, 2), np.int64),
+            dst=np.empty((n, 2), np.int64),
+            sport=np.empty(n, np.uint16),
+            dport=np.empty(n, np.uint16),
+            proto=np.empty(n, np.uint8),
+            flags=np.empty(n, np.uint8),
+        )
+
+    @classmethod
     def none(cls) -> Probes:
-        return cls.from_arrow(SCHEMA.empty_table())
+        return cls.empty(0)
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Probes:

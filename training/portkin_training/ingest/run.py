@@ -19,6 +19,7 @@ from portkin_training.core.places import Place
 from portkin_training.core.probes import Probes
 from portkin_training.core.protocols import TCP, UDP
 from portkin_training.ingest import probe_definition, twice
+from portkin_training.ingest.ahead import ahead
 from portkin_training.ingest.captures.packets import Packets
 from portkin_training.ingest.inputs import InputOptions, read_input, refuse_nothing, session_us
 from portkin_training.ingest.reading import Reading
@@ -162,7 +163,7 @@ def _probes(
     """The probes of one input; ``first`` knows what came in those before it."""
     before = first.skipped.copy()
     chunks = read_input(path, reading, options)
-    for chunk in chunks if options.kind == "pcap" else by_time(chunks):
+    for chunk in ahead(chunks) if options.kind == "pcap" else by_time(chunks):
         if isinstance(chunk, Packets):
             yield first.of_packets(chunk, 0)
         else:

@@ -76,7 +76,7 @@ def open_stream(path: Path, reading: Reading | None = None) -> io.RawIOBase:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; name a file that can be read") from error
     if reading is not None:
-        reading.position = lambda: 0 if raw.closed else raw.tell()
+        reading.position = lambda: _position(raw)
     match compression(head):
         case "gz":
             return _Owning(gzip.GzipFile(fileobj=io.BufferedReader(raw, 1 << 20)), raw)
@@ -85,6 +85,14 @@ def open_stream(path: Path, reading: Reading | None = None) -> io.RawIOBase:
         case "zst":
             return _Owning(_Zstd(raw), raw)
     return raw
+
+
+def _position(raw: io.FileIO) -> int:
+    """Where a file stands; 0 once it is closed, which the thread that reads it may do meanwhile."""
+    try:
+        return raw.tell()
+    except (ValueError, OSError):
+        return 0
 
 
 class _Zstd:
