@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 from portkin.bundles.table import Table
+from portkin.errors import BundleError
 from portkin_training.commands.learn import learn
 from portkin_training.commands.table import table as table_command
 from portkin_training.core.dataset import load
@@ -263,6 +264,19 @@ def test_what_cannot_be_written_is_read_again(site, monkeypatch):
     site.look(0, 2)
 
     assert 8 == len(load(site.places.probes))
+
+
+def test_once_says_by_its_status_whether_it_failed(tmp_path):
+    """Status 1 where the log is missing, 0 once it is there; a TABLE that is none is refused before that."""
+    log, table = tmp_path / "log.csv", tmp_path / "table"
+    assert 1 == CliRunner().invoke(learn, [str(log), str(table), "--once"]).exit_code
+    log.write_text(HEAD + lines(0), encoding="utf-8")
+    assert 0 == CliRunner().invoke(learn, [str(log), str(table), "--once"]).exit_code
+
+    with pytest.raises(BundleError, match=r"log\.csv: exists and is not a folder; name a new folder"):
+        CliRunner().invoke(learn, [str(log), str(log), "--once"], catch_exceptions=False)
+
+    assert not (tmp_path / "log.csv-probes").exists()
 
 
 def test_killed_it_goes_on_where_it_was(tmp_path):

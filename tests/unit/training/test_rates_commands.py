@@ -83,6 +83,14 @@ def test_probes_are_counted_per_port_and_hour(dataset):
     assert BEGIN + 3_600 == counted.starts[0]
 
 
+def test_a_port_that_nobody_probed_is_told(dataset, tmp_path):
+    """A port that is asked for by a wrong number is a row of zeros, and that is said."""
+    asked = ["-o", str(tmp_path / "s"), "--absent", "zero", "--port", "22", "--port", "222"]
+    done = CliRunner().invoke(command, ["series", str(dataset / "probes"), *asked])
+    assert 0 == done.exit_code
+    assert f"{dataset / 'probes'}: 222/tcp: not probed in any bin of it" in done.stderr
+
+
 def test_ports_probed_in_sequence_are_akin(dataset):
     """22 goes with 2222 and 80 with 8080: by their sources, and in the clusters."""
     told = json.loads(portkin("affinity", dataset / "series", "--probes", dataset / "probes", "--lags", 24, "--json"))

@@ -34,7 +34,8 @@ FOLDER = click.Path(path_type=Path)
               help="What LOG is, by `portkin ingest --formats`. Default: what its first bytes say.")  # fmt: skip
 @click.option("--any-state", is_flag=True, help="Count answered connections too, as for a honeypot.")
 @click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="Zone of times without one.")
-@click.option("--once", is_flag=True, help="Look once, learn what is due, and end.")
+@click.option("--once", is_flag=True, help="Look once, learn what is due, and end; with status 1 where the log "
+              "could not be read, or a table that was due not be put in service.")  # fmt: skip
 def learn(
     log: Path,
     table: Path,
@@ -63,11 +64,14 @@ def learn(
     """
     import threading
 
+    from portkin.bundles.bundle_writer import refuse_foreign
+    from portkin.bundles.table_format import KIND
     from portkin_training.commands.stopping import stopped_by_signals
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.tables.columns import ColumnMap
     from portkin_training.learning.learner import Learner, Places
 
+    refuse_foreign(table.resolve(), KIND)
     beside = {name: table.parent / f"{table.name}-{name}" for name in ("probes", "counts")}
     learner = Learner(
         Places(log, probes or beside["probes"], counts or beside["counts"], table, metrics),
@@ -78,3 +82,5 @@ def learn(
     if once:
         stop.set()
     learner.run(stop, interval)
+    if once and learner.progress.failed:
+        raise SystemExit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portkin.errors import listed
 from portkin.files import claim_folder
 from portkin.net.ports import Port
 from portkin_training.commands.engine_options import engine_options
@@ -61,6 +62,9 @@ def series(
             open_probes(source, engine=engine), width=WIDTHS[width], tz=tz, share=share or 0.5, ports=ports or None,
             absent=absent, source=source, tell=lambda said: click.echo(said, err=True),
         )  # fmt: skip
+    silent = [str(port) for port, column in zip(made.ports, made.counts.T, strict=True) if not (column > 0).any()]
+    if ports and silent:
+        click.echo(f"{source}: {listed(silent)}: not probed in any bin of it", err=True)
     rate_series.save(output, made)
     click.echo(f"{output}: {summary_of(made)}")
 

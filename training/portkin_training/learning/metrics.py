@@ -40,6 +40,11 @@ class Progress:
     until: date | None = None  # of the table in service: the first day it has not learnt from
     figures: DayFigures | None = None  # of the last day that a table was tried on
 
+    @property
+    def failed(self) -> bool:
+        """Whether the log could not be read, or a table that was due did not replace the old one."""
+        return bool(self.log_errors or self.refreshes["refused"] or self.refreshes["failed"])
+
 
 class _Families(Collector):
     def __init__(self, progress: Progress) -> None:
