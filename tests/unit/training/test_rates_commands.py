@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ from portkin.net.ports import Port
 from portkin_training.commands import rates_run
 from portkin_training.commands.rates import rates as command
 from portkin_training.commands.rates_run import progress
+from portkin_training.core import dataset as dataset_module
 from portkin_training.core.dataset_writer import ProbesWriter
 from portkin_training.core.probes import Probes
 from portkin_training.rates import page, plots
@@ -348,6 +350,28 @@ def test_bins_of_another_width_are_deleted_and_that_is_said(tmp_path):
         assert 0 == done.exit_code
         said.append(f"{database} held bins of 3,600 s in UTC, which these models do not read" in done.stderr)
     assert [False, True] == said
+
+
+@pytest.mark.parametrize("name", ["warm", "series"])
+def test_a_dataset_that_is_replaced_meanwhile_is_read_again(tmp_path, monkeypatch, name):
+    """Where another with other days takes its place between opening and counting, it is said to run again."""
+    now = int(time.time()) // 3_600
+    recorded = probes_at(tmp_path / "probes", range(now - 10, now + 1))
+    opened = dataset_module.open_probes
+
+    def replaced(*paths, **options):
+        table = opened(*paths, **options)
+        shutil.rmtree(recorded)
+        probes_at(recorded, range(now - 2_000, now - 1_990))
+        return table
+
+    monkeypatch.setattr(dataset_module, "open_probes", replaced)
+    options = {
+        "warm": ["--model", write_means(tmp_path / "m"), "--database", tmp_path / "rates.sqlite"],
+        "series": ["-o", tmp_path / "series"],
+    }[name]
+    said = portkin(name, recorded, *options, "--absent", "zero", status=1)
+    assert "replaced or removed while it was read" in said and said.endswith("run again")
 
 
 def probes_at(folder: Path, hours: Iterable[int], port: int = 22) -> Path:

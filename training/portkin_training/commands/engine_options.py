@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -26,20 +27,32 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def chosen(
         *args: Any, name: str, master: str, memory_limit: str | None, spill: Path | None, **options: Any
     ) -> None:
-        import duckdb
+        from portkin_training.core.engine import Engine
 
-        from portkin.errors import InputError
-        from portkin_training.core.dataset import mixed
-        from portkin_training.core.engine import Engine, told_by_a_store
-        from portkin_training.core.places import StoreError
-
-        try:
+        with engine_errors():
             command(*args, engine=Engine(name, memory_limit, spill, master), **options)  # type: ignore[arg-type]
-        except duckdb.Error as error:
-            if reason := told_by_a_store(error):
-                raise StoreError(reason) from None
-            if "schema mismatch" in str(error):
-                raise InputError(mixed(str(error).partition(";")[0].partition("\n")[0])) from None
-            raise
 
     return chosen
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Within it, what DuckDB raises about datasets is said in words: InputError or StoreError."""
+    import duckdb
+
+    from portkin.errors import InputError
+    from portkin_training.core.dataset import mixed
+    from portkin_training.core.engine import told_by_a_store
+    from portkin_training.core.places import StoreError
+
+    try:
+        yield
+    except duckdb.Error as error:
+        if reason := told_by_a_store(error):
+            raise StoreError(reason) from None
+        said = str(error).partition("\n")[0]
+        if "schema mismatch" in said:
+            raise InputError(mixed(said.partition(";")[0])) from None
+        if "No files found" in said:
+            raise InputError(f"a dataset was replaced or removed while it was read ({said}); run again") from None
+        raise

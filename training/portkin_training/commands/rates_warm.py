@@ -10,6 +10,7 @@ import click
 
 from portkin.commands.settings_option import settings_option
 from portkin.errors import InputError, listed
+from portkin_training.commands.engine_options import engine_errors
 from portkin_training.commands.place_type import PlaceType
 
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
               "recording has nothing on any port: nobody watched, or nothing came.")  # fmt: skip
 @click.option("--ended", is_flag=True, help="Take SOURCE though it ended too long ago to be read, as for a Zeek that "
               "reads captures, and what is dated in the future.")  # fmt: skip
+@engine_errors()
 def warm(source: Place, file: Path | None, model: Path | None, database: Path | None, absent: Any, ended: bool) -> None:
     """Fill the sidecar's latest bins from SOURCE, so that it scores from the first bin on.
 
     SOURCE is a probes dataset, as `portkin ingest` writes it, of the nets that Zeek watches; its latest bins should
-    be those just before now. Bins that Zeek has reported stay as they are.
+    be those just before now; what is dated in the future is left out. Bins that Zeek has reported stay as they are.
     """
     from portkin.bundles.forecast import Forecaster
     from portkin.config.schema import load_config
