@@ -105,7 +105,7 @@ def test_the_runtime_alone_looks_up_ports_and_serves(light):
     [
         (["replay", __file__], "offline"),
         (["ingest", __file__, "-o", "/nonexistent/probes"], "offline"),
-        (["table", "export", "-o", "/nonexistent/kin.graphml"], "offline"),
+        (["table", "plot", "-o", "/nonexistent/kin.png"], "offline"),
     ],
 )
 def test_a_light_install_says_which_extra_is_missing(light, command, extra):
