@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import Requirement
@@ -116,27 +118,34 @@ def _without_marker(requirement: Requirement) -> Requirement:
 
 def source_folder() -> Path | None:
     """The folder that portkin was installed from, where it is still there; None for another origin."""
-    recorded = distribution(NAME).read_text("direct_url.json")
-    url = urlsplit(json.loads(recorded)["url"]) if recorded else None
-    if url is None or url.scheme != "file":
-        return None
-    path = Path(unquote(url.path))
-    return path if path.is_dir() else None
+    origin = _origin(distribution(NAME))
+    path = None if origin is None else _path_in(origin)
+    return path if path is not None and path.is_dir() else None
+
+
+def _origin(installed: Distribution) -> dict[str, Any] | None:
+    """What was recorded of where it was installed from (PEP 610); None where nothing was."""
+    recorded = installed.read_text("direct_url.json")
+    return None if recorded is None else cast(dict[str, Any], json.loads(recorded))
+
+
+def _path_in(origin: Mapping[str, Any]) -> Path | None:
+    """The folder or file that an origin is; None for an address elsewhere."""
+    url = urlsplit(origin["url"])
+    return Path(unquote(url.path)) if url.scheme == "file" else None
 
 
 def _source(installed: Distribution, extras: str) -> list[str] | None:
-    """What to name to pip: the folder, file or repository that portkin was installed from (PEP 610)."""
-    recorded = installed.read_text("direct_url.json")
-    if recorded is None:
+    """What to name to pip: the folder, file or repository that portkin was installed from."""
+    origin = _origin(installed)
+    if origin is None:
         return None
-    origin = json.loads(recorded)
-    url = urlsplit(origin["url"])
     if "vcs_info" in origin:
         vcs = origin["vcs_info"]
         return [f"{NAME}{extras} @ {vcs['vcs']}+{origin['url']}@{vcs['commit_id']}"]
-    if url.scheme != "file":
+    path = _path_in(origin)
+    if path is None:
         return [f"{NAME}{extras} @ {origin['url']}"]
-    path = Path(unquote(url.path))
     if not path.exists():
         return None
     editable = ["-e"] if origin.get("dir_info", {}).get("editable") else []

@@ -2,6 +2,7 @@
 
 Two of the encodings of https://github.com/apache/parquet-format/blob/master/Encodings.md, which every reader has:
 DELTA_BINARY_PACKED, of which what is left are the bits in which neighbours differ, and RLE_DICTIONARY.
+BYTE_STREAM_SPLIT, a little smaller and faster to write, is for integers what Spark cannot read.
 """
 
 from __future__ import annotations
