@@ -206,6 +206,23 @@ def test_bundle_is_scored_on_what_came_after_its_training(dataset, bundle):
     assert ("bins after its training" in text and "by chance" in text) or "no warning to judge" in text
 
 
+def test_port_that_nobody_probed_states_no_alarm(dataset, bundle):
+    """Without a probe E is never above zero: its days are not among those for which alarms are stated."""
+    rates = series.load(dataset / "series")
+    later = rates.starts[-1] + 3_600 * np.arange(1, 121)
+    more = np.random.default_rng(1).poisson(6, (120, len(rates.ports))).astype(float)
+    more[:, rates.column(Port(22, "tcp"))] = 0
+    starts, counts = np.concatenate([rates.starts, later]), np.concatenate([rates.counts, more])
+    series.save(dataset / "silent", series.Rates(rates.ports, starts, counts, rates.width))
+    told = json.loads(portkin("evaluate", "--with", bundle, dataset / "silent", "--json"))
+    port, others = told["ports"]["22/tcp"], [one for name, one in told["ports"].items() if name != "22/tcp"]
+    assert port["silent"] and not any(one["silent"] for one in others)
+    assert (0, 0, None) == (port["anomalies"]["raised"], port["anomalies"]["stated"], port["anomalies"]["ratio"])
+    stated = sum(one["alarms"]["stated"] for one in others) + port["warnings"]["stated"]
+    assert stated == pytest.approx(told["pooled"]["alarms"]["stated"])
+    assert "nobody probed it, so no E" in portkin("evaluate", "--with", bundle, dataset / "silent")
+
+
 def test_series_of_other_bins_are_not_scored(dataset, bundle):
     """Models of hours refuse days, and say which option counts them."""
     days = series.coarser(series.load(dataset / "series"), 86_400)

@@ -139,7 +139,7 @@ def _with(bundle: Path, series: Path, as_json: bool) -> None:
     console.width = max(console.width, SCORES)
     console.print(_table(found, f"{bundle} on the bins after its training{label_of(loaded)}"))
     for one in found:
-        console.print(f"{one.port}: {one.model}; W: {one.worth}{_passed(one)}", soft_wrap=True)
+        console.print(f"{one.port}: {one.model}; W: {one.worth}{_passed(one)}{_silent(one)}", soft_wrap=True)
     together = held_out.pool(found)
     alarms = together["alarms"]
     console.print(f"{alarms.raised} alarms began, over {alarms.bins} bins in all", soft_wrap=True)
@@ -155,6 +155,10 @@ def _passed(one: PortScores) -> str:
             "unknown"
         )
     return "" if one.bins else "; nothing is known of it after training"
+
+
+def _silent(one: PortScores) -> str:
+    return "; nobody probed it, so no E could begin an alarm, and none is stated" if one.silent else ""
 
 
 def _table(found: list[PortScores], title: str) -> Table:

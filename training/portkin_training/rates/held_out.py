@@ -76,7 +76,8 @@ class PortScores:
     model reads so many bins before each as `reads` says.
 
     `naive` and `last` are the mean absolute errors of the seasonal naive forecast and of the last value on the same
-    bins; MASE is over the former's error before the new bins, NaN where the series does not reach back.
+    bins; MASE is over the former's error before the new bins, NaN where the series does not reach back. A `silent`
+    port had no probe in these bins: no E could begin an alarm there, so none is stated.
     """
 
     port: Port
@@ -84,6 +85,7 @@ class PortScores:
     bins: int
     passed: int
     reads: int
+    silent: bool
     mae: float
     naive: float
     last: float
@@ -105,7 +107,7 @@ class PortScores:
 
     def about(self) -> dict[str, Any]:
         """For programs."""
-        figures = ("bins", "passed", "mae", "mase", "r2", "skill")
+        figures = ("bins", "passed", "silent", "mae", "mase", "r2", "skill")
         return {
             "model": self.model,
             **{name: getattr(self, name) for name in figures},
@@ -146,6 +148,8 @@ def score(models: Forecaster, rates: Rates) -> list[PortScores]:
         month = rates.width / MONTH
         judged_w = new & ~np.isnan(w[:, number])
         error = mae(observed[rows], forecast[rows, number]) if len(rows) else float("nan")
+        silent = bool(len(rows)) and not observed[rows].any()
+        scored_e = 0 if silent else len(rows)
         found.append(
             PortScores(
                 model.port,
@@ -153,6 +157,7 @@ def score(models: Forecaster, rates: Rates) -> list[PortScores]:
                 len(rows),
                 int(known.sum()) - len(rows),
                 model.length,
+                silent,
                 error,
                 _mae(observed, naive, rows),
                 _mae(observed, last, rows),
@@ -160,7 +165,7 @@ def score(models: Forecaster, rates: Rates) -> list[PortScores]:
                 r2(observed[rows], forecast[rows, number]) if len(rows) else float("nan"),
                 Alarms.of(
                     (e[:, number] > limits[0][:, number]) & new,
-                    len(rows) * _stated(model.alarms_e, model.threshold_e) * month,
+                    scored_e * _stated(model.alarms_e, model.threshold_e) * month,
                 ),
                 Alarms.of(
                     (w[:, number] > limits[1][:, number]) & new,
