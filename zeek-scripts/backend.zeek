@@ -20,6 +20,11 @@ redef Cluster::Backend::ZeroMQ::connect_xpub_endpoint =
     Cluster::Backend::ZeroMQ::listen_xsub_endpoint;
 redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint =
     Cluster::Backend::ZeroMQ::listen_xpub_endpoint;
+
+# There is no logger, and Zeek would write every line of every log a second time for
+# one. To send logs to a logger elsewhere, load ZeroMQ before portkin: it is then as
+# you chose it.
+redef Log::enable_remote_logging = F;
 @endif
 
 module Portkin;

@@ -1,4 +1,5 @@
-"""What the package costs Zeek for a packet: instructions with it and without, of a scan and of benign traffic.
+"""What the package costs Zeek for a packet: instructions with it, with the cluster backend under its WebSocket too, and
+without, of a scan and of benign traffic.
 
     python tests/bench/bench_detection.py [--size smoke|small|full]
 
@@ -53,15 +54,19 @@ def measure(size: Size) -> Iterator[Figure]:
             whole, packets = lengthened(capture, folder, 1)
             start = beginning(capture, folder, 2)
             package = [str(SCRIPTS), f"Portkin::protected_nets={{{protected}}}"]
+            # not the WebSocket itself: decisions that no sidecar answers end sooner, and there would be more of them
+            backend = [*package, str(SCRIPTS / "backend.zeek"), str(HERE / "end-of-capture.zeek")]
 
             def cost(*scripts: str, whole: Path = whole, start: Path = start, packets: int = packets) -> float:
                 used = counted(zeek, folder, whole, *scripts) - counted(zeek, folder, start, *scripts)
                 return used / (packets - 2)
 
-            without, having = cost(), cost(*package)
-            note = f"{packets} packets; {having / without:.3f} times as many"
-            peer = "without it", without, without / having
-            yield Figure(f"{name}, {what}", having, "instructions/packet", "less", *peer, note=note)
+            without = cost()
+            for more, scripts in (("", package), (" and its cluster backend", backend)):
+                having = cost(*scripts)
+                note = f"{packets} packets; {having / without:.3f} times as many"
+                peer = "without it", without, without / having
+                yield Figure(f"{name}{more}, {what}", having, "instructions/packet", "less", *peer, note=note)
 
 
 if __name__ == "__main__":
