@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from portkin.commands.stopping import ending_with_children
+
 if TYPE_CHECKING:
     from portkin_rules.plan import Action, Mode
 
@@ -69,6 +71,7 @@ def rules() -> None:
     "--check", is_flag=True, help="Have the Suricata on this machine check the rules before they are written."
 )
 @click.option("-o", "--output", type=FILE, default=Path("portkin.rules"), show_default=True)
+@ending_with_children()
 def build(
     table: Path | None,
     ports: str,
@@ -188,6 +191,7 @@ def from_log(logs: tuple[Path, ...], seconds: int, action: Action, sid_base: int
     "/run/suricata-command.socket]",
 )
 @click.argument("update_options", nargs=-1, metavar="[-- SURICATA-UPDATE OPTIONS]")
+@ending_with_children()
 def install(
     file: Path,
     folder: Path,

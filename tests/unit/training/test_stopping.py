@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from portkin_training.commands.stopping import ending_with_children
+from portkin.commands.stopping import ending_with_children
+from support.processes import ended
 
 PORTKIN = [sys.executable, "-m", "portkin.cli"]
 WORKERS = """
 import signal, time, joblib
-from portkin_training.commands.stopping import ending_with_children
+from portkin.commands.stopping import ending_with_children
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has those in the background ignore it
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with ending_with_children():
     print("ready", flush=True)
     joblib.Parallel(n_jobs=2)(joblib.delayed(time.sleep)(600) for _ in range(8))
 """
-
-
-def children(process: int) -> set[int]:
-    """The processes that a process has started, which have not ended."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(parent) == process and state != "Z":
-            found.add(int(stat.parent.name))
-    return found
-
-
-def runs(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def ended(started: subprocess.Popen[bytes], number: int) -> int:
-    """The status with which a command ends by a signal, once all it has started has ended too."""
-    while len(children(started.pid)) < 2:  # workers
-        assert started.poll() is None
-        time.sleep(0.05)
-    workers = children(started.pid)
-    os.kill(started.pid, number)
-    try:
-        status = started.wait(60)
-    except subprocess.TimeoutExpired:
-        started.kill()
-        raise
-    until = time.monotonic() + 60  # idle ones stay for five minutes
-    while any(map(runs, workers)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert [] == [one for one in workers if runs(one)]
-    return status
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from portkin_training.commands.stopping import ending_with_children
+from portkin.commands.stopping import ending_with_children
 
 MOST = 10
 """How many differences are printed."""

@@ -267,8 +267,8 @@ def _copied(path: Path) -> Iterator[Path]:
 
 def _follow(path: Path, output: Place, options: IngestOptions, interval: float) -> None:
     """Follow a log until SIGINT or SIGTERM, and say what was added."""
+    from portkin.commands.stopping import stopped_by_signals
     from portkin.errors import shown
-    from portkin_training.commands.stopping import stopped_by_signals
     from portkin_training.ingest.follow import follow
 
     def report(reading: Reading) -> None:

@@ -66,7 +66,7 @@ def learn(
 
     from portkin.bundles.bundle_writer import refuse_foreign
     from portkin.bundles.table_format import KIND
-    from portkin_training.commands.stopping import stopped_by_signals
+    from portkin.commands.stopping import stopped_by_signals
     from portkin_training.ingest.run import IngestOptions
     from portkin_training.ingest.tables.columns import ColumnMap
     from portkin_training.learning.learner import Learner, Places

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portkin.commands.stopping import ending_with_children
 from portkin.errors import InputError
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import FOLDER, json_option, label_of, series_and_models
 from portkin_training.commands.rates_run import prepare, progress, run_options
-from portkin_training.commands.stopping import ending_with_children
 
 if TYPE_CHECKING:
     from rich.console import Console

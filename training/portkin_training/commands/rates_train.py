@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portkin.commands.stopping import ending_with_children
 from portkin.errors import InputError
 from portkin.net.ports import Port
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import FOLDER, output_option
 from portkin_training.commands.rates_run import prepare, progress, run_options
-from portkin_training.commands.stopping import ending_with_children
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portkin.commands.duration import Duration
+from portkin.commands.stopping import ending_with_children
 from portkin_training.commands.checks import a_chance, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.place_type import PlaceType
-from portkin_training.commands.stopping import ending_with_children
 from portkin_training.commands.working import working
 
 if TYPE_CHECKING:

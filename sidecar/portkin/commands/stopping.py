@@ -53,21 +53,24 @@ def ending_with_children() -> Iterator[None]:
 
 def _end(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
-    for child in _children():
+    for process in _started():
         with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGTERM)
+            os.kill(process, signal.SIGTERM)
     os.kill(os.getpid(), number)
 
 
-def _children() -> list[int]:
-    """The process ids of those that this process has started; where there is no /proc, of those of multiprocessing."""
+def _started() -> list[int]:
+    """The process ids of those that this process has started, and these in turn, as suricata-update a Suricata; where
+    there is no /proc, of those of multiprocessing."""
     if not Path("/proc/self/stat").exists():
         from multiprocessing import active_children
 
         return [process.pid for process in active_children() if process.pid]
-    found = []
+    children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
-                found.append(int(stat.parent.name))
-    return found
+            children.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found = [os.getpid()]
+    for process in found:
+        found += children.get(process, [])
+    return found[1:]
