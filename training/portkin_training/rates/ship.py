@@ -48,6 +48,8 @@ def fit_chosen(rates: Rates, choice: Choice, used: Profile, seed: int, device: s
     fitted = len(rates.starts) if choice.refit else cuts(len(rates.starts))[len(ORIGINS) - 1]
     features = tuple(dict.fromkeys(port for trial in choice.members for port in trial.features))
     made = [_fit(rates, trial, fitted, used, seed, device) for trial in choice.members]
+    columns = [rates.column(port) for port in features]
+    scaling = Scaling.fit(rates.counts[:fitted, columns], logarithm=KINDS[choice.members[0].model].logarithm)
     predictor: Predictor
     if len(made) == 1:
         predictor = made[0]
@@ -60,9 +62,8 @@ def fit_chosen(rates: Rates, choice: Choice, used: Profile, seed: int, device: s
                 if isinstance(one, Linear | Corrected)
             ],
             season_of(rates.width),
+            float(scaling.apply(np.zeros(len(features)))[0]),
         )
-    columns = [rates.column(port) for port in features]
-    scaling = Scaling.fit(rates.counts[:fitted, columns], logarithm=KINDS[choice.members[0].model].logarithm)
     port = choice.port
     name = f"{port.number}-{port.proto}.onnx"
     model = Model(port, choice.name, name, predictor.length, features, scaling, float("inf"), float("inf"))

@@ -94,7 +94,7 @@ def _linear(model: Linear) -> onnx.ModelProto:
 
 
 def _corrected(model: Corrected) -> onnx.ModelProto:
-    """All sums at once, each moved towards the latest level, and their mean; in double precision within."""
+    """The mean of all sums, each moved towards the latest level and not below zero; in double precision."""
     number, length, features = model.weights.shape
     latest = np.zeros((length, features))
     latest[length - model.span :, 0] = 1 / model.span
@@ -105,13 +105,17 @@ def _corrected(model: Corrected) -> onnx.ModelProto:
         "latest": latest.reshape(-1, 1),
         "allowed": model.allowed.astype(np.float64),
     }
+    cut = np.isfinite(model.least)
+    if cut:
+        constants["least"] = np.array([model.least])
     nodes = [
         helper.make_node("Reshape", ["window", "flat"], ["single"]),
         helper.make_node("Cast", ["single"], ["values"], to=TensorProto.DOUBLE),
         helper.make_node("Gemm", ["values", "weights", "bias"], ["sums"]),
         helper.make_node("MatMul", ["values", "latest"], ["level"]),
         *_towards("sums", "level"),
-        helper.make_node("ReduceMean", ["corrected", "columns"], ["mean"], keepdims=0),
+        *([helper.make_node("Max", ["corrected", "least"], ["cut"])] if cut else []),
+        helper.make_node("ReduceMean", ["cut" if cut else "corrected", "columns"], ["mean"], keepdims=0),
         helper.make_node("Cast", ["mean"], ["forecast"], to=TensorProto.FLOAT),
     ]
     constants["columns"] = np.array([1], dtype=np.int64)

@@ -57,13 +57,15 @@ class Corrected:
     Where the target's mean over the latest `span` bins is away from a sum's forecast by more than noise, `sigma` (k,)
     being what is usual, the forecast is moved there: by d times d^2 / (d^2 + (3 sigma)^2), with d the distance. A tenth
     of it at one sigma, half at three, nearly all of it at ten. So a level that moves is followed by models that have
-    learnt to average over months. An infinite sigma corrects nothing.
+    learnt to average over months. An infinite sigma corrects nothing. A forecast below `least`, the scaled rate of
+    zero, counts as that in the mean, as it does by itself.
     """
 
     weights: Floats
     bias: Floats
     sigma: Floats
     span: int
+    least: float = -np.inf
 
     @property
     def length(self) -> int:
@@ -75,7 +77,8 @@ class Corrected:
         whole = window.astype(np.float64)
         sums = np.tensordot(whole, self.weights, ((1, 2), (1, 2))) + self.bias
         level = whole[:, -self.span :, 0].mean(axis=1)[:, None]
-        found: Floats = towards(sums, level, self.allowed).mean(axis=1).astype(np.float32)
+        moved = np.maximum(towards(sums, level, self.allowed), self.least)
+        found: Floats = moved.mean(axis=1).astype(np.float32)
         return found
 
     @property
@@ -123,8 +126,8 @@ def corrected(task: Task, base: Linear) -> Corrected:
     return Corrected(base.weights[None], np.array([base.bias]), np.array([sigma]), task.season)
 
 
-def mean_of(models: Sequence[Linear | Corrected], span: int) -> Corrected:
-    """The mean of several forecasts of windows of one shape."""
+def mean_of(models: Sequence[Linear | Corrected], span: int, least: float) -> Corrected:
+    """The mean of several forecasts of windows of one shape, each of them `least` at least, the scaled rate of zero."""
     parts = [
         model
         if isinstance(model, Corrected)
@@ -136,6 +139,7 @@ def mean_of(models: Sequence[Linear | Corrected], span: int) -> Corrected:
         np.concatenate([part.bias for part in parts]),
         np.concatenate([part.sigma for part in parts]),
         span,
+        least,
     )
 
 
