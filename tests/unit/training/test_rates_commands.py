@@ -289,6 +289,19 @@ def test_warning_is_shown_with_the_bin_it_is_about(tmp_path):
     assert f"{row['bin']} 22/tcp warning of {row['next_bin']}: forecast 40.0, trend 0.0, W 40.00 above 1.00" in text
 
 
+def test_anomaly_is_shown_with_the_bin_after_it(tmp_path):
+    """80 after three times 30: E = 50 / 30; of the next bin (30 + 30 + 80) / 3 = 46.7 are forecast, where the line
+    through these ends at 96.7."""
+    from support.telescope import BEGIN, PORTS, SSH
+
+    counts = np.tile(np.array([30.0, 20, 60, 10]), (4, 1))
+    counts[3, PORTS.index(SSH)] = 80
+    series.save(tmp_path / "s", series.Rates(PORTS, BEGIN + 3_600 * np.arange(4), counts, 3_600))
+    text = portkin("score", write_means(tmp_path / "m"), tmp_path / "s")
+    after = "2023-11-15T02:00Z: forecast 46.7, trend 96.7, W 0.00"
+    assert f"2023-11-15T01:00Z 22/tcp anomaly: observed 80, forecast 30.0, E 1.67 above 1.00; {after}" in text
+
+
 def test_port_without_model_is_not_drawn(dataset, bundle):
     """The message names the port and those there are."""
     said = portkin("plot", bundle, dataset / "series", "-o", dataset / "x.svg", "--port", 80, status=1)

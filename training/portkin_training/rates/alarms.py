@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,17 +37,16 @@ class Alarm:
     warning: bool
 
     def sentences(self) -> Iterator[str]:
-        """The anomaly and the warning, each in a line."""
+        """The anomaly and the warning, each in a line, with what is forecast of the bin after it."""
+        ahead = f"forecast {self.next_forecast:.1f}, trend {max(self.next_trend, 0.0):.1f}, W {self.w:.2f}"
         if self.anomaly:
-            yield (
+            line = (
                 f"{self.bin} {self.port} anomaly: observed {self.observed:.0f}, forecast {self.forecast:.1f}, "
                 f"E {self.e:.2f} above {self.threshold_e:.2f}"
             )
+            yield line if self.warning or math.isnan(self.w) else f"{line}; {self.next_bin}: {ahead}"
         if self.warning:
-            yield (
-                f"{self.bin} {self.port} warning of {self.next_bin}: forecast {self.next_forecast:.1f}, "
-                f"trend {max(self.next_trend, 0.0):.1f}, W {self.w:.2f} above {self.threshold_w:.2f}"
-            )
+            yield f"{self.bin} {self.port} warning of {self.next_bin}: {ahead} above {self.threshold_w:.2f}"
 
 
 @dataclass(frozen=True)
