@@ -94,7 +94,7 @@ def store() -> Iterator[Store]:
     for name, extra in (("s3fs", "s3"), ("moto", "dev")):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"no {name} (the {extra} extra)")
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
@@ -108,7 +108,7 @@ def store() -> Iterator[Store]:
             return running.takes_bodies and super().handle_expect_100()
 
     running, lock = Store(), threading.Lock()
-    moto = DomainDispatcherApplication(create_backend_app)
+    moto = create_backend_app("s3")  # which service a request is for need not be found out each time
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
