@@ -1,5 +1,6 @@
-##! What the cluster tests share: a worker holds its capture until it sees all other nodes and the sidecar is there, and
-##! plays it. When the last of what a test waits for has come, proxies and workers end, and after them who writes logs.
+##! What the cluster tests share: a worker holds its capture until it sees all other nodes and those that ask the sidecar
+##! know of it, and plays it. When the last of what a test waits for has come, proxies and workers end, and after them
+##! who writes logs.
 
 @load base/frameworks/cluster
 @load portkin
@@ -17,6 +18,7 @@ const workers = 1 &redef;
 const awaited = 0 &redef;
 
 global ready: event(node: string) &is_used;
+global informed: event(node: string) &is_used;
 global start: event() &is_used;
 global played: event(node: string) &is_used;
 global finish: event() &is_used;
@@ -25,7 +27,7 @@ global happened: event(what: string) &is_used;
 global nodes_there = 0;
 global workers_ready = 0;
 global workers_done = 0;
-global sidecar_there = F;
+global knowing: set[string] = set();
 global seen: set[string] = set();
 global gone: set[string] = set();
 
@@ -100,11 +102,20 @@ event Pcap::file_done(path: string)
 
 @endif
 
+# A proxy hears of it from the manager, which the worker's probes may overtake.
+event Portkin::sidecar_arrived(sidecar: string, table_id: string)
+	{
+	if ( Cluster::local_node_type() == Cluster::MANAGER )
+		event informed(Cluster::node);
+	else
+		Cluster::publish(Cluster::manager_topic, informed, Cluster::node);
+	}
+
 @if ( Cluster::local_node_type() == Cluster::MANAGER )
 
 function start_if_ready()
 	{
-	if ( sidecar_there && workers_ready == workers )
+	if ( |knowing| == 1 + Cluster::get_node_count(Cluster::PROXY) && workers_ready == workers )
 		Cluster::publish("/test/run", start);
 	}
 
@@ -114,9 +125,9 @@ event ready(node: string)
 	start_if_ready();
 	}
 
-event Portkin::sidecar_arrived(sidecar: string, table_id: string)
+event informed(node: string)
 	{
-	sidecar_there = T;
+	add knowing[node];
 	start_if_ready();
 	}
 
