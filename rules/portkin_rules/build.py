@@ -13,6 +13,7 @@ from suricataparser.rule import Rule
 from portkin.bundles.table import Table
 from portkin.errors import RulesError
 from portkin.net.ports import Port
+from portkin.wording import amount
 from portkin_rules.from_log import active_blocks, ignore_warning, read_decisions, source_rules
 from portkin_rules.generate import build_rules
 from portkin_rules.passlist import pass_rules, read_networks
@@ -153,14 +154,14 @@ def write_source_rules(
     if before and not decisions and not force:
         raise RulesError(
             f"{', '.join(map(str, recent or logs[-1:]))}: not one decision in it, so all blocks of {output} would end "
-            f"({len(before)} rules), and nothing was written; name the logs that have them, also those that Zeek has "
-            "rotated, or end the blocks with --force"
+            f"({amount(len(before), 'rule')}), and nothing was written; name the logs that have them, also those that "
+            "Zeek has rotated, or end the blocks with --force"
         )
     blocked = active_blocks(decisions, now=now, seconds=seconds)
     sids = Sids(sid_base)
     rules, summary = with_revisions(source_rules(blocked, action, sids=sids, before=before, today=today), before, today)
     head = header(
-        [f"{len(blocked)} sources with a decision of Zeek in the last {seconds} s."],
+        [f"{amount(len(blocked), 'source')} with a decision of Zeek in the last {seconds} s."],
         ["portkin", "rules", "from-log", logs[0].name if len(logs) == 1 else "LOG..."]
         + ["--seconds", str(seconds), "--action", action]
         + (["--sid-base", str(sid_base)] if sid_base != DEFAULT_BASE else [])

@@ -94,7 +94,7 @@ class TestAlike:
         recording = a_recording(tmp_path / "more.csv", np.datetime64(last[:10], "D") + 1)
         portkin("ingest", "--append", recording, "-o", grows, "--proto", "tcp")
         said.append(cluster.run("table", "update", grows, tmp_path / "spark"))
-        assert ["3 days counted of 3", "1 days counted of 4"] == [
+        assert ["3 days counted of 3", "1 day counted of 4"] == [
             re.search(r"\d+ days.*of \d+", line)[0] for line in said
         ]
         here("table", "update", grows, tmp_path / "duckdb", "--method", "shortest-path")

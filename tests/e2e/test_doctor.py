@@ -145,7 +145,7 @@ def test_suricata_is_asked_without_a_trace(root, suricata, tmp_path):
         assert (["pk22", "pk443"], "AF_PACKET_DEV") == (asked["tested"], asked["mode"])
         assert "blocking.suricata" in found
         assert (3, 1) == (asked["rules_loaded"], asked["rules_failed"])
-        assert "1 rules failed to load, at kin.rules:4; 3 are loaded" in found["blocking.rules-failed"]["what"]
+        assert "1 rule failed to load, at kin.rules:4; 3 are loaded" in found["blocking.rules-failed"]["what"]
         assert (16 << 20, "ok") == (asked["host_memcap"], found["blocking.host-memcap"]["level"])  # the default
         if asked["version"].startswith("7.0.10 "):
             assert "upgrade Suricata to 7.0.14" in found["blocking.ipv6"]["remedy"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from portkin.commands.settings_option import settings_option
+from portkin.wording import amount
 
 if TYPE_CHECKING:
     from portkin.blocking.backends.nftables import Nftables
@@ -64,9 +65,13 @@ def show(as_json: bool, file: Path | None) -> None:
             described = {"src": str(key.address), "port": str(key.port), "seconds": left}
             click.echo(json.dumps({**described, "packets": packets, "bytes": octets}))
         return
-    click.echo(f"{len(held)} blocks; {dropped.packets} packets, {dropped.bytes} bytes dropped")
+    click.echo(f"{amount(len(held), 'block')}; {_dropped(dropped.packets, dropped.bytes)} dropped")
     for key, (seconds, packets, octets) in rows:
-        click.echo(f"{key}  {seconds:.0f} s left  {packets} packets, {octets} bytes")
+        click.echo(f"{key}  {seconds:.0f} s left  {_dropped(packets, octets)}")
+
+
+def _dropped(packets: int, octets: int) -> str:
+    return f"{amount(packets, 'packet')}, {amount(octets, 'byte')}"
 
 
 def _place(file: Path | None) -> Place:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from portkin.wording import amount
+
 Level = Literal["ok", "skipped", "warning", "problem"]
 """From good to bad. ``skipped`` could not be looked at, as without privileges; it does not change the verdict."""
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -63,11 +65,7 @@ def verdict(findings: Iterable[Finding]) -> Level:
 def in_words(findings: Sequence[Finding]) -> str:
     """The verdict in a sentence."""
     problems, warnings = (sum(f.level == level for f in findings) for level in ("problem", "warning"))
-    counted = " and ".join(_number(n, word) for n, word in ((problems, "problem"), (warnings, "warning")) if n)
+    counted = " and ".join(amount(n, word) for n, word in ((problems, "problem"), (warnings, "warning")) if n)
     if problems:
         return f"Does not work: {counted}."
     return f"Works, with {counted}." if warnings else "Works."
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'s' if count != 1 else ''}"

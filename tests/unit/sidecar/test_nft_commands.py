@@ -35,6 +35,6 @@ def test_the_kernel_is_shown_and_torn_down(root, tmp_path):
         total, row = map(json.loads, run(nft, "show", "--json").output.splitlines())
         assert ({"blocks": 1, "packets": 0, "bytes": 0}, SRC, "80/tcp") == (total, row["src"], row["port"])
         assert 590 < row["seconds"] <= 600
-        assert run(nft, "show").output.startswith("1 blocks; 0 packets, 0 bytes dropped\n203.0.113.5 80/tcp")
+        assert run(nft, "show").output.startswith("1 block; 0 packets, 0 bytes dropped\n203.0.113.5 80/tcp")
         assert 0 == run(nft, "teardown").exit_code
         assert "portkin nft setup" in str(run(nft, "show").exception)

@@ -61,7 +61,7 @@ class TestSame:
             day_store.refresh(growing, tmp_path / "updated-counts", ScanOptions(protos=("tcp",)))
         said = run("update", add(growing, 5), tmp_path / "updated", *chosen)
 
-        assert "1 days counted of 6" in said
+        assert "1 day counted of 6" in said
         assert files(tmp_path / "built") == files(tmp_path / "updated")
         assert len(Table.load(tmp_path / "built").rows["tcp"].ports)
 
@@ -115,7 +115,7 @@ class TestOnlyWhatIsNew:
         blank(dataset, *DATES[:3])
         add(dataset, 3)
 
-        assert "1 days counted of 4" in run("update", dataset, table)
+        assert "1 day counted of 4" in run("update", dataset, table)
         with pytest.raises(Exception, match=r"."):
             run("build", dataset, "-o", tmp_path / "other", "--no-proof", "--method", "shortest-path")
 

@@ -161,7 +161,7 @@ def test_progress_is_printed_off_a_terminal(dataset, bundle):
     """How many models there are, and when they are done, on standard error."""
     options = ["--lags", 24, "--port", 22, "--jobs", 1, "--work", dataset / "fresh", "--model", "median"]
     done = CliRunner().invoke(command, ["train", *map(str, [dataset / "series", *options, "-o", dataset / "told"])])
-    assert "fitting 1 models" in done.stderr and "1 of 1 models" in done.stderr
+    assert "fitting 1 model\n" in done.stderr and "1 of 1 models" in done.stderr
 
 
 def test_an_interrupted_fit_says_what_stands(tmp_path, capsys):

@@ -218,7 +218,7 @@ class TestInfo:
         said = run("info", "-t", tmp_path / "t")
 
         assert table.id in said
-        assert "2 tcp ports and 1 udp ports, K=3" in said
+        assert "2 tcp ports and 1 udp port, K=3" in said
         assert "by hand" in said
 
     def test_chances_in_words(self, tmp_path):

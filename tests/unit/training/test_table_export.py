@@ -142,7 +142,7 @@ class TestPlot:
 
         said = run("plot", "-t", tmp_path / "t", "--proto", "udp", "-o", tmp_path / f"kin{suffix}")
 
-        assert "1 pairs of udp ports" in said
+        assert "1 pair of udp ports" in said
         assert (tmp_path / f"kin{suffix}").read_bytes().startswith(starts)
 
     def test_nothing_to_draw(self, tmp_path):

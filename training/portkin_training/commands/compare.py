@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from portkin.commands.stopping import ending_with_children
+from portkin.wording import amount
 
 MOST = 10
 """How many differences are printed."""
@@ -73,9 +74,10 @@ def compare(
     run = run_zeek(program, capture, scripts, table=table, options={"Portkin::k": str(k)}, captures=captures)
     name = f"Real Zeek {run.version} ({program})"
     if ours == run.decisions:
-        out.print(f"{name} with a real sidecar: {len(ours)} decisions, all alike.")
+        out.print(f"{name} with a real sidecar: {amount(len(ours), 'decision')}, all alike.")
         return
-    out.print(f"{name} took {len(run.decisions)} decisions, portkin replay {len(ours)}. They differ:", markup=False)
+    took = amount(len(run.decisions), "decision")
+    out.print(f"{name} took {took}, portkin replay {len(ours)}. They differ:", markup=False)
     differences = list(explain(run.decisions, ours))
     for line in differences[:MOST]:
         out.print(f"  {line}", markup=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from portkin.commands.duration import Duration
+from portkin.wording import amount
 from portkin_training.commands.checks import known_format
 from portkin_training.commands.place_type import PlaceType
 
@@ -274,7 +275,8 @@ def _follow(path: Path, output: Place, options: IngestOptions, interval: float) 
     def report(reading: Reading) -> None:
         for problem in (*reading.problems, *reading.notes):
             click.echo(f"portkin: {shown(problem)}", err=True)
-        click.echo(shown(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {output}"))
+        added = f"{amount(reading.probes, 'probe')} of {amount(reading.read, 'row')}"
+        click.echo(shown(f"{reading.path}: {added} added to {output}"))
 
     follow(path, output, options, stopped_by_signals(), interval=interval, report=report)
 

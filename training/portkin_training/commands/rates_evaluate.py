@@ -10,6 +10,7 @@ import click
 
 from portkin.commands.stopping import ending_with_children
 from portkin.errors import InputError
+from portkin.wording import amount
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import FOLDER, json_option, label_of, series_and_models
 from portkin_training.commands.rates_run import prepare, progress, run_options
@@ -142,7 +143,7 @@ def _with(bundle: Path, series: Path, as_json: bool) -> None:
         console.print(f"{one.port}: {one.model}; W: {one.worth}{_passed(one)}{_silent(one)}", soft_wrap=True)
     together = held_out.pool(found)
     alarms = together["alarms"]
-    console.print(f"{alarms.raised} alarms began, over {alarms.bins} bins in all", soft_wrap=True)
+    console.print(f"{amount(alarms.raised, 'alarm')} began, over {amount(alarms.bins, 'bin')} in all", soft_wrap=True)
     console.print(f"W, all ports: {together['worth']}", soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ import click
 
 from portkin.errors import InputError
 from portkin.net.ports import Port
+from portkin.wording import amount
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,9 +94,8 @@ def summary_of(made: Rates) -> str:
 
     ends = [label(int(made.starts[at]), made.width, made.tz) for at in (0, -1)]
     gaps = int((made.counts != made.counts).all(axis=1).sum())
-    return (
-        f"{len(made.ports)} ports, {len(made.starts)} bins from {ends[0]} to {ends[1]}, {gaps} unknown{label_of(made)}"
-    )
+    size = f"{amount(len(made.ports), 'port')}, {amount(len(made.starts), 'bin')}"
+    return f"{size} from {ends[0]} to {ends[1]}, {gaps:,} unknown{label_of(made)}"
 
 
 def label_of(made: Rates) -> str:

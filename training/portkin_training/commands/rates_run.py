@@ -14,6 +14,7 @@ import click
 
 from portkin.errors import InputError
 from portkin.net.ports import Port
+from portkin.wording import amount
 from portkin_training.commands.place_type import PlaceType
 from portkin_training.commands.rates_options import FOLDER, PortType, counted_sequential, seed_option
 from portkin_training.commands.working import EVERY
@@ -190,7 +191,7 @@ def progress(total: int, work: Path) -> Iterator[Shown]:
         bar = bars.add_task("Fitting", total=total)
         grid = bars.add_task("Grid", total=None, visible=False)
         if not shown:
-            click.echo(f"fitting {total} models", err=True)
+            click.echo(f"fitting {amount(total, 'model')}", err=True)
 
         def tell(last: bool, line: Callable[[float], str]) -> None:
             nonlocal said

@@ -11,6 +11,7 @@ import click
 from portkin.errors import listed
 from portkin.files import claim_folder
 from portkin.net.ports import Port
+from portkin.wording import amount
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import PortType, output_option, seed_option, summary_of
 
@@ -110,4 +111,4 @@ def simulate(output: Path, hours: int, width: str, groups: int, alone: int, seed
         "bursts": bursts,
     }
     (output / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
-    click.echo(f"{output}: {summary_of(rates)}, {len(bursts)} bins with planted bursts")
+    click.echo(f"{output}: {summary_of(rates)}, {amount(len(bursts), 'bin')} with planted bursts")

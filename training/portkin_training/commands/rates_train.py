@@ -12,6 +12,7 @@ import click
 from portkin.commands.stopping import ending_with_children
 from portkin.errors import InputError
 from portkin.net.ports import Port
+from portkin.wording import amount
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.rates_options import FOLDER, output_option
 from portkin_training.commands.rates_run import prepare, progress, run_options
@@ -95,7 +96,7 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
         raise InputError(refused[0])
     for reason in refused:
         click.echo(f"{reason}; the port is left out", err=True)
-    click.echo(f"fitting to all bins what ships, {len(choices)} models", err=True)
+    click.echo(f"fitting to all bins what ships, {amount(len(choices), 'model')}", err=True)
     shipped = ship.ship(
         output,
         run.rates,
@@ -117,7 +118,7 @@ def train(output: Path, auto: bool, alarms: float, abnormal: Path | None, **opti
                 click.echo(f"{trial.port}: {trial.model} could not be fitted: {trial.about['unfit']}", err=True)
     for choice, alarms_of_it in shipped.values():
         _tell(choice, alarms_of_it)
-    click.echo(f"{output}: {len(shipped)} models")
+    click.echo(f"{output}: {amount(len(shipped), 'model')}")
 
 
 def _check_alarms(alarms: float, width: int) -> None:
@@ -142,19 +143,15 @@ def _tell(choice: Choice, alarms: Calibrated) -> None:
     if not alarms.alarms_e:
         click.echo("  E: no alarms, as none are asked for (--alarms 0)")
         return
-    left_out = f", {_number(alarms.bursts, 'burst')} left out" if alarms.bursts else ""
+    left_out = f", {amount(alarms.bursts, 'burst')} left out" if alarms.bursts else ""
     click.echo(
-        f"  E above {alarms.threshold_e:.2f}, from {alarms.bins} bins{left_out}; the later half raised "
-        f"{_number(alarms.raised, 'alarm')} where {alarms.stated:.1f} are stated"
+        f"  E above {alarms.threshold_e:.2f}, from {amount(alarms.bins, 'bin')}{left_out}; the later half raised "
+        f"{amount(alarms.raised, 'alarm')} where {alarms.stated:.1f} are stated"
         + ("; the least threshold there is, so fewer come than stated" if alarms.least else "")
     )
     why = "; no better than chance" if alarms.worth.warnings else ""
     raised = f"; above {alarms.threshold_w:.2f}" if alarms.alarms_w else f"{why}, so it raises no alarms"
     click.echo(f"  W: {alarms.worth}{raised}")
-
-
-def _number(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def read_abnormal(path: Path, loaded: Rates) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import click
 
 from portkin.commands.settings_option import settings_option
 from portkin.errors import InputError, listed
+from portkin.wording import amount
 from portkin_training.commands.engine_options import engine_errors
 from portkin_training.commands.place_type import PlaceType
 
@@ -54,15 +55,15 @@ def warm(source: Place, file: Path | None, model: Path | None, database: Path | 
     )  # fmt: skip
     if not (made.counts > 0).any():
         click.echo(
-            f"portkin: warning: {source} has no probe of the {len(models.ports)} ports that the models forecast, "
-            f"{listed(list(map(str, models.ports)))}; is it of the nets that Zeek watches?", err=True,
+            f"portkin: warning: {source} has no probe of the {amount(len(models.ports), 'port')} that the models "
+            f"forecast, {listed(list(map(str, models.ports)))}; is it of the nets that Zeek watches?", err=True,
         )  # fmt: skip
     behind = round((now - float(made.starts[-1])) / rules.width) - 1
     if behind >= models.history and not ended:
         raise InputError(
-            f"{source}: ends {behind:,} bins before now, at {label(int(made.starts[-1]), rules.width, rules.tz)}, and "
-            f"the models read the latest {models.history}: nothing of it would be read; take a recording that ends "
-            "now, or insist with --ended"
+            f"{source}: ends {amount(behind, 'bin')} before now, at "
+            f"{label(int(made.starts[-1]), rules.width, rules.tz)}, and the models read the latest {models.history}: "
+            "nothing of it would be read; take a recording that ends now, or insist with --ended"
         )
     window, wrong = make_store(settings, models, now=now)
     try:
@@ -83,5 +84,7 @@ def warm(source: Place, file: Path | None, model: Path | None, database: Path | 
             "already, from Zeek or an earlier run of this command, or nothing is known in them"
         )
     if behind > 1 and not ended:
-        click.echo(f"portkin: warning: {source} ends {behind:,} bins before now; these stay unknown", err=True)
-    click.echo(f"{rates_database_path(settings)}: {taken} bins up to {ends[1]}; the models read {models.history}")
+        click.echo(f"portkin: warning: {source} ends {amount(behind, 'bin')} before now; these stay unknown", err=True)
+    click.echo(
+        f"{rates_database_path(settings)}: {amount(taken, 'bin')} up to {ends[1]}; the models read {models.history}"
+    )

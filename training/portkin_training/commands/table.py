@@ -10,6 +10,7 @@ import click
 from portkin.bundles.manifest import MANIFEST
 from portkin.bundles.table_format import DEFAULT_K
 from portkin.net.ports import PROTOS
+from portkin.wording import amount
 from portkin_training.commands.checks import a_number, writable
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.table_options import FOLDER, json_option, table_option
@@ -222,7 +223,7 @@ def plot(folder: Path, output: Path, pairs: int, width: float, proto: Proto) -> 
     if output.suffix.lower() not in (".svg", ".png", ".pdf"):
         raise click.UsageError(f"--output {output}: the name must end in .svg, .png or .pdf")
     drawn = plot_closest(Table.load(folder), output, proto=proto, pairs=pairs, width=width)
-    click.echo(f"{output}: {drawn} pairs of {proto} ports")
+    click.echo(f"{output}: {amount(drawn, 'pair')} of {proto} ports")
 
 
 @table.command()

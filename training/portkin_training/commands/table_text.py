@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from portkin.net.ports import Port, service_name
+from portkin.wording import amount
 from portkin_training.evaluation.sentences import recommended
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def named(port: Port) -> str:
 
 def known(loaded: Table) -> str:
     """How many ports of each protocol a table knows."""
-    return " and ".join(f"{number:,} {proto} ports" for proto, number in loaded.known.items())
+    return " and ".join(amount(number, f"{proto} port") for proto, number in loaded.known.items())
 
 
 def recorded(made_from: Mapping[str, Any]) -> str:

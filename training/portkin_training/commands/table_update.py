@@ -11,6 +11,7 @@ import click
 from portkin.bundles.table_format import DEFAULT_K
 from portkin.errors import InputError
 from portkin.net.ports import PROTOS
+from portkin.wording import amount
 from portkin_training.commands.checks import a_number
 from portkin_training.commands.engine_options import engine_options
 from portkin_training.commands.working import working
@@ -90,7 +91,7 @@ def update(
     for day in found.removed:
         click.echo(f"portkin: {day} is in the dataset no more: its counts were removed", err=True)
     click.echo(
-        f"{table}: table {built.id}, {len(found.counted)} days counted of {len(found.days)}, "
+        f"{table}: table {built.id}, {amount(len(found.counted), 'day')} counted of {len(found.days)}, "
         f"half-life {'none' if half_life == float('inf') else f'{half_life:g} days'}, K={built.k}, {built.method}"
     )
     if "cutoff" in built.manifest.about:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from portkin.blocking.backends.host_bits import bit_of, port_of_bit
 from portkin.errors import InputError, PortError
 from portkin.net.ports import Port, code_of
+from portkin.wording import amount
 from portkin_training.core.port_codes import CODES
 from portkin_training.replay.baselines import Matrix
 from portkin_training.twin.suricata_rules import RulesConfig
@@ -71,7 +72,7 @@ def protected_ports(text: str) -> Protection:
         if end.number < start.number:
             raise PortError(f"{part.strip()!r}: the range ends before it begins")
         ports[code_of(start) : code_of(end) + 1] = True
-    return Protection(ports, f"{np.count_nonzero(ports)} ports: {text}")
+    return Protection(ports, f"{amount(int(ports.sum()), 'port')}: {text}")
 
 
 def read_rules_file(path: Path) -> RulesFile:
@@ -106,7 +107,7 @@ def read_rules_file(path: Path) -> RulesFile:
     if not ports.any() or not rows:
         raise InputError(f"{path}: has no rules that block; build it again: portkin rules build")
     return RulesFile(
-        Protection(ports, f"{np.count_nonzero(ports)} ports of {path.name}"),
+        Protection(ports, f"{amount(int(ports.sum()), 'port')} of {path.name}"),
         nearest,
         RulesConfig(scan_count=count, scan_seconds=within, memory=memory, seconds=seconds),
     )

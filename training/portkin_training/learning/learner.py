@@ -19,6 +19,7 @@ from portkin.bundles.table import Table
 from portkin.bundles.table_format import DEFAULT_K
 from portkin.errors import BundleError, PortkinError
 from portkin.net.ports import PROTOS, Proto
+from portkin.wording import amount
 from portkin_training.core.dataset import manifest
 from portkin_training.core.dataset_writer import merge_files
 from portkin_training.evaluation.held_out_days import held_out_days_figures
@@ -123,7 +124,8 @@ class Learner:
         self.progress.probes += reading.probes
         for problem in (*reading.problems, *notes):
             self.warn(problem)
-        self.tell(f"{reading.path}: {reading.probes:,} probes of {reading.read:,} rows added to {self.places.probes}")
+        added = f"{amount(reading.probes, 'probe')} of {amount(reading.read, 'row')}"
+        self.tell(f"{reading.path}: {added} added to {self.places.probes}")
 
     def _stop_following(self) -> None:
         if self._follower is not None:
@@ -190,7 +192,7 @@ class Learner:
         first, last = found.days[0].date, found.days[-1].date
         chosen = built.manifest.about.get("cutoff")
         cut = "" if chosen is None else f"; cut-off: {recommended(chosen)}"
-        return f"{places.table}: table {built.id}, learnt from {len(found.days)} days, {first} to {last}{cut}"
+        return f"{places.table}: table {built.id}, learnt from {amount(len(found.days), 'day')}, {first} to {last}{cut}"
 
     def _tried(self, last: Day, until: date, present: Table | None) -> DayFigures | None:
         """The figures of the table in service on the day that is new to it, reported and kept for the metrics."""

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from portkin import __version__
 from portkin.files import replacing
+from portkin.wording import amount
 from portkin_training.core.pages import page, svg_of
 from portkin_training.rates.alarms import Alarm
 from portkin_training.rates.plots import MOST_TIMES
@@ -44,7 +45,7 @@ def save_page(path: Path, facts: Mapping[str, str], figures: Mapping[str, Figure
 
 def verdict(alarms: Sequence[Alarm], ports: int) -> str:
     """How many alarms there are, of which kind, and which is the latest, in a sentence or two."""
-    of_ports = f"{ports} port" if ports == 1 else f"{ports} ports"
+    of_ports = amount(ports, "port")
     if not alarms:
         return f"No alarm on {of_ports}."
     anomalies, warnings = sum(alarm.anomaly for alarm in alarms), sum(alarm.warning for alarm in alarms)

@@ -7,6 +7,7 @@ from portkin.config.schema import Config
 from portkin.doctor.checks.sidecar import blocks_otherwise
 from portkin.doctor.facts import Facts, NftablesFacts, SuricataFacts
 from portkin.doctor.findings import Finding, ok, problem, skipped, warning
+from portkin.wording import amount
 
 HOST_BYTES = 150
 """What a source takes of host.memcap: 136 bytes in Suricata 7.0.10, 120 in 8.0.8, and its share of the table."""
@@ -55,8 +56,8 @@ def _nftables(found: NftablesFacts, running: bool) -> list[Finding]:
                 )
             ]
         return [ok("blocking.table-absent", f"{said}; `portkin serve` creates it")]
-    blocks = "1 block" if found.held == 1 else f"{found.held} blocks"
-    return [ok("blocking.nftables", f"table inet {found.table} at {found.hook} holds {blocks}, by {found.runner}")]
+    held = amount(found.held, "block")
+    return [ok("blocking.nftables", f"table inet {found.table} at {found.hook} holds {held}, by {found.runner}")]
 
 
 def _suricata(found: SuricataFacts, max_blocks: int) -> list[Finding]:
@@ -97,10 +98,11 @@ def _rule_health(found: SuricataFacts) -> list[Finding]:
         return [ok("blocking.rules", f"{found.rules_loaded:,} rules are loaded, none failed{left_out}")]
     where = f", at {', '.join(found.failed)}" if found.failed else ""
     more = " and others" if found.rules_failed > len(found.failed) > 0 else ""
+    failed = f"{amount(found.rules_failed, 'rule')} failed to load{where}{more}"
     return [
         warning(
             "blocking.rules-failed",
-            f"{found.rules_failed:,} rules failed to load{where}{more}; {found.rules_loaded:,} are loaded{left_out}",
+            f"{failed}; {found.rules_loaded:,} are loaded{left_out}",
             "suricata -T says why; if it is portkin's file, build it for this Suricata: portkin rules build --check",
         )
     ]

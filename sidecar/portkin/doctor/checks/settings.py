@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portkin.doctor.facts import BundleFacts, Facts, SettingsFile
 from portkin.doctor.findings import Finding, ok, problem, warning
+from portkin.wording import amount
 
 OLD = 365
 """Days after which a table of one's own should be learnt again: what scanners look for changes by the month."""
@@ -54,7 +55,7 @@ def check_models(facts: Facts) -> list[Finding]:
 
 
 def _ago(days: int) -> str:
-    return "1 day ago" if days == 1 else f"{days} days ago"
+    return f"{amount(days, 'day')} ago"
 
 
 def _days(facts: Facts, bundle: BundleFacts) -> int:

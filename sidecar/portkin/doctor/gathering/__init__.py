@@ -19,6 +19,7 @@ from portkin.doctor.gathering.sidecar import ask_sidecar
 from portkin.doctor.gathering.zeek import ask_zeek
 from portkin.doctor.gathering.zeek_here import look_for_zeek
 from portkin.errors import BundleError, ConfigError
+from portkin.wording import amount
 
 
 def gather(file: Path | None, timeout: float) -> Facts:
@@ -85,7 +86,7 @@ def _models(config: Config) -> BundleFacts | None:
         created = read_manifest(path, kind=forecast_models.KIND, schema=forecast_models.SCHEMA).created
     except BundleError as error:
         return BundleFacts(path, error=str(error))
-    return BundleFacts(path, models.id, created, f"of {len(models.ports)} ports")
+    return BundleFacts(path, models.id, created, f"of {amount(len(models.ports), 'port')}")
 
 
 def _nftables(config: EnforceConfig) -> NftablesFacts | None:

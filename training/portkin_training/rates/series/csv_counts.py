@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from portkin.errors import InputError, listed
 from portkin.net.ports import Port
 from portkin.timeseries.bins import DAY, bin_start, day_start, zone
+from portkin.wording import amount
 from portkin_training.core.csv_text import open_csv
 from portkin_training.core.doubtful_times import doubtful_times
 
@@ -88,7 +89,7 @@ def read_counts(
     if repeated:
         line, time = repeated[0]
         tell(
-            f"{path}: {len(repeated)} rows repeat the time and port of another and are added to it, the first in line "
+            f"{path}: {amount(len(repeated), 'row')} with the time and port of another, added to it, the first in line "
             f"{line} ({time}); if these are local times and the clocks went back, write them in UTC, or with their "
             "offset"
         )
