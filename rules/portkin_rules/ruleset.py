@@ -31,7 +31,7 @@ class Summary:
     removed: int
 
     def __str__(self) -> str:
-        return f"{amount(self.rules, 'rule')} ({self.new} new, {self.changed} changed, {self.removed} removed)"
+        return f"{amount(self.rules, 'rule')} ({self.new:,} new, {self.changed:,} changed, {self.removed:,} removed)"
 
 
 def read_previous(path: Path) -> dict[int, Rule]:
