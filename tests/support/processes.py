@@ -32,9 +32,9 @@ def runs(process: int) -> bool:
         return False
 
 
-def ended(started: subprocess.Popen[bytes], number: int, *, workers: int = 2) -> int:
-    """The status with which a command ends by a signal, once so many processes that it has started have ended too."""
-    while len(found := descendants(started.pid)) < workers:
+def ended(started: subprocess.Popen[bytes], number: int) -> int:
+    """The status with which a command ends by a signal, once the two or more that it has started have ended too."""
+    while len(found := descendants(started.pid)) < 2:
         assert started.poll() is None
         time.sleep(0.05)
     os.kill(started.pid, number)

@@ -267,7 +267,7 @@ def test_command_line_goes_from_telescope_to_scores_and_plot(tmp_path):
     said = portkin("evaluate", sky / "series", *pair, *options[:6], "--work", tmp_path / "work", "--paper",
                    "--model", "VAR Rank. (T&S)")  # fmt: skip
     assert "Mean R2" in said and "VAR Rank." in said
-    assert "1 model" in portkin("train", sky / "series", *pair, *options, "-o", tmp_path / "m", "--alarms", 5)
+    assert ": 1 model\n" in portkin("train", sky / "series", *pair, *options, "-o", tmp_path / "m", "--alarms", 5)
     assert "no bin after" in portkin("evaluate", "--with", tmp_path / "m", sky / "series", status=1)
     lines = portkin("score", tmp_path / "m", sky / "series", "--json").splitlines()
     assert all(json.loads(line)["anomaly"] or json.loads(line)["warning"] for line in lines)
